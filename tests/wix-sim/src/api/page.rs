@@ -1,0 +1,261 @@
+//! One page of a walk: which records it holds and which cursors lead on.
+
+use serde_json::{Value, json};
+
+use super::Ask;
+use crate::query::cursor::{Cursor, Place};
+use crate::query::fields::Dialect;
+use crate::query::select::{Plan, shuffled, span, unsupported_sort};
+use crate::reply::{Reply, application_error, bad_cursor, cursor_with_filter, field_violation, limit_too_high};
+use crate::site::Entity;
+use crate::state::{CursorStyle, State, TieOrder};
+
+/// What a request asks for.
+#[derive(Debug)]
+pub(super) struct Walk {
+    pub(super) dialect: Dialect,
+    pub(super) filter: Value,
+    pub(super) sort: Value,
+    pub(super) limit: usize,
+    pub(super) place: Place,
+    /// True if the answer has cursors and not an offset.
+    pub(super) by_cursor: bool,
+}
+
+/// What it gets.
+#[derive(Debug)]
+pub(super) struct Page {
+    /// Positions in the table.
+    pub(super) positions: Vec<usize>,
+    /// Index of the first record in the selection.
+    pub(super) start: usize,
+    pub(super) total: usize,
+    pub(super) next: Option<String>,
+    pub(super) prev: Option<String>,
+}
+
+/// The most records a page of the cursor endpoints holds.
+pub(super) const MOST_BY_CURSOR: usize = 100;
+/// The most contacts (v4) a page holds, and how many without a limit.
+const MOST_CONTACTS: usize = 1000;
+const DEFAULT_LIMIT: usize = 50;
+
+impl Walk {
+    /// Reads the query object of a request; `name` is its name in error messages.
+    pub(super) fn new(dialect: Dialect, query: &Value, name: &str, generation: u64) -> Result<Self, Reply> {
+        match query {
+            Value::Null | Value::Object(_) => {}
+            _ => return Err(field_violation(name, "must be an object")),
+        }
+        let usual = match dialect {
+            Dialect::Orders => MOST_BY_CURSOR,
+            _ => DEFAULT_LIMIT,
+        };
+        let walk = |limit, place, by_cursor| Self {
+            dialect,
+            filter: query["filter"].clone(),
+            sort: query["sort"].clone(),
+            limit,
+            place,
+            by_cursor,
+        };
+        let paging = &query["paging"];
+        let by_offset = match dialect {
+            Dialect::ContactsV4 => true,
+            Dialect::Bookings => paging.is_object() && query["cursorPaging"].is_null(),
+            Dialect::ContactsV5 | Dialect::Orders => false,
+        };
+        if by_offset {
+            let most = match dialect {
+                Dialect::ContactsV4 => MOST_CONTACTS,
+                _ => MOST_BY_CURSOR,
+            };
+            let field = format!("{name}.paging");
+            let limit = limit(dialect, &paging["limit"], usual, most, &field)?;
+            let offset = whole(&paging["offset"], &format!("{field}.offset"))?.unwrap_or(0);
+            return Ok(walk(limit, Place::Offset(offset), false));
+        }
+        let paging = &query["cursorPaging"];
+        let field = format!("{name}.cursorPaging");
+        let cursor = match &paging["cursor"] {
+            Value::Null => None,
+            Value::String(text) if text.is_empty() => None,
+            Value::String(text) => Some(text),
+            _ => return Err(bad_cursor()),
+        };
+        let Some(cursor) = cursor else {
+            let limit = limit(dialect, &paging["limit"], usual, MOST_BY_CURSOR, &field)?;
+            return Ok(walk(limit, Place::Offset(0), true));
+        };
+        if !query["filter"].is_null() || !query["sort"].is_null() {
+            return Err(cursor_with_filter());
+        }
+        let cursor = Cursor::decode(cursor, dialect, generation).ok_or_else(bad_cursor)?;
+        Ok(Self {
+            dialect,
+            limit: limit(dialect, &paging["limit"], cursor.limit, MOST_BY_CURSOR, &field)?,
+            filter: cursor.filter,
+            sort: cursor.sort,
+            place: cursor.place,
+            by_cursor: true,
+        })
+    }
+
+    fn entity(&self) -> Entity {
+        match self.dialect {
+            Dialect::ContactsV4 | Dialect::ContactsV5 => Entity::Contacts,
+            Dialect::Bookings => Entity::Bookings,
+            Dialect::Orders => Entity::Orders,
+        }
+    }
+
+    /// How many records the filter lets through.
+    pub(super) fn count(&self, state: &mut State) -> Result<usize, Reply> {
+        let plan = Plan::new(self.dialect, &self.filter, &self.sort)?;
+        let (table, selections) = match self.entity() {
+            Entity::Contacts => (&state.contacts, &mut state.selections),
+            Entity::Bookings => (&state.bookings, &mut state.selections),
+            Entity::Orders => (&state.orders, &mut state.selections),
+        };
+        Ok(selections.select(table, &plan).len())
+    }
+
+    /// The page this walk stands at, bent as the tweaks say.
+    pub(super) fn page(&self, state: &mut State, ask: &Ask) -> Result<Page, Reply> {
+        let tweaks = &ask.tweaks;
+        if tweaks.refuse_sort && !self.sort.is_null() {
+            let field = self.sort[0]["fieldName"].as_str().unwrap_or("sort");
+            return Err(unsupported_sort(self.dialect, field));
+        }
+        if tweaks.expire_cursor && ask.request.cursor().is_some() {
+            return Err(bad_cursor());
+        }
+        let plan = Plan::new(self.dialect, &self.filter, &self.sort)?;
+        let generation = state.generation;
+        let (table, selections) = match self.entity() {
+            Entity::Contacts => (&state.contacts, &mut state.selections),
+            Entity::Bookings => (&state.bookings, &mut state.selections),
+            Entity::Orders => (&state.orders, &mut state.selections),
+        };
+        let order = selections.select(table, &plan);
+        let most = tweaks.short.unwrap_or(usize::MAX).min(self.limit);
+        let (mut start, mut end) = span(table, &plan, &order, &self.place, most);
+        if tweaks.repeat {
+            end = start;
+            start = start.saturating_sub(self.limit);
+            if start == end {
+                // There is no page before the first: it is the first that comes again.
+                end = start.saturating_add(most).min(order.len());
+            }
+        }
+        if tweaks.empty {
+            end = start;
+        }
+        let unstable = ask.options.tie_order == TieOrder::Unstable
+            && (!self.by_cursor || ask.options.cursor_style == CursorStyle::Offset);
+        let positions = (start..end)
+            .map(|index| {
+                let index = if unstable { shuffled(table, &plan, &order, index, ask.serial) } else { index };
+                order[index] as usize
+            })
+            .collect();
+        let cursor = |place: Place, nonce: u64| {
+            Cursor {
+                dialect: self.dialect,
+                filter: self.filter.clone(),
+                sort: self.sort.clone(),
+                limit: self.limit,
+                place,
+                generation,
+                nonce,
+            }
+            .encode()
+        };
+        let key = |index: usize| {
+            let position = order[index] as usize;
+            (plan.key(table, position), table.records[position].id)
+        };
+        let keyset = ask.options.cursor_style == CursorStyle::Keyset;
+        let mut page = Page { positions, start, total: order.len(), next: None, prev: None };
+        if !self.by_cursor {
+            return Ok(page);
+        }
+        if tweaks.empty {
+            // The same place again, in a cursor that looks new.
+            page.next = Some(cursor(self.place.clone(), ask.serial));
+        } else if end < order.len() && end > start {
+            let place = if keyset {
+                let (key, id) = key(end - 1);
+                Place::After(key, id)
+            } else {
+                Place::Offset(end)
+            };
+            page.next = Some(cursor(place, 0));
+        }
+        if start > 0 && end > start {
+            let place = if keyset {
+                let (key, id) = key(start);
+                Place::Before(key, id)
+            } else {
+                Place::Offset(start.saturating_sub(self.limit))
+            };
+            page.prev = Some(cursor(place, 0));
+        }
+        Ok(page)
+    }
+}
+
+impl Page {
+    /// `"cursors":{…}` of the metadata.
+    pub(super) fn cursors(&self) -> Value {
+        let mut cursors = json!({});
+        if let Some(next) = &self.next {
+            cursors["next"] = json!(next);
+        }
+        if let Some(prev) = &self.prev {
+            cursors["prev"] = json!(prev);
+        }
+        cursors
+    }
+
+    /// `{count, offset, total, tooManyToCount}`.
+    pub(super) fn offset_metadata(&self, walk: &Walk, without_total: bool) -> Value {
+        let offset = match walk.place {
+            Place::Offset(offset) => offset,
+            Place::After(..) | Place::Before(..) => self.start,
+        };
+        let mut metadata = json!({
+            "count": self.positions.len(), "offset": offset, "tooManyToCount": without_total,
+        });
+        if !without_total {
+            metadata["total"] = json!(self.total);
+        }
+        metadata
+    }
+}
+
+/// A whole number that is not negative; `None` if it is not there.
+fn whole(value: &Value, field: &str) -> Result<Option<usize>, Reply> {
+    match value {
+        Value::Null => Ok(None),
+        _ => match value.as_u64() {
+            Some(number) => Ok(Some(usize::try_from(number).unwrap_or(usize::MAX))),
+            None => Err(field_violation(field, "must be a whole number of 0 or more")),
+        },
+    }
+}
+
+fn limit(dialect: Dialect, value: &Value, usual: usize, most: usize, field: &str) -> Result<usize, Reply> {
+    let field = format!("{field}.limit");
+    match whole(value, &field)? {
+        None => Ok(usual),
+        // Where cursors lead on, a page of nothing would never end: 0 counts as not set.
+        Some(0) if dialect != Dialect::ContactsV4 => Ok(usual),
+        Some(limit) if limit <= most => Ok(limit),
+        Some(_) if dialect == Dialect::ContactsV4 => {
+            let what = format!("limit must be at most {most}");
+            Err(application_error(400, "ILLEGAL_LIMIT", &what))
+        }
+        Some(_) => Err(limit_too_high(&field, most)),
+    }
+}

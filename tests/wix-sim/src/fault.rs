@@ -1,0 +1,308 @@
+//! Faults: what goes wrong with which request. Built fluently, armed with
+//! [`SimHandle::fault`](crate::SimHandle::fault).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::endpoint::Endpoint;
+use crate::log::Request;
+use crate::reply::{self, Reply};
+
+type Condition = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
+
+/// Something that goes wrong. Without a status and a body the true answer is made, and then bent.
+#[derive(Clone)]
+pub struct Fault {
+    pub(crate) endpoint: Endpoint,
+    first: usize,
+    times: Option<usize>,
+    condition: Option<Condition>,
+    pub(crate) effect: Effect,
+}
+
+/// What a fault does to the answer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Effect {
+    pub(crate) reply: Option<Reply>,
+    /// Headers set or, with `None`, left out.
+    pub(crate) headers: Vec<(String, Option<String>)>,
+    pub(crate) delay: Duration,
+    pub(crate) manner: Manner,
+    pub(crate) tweaks: Tweaks,
+}
+
+/// How the bytes of the answer travel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Manner {
+    #[default]
+    Whole,
+    Hang,
+    Close,
+    Cut,
+    CutChunked,
+}
+
+/// Ways in which a page differs from the right one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tweaks {
+    pub(crate) short: Option<usize>,
+    pub(crate) empty: bool,
+    pub(crate) repeat: bool,
+    pub(crate) without_total: bool,
+    pub(crate) has_next: bool,
+    pub(crate) refuse_sort: bool,
+    pub(crate) expire_cursor: bool,
+}
+
+impl Fault {
+    /// A fault that strikes the next request to this endpoint, once.
+    pub fn on(endpoint: Endpoint) -> Self {
+        Self { endpoint, first: 1, times: Some(1), condition: None, effect: Effect::default() }
+    }
+
+    /// Strikes first at the `nth` matching request after it was armed, counted from 1.
+    pub fn nth(mut self, nth: usize) -> Self {
+        self.first = nth;
+        self
+    }
+
+    /// Strikes this many requests, one after the other.
+    pub fn times(mut self, times: usize) -> Self {
+        self.times = Some(times);
+        self
+    }
+
+    /// Strikes for ever.
+    pub fn always(mut self) -> Self {
+        self.times = None;
+        self
+    }
+
+    /// Concerns only requests of which this is true.
+    pub fn when(mut self, condition: impl Fn(&Request) -> bool + Send + Sync + 'static) -> Self {
+        self.condition = Some(Arc::new(condition));
+        self
+    }
+
+    /// Answers with this status and, unless one is set, an empty body.
+    pub fn status(mut self, status: u16) -> Self {
+        self.reply_mut().status = status;
+        self
+    }
+
+    /// Answers with this body, and status 200 unless another is set.
+    pub fn body(mut self, body: impl Into<String>) -> Self {
+        self.reply_mut().body = body.into();
+        self
+    }
+
+    /// Answers with this body as HTML, and status 200 unless another is set.
+    pub fn html(mut self, body: impl Into<String>) -> Self {
+        let reply = self.reply_mut();
+        reply.body = body.into();
+        reply.content_type = reply::HTML;
+        self
+    }
+
+    /// Answers 200 with an empty body.
+    pub fn empty_body(self) -> Self {
+        self.reply(Reply::empty(200))
+    }
+
+    /// 429 in Wix's form, without `Retry-After`.
+    pub fn throttled(self) -> Self {
+        self.reply(reply::throttled())
+    }
+
+    /// 500 with an empty body, as Wix sends system errors without details.
+    pub fn system_error(self) -> Self {
+        self.reply(Reply::empty(500))
+    }
+
+    /// 503 with an HTML body.
+    pub fn gateway_html(self) -> Self {
+        self.reply(reply::gateway_html(503))
+    }
+
+    /// 403 with an empty body.
+    pub fn permission_missing(self) -> Self {
+        self.reply(Reply::empty(403))
+    }
+
+    /// 403 with the text about a missing site.
+    pub fn no_site_context(self) -> Self {
+        self.reply(reply::no_site_context())
+    }
+
+    /// 428: the site does not have the app.
+    pub fn app_not_installed(self) -> Self {
+        self.reply(reply::app_not_installed())
+    }
+
+    /// 401 in Wix's form.
+    pub fn unauthenticated(self) -> Self {
+        self.reply(reply::unauthenticated())
+    }
+
+    /// 400: the cursor is not valid.
+    pub fn bad_cursor(self) -> Self {
+        self.reply(reply::bad_cursor())
+    }
+
+    /// Sets a header of the answer, `Date` and `x-wix-request-id` included.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        let entry = (name.to_lowercase(), Some(value.to_owned()));
+        self.effect.headers.push(entry);
+        self
+    }
+
+    /// Leaves a header of the answer out.
+    pub fn without_header(mut self, name: &str) -> Self {
+        self.effect.headers.push((name.to_lowercase(), None));
+        self
+    }
+
+    /// Sets `Retry-After`, in whatever form.
+    pub fn retry_after(self, value: &str) -> Self {
+        self.header("retry-after", value)
+    }
+
+    /// Makes the true answer and sends it this much later.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.effect.delay = delay;
+        self
+    }
+
+    /// Takes the request and never answers.
+    pub fn hang(self) -> Self {
+        self.manner(Manner::Hang)
+    }
+
+    /// Closes the connection without an answer.
+    pub fn close(self) -> Self {
+        self.manner(Manner::Close)
+    }
+
+    /// Promises the whole body in `Content-Length`, sends half of it and closes the connection.
+    pub fn cut_body(self) -> Self {
+        self.manner(Manner::Cut)
+    }
+
+    /// Sends half of the body in chunks and closes the connection without the last chunk.
+    pub fn cut_chunked_body(self) -> Self {
+        self.manner(Manner::CutChunked)
+    }
+
+    /// Answers at most this many records, whatever the limit; count and cursor are right.
+    pub fn short_page(mut self, most: usize) -> Self {
+        self.effect.tweaks.short = Some(most);
+        self
+    }
+
+    /// Answers no record, and a next cursor to the place where the walk stands.
+    pub fn empty_page(mut self) -> Self {
+        self.effect.tweaks.empty = true;
+        self
+    }
+
+    /// Answers the page before the one asked for, its next cursor included.
+    pub fn repeat_page(mut self) -> Self {
+        self.effect.tweaks.repeat = true;
+        self
+    }
+
+    /// Leaves `total` out and says `tooManyToCount`.
+    pub fn without_total(mut self) -> Self {
+        self.effect.tweaks.without_total = true;
+        self
+    }
+
+    /// Adds `hasNext` to the metadata of bookings, which do not have it.
+    pub fn has_next_on_bookings(mut self) -> Self {
+        self.effect.tweaks.has_next = true;
+        self
+    }
+
+    /// Refuses any sort with 400, as a field that cannot be sorted by.
+    pub fn refuse_sort(mut self) -> Self {
+        self.effect.tweaks.refuse_sort = true;
+        self
+    }
+
+    /// Refuses the cursor of the request as expired; a request without one is answered.
+    pub fn expire_cursors(mut self) -> Self {
+        self.effect.tweaks.expire_cursor = true;
+        self
+    }
+
+    fn reply(mut self, reply: Reply) -> Self {
+        self.effect.reply = Some(reply);
+        self
+    }
+
+    fn reply_mut(&mut self) -> &mut Reply {
+        self.effect.reply.get_or_insert_with(|| Reply::empty(200))
+    }
+
+    fn manner(mut self, manner: Manner) -> Self {
+        self.effect.manner = manner;
+        self
+    }
+}
+
+impl fmt::Debug for Fault {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Fault")
+            .field("endpoint", &self.endpoint)
+            .field("first", &self.first)
+            .field("times", &self.times)
+            .field("effect", &self.effect)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A fault waiting for its request.
+#[derive(Debug)]
+struct Armed {
+    fault: Fault,
+    seen: usize,
+}
+
+/// The faults of a site, in the order in which they were armed.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    armed: Vec<Armed>,
+}
+
+impl Faults {
+    pub(crate) fn arm(&mut self, fault: Fault) {
+        self.armed.push(Armed { fault, seen: 0 });
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.armed.clear();
+    }
+
+    /// The effect on this request: of the first fault that is due. All that match count it.
+    pub(crate) fn strike(&mut self, request: &Request) -> Effect {
+        let mut effect = None;
+        for armed in &mut self.armed {
+            let fault = &mut armed.fault;
+            let concerned =
+                fault.endpoint.covers(request.endpoint) && fault.condition.as_ref().is_none_or(|holds| holds(request));
+            if !concerned {
+                continue;
+            }
+            armed.seen += 1;
+            if effect.is_none() && armed.seen >= fault.first && fault.times != Some(0) {
+                effect = Some(fault.effect.clone());
+                if let Some(times) = &mut fault.times {
+                    *times -= 1;
+                }
+            }
+        }
+        self.armed.retain(|armed| armed.fault.times != Some(0));
+        effect.unwrap_or_default()
+    }
+}

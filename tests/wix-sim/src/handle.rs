@@ -1,0 +1,229 @@
+//! The handle tests use: looking at the site, changing it, and breaking the server.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+
+use crate::auth::Credentials;
+use crate::clock::{date_text, nanos};
+use crate::endpoint::Endpoint;
+use crate::fault::Fault;
+use crate::log::Request;
+use crate::site::Entity;
+use crate::state::{Hook, Shared};
+use crate::store::OrderStatus;
+
+/// A clonable handle on a running simulator; usable from any thread and from hooks.
+#[derive(Debug, Clone)]
+pub struct SimHandle {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl SimHandle {
+    /// `http://127.0.0.1:PORT`, to be used in place of Wix's host.
+    pub fn base_url(&self) -> String {
+        self.shared.base_url.clone()
+    }
+
+    /// The credentials the simulator accepts.
+    pub fn credentials(&self) -> &Credentials {
+        &self.shared.credentials
+    }
+
+    /// Every contact as the API sends it, in `createdDate` order.
+    pub fn contacts(&self) -> Vec<Value> {
+        self.all(Entity::Contacts)
+    }
+
+    /// Every extended booking as the API sends it, in `createdDate` order.
+    pub fn bookings(&self) -> Vec<Value> {
+        self.all(Entity::Bookings)
+    }
+
+    /// Every order that search can list (all but `INITIALIZED`), in `createdDate` order.
+    pub fn orders(&self) -> Vec<Value> {
+        self.all(Entity::Orders)
+    }
+
+    /// The records as the text that goes over the wire, for records that are no proper JSON.
+    ///
+    /// In [`contacts`](Self::contacts) and its kin such a record is a `Value::String` of this text.
+    pub fn texts(&self, entity: Entity) -> Vec<String> {
+        let state = self.shared.lock();
+        let table = state.table(entity);
+        (0..table.records.len())
+            .filter(|at| table.records[*at].status != OrderStatus::Initialized)
+            .map(|at| table.text(at))
+            .collect()
+    }
+
+    /// One record of any status, if it is there.
+    pub fn record(&self, entity: Entity, id: &str) -> Option<Value> {
+        let state = self.shared.lock();
+        let table = state.table(entity);
+        table.find(id).map(|position| table.value(position))
+    }
+
+    /// How many records of a kind there are, hidden orders included.
+    pub fn len(&self, entity: Entity) -> usize {
+        self.shared.lock().table(entity).records.len()
+    }
+
+    /// Changes one record; its `updatedDate` becomes now and its revision goes up by one.
+    ///
+    /// # Panics
+    /// If there is no such record, or its text is no JSON that can be read.
+    #[track_caller]
+    pub fn edit(&self, entity: Entity, id: &str, change: impl FnOnce(&mut Value)) {
+        let Some(mut record) = self.record(entity, id) else {
+            panic!("there is no {} {id}", entity.noun());
+        };
+        assert!(record.is_object(), "{} {id} is no object", entity.noun());
+        change(&mut record);
+        let mut state = self.shared.lock();
+        touch(entity, &mut record, nanos(state.clock.now()));
+        let table = state.table_mut(entity);
+        // The closure may have given it another id.
+        if let Some(position) = table.find(id) {
+            table.remove(position);
+        }
+        table.put_text(&record.to_string());
+    }
+
+    /// Makes `count` fresh records, created now, and returns their ids. Orders are `APPROVED`.
+    pub fn add(&self, entity: Entity, count: usize) -> Vec<String> {
+        let mut state = self.shared.lock();
+        let now = nanos(state.clock.now());
+        let table = state.table_mut(entity);
+        (0..count).map(|_| table.add(now)).collect()
+    }
+
+    /// Stores one record as it is: the same bytes go over the wire. A record with the same id is
+    /// replaced. The text may hold `\u0000`, lone surrogates, odd types, and no id at all.
+    pub fn put_raw(&self, entity: Entity, text: &str) {
+        self.shared.lock().table_mut(entity).put_text(text);
+    }
+
+    /// Deletes one record, without a trace.
+    ///
+    /// # Panics
+    /// If there is no such record.
+    #[track_caller]
+    pub fn delete(&self, entity: Entity, id: &str) {
+        let mut state = self.shared.lock();
+        let table = state.table_mut(entity);
+        let Some(position) = table.find(id) else {
+            drop(state);
+            panic!("there is no {} {id}", entity.noun());
+        };
+        table.remove(position);
+    }
+
+    /// Merges one contact into another: the source is gone, and getting it answers the target.
+    ///
+    /// # Panics
+    /// If one of the two is not there.
+    #[track_caller]
+    pub fn merge_contacts(&self, source: &str, target: &str) {
+        let mut activity = String::new();
+        self.edit(Entity::Contacts, target, |contact| {
+            activity = date_text(nanos(self.now()));
+            contact["lastActivity"] = json!({"activityDate": activity, "activityType": "CONTACT_MERGED"});
+        });
+        self.delete(Entity::Contacts, source);
+        let mut state = self.shared.lock();
+        state.merged.insert(source.to_owned(), target.to_owned());
+    }
+
+    /// The simulator's clock: the machine's plus the offset, cut to milliseconds.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.shared.lock().clock.now()
+    }
+
+    /// Sets how far the simulator's clock is ahead of the machine's.
+    pub fn set_clock_offset(&self, offset: TimeDelta) {
+        self.shared.lock().clock.offset = offset;
+    }
+
+    /// Stops the simulator's clock at a moment (to which the offset is added), or lets it go on.
+    pub fn freeze_clock(&self, at: Option<DateTime<Utc>>) {
+        self.shared.lock().clock.frozen = at;
+    }
+
+    /// Arms a fault. Faults are tried in the order in which they were armed, and go when used up.
+    pub fn fault(&self, fault: Fault) {
+        self.shared.lock().faults.arm(fault);
+    }
+
+    /// Disarms every fault.
+    pub fn clear_faults(&self) {
+        self.shared.lock().faults.clear();
+    }
+
+    /// Runs a closure right before the `nth` request to the endpoint from now on is answered.
+    pub fn on_request(&self, endpoint: Endpoint, nth: usize, run: impl FnOnce(&SimHandle) + Send + 'static) {
+        self.hook(endpoint, nth, false, Box::new(run));
+    }
+
+    /// Runs a closure when the answer to the `nth` request is made and before it is sent.
+    pub fn after_request(&self, endpoint: Endpoint, nth: usize, run: impl FnOnce(&SimHandle) + Send + 'static) {
+        self.hook(endpoint, nth, true, Box::new(run));
+    }
+
+    fn hook(&self, endpoint: Endpoint, nth: usize, after: bool, run: Box<dyn FnOnce(&SimHandle) + Send>) {
+        self.shared.lock().hooks.push(Hook { endpoint, skip: nth.saturating_sub(1), after, run });
+    }
+
+    /// Makes every access token invalid; new ones can be had.
+    pub fn revoke_tokens(&self) {
+        self.shared.lock().tokens.revoke_all();
+    }
+
+    /// Makes every cursor handed out so far invalid.
+    pub fn expire_cursors(&self) {
+        self.shared.lock().generation += 1;
+    }
+
+    /// Every request since the start or the last [`clear_requests`](Self::clear_requests).
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.lock().log.clone()
+    }
+
+    /// How many requests went to the endpoint.
+    pub fn request_count(&self, endpoint: Endpoint) -> usize {
+        let state = self.shared.lock();
+        let counts = state.counts.iter();
+        counts.filter(|(counted, _)| endpoint.covers(**counted)).map(|(_, count)| count).sum()
+    }
+
+    /// Forgets the requests so far.
+    pub fn clear_requests(&self) {
+        let mut state = self.shared.lock();
+        state.log.clear();
+        state.counts.clear();
+    }
+
+    fn all(&self, entity: Entity) -> Vec<Value> {
+        self.texts(entity).into_iter().map(|text| serde_json::from_str(&text).unwrap_or(Value::String(text))).collect()
+    }
+}
+
+/// Moves `updatedDate` and the revision, as Wix does at each change.
+fn touch(entity: Entity, record: &mut Value, now: i64) {
+    let body = match entity {
+        Entity::Bookings => &mut record["booking"],
+        Entity::Contacts | Entity::Orders => record,
+    };
+    body["updatedDate"] = json!(date_text(now));
+    match &body["revision"] {
+        Value::Number(number) => {
+            body["revision"] = json!(number.as_u64().unwrap_or(0) + 1);
+        }
+        Value::String(text) => {
+            let next = text.parse::<u64>().unwrap_or(0) + 1;
+            body["revision"] = json!(next.to_string());
+        }
+        _ => {}
+    }
+}

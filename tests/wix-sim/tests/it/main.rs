@@ -1,0 +1,7 @@
+//! The simulator seen from outside, over HTTP.
+
+mod client;
+mod faults;
+mod refusals;
+mod site;
+mod walks;
