@@ -1,0 +1,176 @@
+//! The command line, as clap reads it: no side effects, no defaults that depend on the environment.
+
+use clap::builder::PossibleValuesParser;
+use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+use crate::stream::Stream;
+
+const EXIT_CODES: &str = "Exit codes:
+  0    done, nothing left out
+  1    failed, or one table of several did; the reason is on stderr and in sync_logs.error
+  2    wrong use or configuration; nothing was started
+  3    done, but something was left out and named
+  130  stopped by SIGINT; 143 by SIGTERM: the batch in hand was finished and the run recorded";
+
+/// Keeps the Postgres tables customers, appointments and orders as Wix has them.
+#[derive(Debug, Parser)]
+#[command(name = "wix-sync", version, about, after_help = EXIT_CODES, max_term_width = 100)]
+pub struct Args {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct GlobalArgs {
+    /// Postgres, as libpq users write it [env: DATABASE_URL]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
+    pub database_url: Option<String>,
+    /// Where the tables live; default: the first schema of the search path [env: WIX_SYNC_SCHEMA]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Everywhere")]
+    pub schema: Option<String>,
+    /// How log lines are written
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, help_heading = "Everywhere")]
+    pub log_format: LogFormat,
+    /// Say more; twice says most
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Everywhere")]
+    pub verbose: u8,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Everywhere")]
+    pub quiet: bool,
+    /// Lines instead of bars, also on a terminal
+    #[arg(long, global = true, help_heading = "Everywhere")]
+    pub no_progress: bool,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Read Wix, write Postgres, and record the run in sync_logs
+    #[command(
+        after_help = "Examples:\n  wix-sync sync all\n  wix-sync sync appointments --start 2025-01-01 --end 2025-01-31"
+    )]
+    Sync(SyncArgs),
+    /// Show the last runs and the state of each table, or one run in detail
+    #[command(
+        after_help = "Examples:\n  wix-sync status\n  wix-sync status --status failed --limit 3\n  wix-sync status 4f1c"
+    )]
+    Status(StatusArgs),
+    /// Bring the schema up to date; safe to repeat
+    Migrate(MigrateArgs),
+}
+
+/// Which tables to sync.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Target {
+    /// Wix contacts.
+    Customers,
+    /// Wix bookings.
+    Appointments,
+    /// Wix eCommerce orders.
+    Orders,
+    /// All three, in this order.
+    All,
+}
+
+impl Target {
+    /// The streams in the order in which they are synced.
+    pub fn streams(self) -> Vec<Stream> {
+        match self {
+            Target::Customers => vec![Stream::Customers],
+            Target::Appointments => vec![Stream::Appointments],
+            Target::Orders => vec![Stream::Orders],
+            Target::All => Stream::ALL.to_vec(),
+        }
+    }
+
+    /// What `sync_logs.sync_type` says.
+    pub fn sync_type(self) -> &'static str {
+        match self {
+            Target::Customers => "customers",
+            Target::Appointments => "appointments",
+            Target::Orders => "orders",
+            Target::All => "all",
+        }
+    }
+}
+
+/// Arguments of `sync`.
+#[derive(Debug, ClapArgs)]
+pub struct SyncArgs {
+    /// Which table
+    #[arg(value_enum, hide_possible_values = true, value_name = "customers|appointments|orders|all")]
+    pub target: Target,
+    /// Only appointments that begin at this time or later: a date (UTC) or RFC 3339
+    #[arg(long, value_name = "TIME")]
+    pub start: Option<String>,
+    /// Only appointments that begin at this time or earlier; a date includes that day
+    #[arg(long, value_name = "TIME")]
+    pub end: Option<String>,
+    /// Rows a transaction [default: 1000] [env: WIX_SYNC_BATCH_SIZE]
+    #[arg(long, value_name = "N")]
+    pub batch_size: Option<u32>,
+    /// How often a failed request is sent again [default: 3] [env: WIX_SYNC_MAX_RETRIES]
+    #[arg(long, value_name = "N")]
+    pub max_retries: Option<u32>,
+    /// The first wait before that, in milliseconds; it grows [default: 1000] [env: WIX_SYNC_RETRY_DELAY_MS]
+    #[arg(long, value_name = "MS")]
+    pub retry_delay: Option<u32>,
+    /// Requests a minute; 0 is no limit [default: 200] [env: WIX_RATE_LIMIT]
+    #[arg(long, value_name = "N")]
+    pub rate_limit: Option<u32>,
+    /// Print the run's result as one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, ClapArgs)]
+pub struct StatusArgs {
+    /// One run in detail: its id, or any unique beginning of it
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// At most so many runs
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+    /// Only runs of this type
+    #[arg(long, value_name = "TYPE", value_parser = PossibleValuesParser::new(["customers", "appointments", "orders", "all"]))]
+    pub sync_type: Option<String>,
+    /// Only runs with this status
+    #[arg(long, value_name = "STATUS", value_parser = PossibleValuesParser::new(["running", "completed", "failed"]))]
+    pub status: Option<String>,
+    /// Print one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `migrate`.
+#[derive(Debug, ClapArgs)]
+pub struct MigrateArgs {
+    /// Take over tables although Supabase's public roles can read them
+    #[arg(long)]
+    pub keep_policies: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,84 @@
+//! Exit codes: a promise to scripts (README.md lists them).
+
+use std::process::ExitCode;
+
+use crate::run::{RunSummary, Status};
+use crate::stop::StopReason;
+
+/// How the program ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, nothing left out.
+    Done = 0,
+    /// Failed, or one table of several did.
+    Failed = 1,
+    /// Wrong use or configuration; nothing was started.
+    Usage = 2,
+    /// Done, but something was left out and named.
+    Incomplete = 3,
+    /// Stopped by SIGINT.
+    Interrupted = 130,
+    /// Stopped by SIGTERM.
+    Terminated = 143,
+}
+
+impl Exit {
+    /// How a run that ended in this way ends the program.
+    pub fn of_run(summary: &RunSummary, stopped: Option<StopReason>) -> Exit {
+        match (stopped, summary.status) {
+            (Some(StopReason::Interrupt), _) => Exit::Interrupted,
+            (Some(StopReason::Terminate), _) => Exit::Terminated,
+            (None, Status::Completed) if summary.streams.iter().all(|stream| stream.is_complete()) => Exit::Done,
+            (None, Status::Completed) => Exit::Incomplete,
+            (None, _) => Exit::Failed,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Utc;
+    use uuid::Uuid;
+
+    use super::Exit;
+    use crate::run::{PassKind, RunSummary, Status, StreamSummary};
+    use crate::stop::StopReason;
+    use crate::stream::Stream;
+
+    fn summary(status: Status, change: impl FnOnce(&mut StreamSummary)) -> RunSummary {
+        let mut stream = StreamSummary::new(Stream::Orders, PassKind::Full);
+        stream.status = status;
+        change(&mut stream);
+        RunSummary {
+            run_id: Uuid::nil(),
+            sync_type: "orders",
+            status,
+            started_at: Utc::now(),
+            duration_ms: 0,
+            streams: vec![stream],
+            error: None,
+        }
+    }
+
+    #[test]
+    fn only_a_run_that_left_nothing_out_is_zero() {
+        assert_eq!(Exit::of_run(&summary(Status::Completed, |_| {}), None), Exit::Done);
+        assert_eq!(
+            Exit::of_run(&summary(Status::Completed, |stream| stream.add_error(None, "x".into())), None),
+            Exit::Incomplete
+        );
+        assert_eq!(
+            Exit::of_run(&summary(Status::Completed, |stream| stream.incomplete = true), None),
+            Exit::Incomplete
+        );
+        assert_eq!(Exit::of_run(&summary(Status::Failed, |_| {}), None), Exit::Failed);
+        assert_eq!(Exit::of_run(&summary(Status::Failed, |_| {}), Some(StopReason::Interrupt)) as u8, 130);
+        assert_eq!(Exit::of_run(&summary(Status::Failed, |_| {}), Some(StopReason::Terminate)) as u8, 143);
+    }
+}

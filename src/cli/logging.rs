@@ -1,0 +1,79 @@
+//! Log lines to stderr, in text or JSON, without disturbing the bars.
+
+use std::io::{self, IsTerminal, Write};
+
+use indicatif::{MultiProgress, ProgressDrawTarget};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::debug_fn;
+use tracing_subscriber::fmt::time::ChronoUtc;
+
+use super::args::{GlobalArgs, LogFormat};
+
+/// What may be drawn on stderr.
+#[derive(Clone, Debug)]
+pub(crate) struct Console {
+    /// Where bars are drawn.
+    pub(crate) bars: MultiProgress,
+    /// True if bars are wanted: stderr is a terminal, and nobody asked for lines.
+    pub(crate) draws_bars: bool,
+}
+
+/// Starts logging as the flags say.
+pub(crate) fn start(global: &GlobalArgs) -> Console {
+    let is_terminal = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+    let draws_bars = is_terminal
+        && !global.no_progress
+        && !global.quiet
+        && global.verbose == 0
+        && global.log_format == LogFormat::Text;
+    let target = if draws_bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bars = MultiProgress::with_draw_target(target);
+    let level = match (global.quiet, global.verbose) {
+        (true, _) => "error",
+        (false, 0) if draws_bars => "warn",
+        (false, 0) => "info",
+        (false, 1) => "debug",
+        (false, _) => "trace",
+    };
+    // Of the libraries only what went wrong: their debug output could show requests.
+    let filter = EnvFilter::new(format!("error,wix_sync={level}"));
+    let writer = SuspendingWriter(bars.clone());
+    let time = ChronoUtc::new("%Y-%m-%dT%H:%M:%S%.3fZ".to_owned());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_timer(time);
+    let make_writer = move || writer.clone();
+    // Fails only if logging was started before, in which case it goes on as it is.
+    let _ = match global.log_format {
+        LogFormat::Text => {
+            let colour = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+            // The message says all; the fields are for programs.
+            let only_message = debug_fn(|writer, field, value| match field.name() {
+                "message" => write!(writer, "{value:?}"),
+                _ => Ok(()),
+            });
+            builder.fmt_fields(only_message).with_ansi(colour).with_writer(make_writer).try_init()
+        }
+        LogFormat::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .with_writer(make_writer)
+            .try_init(),
+    };
+    Console { bars, draws_bars }
+}
+
+/// Takes the bars away while a line is written.
+#[derive(Clone)]
+struct SuspendingWriter(MultiProgress);
+
+impl Write for SuspendingWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().lock().write_all(bytes))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

@@ -1,0 +1,78 @@
+//! Commands and their wiring. Each command has a file; this one picks it and maps outcomes to exit codes.
+
+pub mod args;
+pub mod exit;
+mod logging;
+mod migrate;
+mod status;
+mod sync;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::config::{ConfigError, DatabaseConfig, Environment};
+use crate::report;
+use crate::store::{Store, StoreError};
+use args::{Args, Command, GlobalArgs};
+use exit::Exit;
+
+/// The whole program.
+pub fn main() -> ExitCode {
+    // Wrong usage ends here, with clap's message and exit code 2.
+    let args = Args::parse();
+    let exit = match run(&args) {
+        Ok(exit) => exit,
+        Err(failure) => {
+            report::print_error(&failure.error, failure.hint.as_deref());
+            failure.exit
+        }
+    };
+    exit.into()
+}
+
+/// A command that could not do its work.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    error: anyhow::Error,
+    hint: Option<String>,
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Failure {
+        Failure { exit: Exit::Usage, hint: error.hint.clone(), error: error.into() }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        let exit = if error.is_configuration() { Exit::Usage } else { Exit::Failed };
+        Failure { exit, hint: error.hint(), error: error.into() }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Failure {
+        Failure { exit: Exit::Failed, hint: None, error: error.into() }
+    }
+}
+
+fn run(args: &Args) -> Result<Exit, Failure> {
+    let environment = Environment::load()?;
+    let console = logging::start(&args.global);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        match &args.command {
+            Command::Sync(command) => sync::run(&args.global, command, &environment, &console).await,
+            Command::Status(command) => status::run(&args.global, command, &environment).await,
+            Command::Migrate(command) => migrate::run(&args.global, command, &environment).await,
+        }
+    })
+}
+
+/// Connects to the database that flags and environment name.
+async fn connect(global: &GlobalArgs, environment: &Environment) -> Result<Store, Failure> {
+    let database = DatabaseConfig::resolve(environment, global.database_url.as_deref(), global.schema.as_deref())?;
+    Ok(Store::connect(database.url.reveal(), database.schema.as_deref()).await?)
+}

@@ -1,0 +1,159 @@
+//! `wix-sync sync`: one run.
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use tokio::signal::unix::{SignalKind, signal};
+use uuid::Uuid;
+
+use super::args::{GlobalArgs, SyncArgs, Target};
+use super::exit::Exit;
+use super::logging::Console;
+use super::{Failure, connect};
+use crate::config::{ConfigError, Environment, SyncConfig, SyncFlags};
+use crate::event::Event;
+use crate::report;
+use crate::stop::{StopReason, Stopper, stop_pair};
+use crate::sync::{Plan, Range, Run, RunOutcome, SyncError};
+use crate::timestamp::{self, Timestamp};
+use crate::wix::query::Until;
+use crate::wix::{WixClient, WixError};
+
+pub(super) async fn run(
+    global: &GlobalArgs,
+    args: &SyncArgs,
+    environment: &Environment,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    let range = range(args)?;
+    let flags = SyncFlags {
+        batch_size: args.batch_size,
+        max_retries: args.max_retries,
+        retry_delay_ms: args.retry_delay,
+        rate_limit: args.rate_limit,
+    };
+    let config = SyncConfig::resolve(environment, flags)?;
+    let plan = Plan {
+        sync_type: args.target.sync_type(),
+        streams: args.target.streams(),
+        site_id: config.wix.site_id.clone(),
+        batch_size: config.batch_size,
+        range,
+    };
+    let reporter = report::choose(&console.bars, console.draws_bars);
+    for notice in &config.notices {
+        reporter.report(Event::Notice { stream: None, text: notice });
+    }
+    let (stopper, stop) = stop_pair();
+    listen_for_signals(stopper)?;
+
+    let mut store = connect(global, environment).await?;
+    store.check_migrated().await?;
+    store.claim_site(&plan.site_id, Utc::now()).await?;
+    let wix = WixClient::new(config.wix, stop.clone(), reporter.clone()).map_err(|error| failure(error.into()))?;
+    let run = Run { plan: &plan, wix: &wix, stop: &stop, reporter: &reporter, run_id: Uuid::new_v4() };
+    let RunOutcome { summary, error } = run.execute(&mut store).await.map_err(failure)?;
+
+    let exit = Exit::of_run(&summary, error.as_ref().and_then(SyncError::stop_reason));
+    if args.json {
+        report::print_run_json(&summary, exit as u8)?;
+    }
+    if let Some(error) = error {
+        let hint = error.hint();
+        let error = anyhow::anyhow!(summary.error.unwrap_or_else(|| error.to_string()));
+        return Err(Failure { exit, error, hint });
+    }
+    Ok(exit)
+}
+
+fn failure(error: SyncError) -> Failure {
+    let exit = match &error {
+        SyncError::Wix(WixError::Setup(_)) => Exit::Usage,
+        _ => Exit::Failed,
+    };
+    Failure { exit, hint: error.hint(), error: error.into() }
+}
+
+/// SIGINT and SIGTERM ask for a stop: the batch in hand is finished first.
+fn listen_for_signals(stopper: Stopper) -> Result<(), Failure> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::spawn(async move {
+        loop {
+            let reason = tokio::select! {
+                _ = interrupt.recv() => StopReason::Interrupt,
+                _ = terminate.recv() => StopReason::Terminate,
+            };
+            stopper.stop(reason);
+        }
+    });
+    Ok(())
+}
+
+fn range(args: &SyncArgs) -> Result<Option<Range>, ConfigError> {
+    let error = |message: String| ConfigError {
+        message,
+        hint: Some(
+            "a time is a date such as 2025-01-31 (UTC), or RFC 3339 such as 2025-01-31T09:30:00+01:00".to_owned(),
+        ),
+    };
+    let from = args
+        .start
+        .as_deref()
+        .map(|text| bound(text).ok_or_else(|| error(format!("--start: `{text}` is no time"))))
+        .transpose()?;
+    let until = args
+        .end
+        .as_deref()
+        .map(|text| bound(text).ok_or_else(|| error(format!("--end: `{text}` is no time"))))
+        .transpose()?;
+    if from.is_none() && until.is_none() {
+        return Ok(None);
+    }
+    if !matches!(args.target, Target::Appointments | Target::All) {
+        let message = format!("--start and --end are for appointments, not for {}", args.target.sync_type());
+        return Err(ConfigError { message, hint: None });
+    }
+    let from = from.map(Bound::begin);
+    let until = until.map(Bound::end);
+    let empty = match (from, until) {
+        (Some(from), Some(Until::Including(until))) => until < from,
+        (Some(from), Some(Until::Before(until))) => until <= from,
+        _ => false,
+    };
+    if empty {
+        return Err(ConfigError { message: "--end lies before --start".to_owned(), hint: None });
+    }
+    Ok(Some(Range { from, until }))
+}
+
+/// A day, or an instant.
+#[derive(Clone, Copy)]
+enum Bound {
+    Day(NaiveDate),
+    Instant(DateTime<Utc>),
+}
+
+fn bound(text: &str) -> Option<Bound> {
+    if let Ok(day) = NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d") {
+        return Some(Bound::Day(day));
+    }
+    match timestamp::parse(text)? {
+        Timestamp::Instant(instant) => Some(Bound::Instant(instant)),
+        Timestamp::Local(_) => None,
+    }
+}
+
+impl Bound {
+    fn begin(self) -> DateTime<Utc> {
+        match self {
+            Bound::Day(day) => day.and_time(chrono::NaiveTime::MIN).and_utc(),
+            Bound::Instant(instant) => instant,
+        }
+    }
+
+    /// A day as the end of a range belongs to it.
+    fn end(self) -> Until {
+        match self {
+            Bound::Day(_) => Until::Before(self.begin() + TimeDelta::days(1)),
+            Bound::Instant(instant) => Until::Including(instant),
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! Flags and environment to values that can be used, checked once. Every message names the variable or flag.
+//!
+//! Nothing below `cli` reads the environment: it is handed what stands here.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::retry::RetryPolicy;
+use crate::secret::Secret;
+use crate::wix::WixSettings;
+use crate::wix::auth::Credentials;
+
+/// Wix's own address.
+const DEFAULT_BASE_URL: &str = "https://www.wixapis.com";
+/// Wix's documented limit for an app on a site (wix-api.md 6.2).
+const DEFAULT_RATE_LIMIT: u32 = 200;
+/// Large enough that the cost of a transaction does not show, small enough for short locks and little memory.
+const DEFAULT_BATCH_SIZE: u32 = 1000;
+const MAX_BATCH_SIZE: u32 = 10_000;
+const DEFAULT_MAX_RETRIES: u32 = 3;
+const DEFAULT_RETRY_DELAY_MS: u32 = 1000;
+
+/// A variable or flag can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ConfigError {
+    /// What is wrong; names the variable or flag.
+    pub message: String,
+    /// One line on what to do.
+    pub hint: Option<String>,
+}
+
+impl ConfigError {
+    fn new(message: impl fmt::Display) -> ConfigError {
+        ConfigError { message: message.to_string(), hint: None }
+    }
+}
+
+/// The environment: the process's own variables before those of a `.env` file. Empty ones count as not set.
+#[derive(Clone, Default)]
+pub struct Environment {
+    variables: HashMap<String, String>,
+}
+
+impl Environment {
+    /// The process's variables, and those of `.env` in the working directory if there is one.
+    pub fn load() -> Result<Environment, ConfigError> {
+        let mut environment = Environment::default();
+        let path = Path::new(".env");
+        if path.is_file() {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| ConfigError::new(format!(".env could not be read: {error}")))?;
+            environment.add_file(&text)?;
+        }
+        // A variable that is not UTF-8 can be none of ours.
+        let own =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        environment.variables.extend(own.filter(|(_, value)| !value.trim().is_empty()));
+        Ok(environment)
+    }
+
+    /// Variables from pairs, for tests.
+    pub fn from_pairs(pairs: &[(&str, &str)]) -> Environment {
+        Environment { variables: pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect() }
+    }
+
+    /// Takes the lines of a `.env` file. `$` stands for itself, as in the predecessor's files.
+    fn add_file(&mut self, text: &str) -> Result<(), ConfigError> {
+        let literal: Vec<String> = text.lines().map(without_expansion).collect();
+        let mut last = None;
+        for item in dotenvy::from_read_iter(literal.join("\n").as_bytes()) {
+            // The error would quote the line, and with it perhaps a secret.
+            let (name, value) = item.map_err(|_| ConfigError {
+                message: match &last {
+                    Some(name) => format!(".env: the line after {name} is not of the form NAME=value"),
+                    None => ".env: its first line is not of the form NAME=value".to_owned(),
+                },
+                hint: Some("put values with spaces in double quotes".to_owned()),
+            })?;
+            last = Some(name.clone());
+            self.variables.insert(name, value);
+        }
+        Ok(())
+    }
+
+    /// The variable's value; `None` if it is not set, or empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// The first of these variables that is set, with its name.
+    fn first(&self, names: &[&'static str]) -> Option<(&'static str, &str)> {
+        names.iter().find_map(|name| self.get(name).map(|value| (*name, value)))
+    }
+
+    /// The flag's value, else the variable's, else the default.
+    fn number(
+        &self,
+        flag: Option<u32>,
+        name: &str,
+        default: u32,
+        range: std::ops::RangeInclusive<u32>,
+    ) -> Result<u32, ConfigError> {
+        let value = match (flag, self.get(name)) {
+            (Some(value), _) => value,
+            (None, None) => default,
+            (None, Some(text)) => text.parse().map_err(|_| {
+                ConfigError::new(format!(
+                    "{name}: `{text}` is not a whole number from {} to {}",
+                    range.start(),
+                    range.end()
+                ))
+            })?,
+        };
+        if range.contains(&value) {
+            return Ok(value);
+        }
+        Err(ConfigError::new(format!("{name} (or its flag): {value} is not from {} to {}", range.start(), range.end())))
+    }
+}
+
+/// Keeps dotenvy from replacing `$NAME`: a password may hold a dollar sign.
+fn without_expansion(line: &str) -> String {
+    match line.split_once('=') {
+        Some((name, value)) if !value.trim_start().starts_with('\'') => {
+            format!("{name}={}", value.replace("\\$", "$").replace('$', "\\$"))
+        }
+        _ => line.to_owned(),
+    }
+}
+
+/// Where the database is, and which schema holds the tables.
+#[derive(Clone)]
+pub struct DatabaseConfig {
+    /// A connection URL or keyword/value string; holds a password, so it is never printed.
+    pub url: Secret,
+    /// As given; `None` is the first schema of the search path.
+    pub schema: Option<String>,
+}
+
+impl DatabaseConfig {
+    /// From the flags `--database-url` and `--schema`, else `DATABASE_URL` and `WIX_SYNC_SCHEMA`.
+    pub fn resolve(
+        environment: &Environment,
+        url: Option<&str>,
+        schema: Option<&str>,
+    ) -> Result<DatabaseConfig, ConfigError> {
+        let url = url.or_else(|| environment.get("DATABASE_URL")).ok_or_else(|| ConfigError {
+            message: "DATABASE_URL is not set (nor --database-url given)".to_owned(),
+            hint: Some(
+                "it looks like postgresql://USER:PASSWORD@HOST:5432/DATABASE; Supabase shows it under Connect"
+                    .to_owned(),
+            ),
+        })?;
+        let schema = schema.or_else(|| environment.get("WIX_SYNC_SCHEMA")).map(str::to_owned);
+        Ok(DatabaseConfig { url: Secret::new(url), schema })
+    }
+}
+
+/// The flags of `sync` that have a variable as well.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SyncFlags {
+    /// `--batch-size`.
+    pub batch_size: Option<u32>,
+    /// `--max-retries`.
+    pub max_retries: Option<u32>,
+    /// `--retry-delay`.
+    pub retry_delay_ms: Option<u32>,
+    /// `--rate-limit`.
+    pub rate_limit: Option<u32>,
+}
+
+/// What `sync` needs beside the database.
+#[derive(Clone, Debug)]
+pub struct SyncConfig {
+    /// How to reach Wix.
+    pub wix: WixSettings,
+    /// Rows a transaction.
+    pub batch_size: usize,
+    /// What the operator should know about the configuration.
+    pub notices: Vec<String>,
+}
+
+impl SyncConfig {
+    /// From flags and environment.
+    pub fn resolve(environment: &Environment, flags: SyncFlags) -> Result<SyncConfig, ConfigError> {
+        let mut notices = Vec::new();
+        let site_id = environment.get("WIX_SITE_ID").ok_or_else(|| ConfigError {
+            message: "WIX_SITE_ID is not set".to_owned(),
+            hint: Some("it is the id behind /dashboard/ in the address of the site's Wix dashboard".to_owned()),
+        })?;
+        check_header_text("WIX_SITE_ID", site_id)?;
+        let credentials = resolve_credentials(environment, &mut notices)?;
+        let base_url = environment.get("WIX_API_BASE_URL").unwrap_or(DEFAULT_BASE_URL).trim_end_matches('/');
+        let has_host =
+            base_url.strip_prefix("https://").or(base_url.strip_prefix("http://")).is_some_and(|rest| !rest.is_empty());
+        if !has_host {
+            return Err(ConfigError::new(format!(
+                "WIX_API_BASE_URL: `{base_url}` is not an http:// or https:// address"
+            )));
+        }
+        let batch_size =
+            environment.number(flags.batch_size, "WIX_SYNC_BATCH_SIZE", DEFAULT_BATCH_SIZE, 1..=MAX_BATCH_SIZE)?;
+        let retry_delay =
+            environment.number(flags.retry_delay_ms, "WIX_SYNC_RETRY_DELAY_MS", DEFAULT_RETRY_DELAY_MS, 0..=600_000)?;
+        let retry = RetryPolicy {
+            max_retries: environment.number(flags.max_retries, "WIX_SYNC_MAX_RETRIES", DEFAULT_MAX_RETRIES, 0..=100)?,
+            first_delay: Duration::from_millis(retry_delay.into()),
+        };
+        let rate_limit = environment.number(flags.rate_limit, "WIX_RATE_LIMIT", DEFAULT_RATE_LIMIT, 0..=100_000)?;
+        Ok(SyncConfig {
+            wix: WixSettings {
+                base_url: base_url.to_owned(),
+                site_id: site_id.to_owned(),
+                credentials,
+                rate_limit,
+                retry,
+            },
+            batch_size: batch_size as usize,
+            notices,
+        })
+    }
+}
+
+fn resolve_credentials(environment: &Environment, notices: &mut Vec<String>) -> Result<Credentials, ConfigError> {
+    let app_id = environment.first(&["WIX_APP_ID", "WIX_CLIENT_ID"]);
+    let app_secret = environment.first(&["WIX_APP_SECRET", "WIX_CLIENT_SECRET"]);
+    let instance_id = environment.first(&["WIX_APP_INSTANCE_ID", "WIX_INSTANCE_ID"]);
+    if let Some(key) = environment.get("WIX_API_TOKEN") {
+        check_header_text("WIX_API_TOKEN", key)?;
+        if let (Some((app_variable, _)), Some(_)) = (app_id, app_secret) {
+            notices
+                .push(format!("both WIX_API_TOKEN and {app_variable} are set: the API key in WIX_API_TOKEN is used"));
+        }
+        return Ok(Credentials::ApiKey { key: Secret::new(key), variable: "WIX_API_TOKEN" });
+    }
+    let parts = [("WIX_APP_ID", app_id), ("WIX_APP_SECRET", app_secret), ("WIX_APP_INSTANCE_ID", instance_id)];
+    if let [
+        (_, Some((id_variable, id))),
+        (_, Some((secret_variable, secret))),
+        (_, Some((instance_variable, instance))),
+    ] = parts
+    {
+        return Ok(Credentials::App {
+            app_id: id.to_owned(),
+            app_secret: Secret::new(secret),
+            instance_id: instance.to_owned(),
+            variables: format!("{id_variable}, {secret_variable} and {instance_variable}"),
+        });
+    }
+    let missing: Vec<&str> = parts.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| *name).collect();
+    let message = match missing.len() {
+        3 => "no Wix credentials are set: WIX_API_TOKEN, or WIX_APP_ID, WIX_APP_SECRET and WIX_APP_INSTANCE_ID"
+            .to_owned(),
+        1 => format!("{} is not set", missing[0]),
+        _ => format!("{} are not set", missing.join(" and ")),
+    };
+    Err(ConfigError {
+        message,
+        hint: Some("README.md, \"Five steps to a real site\", shows where each value comes from".to_owned()),
+    })
+}
+
+/// What goes into an HTTP header has to be plain text on one line.
+fn check_header_text(name: &str, value: &str) -> Result<(), ConfigError> {
+    if value.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
+        return Ok(());
+    }
+    Err(ConfigError::new(format!(
+        "{name} holds characters that no HTTP header can carry; was it pasted with a line break?"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DatabaseConfig, Environment, SyncConfig, SyncFlags};
+    use crate::wix::auth::Credentials;
+
+    fn resolve(pairs: &[(&str, &str)]) -> Result<SyncConfig, String> {
+        SyncConfig::resolve(&Environment::from_pairs(pairs), SyncFlags::default()).map_err(|error| error.message)
+    }
+
+    #[track_caller]
+    fn refused(pairs: &[(&str, &str)], message: &str) {
+        assert_eq!(resolve(pairs).map(|_| ()), Err(message.to_owned()));
+    }
+
+    const SITE: (&str, &str) = ("WIX_SITE_ID", "site");
+    const KEY: (&str, &str) = ("WIX_API_TOKEN", "IST.key");
+
+    #[test]
+    fn both_kinds_of_credentials_under_all_their_names() {
+        for names in [
+            ["WIX_APP_ID", "WIX_APP_SECRET", "WIX_APP_INSTANCE_ID"],
+            ["WIX_CLIENT_ID", "WIX_CLIENT_SECRET", "WIX_INSTANCE_ID"],
+        ] {
+            let config = resolve(&[SITE, (names[0], "a"), (names[1], "b"), (names[2], "c")]).unwrap();
+            assert_eq!(config.wix.credentials.variables(), format!("{}, {} and {}", names[0], names[1], names[2]));
+        }
+        let config =
+            resolve(&[SITE, KEY, ("WIX_APP_ID", "a"), ("WIX_APP_SECRET", "b"), ("WIX_INSTANCE_ID", "c")]).unwrap();
+        assert!(matches!(config.wix.credentials, Credentials::ApiKey { .. }));
+        assert_eq!(config.notices, ["both WIX_API_TOKEN and WIX_APP_ID are set: the API key in WIX_API_TOKEN is used"]);
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named() {
+        refused(&[KEY], "WIX_SITE_ID is not set");
+        refused(
+            &[SITE],
+            "no Wix credentials are set: WIX_API_TOKEN, or WIX_APP_ID, WIX_APP_SECRET and WIX_APP_INSTANCE_ID",
+        );
+        refused(&[SITE, ("WIX_CLIENT_ID", "a")], "WIX_APP_SECRET and WIX_APP_INSTANCE_ID are not set");
+        refused(
+            &[SITE, ("WIX_APP_ID", "a"), ("WIX_APP_SECRET", " "), ("WIX_INSTANCE_ID", "c")],
+            "WIX_APP_SECRET is not set",
+        );
+        refused(
+            &[SITE, KEY, ("WIX_RATE_LIMIT", "many")],
+            "WIX_RATE_LIMIT: `many` is not a whole number from 0 to 100000",
+        );
+        refused(
+            &[SITE, KEY, ("WIX_SYNC_BATCH_SIZE", "0")],
+            "WIX_SYNC_BATCH_SIZE (or its flag): 0 is not from 1 to 10000",
+        );
+        refused(
+            &[SITE, KEY, ("WIX_API_BASE_URL", "wix")],
+            "WIX_API_BASE_URL: `wix` is not an http:// or https:// address",
+        );
+        refused(
+            &[SITE, ("WIX_API_TOKEN", "a\nb")],
+            "WIX_API_TOKEN holds characters that no HTTP header can carry; was it pasted with a line break?",
+        );
+    }
+
+    #[test]
+    fn defaults_and_overrides() {
+        let config = resolve(&[SITE, KEY]).unwrap();
+        assert_eq!(
+            (config.wix.base_url.as_str(), config.wix.rate_limit, config.batch_size),
+            ("https://www.wixapis.com", 200, 1000)
+        );
+        assert_eq!((config.wix.retry.max_retries, config.wix.retry.first_delay.as_millis()), (3, 1000));
+        let environment = Environment::from_pairs(&[
+            SITE,
+            KEY,
+            ("WIX_RATE_LIMIT", "50"),
+            ("WIX_API_BASE_URL", "http://127.0.0.1:8080/"),
+        ]);
+        let config =
+            SyncConfig::resolve(&environment, SyncFlags { rate_limit: Some(0), ..SyncFlags::default() }).unwrap();
+        assert_eq!((config.wix.base_url.as_str(), config.wix.rate_limit), ("http://127.0.0.1:8080", 0));
+    }
+
+    #[test]
+    fn a_dotenv_file_keeps_dollar_signs_and_its_errors_keep_secrets() {
+        let mut environment = Environment::default();
+        environment.add_file("# comment\nA=pa$$word$HOME\nexport B=\"x y$1\" # c\nC='s$q'\nD=\n").unwrap();
+        let get = |name| environment.get(name);
+        assert_eq!((get("A"), get("B"), get("C"), get("D")), (Some("pa$$word$HOME"), Some("x y$1"), Some("s$q"), None));
+        let error = Environment::default().add_file("A=1\nhunter2 secret\n").unwrap_err();
+        assert_eq!(error.message, ".env: the line after A is not of the form NAME=value");
+    }
+
+    #[test]
+    fn the_database_url_is_named_where_it_is_missing() {
+        let error = DatabaseConfig::resolve(&Environment::default(), None, None).err().unwrap();
+        assert_eq!(error.message, "DATABASE_URL is not set (nor --database-url given)");
+    }
+}

@@ -1,0 +1,247 @@
+//! The hash of a record's content: what decides whether a record changed.
+//!
+//! Two JSON texts with the same content have the same hash, whatever the order of their members, the
+//! spaces between them and the way characters are escaped. Whether Wix always sends members in one
+//! order is not documented; maps such as `extendedFields.items` need not be.
+//!
+//! Numbers are compared as they are written (`1` and `1.0` differ): exactness matters more here than
+//! the rare rewrite.
+
+use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
+
+/// 128 bits over the content of a JSON value, stable across versions of this program.
+pub type ContentHash = [u8; 16];
+
+/// Below this depth a value is hashed as it is written, so that no input can exhaust the stack.
+const MAX_DEPTH: usize = 128;
+
+const OBJECT_SEED: u64 = 1;
+const ARRAY_SEED: u64 = 2;
+const TEXT_SEED: u64 = 3;
+const MEMBER_SEED: u64 = 4;
+
+/// The hash of a JSON value. `json` must be valid JSON (anything else gets some hash, without a panic).
+pub fn content_hash(json: &str) -> ContentHash {
+    let mut scanner = Scanner { bytes: json.as_bytes(), at: 0 };
+    scanner.value(0).to_be_bytes()
+}
+
+struct Scanner<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Scanner<'_> {
+    fn value(&mut self, depth: usize) -> u128 {
+        self.skip_space();
+        match self.bytes.get(self.at) {
+            Some(b'{' | b'[') if depth >= MAX_DEPTH => self.nested_as_written(),
+            Some(b'{') => self.object(depth),
+            Some(b'[') => self.array(depth),
+            Some(b'"') => self.string(),
+            _ => self.word(),
+        }
+    }
+
+    /// Members are summed up, so their order does not matter.
+    fn object(&mut self, depth: usize) -> u128 {
+        self.at += 1;
+        let mut sum = 0_u128;
+        loop {
+            self.skip_separators();
+            match self.bytes.get(self.at) {
+                None => break,
+                Some(b'}') => {
+                    self.at += 1;
+                    break;
+                }
+                Some(_) => {
+                    let start = self.at;
+                    let key = self.value(depth + 1);
+                    self.skip_separators();
+                    let value = self.value(depth + 1);
+                    sum = sum.wrapping_add(combine(MEMBER_SEED, key, value));
+                    if self.at == start {
+                        break; // not JSON: no progress
+                    }
+                }
+            }
+        }
+        combine(OBJECT_SEED, sum, 0)
+    }
+
+    fn array(&mut self, depth: usize) -> u128 {
+        self.at += 1;
+        let mut hash = 0_u128;
+        loop {
+            self.skip_separators();
+            match self.bytes.get(self.at) {
+                None => break,
+                Some(b']') => {
+                    self.at += 1;
+                    break;
+                }
+                Some(_) => {
+                    let start = self.at;
+                    hash = combine(ARRAY_SEED, hash, self.value(depth + 1));
+                    if self.at == start {
+                        break; // not JSON: no progress
+                    }
+                }
+            }
+        }
+        combine(ARRAY_SEED, hash, 1)
+    }
+
+    fn string(&mut self) -> u128 {
+        let start = self.at;
+        let escaped = self.skip_string();
+        let written = &self.bytes[start..self.at];
+        if escaped {
+            if let Ok(text) = serde_json::from_slice::<String>(written) {
+                return xxh3_128_with_seed(text.as_bytes(), TEXT_SEED);
+            }
+        }
+        let inner = written.get(1..written.len().saturating_sub(1)).unwrap_or_default();
+        xxh3_128_with_seed(inner, TEXT_SEED)
+    }
+
+    /// A number, `true`, `false` or `null`.
+    fn word(&mut self) -> u128 {
+        let start = self.at;
+        while let Some(byte) = self.bytes.get(self.at) {
+            if matches!(byte, b',' | b':' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r') {
+                break;
+            }
+            self.at += 1;
+        }
+        xxh3_128(&self.bytes[start..self.at])
+    }
+
+    fn nested_as_written(&mut self) -> u128 {
+        let start = self.at;
+        let mut open = 0_usize;
+        while let Some(byte) = self.bytes.get(self.at) {
+            match byte {
+                b'"' => {
+                    self.skip_string();
+                    continue;
+                }
+                b'{' | b'[' => open += 1,
+                b'}' | b']' => open -= 1,
+                _ => {}
+            }
+            self.at += 1;
+            if open == 0 {
+                break;
+            }
+        }
+        xxh3_128(&self.bytes[start..self.at])
+    }
+
+    /// Moves past a string; true if it holds an escape.
+    fn skip_string(&mut self) -> bool {
+        let mut escaped = false;
+        self.at += 1;
+        while let Some(byte) = self.bytes.get(self.at) {
+            match byte {
+                b'\\' => {
+                    escaped = true;
+                    self.at += 2;
+                }
+                b'"' => {
+                    self.at += 1;
+                    return escaped;
+                }
+                _ => self.at += 1,
+            }
+        }
+        self.at = self.bytes.len();
+        escaped
+    }
+
+    fn skip_space(&mut self) {
+        while matches!(self.bytes.get(self.at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn skip_separators(&mut self) {
+        while matches!(self.bytes.get(self.at), Some(b' ' | b'\t' | b'\n' | b'\r' | b',' | b':')) {
+            self.at += 1;
+        }
+    }
+}
+
+fn combine(seed: u64, left: u128, right: u128) -> u128 {
+    let mut bytes = [0_u8; 32];
+    bytes[..16].copy_from_slice(&left.to_be_bytes());
+    bytes[16..].copy_from_slice(&right.to_be_bytes());
+    xxh3_128_with_seed(&bytes, seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::content_hash;
+
+    #[test]
+    fn order_of_members_spaces_and_escapes_do_not_matter() {
+        let plain = content_hash(r#"{"a":1,"b":{"c":"é","d":[1,2]}}"#);
+        assert_eq!(plain, content_hash("{ \"b\" : {\"d\":[1, 2],\n\"c\":\"\\u00e9\"}, \"a\": 1 }"));
+    }
+
+    #[test]
+    fn content_and_order_of_lists_matter() {
+        let texts = [
+            r#"{"a":1}"#,
+            r#"{"a":"1"}"#,
+            r#"{"a":2}"#,
+            r#"{"b":1}"#,
+            r#"{"a":[1]}"#,
+            r#"{"a":[1,2]}"#,
+            r#"{"a":[2,1]}"#,
+            r#"{"a":[[1],2]}"#,
+            r#"{"a":[[1,2]]}"#,
+            r#"{"a":{}}"#,
+            r#"{"a":[]}"#,
+            r#"{"a":null}"#,
+            r#"{"a":""}"#,
+            r#"{}"#,
+            r#"[]"#,
+            r#"{"a":{"b":1},"c":2}"#,
+            r#"{"a":{"c":2},"b":1}"#,
+            r#"{"a":{"b":1,"c":2}}"#,
+        ];
+        for (index, left) in texts.iter().enumerate() {
+            for right in &texts[index + 1..] {
+                assert_ne!(content_hash(left), content_hash(right), "{left} and {right}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_hash_is_the_same_in_every_version() {
+        let hash = u128::from_be_bytes(content_hash(r#"{"id":"a","n":[1.50,true,null,"x"]}"#));
+        assert_eq!(format!("{hash:032x}"), "PINNED");
+    }
+
+    #[test]
+    fn a_very_deep_value_is_hashed_without_exhausting_the_stack() {
+        let deep = |inner: &str| format!("{}{inner}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_ne!(content_hash(&deep("1")), content_hash(&deep("2")));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_gets_a_hash(text in ".{0,200}") {
+            content_hash(&text);
+        }
+
+        #[test]
+        fn text_of_brackets_and_quotes_gets_a_hash(text in "[\\[\\]{}:,\"\\\\ 1a]{0,60}") {
+            content_hash(&text);
+        }
+    }
+}

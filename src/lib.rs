@@ -1,0 +1,38 @@
+//! wix-sync keeps the Postgres tables `customers`, `appointments` and `orders` as Wix has them.
+//!
+//! The modules form floors; imports point down only (ARCHITECTURE.md has the picture):
+//!
+//! - [`cli`]: commands, flags, exit codes. Wires everything below.
+//! - [`report`]: the only place that prints: bars, log lines, tables, JSON, errors.
+//! - [`sync`]: a run, and the loop that takes a page of records from Wix to COMMIT.
+//! - [`entity`]: what differs between the three streams: where Wix lists it, how a record maps to a row.
+//! - [`wix`]: Wix over HTTP: credentials, budget, retries, pages.
+//! - [`store`]: Postgres: connection, migrations, writing rows, the run log, status.
+//! - [`config`]: flags and environment, checked once.
+//! - The rest are values and pure rules without I/O.
+//!
+//! To follow one page of records, read [`sync::stream_sync`] from top to bottom.
+
+pub mod cli;
+pub mod report;
+
+pub mod sync;
+
+pub mod entity;
+
+pub mod config;
+pub mod store;
+pub mod wix;
+
+pub mod content_hash;
+pub mod event;
+pub mod json;
+pub mod json_text;
+pub mod page;
+pub mod record;
+pub mod retry;
+pub mod run;
+pub mod secret;
+pub mod stop;
+pub mod stream;
+pub mod timestamp;

@@ -1,0 +1,134 @@
+//! A record mapped to its row, or the reason why it can't be.
+
+use chrono::{DateTime, NaiveDate, Utc};
+
+use crate::content_hash::ContentHash;
+use crate::json::FieldError;
+
+/// What a column holds; decides how cells travel to Postgres.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// `text`.
+    Text,
+    /// `text[]`.
+    TextList,
+    /// `jsonb`.
+    Json,
+    /// `timestamptz`.
+    Timestamp,
+    /// `date`.
+    Date,
+    /// `bigint`.
+    Integer,
+    /// `numeric`.
+    Decimal,
+}
+
+/// One value of a row. A variant other than `Null` stands only in a column of its kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Cell {
+    /// What Wix did not send.
+    Null,
+    /// For [`ColumnKind::Text`].
+    Text(String),
+    /// For [`ColumnKind::TextList`].
+    TextList(Vec<String>),
+    /// For [`ColumnKind::Json`]: JSON text.
+    Json(String),
+    /// For [`ColumnKind::Timestamp`].
+    Timestamp(DateTime<Utc>),
+    /// For [`ColumnKind::Date`].
+    Date(NaiveDate),
+    /// For [`ColumnKind::Integer`].
+    Integer(i64),
+    /// For [`ColumnKind::Decimal`]: decimal digits, exact.
+    Decimal(String),
+}
+
+impl Cell {
+    /// Text, or null.
+    pub fn text(value: Option<String>) -> Cell {
+        value.map_or(Cell::Null, Cell::Text)
+    }
+
+    /// A point in time, or null.
+    pub fn timestamp(value: Option<DateTime<Utc>>) -> Cell {
+        value.map_or(Cell::Null, Cell::Timestamp)
+    }
+
+    /// A decimal number, or null.
+    pub fn decimal(value: Option<String>) -> Cell {
+        value.map_or(Cell::Null, Cell::Decimal)
+    }
+}
+
+/// One record as it goes into its table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Wix's id: what the row is matched by.
+    pub wix_id: String,
+    /// When the record was created at Wix; what passes are sorted by.
+    pub wix_created_at: Option<DateTime<Utc>>,
+    /// When Wix last changed the record; an older copy never replaces a newer row.
+    pub wix_updated_at: Option<DateTime<Utc>>,
+    /// Wix's revision number; orders have none.
+    pub wix_revision: Option<i64>,
+    /// Hash of `raw`: what decides whether the record changed.
+    pub content_hash: ContentHash,
+    /// The record as Wix sent it.
+    pub raw: String,
+    /// The stream's own columns, in the order of its column list.
+    pub cells: Vec<Cell>,
+}
+
+/// A record that can't become a row. It goes to `sync_errors`; the others go on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rejection {
+    /// Wix's id, where the record has one.
+    pub wix_id: Option<String>,
+    /// When it was created at Wix, where that could be read.
+    pub wix_created_at: Option<DateTime<Utc>>,
+    /// Why: names members, never values, so it may be shown and logged.
+    pub reason: String,
+    /// The record as Wix sent it.
+    pub raw: String,
+}
+
+/// What became of one record of a page.
+pub type MappedRecord = Result<Row, Rejection>;
+
+/// Facts about a record that the walk needs, whether or not it could be mapped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordMark {
+    /// Wix's id.
+    pub wix_id: Option<String>,
+    /// When the record was created at Wix.
+    pub wix_created_at: Option<DateTime<Utc>>,
+}
+
+/// The mark of a mapped or rejected record.
+pub fn mark_of(record: &MappedRecord) -> RecordMark {
+    match record {
+        Ok(row) => RecordMark { wix_id: Some(row.wix_id.clone()), wix_created_at: row.wix_created_at },
+        Err(rejection) => RecordMark { wix_id: rejection.wix_id.clone(), wix_created_at: rejection.wix_created_at },
+    }
+}
+
+/// The part of a row that all streams share, read before the stream's own members.
+#[derive(Debug)]
+pub struct Envelope {
+    /// Wix's id.
+    pub wix_id: String,
+    /// `createdDate`.
+    pub wix_created_at: Option<DateTime<Utc>>,
+    /// `updatedDate`.
+    pub wix_updated_at: Option<DateTime<Utc>>,
+    /// `revision`.
+    pub wix_revision: Option<i64>,
+}
+
+impl From<FieldError> for String {
+    fn from(error: FieldError) -> String {
+        error.to_string()
+    }
+}

@@ -1,0 +1,89 @@
+//! The only place that prints. stdout is for data, stderr for everything else.
+
+mod error;
+mod lines;
+mod progress;
+mod status;
+mod text;
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use indicatif::MultiProgress;
+use serde_json::json;
+
+use crate::event::Reporter;
+use crate::run::RunSummary;
+use crate::store::migrate::MigrationReport;
+use crate::store::status::{RunRow, TableRow};
+
+pub use error::print_error;
+
+/// Bars on a terminal, lines elsewhere.
+pub fn choose(bars: &MultiProgress, draws_bars: bool) -> Arc<dyn Reporter> {
+    if draws_bars { Arc::new(progress::Progress::new(bars.clone())) } else { Arc::new(lines::Lines::default()) }
+}
+
+/// The run's result as one JSON object on stdout. `version` grows when a field changes its meaning or goes.
+pub fn print_run_json(summary: &RunSummary, exit_code: u8) -> io::Result<()> {
+    let object = json!({
+        "version": 1,
+        "run_id": summary.run_id,
+        "sync_type": summary.sync_type,
+        "status": summary.status,
+        "started_at": summary.started_at,
+        "duration_ms": summary.duration_ms,
+        "synced_count": summary.synced_count(),
+        "error_count": summary.error_count(),
+        "results": summary.results(),
+        "error": summary.error,
+        "exit_code": exit_code,
+    });
+    print(&format!("{object}\n"))
+}
+
+/// What `migrate` did.
+pub fn print_migration(report: &MigrationReport) -> io::Result<()> {
+    print(&status::render_migration(report))
+}
+
+/// That nothing was migrated yet.
+pub fn print_not_migrated(schema: &str, as_json: bool) -> io::Result<()> {
+    if as_json {
+        let object = json!({ "version": 1, "schema": schema, "migrated": false, "tables": [], "runs": [] });
+        return print(&format!("{object}\n"));
+    }
+    print(&format!("Schema {schema} is not migrated yet: run `wix-sync migrate`, then `wix-sync sync all`.\n"))
+}
+
+/// The state of the tables and the last runs. `filtered` tells that only some runs were asked for.
+pub fn print_status(
+    schema: &str,
+    tables: &[TableRow],
+    runs: &[RunRow],
+    filtered: bool,
+    as_json: bool,
+) -> io::Result<()> {
+    if as_json {
+        let object = json!({ "version": 1, "schema": schema, "migrated": true, "tables": tables, "runs": runs });
+        return print(&format!("{object}\n"));
+    }
+    print(&status::render_status(schema, tables, runs, filtered))
+}
+
+/// One run in detail.
+pub fn print_run(run: &RunRow, as_json: bool) -> io::Result<()> {
+    if as_json {
+        return print(&format!("{}\n", json!({ "version": 1, "run": run })));
+    }
+    print(&status::render_run(run))
+}
+
+/// To stdout. Whoever closed the pipe has read enough: that is no error.
+fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}

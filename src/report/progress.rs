@@ -1,0 +1,110 @@
+//! A run as bars on a terminal: one per table with records, rate, and the time left where the total is known.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::text::{duration, outcome};
+use crate::event::{Event, Reporter};
+use crate::run::{Status, StreamSummary};
+use crate::stream::Stream;
+
+const WITH_TOTAL: &str =
+    "{spinner} {prefix:<12} [{bar:24}] {human_pos:>9} of {human_len} records  {per_sec}, {eta} left  {wide_msg}";
+const WITHOUT_TOTAL: &str = "{spinner} {prefix:<12} {human_pos:>9} records  {per_sec}, {elapsed}  {wide_msg}";
+const FINISHED: &str = "{prefix:<12} {wide_msg}";
+
+/// Draws bars.
+pub(super) struct Progress {
+    area: MultiProgress,
+    bars: Mutex<HashMap<Stream, ProgressBar>>,
+}
+
+impl Progress {
+    pub(super) fn new(area: MultiProgress) -> Progress {
+        Progress { area, bars: Mutex::default() }
+    }
+
+    fn with_bar(&self, stream: Stream, change: impl FnOnce(&ProgressBar)) {
+        let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
+        let bar = bars.entry(stream).or_insert_with(|| {
+            let bar =
+                self.area.add(ProgressBar::no_length().with_style(style(WITHOUT_TOTAL)).with_prefix(stream.table()));
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        change(bar);
+    }
+
+    fn say(&self, text: &str) {
+        // The bars stay usable if a line could not be written above them.
+        let _ = self.area.println(text);
+    }
+}
+
+impl Reporter for Progress {
+    fn report(&self, event: Event<'_>) {
+        match event {
+            Event::RunStarted { .. } => {}
+            Event::StreamStarted { stream } => self.with_bar(stream, |_| {}),
+            Event::BatchCommitted { stream, record_count, total } => self.with_bar(stream, |bar| {
+                if let (Some(total), None) = (total, bar.length()) {
+                    bar.set_style(style(WITH_TOTAL));
+                    bar.set_length(total);
+                }
+                bar.set_message("");
+                bar.set_position(record_count);
+            }),
+            Event::RecordRejected { .. } => {}
+            Event::Notice { stream: Some(stream), text } => self.say(&format!("{stream}: {text}")),
+            Event::Notice { stream: None, text } => self.say(text),
+            Event::Waiting { delay, reason } => {
+                let bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
+                for bar in bars.values().filter(|bar| !bar.is_finished()) {
+                    bar.set_message(format!("waiting {}: {reason}", duration(delay)));
+                }
+            }
+            Event::StreamFinished { summary } => self.with_bar(summary.stream, |bar| {
+                bar.set_style(style(FINISHED));
+                bar.finish_with_message(finish_line(summary));
+            }),
+            Event::RunFinished { summary } => {
+                for stream in &summary.streams {
+                    for error in stream.error_details.iter().take(10) {
+                        let id = error.wix_id.as_deref().unwrap_or("without an id");
+                        self.say(&format!("{}: record {id} left out: {}", stream.stream, error.reason));
+                    }
+                }
+                let word = if summary.status == Status::Completed { "completed" } else { "failed" };
+                let elapsed = duration(Duration::from_millis(summary.duration_ms));
+                self.say(&format!("Run {} {word} in {elapsed}.", &summary.run_id.to_string()[..8]));
+            }
+        }
+    }
+}
+
+fn finish_line(summary: &StreamSummary) -> String {
+    match &summary.error {
+        None => outcome(summary),
+        Some(_) => format!("failed after {}", outcome(summary)),
+    }
+}
+
+/// The templates are constants, and a test parses them.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+}
+
+#[cfg(test)]
+mod tests {
+    use indicatif::ProgressStyle;
+
+    #[test]
+    fn the_templates_can_be_parsed() {
+        for template in [super::WITH_TOTAL, super::WITHOUT_TOTAL, super::FINISHED] {
+            ProgressStyle::with_template(template).unwrap();
+        }
+    }
+}

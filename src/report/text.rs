@@ -1,0 +1,110 @@
+//! Small pieces of text that several reports share.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::run::StreamSummary;
+
+/// `12,345`.
+pub(super) fn grouped(number: impl TryInto<u64>) -> String {
+    let digits = number.try_into().unwrap_or_default().to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `350 ms`, `4.2 s`, `3 min 20 s`, `2 h 5 min`.
+pub(super) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        0 => format!("{} ms", duration.as_millis()),
+        1..60 => format!("{:.1} s", duration.as_secs_f64()),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+/// A time in UTC, to the second.
+pub(super) fn time(instant: DateTime<Utc>) -> String {
+    instant.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// What a stream's pass did, in a line without its name.
+pub(super) fn outcome(summary: &StreamSummary) -> String {
+    let counts = &summary.counts;
+    let mut parts = vec![
+        format!("{} synced", grouped(counts.synced)),
+        format!(
+            "{} new, {} changed, {} as before",
+            grouped(counts.inserted),
+            grouped(counts.updated),
+            grouped(counts.unchanged)
+        ),
+    ];
+    if counts.deleted > 0 {
+        parts.push(format!("{} deleted", grouped(counts.deleted)));
+    }
+    if counts.errors > 0 {
+        parts.push(format!("{} left out (see sync_errors)", grouped(counts.errors)));
+    }
+    if summary.repaired_characters > 0 {
+        parts.push(format!("{} characters repaired", grouped(summary.repaired_characters)));
+    }
+    let retries =
+        if summary.retries > 0 { format!(", {} of them again", grouped(summary.retries)) } else { String::new() };
+    parts.push(format!("{} requests{retries}", grouped(summary.requests)));
+    parts.push(duration(Duration::from_millis(summary.duration_ms)));
+    parts.join("; ")
+}
+
+/// Columns of text, padded to the widest cell; numbers to the right.
+pub(super) fn table(header: &[&str], numeric: &[bool], rows: &[Vec<String>]) -> String {
+    let width_of = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([header[column].chars().count()]).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width_of).collect();
+    let render = |cells: &[String]| {
+        let padded = cells.iter().enumerate().map(|(column, cell)| {
+            let width = widths[column];
+            if numeric[column] { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+        });
+        format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
+    };
+    let header: Vec<String> = header.iter().map(|cell| (*cell).to_owned()).collect();
+    std::iter::once(header.as_slice()).chain(rows.iter().map(Vec::as_slice)).map(render).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{duration, grouped, table};
+
+    #[test]
+    fn numbers_and_durations() {
+        assert_eq!(
+            [grouped(0_u64), grouped(999_u64), grouped(1000_u64), grouped(1_234_567_u64)],
+            ["0", "999", "1,000", "1,234,567"]
+        );
+        assert_eq!(duration(Duration::from_millis(350)), "350 ms");
+        assert_eq!(duration(Duration::from_millis(4200)), "4.2 s");
+        assert_eq!(duration(Duration::from_secs(200)), "3 min 20 s");
+        assert_eq!(duration(Duration::from_secs(7500)), "2 h 5 min");
+    }
+
+    #[test]
+    fn tables_are_aligned() {
+        let rows = vec![vec!["customers".to_owned(), "5".to_owned()], vec!["orders".to_owned(), "1,000".to_owned()]];
+        assert_eq!(
+            table(&["table", "rows"], &[false, true], &rows),
+            "table       rows\ncustomers      5\norders     1,000\n"
+        );
+    }
+}

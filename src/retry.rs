@@ -1,0 +1,104 @@
+//! When to ask again, and after how long. Pure rules: nothing here sleeps.
+
+use std::time::{Duration, SystemTime};
+
+/// How failed requests are repeated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// How often one request is sent again after a failure; being throttled does not count.
+    pub max_retries: u32,
+    /// The first wait; it doubles with every further failure.
+    pub first_delay: Duration,
+}
+
+/// The longest wait between two tries. A `Retry-After` beyond it is not waited out in one piece.
+pub const MAX_DELAY: Duration = Duration::from_secs(120);
+
+/// The wait after a 429 that names no time: what Wix's troubleshooting page advises (wix-api.md 6.2).
+pub const THROTTLE_DELAY: Duration = Duration::from_secs(60);
+
+/// After so long with nothing but refusals the run gives up; the next one goes on.
+pub const THROTTLE_PATIENCE: Duration = Duration::from_secs(600);
+
+impl RetryPolicy {
+    /// The wait before retry number `retry` (1 is the first), between half of the grown delay and all of
+    /// it, and never shorter than `retry_after`. `jitter` is in `0.0..1.0`.
+    pub fn delay(&self, retry: u32, retry_after: Option<Duration>, jitter: f64) -> Duration {
+        let grown = self.first_delay.saturating_mul(2_u32.saturating_pow(retry.saturating_sub(1))).min(THROTTLE_DELAY);
+        let jittered = grown.mul_f64(0.5 + jitter / 2.0);
+        jittered.max(retry_after.unwrap_or_default()).min(MAX_DELAY)
+    }
+
+    /// The wait after refusal number `refusal` in a row (1 is the first): what Wix asks for, a minute where
+    /// it names no time, with a random share on top, so that many clients don't come back at once. A
+    /// `Retry-After` of 0 in a row of refusals grows like any other failure.
+    pub fn throttle_delay(&self, refusal: u32, retry_after: Option<Duration>, jitter: f64) -> Duration {
+        match retry_after {
+            None => THROTTLE_DELAY.mul_f64(1.0 + jitter / 10.0),
+            Some(asked) => {
+                let asked = asked.min(MAX_DELAY).mul_f64(1.0 + jitter / 10.0);
+                asked.max(self.delay(refusal, None, jitter)).min(MAX_DELAY)
+            }
+        }
+    }
+}
+
+/// Reads `Retry-After`: seconds or an HTTP date. `None` if it is neither. `now` is this machine's clock,
+/// corrected to the server's where that is known.
+pub fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse::<f64>() {
+        return (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(now).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::{MAX_DELAY, RetryPolicy, THROTTLE_DELAY, parse_retry_after};
+
+    const POLICY: RetryPolicy = RetryPolicy { max_retries: 3, first_delay: Duration::from_secs(1) };
+
+    #[test]
+    fn delays_grow_are_jittered_and_bounded() {
+        assert_eq!(POLICY.delay(1, None, 0.0), Duration::from_millis(500));
+        assert_eq!(POLICY.delay(1, None, 1.0), Duration::from_secs(1));
+        assert_eq!(POLICY.delay(3, None, 1.0), Duration::from_secs(4));
+        assert_eq!(POLICY.delay(30, None, 1.0), Duration::from_secs(60));
+        assert_eq!(POLICY.delay(1, Some(Duration::from_secs(7)), 0.5), Duration::from_secs(7));
+        assert_eq!(POLICY.delay(1, Some(Duration::MAX), 0.5), MAX_DELAY);
+    }
+
+    #[test]
+    fn throttling_waits_what_wix_asks_for_and_a_minute_if_it_names_no_time() {
+        assert_eq!(POLICY.throttle_delay(1, None, 0.0), THROTTLE_DELAY);
+        assert_eq!(POLICY.throttle_delay(9, None, 0.0), THROTTLE_DELAY);
+        assert_eq!(POLICY.throttle_delay(1, Some(Duration::from_secs(20)), 0.0), Duration::from_secs(20));
+        assert_eq!(POLICY.throttle_delay(1, Some(Duration::from_secs(86_400)), 0.0), MAX_DELAY);
+    }
+
+    #[test]
+    fn a_storm_of_zeros_is_not_answered_with_a_storm() {
+        let zero = Some(Duration::ZERO);
+        assert_eq!(POLICY.throttle_delay(1, zero, 1.0), Duration::from_secs(1));
+        assert_eq!(POLICY.throttle_delay(4, zero, 1.0), Duration::from_secs(8));
+        assert_eq!(POLICY.throttle_delay(40, zero, 1.0), Duration::from_secs(60));
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now = httpdate::parse_http_date("Mon, 14 Sep 2026 16:40:00 GMT").unwrap();
+        assert_eq!(parse_retry_after("120", now), Some(Duration::from_secs(120)));
+        assert_eq!(parse_retry_after("0", now), Some(Duration::ZERO));
+        assert_eq!(parse_retry_after("1.5", now), Some(Duration::from_millis(1500)));
+        assert_eq!(parse_retry_after("Mon, 14 Sep 2026 16:40:30 GMT", now), Some(Duration::from_secs(30)));
+        assert_eq!(parse_retry_after("Mon, 14 Sep 2026 16:39:30 GMT", now), Some(Duration::ZERO));
+        assert_eq!(parse_retry_after("99999999999999999999999999", now), Some(Duration::MAX));
+        assert_eq!(parse_retry_after("soon", now), None);
+        assert_eq!(parse_retry_after("-5", now), None);
+        assert_eq!(parse_retry_after("", SystemTime::now()), None);
+    }
+}

@@ -1,0 +1,176 @@
+//! The outcome of a run: shown at its end, and kept in `sync_logs`.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::stream::Stream;
+
+/// The most record errors that `sync_logs.results` lists per stream; all are in `sync_errors`.
+pub const MAX_ERROR_DETAILS: usize = 100;
+
+/// How a run or a stream's pass stands, in the words of `sync_logs.status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// At work, or ended in a way that it could not record.
+    Running,
+    /// Reached Wix's own end of every listing.
+    Completed,
+    /// Did not.
+    Failed,
+}
+
+impl Status {
+    /// The word in `sync_logs.status`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Running => "running",
+            Status::Completed => "completed",
+            Status::Failed => "failed",
+        }
+    }
+}
+
+/// How a pass reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PassKind {
+    /// Everything.
+    Full,
+    /// Appointments that begin in a given range of time.
+    Range,
+}
+
+/// What happened to the records of one stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RecordCounts {
+    /// Records that now stand in the table as Wix has them: inserted, updated and unchanged.
+    pub synced: u64,
+    /// New rows.
+    pub inserted: u64,
+    /// Rows that changed.
+    pub updated: u64,
+    /// Rows that were as Wix has them already; not written.
+    pub unchanged: u64,
+    /// Rows marked as deleted.
+    pub deleted: u64,
+    /// Records that could not be written; they are in `sync_errors`.
+    pub errors: u64,
+}
+
+/// One record that could not be written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ErrorDetail {
+    /// Wix's id, where the record has one.
+    pub wix_id: Option<String>,
+    /// Why; names members, never values.
+    pub reason: String,
+}
+
+/// What one stream's pass did: an entry of `sync_logs.results`.
+#[derive(Clone, Debug, Serialize)]
+pub struct StreamSummary {
+    /// Which stream.
+    #[serde(skip)]
+    pub stream: Stream,
+    /// Completed or failed.
+    pub status: Status,
+    /// How it read.
+    pub pass: PassKind,
+    /// What happened to the records.
+    #[serde(flatten)]
+    pub counts: RecordCounts,
+    /// The first of the records that could not be written, [`MAX_ERROR_DETAILS`] at most.
+    pub error_details: Vec<ErrorDetail>,
+    /// Requests sent to Wix for it, retries included.
+    pub requests: u64,
+    /// Requests that were sent again.
+    pub retries: u64,
+    /// Characters removed or replaced because Postgres can't store them.
+    pub repaired_characters: u64,
+    /// Milliseconds from its begin to its end.
+    pub duration_ms: u64,
+    /// Sentences for the operator.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
+    /// True if something else than a bad record was left out: the run is no full success.
+    #[serde(skip_serializing_if = "is_false")]
+    pub incomplete: bool,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+impl StreamSummary {
+    /// A pass that has done nothing yet.
+    pub fn new(stream: Stream, pass: PassKind) -> StreamSummary {
+        StreamSummary {
+            stream,
+            status: Status::Running,
+            pass,
+            counts: RecordCounts::default(),
+            error_details: Vec::new(),
+            requests: 0,
+            retries: 0,
+            repaired_characters: 0,
+            duration_ms: 0,
+            notices: Vec::new(),
+            incomplete: false,
+            error: None,
+        }
+    }
+
+    /// Notes a record that could not be written.
+    pub fn add_error(&mut self, wix_id: Option<String>, reason: String) {
+        self.counts.errors += 1;
+        if self.error_details.len() < MAX_ERROR_DETAILS {
+            self.error_details.push(ErrorDetail { wix_id, reason });
+        }
+    }
+
+    /// True if every record stands in the table and nothing was held back.
+    pub fn is_complete(&self) -> bool {
+        self.status == Status::Completed && self.counts.errors == 0 && !self.incomplete
+    }
+}
+
+/// What a run did.
+#[derive(Clone, Debug)]
+pub struct RunSummary {
+    /// Its id in `sync_logs`.
+    pub run_id: Uuid,
+    /// `customers`, `appointments`, `orders` or `all`.
+    pub sync_type: &'static str,
+    /// Completed only if every stream's pass is.
+    pub status: Status,
+    /// When it began, by this machine's clock.
+    pub started_at: DateTime<Utc>,
+    /// Milliseconds from its begin to its end.
+    pub duration_ms: u64,
+    /// One per stream that was begun, in order.
+    pub streams: Vec<StreamSummary>,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+impl RunSummary {
+    /// Records that now stand in their tables as Wix has them.
+    pub fn synced_count(&self) -> u64 {
+        self.streams.iter().map(|summary| summary.counts.synced).sum()
+    }
+
+    /// Records that could not be written.
+    pub fn error_count(&self) -> u64 {
+        self.streams.iter().map(|summary| summary.counts.errors).sum()
+    }
+
+    /// `sync_logs.results`: an object with one member per stream.
+    pub fn results(&self) -> serde_json::Value {
+        self.streams.iter().map(|summary| (summary.stream.table().to_owned(), serde_json::json!(summary))).collect()
+    }
+}

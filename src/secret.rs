@@ -1,0 +1,42 @@
+//! Text that must never be printed.
+
+use std::fmt;
+
+/// A secret: no `Display`, and `Debug` shows only that there is one.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret. Surrounding white space, which pasting often brings along, is removed.
+    pub fn new(text: &str) -> Secret {
+        Secret(text.trim().to_owned())
+    }
+
+    /// The secret itself, for the one place that sends it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// `text` with every occurrence of the secret replaced by `***`, for answers that echo what was sent.
+    pub fn redact(&self, text: &str) -> String {
+        if self.0.len() < 4 { text.to_owned() } else { text.replace(&self.0, "***") }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Secret;
+
+    #[test]
+    fn a_secret_shows_in_neither_debug_nor_an_echo() {
+        let secret = Secret::new(" IST.abc \n");
+        assert_eq!(format!("{secret:?}"), "Secret(***)");
+        assert_eq!(secret.redact("bad key IST.abc!"), "bad key ***!");
+    }
+}

@@ -1,0 +1,353 @@
+//! Takes over tables that are there already: those of the predecessor, AsyncSyncAgent.
+//!
+//! Rows keep their ids, and what people wrote by hand stays. What the tables should look like is read
+//! from the migrations themselves: they are run once more in the session's temporary schema, and the
+//! catalog tells the difference. Checks come first: a table that can't be taken over is left as it is.
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::Transaction;
+use tokio_postgres::types::Type;
+
+use super::access;
+use super::error::StoreError;
+use super::schema::Schema;
+
+/// The predecessor's tables: by which columns each is known, in the order in which they are dropped again.
+const TABLES: [(&str, &[&str]); 4] = [
+    ("appointments", &["id", "wix_booking_id"]),
+    ("orders", &["id", "wix_order_id"]),
+    ("customers", &["id", "wix_contact_id"]),
+    ("sync_logs", &["id", "sync_type", "status"]),
+];
+
+/// A column as the catalog has it.
+#[derive(Clone, Debug)]
+struct ColumnDefinition {
+    data_type: String,
+    is_enum: bool,
+    not_null: bool,
+    default: Option<String>,
+}
+
+type Columns = BTreeMap<String, ColumnDefinition>;
+
+/// Makes existing tables ready for the migrations. `definitions` are those that create them. Returns what
+/// was taken over, with its rows.
+pub(super) async fn adopt(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    definitions: &[&str],
+    keep_policies: bool,
+) -> Result<Vec<(&'static str, i64)>, StoreError> {
+    let relations = load_relations(transaction, schema).await?;
+    let found: Vec<(&'static str, &[&str])> =
+        TABLES.into_iter().filter(|(table, _)| relations.contains_key(*table)).collect();
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    for (table, known_by) in &found {
+        check_relation(schema, table, &relations[*table])?;
+        let columns = load_columns(transaction, schema.name(), table).await?;
+        check_columns(schema, table, known_by, &columns)?;
+    }
+    if !keep_policies {
+        let names: Vec<&str> = found.iter().map(|(table, _)| *table).collect();
+        let readers = access::public_readers(transaction, schema, &names).await?;
+        if !readers.is_empty() {
+            return Err(StoreError::ReadableByAnyone(format!(
+                "nothing was changed: Supabase's public roles can read tables that would be taken over, and would then \
+                 read `raw` and every new column of them too\n  {}\n\
+                 Drop or revoke what is named here and run it again, or keep it as it is with --keep-policies.",
+                readers.join("\n  ")
+            )));
+        }
+    }
+    for definition in definitions {
+        // As the file says, but in the session's own temporary schema.
+        transaction
+            .batch_execute(&definition.replace("{schema}", "pg_temp"))
+            .await
+            .map_err(StoreError::database("could not work out what the tables should look like"))?;
+    }
+    let temporary = temporary_schema(transaction).await?;
+    let mut adopted = Vec::new();
+    for (table, known_by) in &found {
+        let wanted = load_columns(transaction, &temporary, table).await?;
+        conform(transaction, schema, table, &wanted).await?;
+        make_unique(transaction, schema, table, known_by.last().copied().filter(|column| column.starts_with("wix_")))
+            .await?;
+        adopted.push((*table, count_rows(transaction, schema, table).await?));
+    }
+    for (table, _) in TABLES {
+        let statement = format!("drop table pg_temp.{table}");
+        transaction.batch_execute(&statement).await.map_err(StoreError::database("could not clear up"))?;
+    }
+    adopted.reverse();
+    Ok(adopted)
+}
+
+struct Relation {
+    kind: String,
+    is_ours: bool,
+    force_row_security: bool,
+}
+
+async fn load_relations(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+) -> Result<BTreeMap<String, Relation>, StoreError> {
+    let names: Vec<&str> = TABLES.iter().map(|(table, _)| *table).collect();
+    let rows = transaction
+        .query_typed(
+            "select c.relname::text, c.relkind::text, pg_has_role(c.relowner, 'USAGE'), c.relforcerowsecurity
+             from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+             where n.nspname = $1 and c.relname::text = any ($2)",
+            &[(&schema.name(), Type::TEXT), (&names, Type::TEXT_ARRAY)],
+        )
+        .await
+        .map_err(StoreError::database("could not look for existing tables"))?;
+    Ok(rows
+        .iter()
+        .map(|row| (row.get(0), Relation { kind: row.get(1), is_ours: row.get(2), force_row_security: row.get(3) }))
+        .collect())
+}
+
+fn check_relation(schema: &Schema, table: &str, relation: &Relation) -> Result<(), StoreError> {
+    let name = format!("{}.{table}", schema.name());
+    let problem = if !matches!(relation.kind.as_str(), "r" | "p") {
+        format!("{name} is there already and is no table; choose another schema with --schema")
+    } else if !relation.is_ours {
+        format!(
+            "{name} belongs to another database user; run migrate as its owner, or choose another schema with --schema"
+        )
+    } else if relation.force_row_security {
+        format!(
+            "{name} has FORCE ROW LEVEL SECURITY, which hides rows from its owner too; run `alter table {name} no force row level security` first"
+        )
+    } else {
+        return Ok(());
+    };
+    Err(StoreError::CannotAdopt(problem))
+}
+
+fn check_columns(schema: &Schema, table: &str, known_by: &[&str], columns: &Columns) -> Result<(), StoreError> {
+    let name = format!("{}.{table}", schema.name());
+    for column in known_by {
+        if !columns.contains_key(*column) {
+            return Err(StoreError::CannotAdopt(format!(
+                "{name} is there already, but is not a table of AsyncSyncAgent: it has no column {column}; choose another schema with --schema"
+            )));
+        }
+    }
+    match columns.get("id").map(|id| id.data_type.as_str()) {
+        Some("uuid") => Ok(()),
+        other => Err(StoreError::CannotAdopt(format!(
+            "{name} is there already, but its id is {} instead of uuid; choose another schema with --schema",
+            other.unwrap_or("missing")
+        ))),
+    }
+}
+
+async fn load_columns(transaction: &Transaction<'_>, schema: &str, table: &str) -> Result<Columns, StoreError> {
+    let rows = transaction
+        .query_typed(
+            "select a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typtype::text = 'e', a.attnotnull,
+                pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+             from pg_catalog.pg_attribute a
+             left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+             join pg_catalog.pg_type t on t.oid = a.atttypid
+             join pg_catalog.pg_class c on c.oid = a.attrelid
+             join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+             where n.nspname = $1 and c.relname = $2 and a.attnum > 0 and not a.attisdropped",
+            &[(&schema, Type::TEXT), (&table, Type::TEXT)],
+        )
+        .await
+        .map_err(StoreError::database("could not read the columns of an existing table"))?;
+    Ok(rows
+        .iter()
+        .map(|row| {
+            let definition = ColumnDefinition {
+                data_type: row.get(1),
+                is_enum: row.get(2),
+                not_null: row.get(3),
+                default: row.get(4),
+            };
+            (row.get(0), definition)
+        })
+        .collect())
+}
+
+async fn temporary_schema(transaction: &Transaction<'_>) -> Result<String, StoreError> {
+    let rows = transaction
+        .query_typed("select nspname::text from pg_catalog.pg_namespace where oid = pg_my_temp_schema()", &[])
+        .await
+        .map_err(StoreError::database("could not work out what the tables should look like"))?;
+    Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
+}
+
+/// Adds the columns that are missing, brings the others to the wanted types, and takes NOT NULL from those
+/// that may be null: what Wix did not send is NULL now.
+async fn conform(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    table: &str,
+    wanted: &Columns,
+) -> Result<(), StoreError> {
+    let existing = load_columns(transaction, schema.name(), table).await?;
+    let mut changes = Vec::new();
+    let mut retyped = Vec::new();
+    for (column, wanted) in wanted {
+        let Some(current) = existing.get(column) else {
+            let default = wanted.default.as_ref().map(|default| format!(" default {default}")).unwrap_or_default();
+            let not_null = if wanted.not_null { " not null" } else { "" };
+            changes.push(format!("add column {column} {}{default}{not_null}", wanted.data_type));
+            continue;
+        };
+        if current.data_type != wanted.data_type {
+            let expression = conversion(column, current, &wanted.data_type).ok_or_else(|| {
+                StoreError::CannotAdopt(format!(
+                    "{}.{table}.{column} is {}, which can't become {}; rename it, or choose another schema with --schema",
+                    schema.name(),
+                    current.data_type,
+                    wanted.data_type
+                ))
+            })?;
+            if let Some(expression) = expression {
+                if current.is_enum {
+                    changes.push(format!("alter column {column} drop default"));
+                }
+                changes.push(format!("alter column {column} type {} using {expression}", wanted.data_type));
+                retyped.push(column.as_str());
+            }
+        }
+        if current.not_null && !wanted.not_null {
+            changes.push(format!("alter column {column} drop not null"));
+        }
+    }
+    check_views(transaction, schema, table, &retyped).await?;
+    for change in changes {
+        let statement = format!("alter table {schema}.{table} {change}");
+        transaction
+            .batch_execute(&statement)
+            .await
+            .map_err(StoreError::database("could not change an existing table"))?;
+    }
+    Ok(())
+}
+
+/// How a column becomes the wanted type: `Some(None)` if it does as it is, `None` if it can't.
+fn conversion(column: &str, current: &ColumnDefinition, wanted: &str) -> Option<Option<String>> {
+    let base = current.data_type.split('(').next().unwrap_or_default().trim();
+    let is_text = current.is_enum || matches!(base, "character varying" | "character" | "text" | "citext" | "name");
+    let is_whole = matches!(base, "smallint" | "integer" | "bigint");
+    Some(Some(match wanted {
+        "text" if is_text => format!("{column}::text"),
+        "text[]"
+            if base == "character varying[]" || base == "character varying" && current.data_type.ends_with("[]") =>
+        {
+            format!("{column}::text[]")
+        }
+        "numeric" if is_whole || matches!(base, "numeric" | "double precision" | "real" | "money") => {
+            format!("{column}::numeric")
+        }
+        "jsonb" if base == "json" => format!("{column}::jsonb"),
+        // Without a zone the predecessor's times were in UTC.
+        "timestamp with time zone"
+            if current.data_type.ends_with("without time zone") && base.starts_with("timestamp") =>
+        {
+            format!("{column} at time zone 'UTC'")
+        }
+        "timestamp with time zone"
+            if current.data_type.ends_with("with time zone") && base.starts_with("timestamp") =>
+        {
+            format!("{column}::timestamptz")
+        }
+        "timestamp with time zone" if base == "date" => format!("{column}::timestamp at time zone 'UTC'"),
+        "bigint" if is_whole => format!("{column}::bigint"),
+        "integer" if base == "smallint" => format!("{column}::integer"),
+        "integer" if base == "bigint" => return Some(None),
+        _ => return None,
+    }))
+}
+
+/// Postgres does not change the type of a column that a view shows: names the views, with the mend.
+async fn check_views(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    table: &str,
+    columns: &[&str],
+) -> Result<(), StoreError> {
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let rows = transaction
+        .query_typed(
+            "select distinct v.oid::regclass::text, a.attname::text
+             from pg_catalog.pg_depend d
+             join pg_catalog.pg_rewrite w on w.oid = d.objid and d.classid = 'pg_catalog.pg_rewrite'::regclass
+             join pg_catalog.pg_class v on v.oid = w.ev_class
+             join pg_catalog.pg_class c on c.oid = d.refobjid and d.refclassid = 'pg_catalog.pg_class'::regclass
+             join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+             join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = d.refobjsubid
+             where n.nspname = $1 and c.relname = $2 and a.attname::text = any ($3) and v.oid <> c.oid
+             order by 1",
+            &[(&schema.name(), Type::TEXT), (&table, Type::TEXT), (&columns, Type::TEXT_ARRAY)],
+        )
+        .await
+        .map_err(StoreError::database("could not look for views on an existing table"))?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut views: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    views.dedup();
+    let mut shown: Vec<String> = rows.iter().map(|row| row.get(1)).collect();
+    shown.sort();
+    shown.dedup();
+    Err(StoreError::CannotAdopt(format!(
+        "nothing was changed: the type of {}.{table}.{} has to change, and Postgres does not allow that while a view shows it: {}. \
+         Save the definition (`select pg_get_viewdef('{}')`), drop the view, run migrate, and create it again",
+        schema.name(),
+        shown.join(", "),
+        views.join(", "),
+        views.first().map(String::as_str).unwrap_or_default()
+    )))
+}
+
+/// Rows are matched by Wix's id, so it has to be unique.
+async fn make_unique(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    table: &str,
+    column: Option<&str>,
+) -> Result<(), StoreError> {
+    let Some(column) = column else { return Ok(()) };
+    let doing = "could not make the Wix ids of an existing table unique";
+    let found = transaction
+        .query_typed(
+            "select 1
+             from pg_catalog.pg_index i
+             join pg_catalog.pg_class c on c.oid = i.indrelid
+             join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+             join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
+             where n.nspname = $1 and c.relname = $2 and a.attname = $3
+                and i.indisunique and i.indnkeyatts = 1 and i.indpred is null and i.indisvalid",
+            &[(&schema.name(), Type::TEXT), (&table, Type::TEXT), (&column, Type::TEXT)],
+        )
+        .await
+        .map_err(StoreError::database(doing))?;
+    if found.is_empty() {
+        let statement = format!("alter table {schema}.{table} add constraint {table}_{column}_key unique ({column})");
+        transaction.batch_execute(&statement).await.map_err(StoreError::database(doing))?;
+    }
+    Ok(())
+}
+
+async fn count_rows(transaction: &Transaction<'_>, schema: &Schema, table: &str) -> Result<i64, StoreError> {
+    let statement = format!("select count(*) from {schema}.{table}");
+    let rows = transaction
+        .query_typed(&statement, &[])
+        .await
+        .map_err(StoreError::database("could not count the rows of an existing table"))?;
+    Ok(rows.first().map_or(0, |row| row.get(0)))
+}

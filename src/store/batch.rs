@@ -1,0 +1,238 @@
+//! Writes a batch of rows in one transaction: ask which are new or changed, write those, mend the links.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::Transaction;
+use tokio_postgres::types::Type;
+
+use super::columns::Columns;
+use super::connect::Store;
+use super::error::StoreError;
+use super::schema::Schema;
+use crate::record::{Cell, ColumnKind, Row};
+use crate::stream::Stream;
+
+/// What became of the rows of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BatchOutcome {
+    /// New rows.
+    pub inserted: u64,
+    /// Rows whose content changed.
+    pub updated: u64,
+    /// Rows that are as Wix has them already, or newer; not written.
+    pub unchanged: u64,
+}
+
+/// What a batch is written with.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchContext {
+    /// Which table.
+    pub stream: Stream,
+    /// The kinds of the stream's own columns.
+    pub columns: &'static [ColumnKind],
+    /// Goes into `created_at` and `updated_at`.
+    pub now: DateTime<Utc>,
+    /// Whether `sync_errors` holds unresolved records of this table, which a written row resolves.
+    pub has_unresolved_errors: bool,
+}
+
+/// A row as the table has it.
+struct Stored {
+    content_hash: Option<Vec<u8>>,
+    deleted: bool,
+}
+
+impl Store {
+    /// Writes rows that are sorted by id and have each id once. All of them, or none and an error.
+    pub async fn write_batch(&mut self, context: &BatchContext, rows: &[Row]) -> Result<BatchOutcome, StoreError> {
+        let schema = self.schema.clone();
+        let transaction = self.begin().await?;
+        let stored = load_stored(&transaction, &schema, context.stream, rows).await?;
+        let to_write: Vec<&Row> =
+            rows.iter().filter(|row| needs_writing(row, stored.get(row.wix_id.as_str()))).collect();
+        let mut outcome = BatchOutcome { unchanged: rows.len() as u64, ..BatchOutcome::default() };
+        if !to_write.is_empty() {
+            let mut touched = Touched::default();
+            match context.stream {
+                Stream::Customers => touched.add_customers(&transaction, &schema, &to_write, &stored).await?,
+                Stream::Appointments => touched.add_stubs(&transaction, &schema, &to_write, context.now).await?,
+                Stream::Orders => {}
+            }
+            for inserted in upsert(&transaction, &schema, context, &to_write).await? {
+                outcome.unchanged -= 1;
+                if inserted { outcome.inserted += 1 } else { outcome.updated += 1 }
+            }
+            touched.relink_orders(&transaction, &schema, context.now).await?;
+        }
+        if context.has_unresolved_errors {
+            resolve_errors(&transaction, &schema, context, rows).await?;
+        }
+        transaction.commit().await.map_err(StoreError::database("could not commit a batch"))?;
+        Ok(outcome)
+    }
+}
+
+fn needs_writing(row: &Row, stored: Option<&Stored>) -> bool {
+    stored.is_none_or(|stored| stored.deleted || stored.content_hash.as_deref() != Some(&row.content_hash[..]))
+}
+
+async fn load_stored(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    stream: Stream,
+    rows: &[Row],
+) -> Result<HashMap<String, Stored>, StoreError> {
+    let (table, id) = (stream.table(), stream.id_column());
+    let statement = schema.sql(&format!(
+        "select {id}::text, content_hash, deleted_at is not null from {{schema}}.{table} where {id} = any ($1)"
+    ));
+    let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
+    let found = transaction
+        .query_typed(&statement, &[(&ids, Type::TEXT_ARRAY)])
+        .await
+        .map_err(StoreError::database("could not read the rows of a batch"))?;
+    Ok(found.iter().map(|row| (row.get(0), Stored { content_hash: row.get(1), deleted: row.get(2) })).collect())
+}
+
+/// One item per row that was written: true if it is new.
+async fn upsert(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    context: &BatchContext,
+    rows: &[&Row],
+) -> Result<Vec<bool>, StoreError> {
+    let statement = schema.sql(match context.stream {
+        Stream::Customers => include_str!("sql/upsert_customers.sql"),
+        Stream::Appointments => include_str!("sql/upsert_appointments.sql"),
+        Stream::Orders => include_str!("sql/upsert_orders.sql"),
+    });
+    let columns = Columns::of(rows, context.columns);
+    let written = transaction
+        .query_typed(&statement, &columns.parameters(&context.now))
+        .await
+        .map_err(StoreError::database("could not write a batch"))?;
+    Ok(written.iter().map(|row| row.get(1)).collect())
+}
+
+async fn resolve_errors(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    context: &BatchContext,
+    rows: &[Row],
+) -> Result<(), StoreError> {
+    let statement = schema.sql(
+        "update {schema}.sync_errors set resolved_at = $3, record = null
+         where table_name = $1 and record_key = any ($2) and resolved_at is null",
+    );
+    let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
+    transaction
+        .execute_typed(
+            &statement,
+            &[(&context.stream.table(), Type::TEXT), (&ids, Type::TEXT_ARRAY), (&context.now, Type::TIMESTAMPTZ)],
+        )
+        .await
+        .map_err(StoreError::database("could not resolve errors"))?;
+    Ok(())
+}
+
+/// Customers that came or changed in this batch: orders may have to be linked to them, or to others now.
+#[derive(Default)]
+struct Touched {
+    wix_ids: Vec<String>,
+    emails: Vec<String>,
+}
+
+impl Touched {
+    /// Notes the contacts that are about to be written, with the emails they had before and will have.
+    async fn add_customers(
+        &mut self,
+        transaction: &Transaction<'_>,
+        schema: &Schema,
+        rows: &[&Row],
+        stored: &HashMap<String, Stored>,
+    ) -> Result<(), StoreError> {
+        /// Where the email stands among the columns of `entity/customers.rs`.
+        const EMAIL: usize = 3;
+        self.wix_ids = rows.iter().map(|row| row.wix_id.clone()).collect();
+        self.emails = rows
+            .iter()
+            .filter_map(|row| match row.cells.get(EMAIL) {
+                Some(Cell::Text(email)) => Some(email.clone()),
+                _ => None,
+            })
+            .collect();
+        if rows.iter().any(|row| stored.contains_key(&row.wix_id)) {
+            let statement = schema.sql(
+                "select email::text from {schema}.customers where wix_contact_id = any ($1) and email is not null",
+            );
+            let before = transaction
+                .query_typed(&statement, &[(&self.wix_ids, Type::TEXT_ARRAY)])
+                .await
+                .map_err(StoreError::database("could not read the customers of a batch"))?;
+            self.emails.extend(before.iter().map(|row| row.get::<_, String>(0)));
+        }
+        Ok(())
+    }
+
+    /// Creates the customers that bookings name and the table does not have.
+    async fn add_stubs(
+        &mut self,
+        transaction: &Transaction<'_>,
+        schema: &Schema,
+        rows: &[&Row],
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        // The first five columns of `entity/appointments.rs`: contact id, first name, last name, email, phone.
+        let column = |index: usize| -> Vec<Option<&str>> {
+            rows.iter()
+                .map(|row| match row.cells.get(index) {
+                    Some(Cell::Text(text)) => Some(text.as_str()),
+                    _ => None,
+                })
+                .collect()
+        };
+        let contact_ids = column(0);
+        if contact_ids.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        let created = transaction
+            .query_typed(
+                &schema.sql(include_str!("sql/insert_stubs.sql")),
+                &[
+                    (&contact_ids, Type::TEXT_ARRAY),
+                    (&column(1), Type::TEXT_ARRAY),
+                    (&column(2), Type::TEXT_ARRAY),
+                    (&column(3), Type::TEXT_ARRAY),
+                    (&column(4), Type::TEXT_ARRAY),
+                    (&now, Type::TIMESTAMPTZ),
+                ],
+            )
+            .await
+            .map_err(StoreError::database("could not create the customers that bookings name"))?;
+        for row in &created {
+            self.wix_ids.push(row.get(0));
+            self.emails.extend(row.get::<_, Option<String>>(1));
+        }
+        Ok(())
+    }
+
+    async fn relink_orders(
+        &self,
+        transaction: &Transaction<'_>,
+        schema: &Schema,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        if self.wix_ids.is_empty() {
+            return Ok(());
+        }
+        transaction
+            .execute_typed(
+                &schema.sql(include_str!("sql/relink_orders.sql")),
+                &[(&self.wix_ids, Type::TEXT_ARRAY), (&self.emails, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
+            )
+            .await
+            .map_err(StoreError::database("could not link orders to customers"))?;
+        Ok(())
+    }
+}

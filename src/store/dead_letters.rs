@@ -1,0 +1,65 @@
+//! `sync_errors`: records that could not be written, kept with their reason.
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::connect::Store;
+use super::error::StoreError;
+use crate::content_hash::content_hash;
+use crate::record::Rejection;
+use crate::stream::Stream;
+
+impl Store {
+    /// Keeps rejected records, in one transaction.
+    pub async fn save_rejections(
+        &mut self,
+        stream: Stream,
+        run_id: Uuid,
+        rejections: &[Rejection],
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        if rejections.is_empty() {
+            return Ok(());
+        }
+        let statement = self.schema.sql(include_str!("sql/upsert_error.sql"));
+        let transaction = self.begin().await?;
+        for rejection in rejections {
+            let key = rejection.wix_id.clone().unwrap_or_else(|| key_without_id(&rejection.raw));
+            transaction
+                .execute_typed(
+                    &statement,
+                    &[
+                        (&stream.table(), Type::TEXT),
+                        (&key, Type::TEXT),
+                        (&rejection.wix_id, Type::TEXT),
+                        (&run_id, Type::UUID),
+                        (&rejection.reason, Type::TEXT),
+                        (&rejection.raw, Type::TEXT),
+                        (&now, Type::TIMESTAMPTZ),
+                    ],
+                )
+                .await
+                .map_err(StoreError::database("could not keep a record in sync_errors"))?;
+        }
+        transaction.commit().await.map_err(StoreError::database("could not keep records in sync_errors"))
+    }
+
+    /// Whether any record of this table still waits to be written.
+    pub async fn has_unresolved_errors(&self, stream: Stream) -> Result<bool, StoreError> {
+        let statement = self
+            .schema
+            .sql("select exists (select from {schema}.sync_errors where table_name = $1 and resolved_at is null)");
+        let rows = self
+            .client
+            .query_typed(&statement, &[(&stream.table(), Type::TEXT)])
+            .await
+            .map_err(StoreError::database("could not read sync_errors"))?;
+        Ok(rows.first().is_some_and(|row| row.get(0)))
+    }
+}
+
+fn key_without_id(raw: &str) -> String {
+    let hash = u128::from_be_bytes(content_hash(raw));
+    format!("hash:{hash:032x}")
+}

@@ -1,0 +1,172 @@
+//! What can go wrong on Postgres's side, in words for the operator.
+
+use std::error::Error as _;
+
+use tokio_postgres::error::SqlState;
+
+/// Why the database did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// `DATABASE_URL` can't be used.
+    #[error("DATABASE_URL: {0}")]
+    BadUrl(String),
+    /// `--schema` can't be used.
+    #[error("--schema (WIX_SYNC_SCHEMA): `{name}` is no usable schema name; letters, digits, `_`, `-` and `$` are")]
+    BadSchemaName {
+        /// What was given.
+        name: String,
+    },
+    /// The search path names no schema that exists, and no `--schema` was given.
+    #[error("the connection's search path names no existing schema")]
+    NoSchema,
+    /// No connection.
+    #[error("could not connect to Postgres (DATABASE_URL): {reason}")]
+    Connect {
+        /// Why, without the URL.
+        reason: String,
+        /// One line on what to do.
+        hint: Option<String>,
+    },
+    /// The tables are not there yet, or not all of their changes.
+    #[error("schema {schema} is not up to date: {pending} of {total} migrations are missing")]
+    NotMigrated {
+        /// The schema's name.
+        schema: String,
+        /// How many are missing.
+        pending: usize,
+        /// How many there are.
+        total: usize,
+    },
+    /// The database was migrated by a newer program, or a migration was changed.
+    #[error("schema {schema}: {what}")]
+    Diverged {
+        /// The schema's name.
+        schema: String,
+        /// What does not fit.
+        what: String,
+    },
+    /// One schema is one site.
+    #[error("schema {schema} holds site {noted}, but WIX_SITE_ID is {given}")]
+    OtherSite {
+        /// The schema's name.
+        schema: String,
+        /// The site whose records the tables hold.
+        noted: String,
+        /// The site of this run.
+        given: String,
+    },
+    /// A table that is there already can't be taken over.
+    #[error("{0}")]
+    CannotAdopt(String),
+    /// Roles that Supabase opens to the internet can read a table that would be taken over.
+    #[error("{0}")]
+    ReadableByAnyone(String),
+    /// Postgres refused a statement, or the connection broke.
+    #[error("{doing}: {message}")]
+    Database {
+        /// What was being done.
+        doing: &'static str,
+        /// What Postgres said, without values of rows.
+        message: String,
+        /// Its SQLSTATE, if it was Postgres that spoke.
+        state: Option<SqlState>,
+    },
+}
+
+impl StoreError {
+    /// Wraps an error of the driver. For use with `map_err`.
+    pub fn database(doing: &'static str) -> impl FnOnce(tokio_postgres::Error) -> StoreError {
+        move |error| StoreError::Database { doing, message: describe(&error), state: error.code().cloned() }
+    }
+
+    /// True if a row is to blame: then the batch is narrowed down to it. False if the database or the
+    /// connection is.
+    pub fn blames_a_row(&self) -> bool {
+        // Data exceptions, integrity constraints, program limits, check options, and what triggers raise.
+        matches!(self, StoreError::Database { state: Some(state), .. } if matches!(&state.code()[..2], "22" | "23" | "54" | "44" | "P0"))
+    }
+
+    /// True if it is the caller's configuration that is wrong; nothing was started.
+    pub fn is_configuration(&self) -> bool {
+        !matches!(self, StoreError::Database { .. } | StoreError::Connect { .. })
+    }
+
+    /// One line on what to do, where there is something to do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            StoreError::NotMigrated { .. } => Some("run `wix-sync migrate` first".to_owned()),
+            StoreError::NoSchema => {
+                Some("name one with --schema, or create the one that the search path names".to_owned())
+            }
+            StoreError::OtherSite { .. } => {
+                Some("one schema is one site: give each site its own with --schema".to_owned())
+            }
+            StoreError::Connect { hint, .. } => hint.clone(),
+            StoreError::Database { state: Some(state), .. } => match state.code() {
+                "42501" => {
+                    Some("the database user needs to own the tables, or to be granted what is missing".to_owned())
+                }
+                "53100" => Some("the database server's disk is full".to_owned()),
+                "25006" => Some(
+                    "this server takes no writes: is it a replica, or a Supabase project over its disk limit?"
+                        .to_owned(),
+                ),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// The error in one line: Postgres's message with its SQLSTATE, or the whole chain of the driver.
+///
+/// Postgres's DETAIL quotes rows, and messages quote values: neither may reach a log. Names of
+/// constraints, columns and tables stay.
+pub fn describe(error: &tokio_postgres::Error) -> String {
+    let Some(db) = error.as_db_error() else {
+        let mut text = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        return text;
+    };
+    let code = db.code().code();
+    let message = match &code[..2] {
+        "22" => without_quotations(db.message()),
+        "P0" => "a trigger or function refused it".to_owned(),
+        _ => db.message().to_owned(),
+    };
+    let column = db
+        .column()
+        .filter(|column| !message.contains(*column))
+        .map(|column| format!(", column {column}"))
+        .unwrap_or_default();
+    let constraint = db
+        .constraint()
+        .filter(|name| !message.contains(*name))
+        .map(|name| format!(", constraint {name}"))
+        .unwrap_or_default();
+    format!("{message}{column}{constraint} (SQLSTATE {code})")
+}
+
+/// `text` with what stands in double quotes replaced by an ellipsis.
+fn without_quotations(text: &str) -> String {
+    let parts: Vec<&str> = text.split('"').collect();
+    parts.iter().enumerate().map(|(index, part)| if index % 2 == 0 { *part } else { "\"…\"" }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_quotations;
+
+    #[test]
+    fn values_in_quotes_go() {
+        assert_eq!(
+            without_quotations(r#"invalid input syntax for type date: "12 June""#),
+            r#"invalid input syntax for type date: "…""#
+        );
+        assert_eq!(without_quotations("division by zero"), "division by zero");
+    }
+}

@@ -1,0 +1,237 @@
+//! Brings the schema up to date: numbered, checksummed SQL files that are part of the program.
+//!
+//! All that is missing is done in one transaction under an advisory lock, with its record: two at once do
+//! it once, and a failure changes nothing. Tables of the predecessor are taken over ([`super::adopt`]);
+//! tables that are created here are closed to Supabase's public roles before anyone can see them
+//! ([`super::access`]).
+
+use std::collections::HashMap;
+
+use sha2::{Digest, Sha256};
+use tokio_postgres::Transaction;
+use tokio_postgres::types::Type;
+
+use super::connect::Store;
+use super::error::StoreError;
+use super::schema::Schema;
+use super::{access, adopt};
+
+struct Migration {
+    number: i32,
+    name: &'static str,
+    sql: &'static str,
+}
+
+macro_rules! migration {
+    ($number:literal, $name:literal) => {
+        Migration { number: $number, name: $name, sql: include_str!(concat!("../../migrations/", $name, ".sql")) }
+    };
+}
+
+/// Forward only: a file that was released is never changed, a new one is added.
+const MIGRATIONS: &[Migration] = &[
+    migration!(1, "0001_sync_logs"),
+    migration!(2, "0002_customers"),
+    migration!(3, "0003_appointments"),
+    migration!(4, "0004_orders"),
+    migration!(5, "0005_sync_state"),
+    migration!(6, "0006_sync_errors"),
+    migration!(7, "0007_sync_logs_user"),
+];
+
+/// The migrations that define the tables which the predecessor has as well.
+const ADOPTABLE_MIGRATIONS: std::ops::RangeInclusive<i32> = 1..=4;
+
+const CREATE_RECORD: &str = "create table if not exists {schema}.sync_migrations (
+    number integer primary key,
+    name text not null,
+    checksum text not null,
+    applied_at timestamptz not null default now()
+)";
+
+impl Migration {
+    fn checksum(&self) -> String {
+        Sha256::digest(self.sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// What [`Store::migrate`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MigrationReport {
+    /// The schema's name.
+    pub schema: String,
+    /// The names of the migrations that were applied, in order; none if all was up to date.
+    pub applied: Vec<&'static str>,
+    /// The predecessor's tables that were taken over, with the number of their rows.
+    pub adopted: Vec<(&'static str, i64)>,
+}
+
+/// How far a schema is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchemaState {
+    /// No migration was ever applied.
+    NotMigrated,
+    /// So many are missing.
+    Pending(usize),
+    /// Nothing is missing.
+    Current,
+}
+
+impl Store {
+    /// Applies what is missing. `keep_policies` takes over tables that `anon` or `authenticated` can read.
+    pub async fn migrate(&mut self, keep_policies: bool) -> Result<MigrationReport, StoreError> {
+        let schema = self.schema.clone();
+        let mut report = MigrationReport { schema: schema.name().to_owned(), ..MigrationReport::default() };
+        let transaction = self.begin().await?;
+        let doing = "could not prepare the migrations";
+        // A lock of the transaction: one of the session would stay on a pooler's server.
+        transaction
+            .query_typed(
+                "select pg_advisory_xact_lock(hashtextextended('wix-sync migrate ' || $1, 0))",
+                &[(&schema.name(), Type::TEXT)],
+            )
+            .await
+            .map_err(StoreError::database(doing))?;
+        transaction.batch_execute("set local statement_timeout = 0").await.map_err(StoreError::database(doing))?;
+        create_schema(&transaction, &schema).await?;
+        let applied = load_applied(&transaction, &schema).await?.unwrap_or_default();
+        check_applied(&schema, &applied)?;
+        let pending: Vec<&Migration> =
+            MIGRATIONS.iter().filter(|migration| !applied.contains_key(&migration.number)).collect();
+        if pending.is_empty() {
+            return Ok(report);
+        }
+
+        let before = access::existing_tables(&transaction, &schema).await?;
+        if pending.iter().any(|migration| ADOPTABLE_MIGRATIONS.contains(&migration.number)) {
+            let definitions: Vec<&str> = MIGRATIONS
+                .iter()
+                .filter(|migration| ADOPTABLE_MIGRATIONS.contains(&migration.number))
+                .map(|migration| migration.sql)
+                .collect();
+            report.adopted = adopt::adopt(&transaction, &schema, &definitions, keep_policies).await?;
+        }
+        transaction.batch_execute(&schema.sql(CREATE_RECORD)).await.map_err(StoreError::database(doing))?;
+        for migration in pending {
+            transaction.batch_execute(&schema.sql(migration.sql)).await.map_err(|error| StoreError::Database {
+                doing: "could not apply a migration",
+                message: format!("{}: {}", migration.name, super::error::describe(&error)),
+                state: error.code().cloned(),
+            })?;
+            transaction
+                .execute_typed(
+                    &schema.sql("insert into {schema}.sync_migrations (number, name, checksum) values ($1, $2, $3)"),
+                    &[
+                        (&migration.number, Type::INT4),
+                        (&migration.name, Type::TEXT),
+                        (&migration.checksum(), Type::TEXT),
+                    ],
+                )
+                .await
+                .map_err(StoreError::database("could not record a migration"))?;
+            report.applied.push(migration.name);
+        }
+        let created: Vec<String> = access::existing_tables(&transaction, &schema)
+            .await?
+            .into_iter()
+            .filter(|table| !before.contains(table))
+            .collect();
+        access::close(&transaction, &schema, &created).await?;
+        transaction.commit().await.map_err(StoreError::database("could not commit the migrations"))?;
+        Ok(report)
+    }
+
+    /// How far the schema is. Changes nothing.
+    pub async fn schema_state(&self) -> Result<SchemaState, StoreError> {
+        let Some(applied) = load_applied(&self.client, &self.schema).await? else {
+            return Ok(SchemaState::NotMigrated);
+        };
+        check_applied(&self.schema, &applied)?;
+        let pending = MIGRATIONS.len() - applied.len();
+        Ok(match pending {
+            0 => SchemaState::Current,
+            _ if applied.is_empty() => SchemaState::NotMigrated,
+            pending => SchemaState::Pending(pending),
+        })
+    }
+
+    /// An error unless all migrations are applied.
+    pub async fn check_migrated(&self) -> Result<(), StoreError> {
+        let total = MIGRATIONS.len();
+        let pending = match self.schema_state().await? {
+            SchemaState::Current => return Ok(()),
+            SchemaState::NotMigrated => total,
+            SchemaState::Pending(pending) => pending,
+        };
+        Err(StoreError::NotMigrated { schema: self.schema.name().to_owned(), pending, total })
+    }
+}
+
+/// Asks the catalog first: `create schema if not exists` wants the right to create even where it exists.
+async fn create_schema(transaction: &Transaction<'_>, schema: &Schema) -> Result<(), StoreError> {
+    let doing = "could not create the schema";
+    let found = transaction
+        .query_typed("select 1 from pg_catalog.pg_namespace where nspname = $1", &[(&schema.name(), Type::TEXT)])
+        .await
+        .map_err(StoreError::database(doing))?;
+    if found.is_empty() {
+        transaction.batch_execute(&schema.sql("create schema {schema}")).await.map_err(StoreError::database(doing))?;
+        access::open_schema(transaction, schema).await?;
+    }
+    Ok(())
+}
+
+/// The checksums of the applied migrations by number; `None` if there is no record of any.
+async fn load_applied(
+    client: &impl tokio_postgres::GenericClient,
+    schema: &Schema,
+) -> Result<Option<HashMap<i32, String>>, StoreError> {
+    let doing = "could not read which migrations are applied";
+    let exists = client
+        .query_typed(
+            "select 1 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+             where n.nspname = $1 and c.relname = 'sync_migrations'",
+            &[(&schema.name(), Type::TEXT)],
+        )
+        .await
+        .map_err(StoreError::database(doing))?;
+    if exists.is_empty() {
+        return Ok(None);
+    }
+    let rows = client
+        .query_typed(&schema.sql("select number, checksum from {schema}.sync_migrations"), &[])
+        .await
+        .map_err(StoreError::database(doing))?;
+    Ok(Some(rows.iter().map(|row| (row.get(0), row.get(1))).collect()))
+}
+
+fn check_applied(schema: &Schema, applied: &HashMap<i32, String>) -> Result<(), StoreError> {
+    let diverged = |what: String| StoreError::Diverged { schema: schema.name().to_owned(), what };
+    for (number, checksum) in applied {
+        match MIGRATIONS.iter().find(|migration| migration.number == *number) {
+            None => {
+                return Err(diverged(format!(
+                    "migration {number} is from a newer version of wix-sync; use that version"
+                )));
+            }
+            Some(migration) if migration.checksum() != *checksum => {
+                return Err(diverged(format!("migration {} is not the one that was applied here", migration.name)));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MIGRATIONS;
+
+    #[test]
+    fn migrations_are_numbered_without_gaps_and_named_by_their_number() {
+        for (index, migration) in MIGRATIONS.iter().enumerate() {
+            assert_eq!(migration.number as usize, index + 1);
+            assert!(migration.name.starts_with(&format!("{:04}_", migration.number)), "{}", migration.name);
+        }
+    }
+}

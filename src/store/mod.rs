@@ -1,0 +1,23 @@
+//! Postgres: the only module that knows it.
+//!
+//! One code path for direct connections and transaction-mode poolers: unnamed typed statements,
+//! `SET LOCAL`, and nothing that lives outside a transaction. Every statement names its schema.
+
+pub mod access;
+pub mod adopt;
+pub mod batch;
+pub mod columns;
+pub mod connect;
+pub mod dead_letters;
+pub mod error;
+pub mod migrate;
+pub mod runs;
+pub mod schema;
+pub mod state;
+pub mod status;
+pub mod tls;
+pub mod url;
+
+pub use connect::Store;
+pub use error::StoreError;
+pub use schema::Schema;

@@ -1,0 +1,61 @@
+//! `sync_logs`: one row a run.
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use super::connect::Store;
+use super::error::StoreError;
+use crate::run::{RunSummary, Status};
+
+impl Store {
+    /// Records that a run begins.
+    pub async fn begin_run(&mut self, run_id: Uuid, sync_type: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let statement = self.schema.sql(
+            "insert into {schema}.sync_logs (id, sync_type, status, started_at, synced_count, error_count, created_at)
+             values ($1, $2, 'running', $3, 0, 0, $3)",
+        );
+        self.client
+            .execute_typed(&statement, &[(&run_id, Type::UUID), (&sync_type, Type::TEXT), (&now, Type::TIMESTAMPTZ)])
+            .await
+            .map_err(StoreError::database("could not record the run in sync_logs"))?;
+        Ok(())
+    }
+
+    /// Records how a run ended.
+    pub async fn finish_run(&mut self, summary: &RunSummary, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let statement = self.schema.sql(
+            "update {schema}.sync_logs
+             set status = $2, completed_at = $3, synced_count = $4, error_count = $5, results = $6, error = $7
+             where id = $1",
+        );
+        let updated = self
+            .client
+            .execute_typed(
+                &statement,
+                &[
+                    (&summary.run_id, Type::UUID),
+                    (&summary.status.as_str(), Type::TEXT),
+                    (&now, Type::TIMESTAMPTZ),
+                    (&count(summary.synced_count()), Type::INT4),
+                    (&count(summary.error_count()), Type::INT4),
+                    (&summary.results(), Type::JSONB),
+                    (&summary.error, Type::TEXT),
+                ],
+            )
+            .await
+            .map_err(StoreError::database("could not record the end of the run in sync_logs"))?;
+        if updated == 0 && summary.status != Status::Running {
+            return Err(StoreError::Diverged {
+                schema: self.schema.name().to_owned(),
+                what: format!("run {} is no longer in sync_logs", summary.run_id),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// `sync_logs` counts in 32 bits, as the predecessor did.
+fn count(value: u64) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,52 @@
+//! The schema in which the tables live, and statements that name it.
+
+use std::fmt;
+
+use super::error::StoreError;
+
+/// A schema's name, checked, so that it can stand in any statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schema {
+    name: String,
+}
+
+impl Schema {
+    /// Takes letters, digits, `_`, `-` and `$`, up to Postgres's 63 bytes; anything else is an error.
+    pub fn new(name: &str) -> Result<Schema, StoreError> {
+        let allowed = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '$');
+        if name.is_empty() || name.len() > 63 || !name.chars().all(allowed) {
+            return Err(StoreError::BadSchemaName { name: name.to_owned() });
+        }
+        Ok(Schema { name: name.to_owned() })
+    }
+
+    /// The bare name, as the catalog has it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The statement with `{schema}` replaced by the quoted name.
+    pub fn sql(&self, statement: &str) -> String {
+        statement.replace("{schema}", &self.to_string())
+    }
+}
+
+/// The quoted name.
+impl fmt::Display for Schema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Schema;
+
+    #[test]
+    fn names_that_could_break_a_statement_are_refused() {
+        assert_eq!(Schema::new("Kunden_1").unwrap().sql("select {schema}.t"), "select \"Kunden_1\".t");
+        for bad in ["", "a\"b", "a'b", "a b", "a;b", "{schema}", &"x".repeat(64)] {
+            assert!(Schema::new(bad).is_err(), "{bad}");
+        }
+    }
+}

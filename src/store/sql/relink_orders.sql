@@ -1,0 +1,40 @@
+-- Makes and mends the links of orders that the customers in $1 (Wix ids) and the emails in $2 may concern; the same
+-- rule as in upsert_orders.sql. A link to a customer of people's own stays where Wix's data finds none.
+with affected as (
+    select o.id, o.customer_id, o.wix_contact_id, o.email
+    from {schema}.orders o
+    where o.wix_contact_id = any ($1)
+        or lower(btrim(o.email)) in (select lower(btrim(e)) from unnest($2::text[]) e where btrim(e) <> '')
+), linked as (
+    select
+        a.id, a.customer_id as old_id,
+        coalesce(
+            (
+                select coalesce(survivor.id, contact.id)
+                from {schema}.customers contact
+                left join {schema}.customers survivor on survivor.wix_contact_id = contact.merged_into
+                where contact.wix_contact_id = a.wix_contact_id
+                    and case when survivor.id is null then contact.deleted_at else survivor.deleted_at end is null
+            ),
+            (
+                select min(c.id::text)::uuid
+                from {schema}.customers c
+                where c.deleted_at is null and lower(btrim(c.email)) = lower(btrim(a.email)) and btrim(a.email) <> ''
+                having count(*) = 1
+            ),
+            (select own.id from {schema}.customers own where own.id = a.customer_id and own.wix_contact_id is null)
+        ) as new_id
+    from affected a
+), locked as (
+    -- In one order, so that two writers can't wait for each other.
+    select o.id, l.new_id
+    from {schema}.orders o
+    join linked l on l.id = o.id
+    where l.new_id is distinct from l.old_id
+    order by o.id
+    for update of o
+)
+update {schema}.orders o
+set customer_id = locked.new_id, updated_at = $3
+from locked
+where locked.id = o.id

@@ -1,0 +1,63 @@
+-- Writes the orders of a batch (guards: see upsert_customers.sql), each linked by the contact's id where a live
+-- customer has it (merges followed), else by the buyer's email where exactly one live customer has that; the same
+-- rule as in relink_orders.sql. A link that a person made to a customer of their own, one without a Wix id, stays
+-- where neither finds one. Columns after $7: entity/orders.rs, in its order.
+insert into {schema}.orders as t (
+    id, wix_order_id, content_hash, wix_created_at, wix_updated_at, wix_revision, raw, created_at, updated_at,
+    customer_id, wix_contact_id, order_number, email, order_date, status, payment_status, fulfillment_status, currency,
+    subtotal, shipping, tax, discount, total_amount, items
+)
+select
+    gen_random_uuid(), u.wix_id, u.content_hash, u.wix_created_at, u.wix_updated_at, u.wix_revision, u.raw::jsonb, $7, $7,
+    coalesce(
+        (
+            select coalesce(survivor.id, contact.id)
+            from {schema}.customers contact
+            left join {schema}.customers survivor on survivor.wix_contact_id = contact.merged_into
+            where contact.wix_contact_id = u.wix_contact_id
+                and case when survivor.id is null then contact.deleted_at else survivor.deleted_at end is null
+        ),
+        (
+            select min(c.id::text)::uuid
+            from {schema}.customers c
+            where c.deleted_at is null and lower(btrim(c.email)) = lower(btrim(u.email)) and btrim(u.email) <> ''
+            having count(*) = 1
+        )
+    ),
+    u.wix_contact_id, u.order_number, u.email, u.order_date, u.status, u.payment_status, u.fulfillment_status, u.currency,
+    u.subtotal::numeric, u.shipping::numeric, u.tax::numeric, u.discount::numeric, u.total_amount::numeric, u.items::jsonb
+from unnest($1::text[], $2::bytea[], $3::timestamptz[], $4::timestamptz[], $5::bigint[], $6::text[],
+    $8::text[], $9::text[], $10::text[], $11::timestamptz[], $12::text[], $13::text[], $14::text[], $15::text[],
+    $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[])
+    as u (wix_id, content_hash, wix_created_at, wix_updated_at, wix_revision, raw,
+        wix_contact_id, order_number, email, order_date, status, payment_status, fulfillment_status, currency,
+        subtotal, shipping, tax, discount, total_amount, items)
+on conflict (wix_order_id) do update set
+    content_hash = excluded.content_hash,
+    wix_created_at = excluded.wix_created_at,
+    wix_updated_at = excluded.wix_updated_at,
+    wix_revision = excluded.wix_revision,
+    raw = excluded.raw,
+    updated_at = excluded.updated_at,
+    deleted_at = null,
+    customer_id = coalesce(
+        excluded.customer_id,
+        (select own.id from {schema}.customers own where own.id = t.customer_id and own.wix_contact_id is null)
+    ),
+    wix_contact_id = excluded.wix_contact_id,
+    order_number = excluded.order_number,
+    email = excluded.email,
+    order_date = excluded.order_date,
+    status = excluded.status,
+    payment_status = excluded.payment_status,
+    fulfillment_status = excluded.fulfillment_status,
+    currency = excluded.currency,
+    subtotal = excluded.subtotal,
+    shipping = excluded.shipping,
+    tax = excluded.tax,
+    discount = excluded.discount,
+    total_amount = excluded.total_amount,
+    items = excluded.items
+where (t.content_hash is distinct from excluded.content_hash or t.deleted_at is not null)
+    and (t.wix_updated_at is null or excluded.wix_updated_at is null or t.wix_updated_at <= excluded.wix_updated_at)
+returning t.wix_order_id, t.xmax = 0 as inserted

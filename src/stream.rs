@@ -1,0 +1,51 @@
+//! A stream is one kind of thing that is synced, named after its table.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// One of the three tables that are kept as Wix has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Wix contacts, in `customers`.
+    Customers,
+    /// Wix bookings, in `appointments`.
+    Appointments,
+    /// Wix eCommerce orders, in `orders`.
+    Orders,
+}
+
+impl Stream {
+    /// All streams in the order in which a run takes them: customers first, since the others link to them.
+    pub const ALL: [Stream; 3] = [Stream::Customers, Stream::Appointments, Stream::Orders];
+
+    /// The table's name, which is also the word used in commands, logs and `sync_logs.results`.
+    pub fn table(self) -> &'static str {
+        match self {
+            Stream::Customers => "customers",
+            Stream::Appointments => "appointments",
+            Stream::Orders => "orders",
+        }
+    }
+
+    /// The column that holds Wix's id: unique, and what rows are matched by.
+    pub fn id_column(self) -> &'static str {
+        match self {
+            Stream::Customers => "wix_contact_id",
+            Stream::Appointments => "wix_booking_id",
+            Stream::Orders => "wix_order_id",
+        }
+    }
+
+    /// The stream whose table has this name.
+    pub fn from_table(name: &str) -> Option<Stream> {
+        Stream::ALL.into_iter().find(|stream| stream.table() == name)
+    }
+}
+
+impl fmt::Display for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.table())
+    }
+}

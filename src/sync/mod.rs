@@ -1,0 +1,197 @@
+//! A run: the streams one after the other, each with its pass, and the record of it in `sync_logs`.
+//!
+//! Prints nothing: it reports events. What it may do without asking is only what [`Plan`] says.
+
+pub mod batch;
+pub mod stream_sync;
+pub mod walk;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::event::{Event, Reporter};
+use crate::run::{PassKind, RunSummary, Status, StreamSummary};
+use crate::stop::{Stop, StopReason};
+use crate::store::{Store, StoreError};
+use crate::stream::Stream;
+use crate::wix::query::Until;
+use crate::wix::{Selection, WixClient, WixError};
+
+/// What a run is to do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What `sync_logs.sync_type` says: a stream's name, or `all`.
+    pub sync_type: &'static str,
+    /// The streams, in order.
+    pub streams: Vec<Stream>,
+    /// The site whose records the tables hold.
+    pub site_id: String,
+    /// Rows per transaction, at least 1.
+    pub batch_size: usize,
+    /// Only appointments that begin in this range.
+    pub range: Option<Range>,
+}
+
+/// A range of time; either side may be open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Range {
+    /// From here on.
+    pub from: Option<DateTime<Utc>>,
+    /// Up to here.
+    pub until: Option<Until>,
+}
+
+impl Plan {
+    /// What to ask Wix for.
+    fn selection(&self, stream: Stream) -> (PassKind, Selection) {
+        match self.range {
+            Some(range) if stream == Stream::Appointments => {
+                (PassKind::Range, Selection::between("startDate", range.from, range.until))
+            }
+            _ => (PassKind::Full, Selection::default()),
+        }
+    }
+}
+
+/// What a run works with.
+pub struct Run<'a> {
+    /// What to do.
+    pub plan: &'a Plan,
+    /// The source.
+    pub wix: &'a WixClient,
+    /// Where the wish to stop arrives.
+    pub stop: &'a Stop,
+    /// Who is told.
+    pub reporter: &'a Arc<dyn Reporter>,
+    /// Its id in `sync_logs`.
+    pub run_id: Uuid,
+}
+
+/// Why a stream's pass, or the whole run, could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// Wix's side.
+    #[error(transparent)]
+    Wix(#[from] WixError),
+    /// Postgres's side.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Wix's answers do not make a walk that can be trusted to be whole.
+    #[error(transparent)]
+    Walk(#[from] walk::WalkError),
+    /// The run was asked to stop.
+    #[error(transparent)]
+    Stopped(#[from] StopReason),
+}
+
+impl SyncError {
+    /// One line on what to do, where there is something to do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            SyncError::Wix(error) => error.hint(),
+            SyncError::Store(error) => error.hint(),
+            SyncError::Walk(_) => Some("the next run begins the pass anew".to_owned()),
+            SyncError::Stopped(_) => Some("the next run goes on".to_owned()),
+        }
+    }
+
+    /// The reason, if it was a stop that ended the run.
+    pub fn stop_reason(&self) -> Option<StopReason> {
+        match self {
+            SyncError::Stopped(reason) | SyncError::Wix(WixError::Stopped(reason)) => Some(*reason),
+            _ => None,
+        }
+    }
+
+    /// True if the other streams would fare no better: the run ends here.
+    fn ends_the_run(&self) -> bool {
+        match self {
+            SyncError::Wix(WixError::Credentials { .. } | WixError::Throttled { .. } | WixError::Stopped(_)) => true,
+            SyncError::Wix(_) | SyncError::Walk(_) => false,
+            SyncError::Store(_) | SyncError::Stopped(_) => true,
+        }
+    }
+}
+
+/// The end of a run: what it did, and the first thing that went wrong.
+#[derive(Debug)]
+pub struct RunOutcome {
+    /// What it did.
+    pub summary: RunSummary,
+    /// Why it failed.
+    pub error: Option<SyncError>,
+}
+
+impl Run<'_> {
+    /// Does the run and records its end. One stream that Wix refuses does not keep the others from theirs.
+    ///
+    /// # Errors
+    ///
+    /// Only if the begin or the end of the run could not be recorded.
+    pub async fn execute(&self, store: &mut Store) -> Result<RunOutcome, SyncError> {
+        let (started_at, clock) = (Utc::now(), Instant::now());
+        store.begin_run(self.run_id, self.plan.sync_type, started_at).await?;
+        self.reporter.report(Event::RunStarted { run_id: self.run_id });
+        let mut streams = Vec::new();
+        let mut first_error = None;
+        for stream in &self.plan.streams {
+            let (summary, error) = self.sync_stream(store, *stream).await;
+            self.reporter.report(Event::StreamFinished { summary: &summary });
+            streams.push(summary);
+            let Some(error) = error else { continue };
+            let ends_the_run = error.ends_the_run();
+            first_error.get_or_insert(error);
+            if ends_the_run {
+                break;
+            }
+        }
+        let summary = RunSummary {
+            run_id: self.run_id,
+            sync_type: self.plan.sync_type,
+            status: if first_error.is_none() { Status::Completed } else { Status::Failed },
+            started_at,
+            duration_ms: elapsed_ms(clock),
+            error: describe_failures(&streams),
+            streams,
+        };
+        match (store.finish_run(&summary, Utc::now()).await, &first_error) {
+            (Ok(()), _) => {}
+            (Err(error), None) => return Err(error.into()),
+            // What made the run fail is what the caller has to hear of; a broken connection breaks this too.
+            (Err(error), Some(_)) => {
+                let text = format!("the end of the run could not be recorded in sync_logs: {error}");
+                self.reporter.report(Event::Notice { stream: None, text: &text });
+            }
+        }
+        self.reporter.report(Event::RunFinished { summary: &summary });
+        Ok(RunOutcome { summary, error: first_error })
+    }
+
+    async fn sync_stream(&self, store: &mut Store, stream: Stream) -> (StreamSummary, Option<SyncError>) {
+        let clock = Instant::now();
+        let (pass, selection) = self.plan.selection(stream);
+        let mut summary = StreamSummary::new(stream, pass);
+        self.reporter.report(Event::StreamStarted { stream });
+        let error = stream_sync::sync_stream(self, store, &selection, &mut summary).await.err();
+        summary.status = if error.is_none() { Status::Completed } else { Status::Failed };
+        summary.error = error.as_ref().map(ToString::to_string);
+        summary.duration_ms = elapsed_ms(clock);
+        (summary, error)
+    }
+}
+
+/// `sync_logs.error`: each stream that failed, with its reason.
+fn describe_failures(streams: &[StreamSummary]) -> Option<String> {
+    let failures: Vec<String> = streams
+        .iter()
+        .filter_map(|summary| summary.error.as_ref().map(|error| format!("{}: {error}", summary.stream)))
+        .collect();
+    (!failures.is_empty()).then(|| failures.join("\n"))
+}
+
+fn elapsed_ms(clock: Instant) -> u64 {
+    u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,170 @@
+//! Credentials, and the access token that app credentials are exchanged for.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use crate::secret::Secret;
+
+/// Renew so long before Wix's end of a token, since clocks differ and requests take time (wix-api.md 1.1).
+const RENEWAL_MARGIN: Duration = Duration::from_secs(300);
+
+/// The life of a token whose answer does not tell it; Wix documents four hours.
+const ASSUMED_LIFE: Duration = Duration::from_secs(3600);
+
+/// Who we are at Wix. The names of variables are those that were really set, for messages.
+#[derive(Clone, Debug)]
+pub enum Credentials {
+    /// An API key, sent as it is beside the site's id (wix-api.md 1.2).
+    ApiKey {
+        /// The key.
+        key: Secret,
+        /// The variable it came from.
+        variable: &'static str,
+    },
+    /// App credentials, exchanged for an access token that names the site (wix-api.md 1.1).
+    App {
+        /// The app's id.
+        app_id: String,
+        /// The app's secret.
+        app_secret: Secret,
+        /// The id of the app's installation on the site.
+        instance_id: String,
+        /// The variables they came from, as a list for people.
+        variables: String,
+    },
+}
+
+impl Credentials {
+    /// The variables that hold them, for messages.
+    pub fn variables(&self) -> String {
+        match self {
+            Credentials::ApiKey { variable, .. } => (*variable).to_owned(),
+            Credentials::App { variables, .. } => variables.clone(),
+        }
+    }
+
+    /// The secret among them.
+    pub fn secret(&self) -> &Secret {
+        match self {
+            Credentials::ApiKey { key, .. } => key,
+            Credentials::App { app_secret, .. } => app_secret,
+        }
+    }
+}
+
+/// An access token with its end. Two with the same `number` are the same token.
+#[derive(Clone, Debug)]
+pub struct AccessToken {
+    /// What goes into the header `authorization`.
+    pub secret: Secret,
+    /// Counts the tokens of this process.
+    pub number: u32,
+    renew_at: Instant,
+}
+
+/// The answer of `POST /oauth2/token`.
+#[derive(Deserialize)]
+pub(super) struct TokenAnswer {
+    access_token: String,
+    #[serde(default)]
+    expires_in: Option<serde_json::Value>,
+}
+
+/// Keeps the current token and remembers how often fresh ones were refused.
+#[derive(Debug, Default)]
+pub(super) struct TokenStore {
+    /// Held while a token is fetched, so that many tasks ask for one token only.
+    pub(super) current: Mutex<Option<AccessToken>>,
+    issued: AtomicU32,
+    refused: AtomicU32,
+}
+
+impl TokenStore {
+    /// Makes a token of Wix's answer.
+    pub(super) fn issue(&self, answer: TokenAnswer, now: Instant) -> AccessToken {
+        let life = match answer.expires_in {
+            Some(serde_json::Value::Number(seconds)) => seconds.as_f64(),
+            Some(serde_json::Value::String(seconds)) => seconds.trim().parse().ok(),
+            _ => None,
+        };
+        let life = life.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(ASSUMED_LIFE);
+        // A token with a short life is renewed in its last tenth.
+        let margin = RENEWAL_MARGIN.min(life / 10);
+        let renew_at = now.checked_add(life - margin).unwrap_or(now + ASSUMED_LIFE);
+        AccessToken {
+            secret: Secret::new(&answer.access_token),
+            number: self.issued.fetch_add(1, Ordering::Relaxed),
+            renew_at,
+        }
+    }
+
+    /// Notes that Wix answered 401 to `number`. The token goes, if it is still the current one. True if
+    /// two fresh tokens have been refused with no success between them: then the credentials are bad.
+    pub(super) async fn refuse(&self, number: u32) -> bool {
+        let mut current = self.current.lock().await;
+        if current.as_ref().is_some_and(|token| token.number == number) {
+            *current = None;
+            return self.refused.fetch_add(1, Ordering::Relaxed) + 1 >= 2;
+        }
+        false
+    }
+
+    /// Notes that Wix took a token.
+    pub(super) fn accepted(&self) {
+        self.refused.store(0, Ordering::Relaxed);
+    }
+}
+
+impl AccessToken {
+    /// True until it is time to renew it.
+    pub fn is_fresh(&self, now: Instant) -> bool {
+        now < self.renew_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
+    use super::{TokenAnswer, TokenStore};
+
+    fn answer(expires_in: &str) -> TokenAnswer {
+        serde_json::from_str(&format!(r#"{{"access_token":"OauthNG.JWS.x","expires_in":{expires_in}}}"#)).unwrap()
+    }
+
+    #[test]
+    fn tokens_are_renewed_before_their_end() {
+        let (store, now) = (TokenStore::default(), Instant::now());
+        for (expires_in, fresh_for) in
+            [("14400", 14_100), ("\"14400\"", 14_100), ("60", 54), ("null", 3_300), ("-5", 3_300), ("1e300", 3_300)]
+        {
+            let token = store.issue(answer(expires_in), now);
+            assert!(token.is_fresh(now + Duration::from_secs(fresh_for - 1)), "{expires_in}");
+            assert!(!token.is_fresh(now + Duration::from_secs(fresh_for)), "{expires_in}");
+        }
+    }
+
+    #[tokio::test]
+    async fn two_fresh_tokens_refused_in_a_row_are_bad_credentials() {
+        let (store, now) = (TokenStore::default(), Instant::now());
+        let mut give = async || {
+            let token = store.issue(answer("14400"), now);
+            *store.current.lock().await = Some(token.clone());
+            token.number
+        };
+        let first = give().await;
+        assert!(!store.refuse(first).await);
+        assert!(!store.refuse(first).await, "a second task with the same old token does not count");
+        store.accepted();
+        let second = give().await;
+        assert!(!store.refuse(second).await);
+        let third = give().await;
+        assert!(store.refuse(third).await);
+    }
+}

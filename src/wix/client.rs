@@ -1,0 +1,392 @@
+//! The HTTP client: one request at a time through the gate, repeated where that helps.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use chrono::{DateTime, Utc};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, StatusCode, redirect};
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::auth::{AccessToken, Credentials, TokenAnswer, TokenStore};
+use super::error::{WixAnswer, WixError};
+use super::gate::Gate;
+use super::query::{Listing, Selection};
+use crate::event::{Event, Reporter};
+use crate::page::{Page, PageRequest};
+use crate::retry::{self, RetryPolicy, THROTTLE_PATIENCE};
+use crate::secret::Secret;
+use crate::stop::Stop;
+
+const TOKEN_PATH: &str = "/oauth2/token";
+
+/// No connection within this time is a failure.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// No byte within this time is a failure.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// An answer that is not complete within this time is a failure.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What the client is made of.
+#[derive(Clone, Debug)]
+pub struct WixSettings {
+    /// Without a slash at the end.
+    pub base_url: String,
+    /// The site's id, sent beside an API key.
+    pub site_id: String,
+    /// Who we are.
+    pub credentials: Credentials,
+    /// Requests a minute; 0 is no limit.
+    pub rate_limit: u32,
+    /// How failed requests are repeated.
+    pub retry: RetryPolicy,
+}
+
+/// Counts the requests made for one stream.
+#[derive(Debug, Default)]
+pub struct RequestCounter {
+    requests: AtomicU64,
+    retries: AtomicU64,
+}
+
+impl RequestCounter {
+    /// Requests sent, retries included.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Requests that were sent again.
+    pub fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
+    }
+}
+
+/// Wix, as one site's records can be read from it. Shared by all tasks of a run.
+pub struct WixClient {
+    http: Client,
+    settings: WixSettings,
+    tokens: TokenStore,
+    gate: Gate,
+    throttling: Mutex<Throttling>,
+    stop: Stop,
+    reporter: Arc<dyn Reporter>,
+}
+
+/// Refusals for too many requests, with no success between them.
+#[derive(Default)]
+struct Throttling {
+    since: Option<Instant>,
+    refusals: u32,
+}
+
+/// What one try brought.
+enum Attempt<T> {
+    Done(T),
+    /// Worth another try, after this time where the answer named one.
+    Failed {
+        what: String,
+        retry_after: Option<Duration>,
+    },
+    Throttled {
+        answer: WixAnswer,
+        retry_after: Option<Duration>,
+    },
+    /// The token was refused; a new one may do.
+    TokenRefused,
+    Refused(WixError),
+}
+
+impl WixClient {
+    /// Sets the client up; nothing is sent yet.
+    pub fn new(settings: WixSettings, stop: Stop, reporter: Arc<dyn Reporter>) -> Result<WixClient, WixError> {
+        // Fails only if a provider is installed already, which is just as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = Client::builder()
+            .user_agent(concat!("wix-sync/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
+            .redirect(redirect::Policy::none())
+            .build()
+            .map_err(|error| WixError::Setup(chain(&error)))?;
+        let gate = Gate::new(settings.rate_limit);
+        Ok(WixClient {
+            http,
+            settings,
+            tokens: TokenStore::default(),
+            gate,
+            throttling: Mutex::default(),
+            stop,
+            reporter,
+        })
+    }
+
+    /// One page of a listing. Waits for the budget, renews the token, and repeats what is worth repeating.
+    ///
+    /// # Errors
+    ///
+    /// See [`WixError`]; in all cases no later try of this run would do better, except for
+    /// [`WixError::CursorRefused`], after which the walk can begin anew from a date.
+    pub async fn fetch_page(
+        &self,
+        listing: &'static Listing,
+        selection: &Selection,
+        request: &PageRequest,
+        counter: &RequestCounter,
+    ) -> Result<Page, WixError> {
+        let body = listing.request_body(selection, request);
+        let has_cursor = matches!(request, PageRequest::Cursor(_));
+        self.repeat(listing.path, counter, async || self.try_page(listing, &body, has_cursor, counter).await).await
+    }
+
+    /// Repeats `attempt` as the retry policy says.
+    async fn repeat<T>(
+        &self,
+        path: &'static str,
+        counter: &RequestCounter,
+        attempt: impl AsyncFn() -> Result<Attempt<T>, WixError>,
+    ) -> Result<T, WixError> {
+        let mut failures = 0;
+        loop {
+            match attempt().await? {
+                Attempt::Done(value) => {
+                    *self.throttling.lock().await = Throttling::default();
+                    return Ok(value);
+                }
+                Attempt::Refused(error) => return Err(error),
+                Attempt::TokenRefused => {}
+                Attempt::Failed { what, .. } if failures == self.settings.retry.max_retries => {
+                    return Err(WixError::Unavailable { path, tries: failures + 1, last: what });
+                }
+                Attempt::Failed { what, retry_after } => {
+                    failures += 1;
+                    self.pause(self.settings.retry.delay(failures, retry_after, fastrand::f64()), &what).await;
+                }
+                Attempt::Throttled { answer, retry_after } => self.throttled(answer, retry_after).await?,
+            }
+            counter.retries.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Being throttled uses up no retry: it waits until nothing but refusals came for a long time.
+    async fn throttled(&self, answer: WixAnswer, retry_after: Option<Duration>) -> Result<(), WixError> {
+        let mut throttling = self.throttling.lock().await;
+        let waited = throttling.since.get_or_insert_with(Instant::now).elapsed();
+        if waited >= THROTTLE_PATIENCE {
+            return Err(WixError::Throttled { waited, answer });
+        }
+        throttling.refusals += 1;
+        let delay = self.settings.retry.throttle_delay(throttling.refusals, retry_after, fastrand::f64());
+        drop(throttling);
+        self.pause(delay, "Wix answered 429, too many requests").await;
+        Ok(())
+    }
+
+    async fn pause(&self, delay: Duration, reason: &str) {
+        self.reporter.report(Event::Waiting { delay, reason });
+        self.gate.pause(delay).await;
+    }
+
+    async fn try_page(
+        &self,
+        listing: &'static Listing,
+        body: &Value,
+        has_cursor: bool,
+        counter: &RequestCounter,
+    ) -> Result<Attempt<Page>, WixError> {
+        let token = match &self.settings.credentials {
+            Credentials::ApiKey { .. } => None,
+            Credentials::App { .. } => Some(self.current_token(counter).await?),
+        };
+        let answer = match self.send(listing.path, body, self.headers(token.as_ref()), counter).await? {
+            Ok(answer) => answer,
+            Err(what) => return Ok(Attempt::Failed { what, retry_after: None }),
+        };
+        if answer.status.is_success() {
+            self.tokens.accepted();
+            return Ok(match listing.decode_page(&answer.body, answer.server_time) {
+                Ok(page) => Attempt::Done(page),
+                Err(what) => {
+                    let what = format!("it answered {}, but {what}", self.describe(&answer));
+                    Attempt::Failed { what, retry_after: None }
+                }
+            });
+        }
+        let described = self.describe(&answer);
+        Ok(match answer.status {
+            StatusCode::TOO_MANY_REQUESTS => Attempt::Throttled { answer: described, retry_after: answer.retry_after },
+            status if is_transient(status) => {
+                Attempt::Failed { what: format!("it answered {described}"), retry_after: answer.retry_after }
+            }
+            StatusCode::UNAUTHORIZED => match token {
+                Some(token) if !self.tokens.refuse(token.number).await => Attempt::TokenRefused,
+                _ => Attempt::Refused(self.bad_credentials(described)),
+            },
+            StatusCode::FORBIDDEN => {
+                let variables = format!("{} and WIX_SITE_ID", self.settings.credentials.variables());
+                Attempt::Refused(WixError::Forbidden {
+                    path: listing.path,
+                    permission: listing.permission,
+                    variables,
+                    answer: described,
+                })
+            }
+            StatusCode::PRECONDITION_REQUIRED => {
+                Attempt::Refused(WixError::AppNotInstalled { app: listing.app, answer: described })
+            }
+            StatusCode::BAD_REQUEST if has_cursor => {
+                Attempt::Refused(WixError::CursorRefused { path: listing.path, answer: described })
+            }
+            _ => Attempt::Refused(WixError::Refused { path: listing.path, answer: described }),
+        })
+    }
+
+    /// The current access token, or a new one if it is time.
+    async fn current_token(&self, counter: &RequestCounter) -> Result<AccessToken, WixError> {
+        let mut current = self.tokens.current.lock().await;
+        if let Some(token) = current.as_ref().filter(|token| token.is_fresh(Instant::now())) {
+            return Ok(token.clone());
+        }
+        let token = self.repeat(TOKEN_PATH, counter, async || self.try_token(counter).await).await?;
+        *current = Some(token.clone());
+        Ok(token)
+    }
+
+    async fn try_token(&self, counter: &RequestCounter) -> Result<Attempt<AccessToken>, WixError> {
+        let Credentials::App { app_id, app_secret, instance_id, .. } = &self.settings.credentials else {
+            return Err(WixError::Setup("an API key needs no access token".to_owned()));
+        };
+        let body = json!({
+            "grant_type": "client_credentials",
+            "client_id": app_id,
+            "client_secret": app_secret.reveal(),
+            "instance_id": instance_id,
+        });
+        let answer = match self.send(TOKEN_PATH, &body, HeaderMap::new(), counter).await? {
+            Ok(answer) => answer,
+            Err(what) => return Ok(Attempt::Failed { what, retry_after: None }),
+        };
+        let described = self.describe(&answer);
+        Ok(match answer.status {
+            status if status.is_success() => match serde_json::from_slice::<TokenAnswer>(&answer.body) {
+                Ok(token) => Attempt::Done(self.tokens.issue(token, Instant::now())),
+                Err(_) => {
+                    Attempt::Failed { what: format!("it answered {described}, but no access token"), retry_after: None }
+                }
+            },
+            StatusCode::TOO_MANY_REQUESTS => Attempt::Throttled { answer: described, retry_after: answer.retry_after },
+            status if is_transient(status) => {
+                Attempt::Failed { what: format!("it answered {described}"), retry_after: answer.retry_after }
+            }
+            _ => Attempt::Refused(self.bad_credentials(described)),
+        })
+    }
+
+    /// Sends one request. The inner error is a failure without an answer, in words.
+    async fn send(
+        &self,
+        path: &'static str,
+        body: &Value,
+        headers: HeaderMap,
+        counter: &RequestCounter,
+    ) -> Result<Result<Answer, String>, WixError> {
+        self.gate.pass(&self.stop).await?;
+        counter.requests.fetch_add(1, Ordering::Relaxed);
+        let request = self
+            .http
+            .post(format!("{}{path}", self.settings.base_url))
+            .header(CONTENT_TYPE, "application/json")
+            .headers(headers)
+            .body(body.to_string());
+        let exchange = async {
+            let response = request.send().await?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            Ok::<_, reqwest::Error>(Answer::new(status, &headers, response.bytes().await?.to_vec()))
+        };
+        tokio::select! {
+            answer = exchange => Ok(answer.map_err(|error| chain(&error.without_url()))),
+            reason = self.stop.wait() => Err(reason.into()),
+        }
+    }
+
+    fn headers(&self, token: Option<&AccessToken>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        match (&self.settings.credentials, token) {
+            // The token names the site; sending the site's id beside it is reported to make some calls fail (wix-api.md 1.1).
+            (_, Some(token)) => headers.extend(secret_header(&token.secret).map(|value| (AUTHORIZATION, value))),
+            (credentials, None) => {
+                headers.extend(secret_header(credentials.secret()).map(|value| (AUTHORIZATION, value)));
+                headers.extend(
+                    HeaderValue::from_str(&self.settings.site_id)
+                        .ok()
+                        .map(|value| (reqwest::header::HeaderName::from_static("wix-site-id"), value)),
+                );
+            }
+        }
+        headers
+    }
+
+    fn describe(&self, answer: &Answer) -> WixAnswer {
+        let secret = self.settings.credentials.secret();
+        WixAnswer::read(answer.status.as_u16(), answer.request_id.clone(), &answer.body, |text| secret.redact(text))
+    }
+
+    fn bad_credentials(&self, answer: WixAnswer) -> WixError {
+        WixError::Credentials { variables: self.settings.credentials.variables(), answer }
+    }
+}
+
+/// An answer of whatever status.
+struct Answer {
+    status: StatusCode,
+    request_id: Option<String>,
+    server_time: Option<DateTime<Utc>>,
+    retry_after: Option<Duration>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn new(status: StatusCode, headers: &HeaderMap, body: Vec<u8>) -> Answer {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let server_time = text(DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
+        // A date in Retry-After is one of the server's clock: ours may differ.
+        let now = server_time.unwrap_or_else(SystemTime::now);
+        Answer {
+            status,
+            request_id: text("x-wix-request-id").map(str::to_owned),
+            server_time: server_time.map(DateTime::from),
+            retry_after: text(RETRY_AFTER.as_str()).and_then(|value| retry::parse_retry_after(value, now)),
+            body,
+        }
+    }
+}
+
+/// 408 and 5xx but 501: Wix's side, and likely to pass.
+fn is_transient(status: StatusCode) -> bool {
+    status == StatusCode::REQUEST_TIMEOUT || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
+}
+
+/// The header's value, marked so that no debug output shows it; `None` for text that no header can hold,
+/// which the configuration has refused before.
+fn secret_header(secret: &Secret) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(secret.reveal()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// An error with its sources: the top line alone often says little.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        source = error.source();
+    }
+    text
+}

@@ -1,0 +1,218 @@
+//! What can go wrong on Wix's side, in words for the operator.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::stop::StopReason;
+
+/// What Wix answered, as far as it may be shown: secrets are cut out, the text is short and on one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WixAnswer {
+    /// The HTTP status.
+    pub status: u16,
+    /// Wix's error code, such as `UNAUTHENTICATED`, or OAuth's, such as `invalid_client`.
+    pub code: Option<String>,
+    /// Wix's message.
+    pub message: Option<String>,
+    /// The header `x-wix-request-id`, which Wix's support asks for.
+    pub request_id: Option<String>,
+}
+
+impl WixAnswer {
+    /// Reads an error answer; any body will do, also none (wix-api.md 1.6, 6.1). `redact` cuts out secrets.
+    pub fn read(status: u16, request_id: Option<String>, body: &[u8], redact: impl Fn(&str) -> String) -> WixAnswer {
+        let body: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
+        let application = body.details.and_then(|details| details.application_error).unwrap_or_default();
+        let code = application.code.or(body.error);
+        let message = body.message.or(body.error_description).or(application.description);
+        let tidy = |text: String| one_line(&redact(&text));
+        WixAnswer {
+            status,
+            message: message.map(tidy).filter(|text| !text.is_empty() && Some(text) != code.as_ref()),
+            code: code.map(tidy).filter(|text| !text.is_empty()),
+            request_id: request_id.map(tidy),
+        }
+    }
+}
+
+impl fmt::Display for WixAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.status)?;
+        if let Some(code) = &self.code {
+            write!(f, " {code}")?;
+        }
+        if let Some(message) = &self.message {
+            write!(f, ": {message}")?;
+        }
+        match &self.request_id {
+            Some(request_id) => write!(f, " (Wix request id {request_id})"),
+            None => f.write_str(" (without a Wix request id)"),
+        }
+    }
+}
+
+/// The members of Wix's and OAuth's error bodies.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ErrorBody {
+    message: Option<String>,
+    details: Option<ErrorDetails>,
+    error: Option<String>,
+    error_description: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ErrorDetails {
+    application_error: Option<ApplicationError>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ApplicationError {
+    code: Option<String>,
+    description: Option<String>,
+}
+
+/// At most 300 characters, without line breaks and control characters.
+fn one_line(text: &str) -> String {
+    let line = text
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
+    match line.char_indices().nth(300) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}
+
+/// Why Wix gave no page.
+#[derive(Debug, thiserror::Error)]
+pub enum WixError {
+    /// The credentials are wrong, or not for this site.
+    #[error("Wix refused the credentials in {variables}: it answered {answer}")]
+    Credentials {
+        /// The environment variables they came from.
+        variables: String,
+        /// What Wix answered.
+        answer: WixAnswer,
+    },
+    /// The caller is known, but may not list this.
+    #[error("Wix does not allow these credentials to use {path}: it answered {answer}")]
+    Forbidden {
+        /// The endpoint.
+        path: &'static str,
+        /// The permission it needs, in the words of Wix's dashboard.
+        permission: &'static str,
+        /// The variables that hold the credentials and the site.
+        variables: String,
+        /// What Wix answered.
+        answer: WixAnswer,
+    },
+    /// The site does not have the Wix app whose records were asked for.
+    #[error("{app} is not installed on the site: Wix answered {answer}")]
+    AppNotInstalled {
+        /// The app.
+        app: &'static str,
+        /// What Wix answered.
+        answer: WixAnswer,
+    },
+    /// Wix did not take a request that carried a cursor: it is unknown or too old by now.
+    #[error("Wix no longer accepts its cursor on {path}: it answered {answer}")]
+    CursorRefused {
+        /// The endpoint.
+        path: &'static str,
+        /// What Wix answered.
+        answer: WixAnswer,
+    },
+    /// Any other refusal: asking again would not help.
+    #[error("Wix refused a request to {path}: it answered {answer}")]
+    Refused {
+        /// The endpoint.
+        path: &'static str,
+        /// What Wix answered.
+        answer: WixAnswer,
+    },
+    /// Nothing but 429 for a long time.
+    #[error("Wix has refused every request for {} minutes, for too many requests: the last answer was {answer}", waited.as_secs() / 60)]
+    Throttled {
+        /// How long.
+        waited: Duration,
+        /// The last answer.
+        answer: WixAnswer,
+    },
+    /// No usable answer in all tries.
+    #[error("Wix gave no usable answer on {path} in {tries} tries: {last}")]
+    Unavailable {
+        /// The endpoint.
+        path: &'static str,
+        /// How often it was tried.
+        tries: u32,
+        /// What was wrong the last time.
+        last: String,
+    },
+    /// The HTTP client could not be set up.
+    #[error("the HTTPS client could not be set up: {0}")]
+    Setup(String),
+    /// The run was asked to stop.
+    #[error(transparent)]
+    Stopped(#[from] StopReason),
+}
+
+impl WixError {
+    /// One line on what to do, where there is something to do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            WixError::Credentials { .. } => {
+                Some("check the values in Wix's dashboard; README.md, \"Five steps to a real site\", shows where each comes from".to_owned())
+            }
+            WixError::Forbidden { permission, variables, .. } => {
+                Some(format!("give them the permission \"{permission}\" and access to this site, and check {variables}"))
+            }
+            WixError::Throttled { .. } => Some("something else uses up this site's requests; lower --rate-limit or run less often".to_owned()),
+            WixError::Unavailable { .. } => Some("the next run tries again; WIX_API_BASE_URL and the network are what can be checked here".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::WixAnswer;
+
+    fn read(status: u16, body: &str) -> String {
+        WixAnswer::read(status, Some("17.5".to_owned()), body.as_bytes(), |text| text.replace("s3cret", "***"))
+            .to_string()
+    }
+
+    #[test]
+    fn every_known_error_body_reads_well() {
+        assert_eq!(
+            read(
+                401,
+                r#"{"message":"UNAUTHENTICATED","details":{"applicationError":{"code":"UNAUTHENTICATED","description":"UNAUTHENTICATED"}}}"#
+            ),
+            "401 UNAUTHENTICATED (Wix request id 17.5)"
+        );
+        assert_eq!(
+            read(400, r#"{"message":"invalid cursor","details":{"validationError":{"fieldViolations":[]}}}"#),
+            "400: invalid cursor (Wix request id 17.5)"
+        );
+        assert_eq!(
+            read(401, r#"{"error":"invalid_client","error_description":"client s3cret is unknown"}"#),
+            "401 invalid_client: client *** is unknown (Wix request id 17.5)"
+        );
+        for body in ["", "null", "<html>503</html>", "[]", r#"{"message":1}"#, r#"{"details":{}}"#] {
+            assert_eq!(read(503, body), "503 (Wix request id 17.5)", "{body}");
+        }
+    }
+
+    #[test]
+    fn long_messages_become_one_short_line() {
+        let text = read(400, &format!(r#"{{"message":"a\nb{}"}}"#, "x".repeat(1000)));
+        assert!(text.starts_with("400: a bxxx") && text.chars().count() < 360, "{text}");
+    }
+}

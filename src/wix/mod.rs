@@ -1,0 +1,14 @@
+//! Wix over HTTP: credentials, request budget, retries, and pages of records.
+//!
+//! [`client::WixClient::fetch_page`] is the only way in. Everything that is specific to one stream
+//! (which endpoint, which filter) comes as a [`query::Listing`]; nothing here knows a record's shape.
+
+pub mod auth;
+pub mod client;
+pub mod error;
+pub mod gate;
+pub mod query;
+
+pub use client::{RequestCounter, WixClient, WixSettings};
+pub use error::{WixAnswer, WixError};
+pub use query::{Listing, Paging, Selection};
