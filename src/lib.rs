@@ -24,8 +24,10 @@ pub mod config;
 pub mod store;
 pub mod wix;
 
+pub mod checkpoint;
 pub mod content_hash;
 pub mod event;
+pub mod holder;
 pub mod json;
 pub mod json_text;
 pub mod page;

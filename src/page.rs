@@ -31,6 +31,17 @@ pub struct Page {
     pub repaired_characters: u64,
 }
 
+/// What Wix has under an id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing.
+    Gone,
+    /// This record, as JSON text.
+    Alive(String),
+    /// The record into which it was merged, as JSON text.
+    Merged(String),
+}
+
 /// How a listing goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NextPage {

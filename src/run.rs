@@ -1,7 +1,7 @@
 //! The outcome of a run: shown at its end, and kept in `sync_logs`.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::stream::Stream;
@@ -33,11 +33,13 @@ impl Status {
 }
 
 /// How a pass reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PassKind {
     /// Everything.
     Full,
+    /// What Wix changed since the last complete pass.
+    Changes,
     /// Appointments that begin in a given range of time.
     Range,
 }
@@ -78,6 +80,9 @@ pub struct StreamSummary {
     pub status: Status,
     /// How it read.
     pub pass: PassKind,
+    /// True if it went on with a pass that an earlier run had begun.
+    #[serde(skip_serializing_if = "is_false")]
+    pub resumed: bool,
     /// What happened to the records.
     #[serde(flatten)]
     pub counts: RecordCounts,
@@ -106,6 +111,16 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
+impl RecordCounts {
+    /// Adds what became of a batch.
+    pub fn add(&mut self, inserted: u64, updated: u64, unchanged: u64) {
+        self.inserted += inserted;
+        self.updated += updated;
+        self.unchanged += unchanged;
+        self.synced = self.inserted + self.updated + self.unchanged;
+    }
+}
+
 impl StreamSummary {
     /// A pass that has done nothing yet.
     pub fn new(stream: Stream, pass: PassKind) -> StreamSummary {
@@ -113,6 +128,7 @@ impl StreamSummary {
             stream,
             status: Status::Running,
             pass,
+            resumed: false,
             counts: RecordCounts::default(),
             error_details: Vec::new(),
             requests: 0,

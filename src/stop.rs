@@ -13,6 +13,12 @@ pub enum StopReason {
     /// SIGTERM: the system or an operator asked.
     #[error("stopped by SIGTERM")]
     Terminate,
+    /// `--time-limit` is reached.
+    #[error("stopped at --time-limit; the next run goes on from there")]
+    TimeLimit,
+    /// Another run took the lease.
+    #[error("another run took the lease, since this one did not renew it in time")]
+    LeaseLost,
 }
 
 /// Handed to everything that may wait; cheap to clone.
@@ -20,7 +26,7 @@ pub enum StopReason {
 pub struct Stop(watch::Receiver<Option<StopReason>>);
 
 /// The other end: whoever holds it may ask the run to stop.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Stopper(watch::Sender<Option<StopReason>>);
 
 /// A connected pair.

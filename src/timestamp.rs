@@ -3,7 +3,9 @@
 //! Wix documents ISO 8601 in UTC with milliseconds; events carry up to nine fractional digits, and
 //! bookings have been published with offsets and as local time without any (wix-api.md 3.4, 5).
 
-use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, TimeZone, Utc};
+use chrono::{
+    DateTime, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, SubsecRound, TimeDelta, TimeZone, Utc,
+};
 use chrono_tz::Tz;
 
 /// A point in time as it stands in a record.
@@ -15,9 +17,16 @@ pub enum Timestamp {
     Local(NaiveDateTime),
 }
 
-/// Reads a date and time, with any number of fractional digits. `None` if it is none.
+/// Reads a date and time, with any number of fractional digits, to the microsecond that Postgres keeps.
+/// `None` if it is none.
 pub fn parse(text: &str) -> Option<Timestamp> {
-    let text = text.trim();
+    Some(match parse_exactly(text.trim())? {
+        Timestamp::Instant(instant) => Timestamp::Instant(instant.trunc_subsecs(6)),
+        Timestamp::Local(local) => Timestamp::Local(local.trunc_subsecs(6)),
+    })
+}
+
+fn parse_exactly(text: &str) -> Option<Timestamp> {
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
         return Some(Timestamp::Instant(instant.with_timezone(&Utc)));
     }
@@ -54,8 +63,11 @@ pub fn in_zone(local: NaiveDateTime, zone: &str) -> Option<DateTime<Utc>> {
 
 /// As Wix wants dates in filters: UTC, with as many fractional digits as there are.
 pub fn render(instant: DateTime<Utc>) -> String {
-    let format =
-        if instant.timestamp_subsec_nanos() % 1_000_000 == 0 { SecondsFormat::Millis } else { SecondsFormat::AutoSi };
+    let format = if instant.timestamp_subsec_nanos().is_multiple_of(1_000_000) {
+        SecondsFormat::Millis
+    } else {
+        SecondsFormat::AutoSi
+    };
     instant.to_rfc3339_opts(format, true)
 }
 
@@ -84,7 +96,7 @@ mod tests {
         instant("2026-09-14T16:40:07.552Z", "2026-09-14T16:40:07.552Z");
         instant("2026-09-14T16:40:07Z", "2026-09-14T16:40:07.000Z");
         instant("2026-09-14T16:40:07.123456Z", "2026-09-14T16:40:07.123456Z");
-        instant("2026-09-14T16:40:07.123456789Z", "2026-09-14T16:40:07.123456789Z");
+        instant("2026-09-14T16:40:07.123456789Z", "2026-09-14T16:40:07.123456Z");
         instant("2026-10-01T18:00:00.000+01:00", "2026-10-01T17:00:00.000Z");
         instant("2026-10-01T18:00:00+0530", "2026-10-01T12:30:00.000Z");
         instant("2026-10-01T18:00-03:00", "2026-10-01T21:00:00.000Z");

@@ -1,5 +1,7 @@
 //! The command line, as clap reads it: no side effects, no defaults that depend on the environment.
 
+use std::time::Duration;
+
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
@@ -10,6 +12,8 @@ const EXIT_CODES: &str = "Exit codes:
   1    failed, or one table of several did; the reason is on stderr and in sync_logs.error
   2    wrong use or configuration; nothing was started
   3    done, but something was left out and named
+  4    another run holds the lock
+  6    stopped at --time-limit; the next run goes on from there
   130  stopped by SIGINT; 143 by SIGTERM: the batch in hand was finished and the run recorded";
 
 /// Keeps the Postgres tables customers, appointments and orders as Wix has them.
@@ -120,6 +124,18 @@ pub struct SyncArgs {
     /// Only appointments that begin at this time or earlier; a date includes that day
     #[arg(long, value_name = "TIME")]
     pub end: Option<String>,
+    /// Read everything, also what did not change
+    #[arg(long, conflicts_with_all = ["start", "end"])]
+    pub full: bool,
+    /// Read everything when the last time is longer ago than this; 0 is never
+    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = parse_duration)]
+    pub full_every: Duration,
+    /// Let rows go that Wix no longer lists, also if they are more than a tenth of the table
+    #[arg(long)]
+    pub allow_mass_delete: bool,
+    /// Stop after this time, with everything kept; the next run goes on from there
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub time_limit: Option<Duration>,
     /// Rows a transaction [default: 1000] [env: WIX_SYNC_BATCH_SIZE]
     #[arg(long, value_name = "N")]
     pub batch_size: Option<u32>,
@@ -163,6 +179,14 @@ pub struct MigrateArgs {
     /// Take over tables although Supabase's public roles can read them
     #[arg(long)]
     pub keep_policies: bool,
+}
+
+/// `90s`, `30min`, `2h`, `7d`, or combinations such as `1h 30min`; also `0`.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    if text.trim() == "0" {
+        return Ok(Duration::ZERO);
+    }
+    humantime::parse_duration(text.trim()).map_err(|_| "a duration is such as 90s, 30min, 2h or 7d".to_owned())
 }
 
 #[cfg(test)]

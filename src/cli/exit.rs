@@ -16,6 +16,10 @@ pub enum Exit {
     Usage = 2,
     /// Done, but something was left out and named.
     Incomplete = 3,
+    /// Another run holds the lock.
+    Locked = 4,
+    /// Stopped at `--time-limit`.
+    TimeLimit = 6,
     /// Stopped by SIGINT.
     Interrupted = 130,
     /// Stopped by SIGTERM.
@@ -28,6 +32,8 @@ impl Exit {
         match (stopped, summary.status) {
             (Some(StopReason::Interrupt), _) => Exit::Interrupted,
             (Some(StopReason::Terminate), _) => Exit::Terminated,
+            (Some(StopReason::TimeLimit), _) => Exit::TimeLimit,
+            (Some(StopReason::LeaseLost), _) => Exit::Failed,
             (None, Status::Completed) if summary.streams.iter().all(|stream| stream.is_complete()) => Exit::Done,
             (None, Status::Completed) => Exit::Incomplete,
             (None, _) => Exit::Failed,

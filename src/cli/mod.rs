@@ -47,7 +47,11 @@ impl From<ConfigError> for Failure {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Failure {
-        let exit = if error.is_configuration() { Exit::Usage } else { Exit::Failed };
+        let exit = match &error {
+            StoreError::Locked { .. } => Exit::Locked,
+            error if error.is_configuration() => Exit::Usage,
+            _ => Exit::Failed,
+        };
         Failure { exit, hint: error.hint(), error: error.into() }
     }
 }

@@ -4,14 +4,18 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
+use super::Failure;
 use super::args::{GlobalArgs, SyncArgs, Target};
 use super::exit::Exit;
 use super::logging::Console;
-use super::{Failure, connect};
-use crate::config::{ConfigError, Environment, SyncConfig, SyncFlags};
+use crate::config::{ConfigError, DatabaseConfig, Environment, SyncConfig, SyncFlags};
 use crate::event::Event;
+use crate::holder::Holder;
 use crate::report;
 use crate::stop::{StopReason, Stopper, stop_pair};
+use crate::store::Store;
+use crate::store::lease::Heartbeat;
+use crate::sync::plan::FullPolicy;
 use crate::sync::{Plan, Range, Run, RunOutcome, SyncError};
 use crate::timestamp::{self, Timestamp};
 use crate::wix::query::Until;
@@ -37,20 +41,43 @@ pub(super) async fn run(
         site_id: config.wix.site_id.clone(),
         batch_size: config.batch_size,
         range,
+        allow_mass_delete: args.allow_mass_delete,
+        full: FullPolicy {
+            now: args.full,
+            every: TimeDelta::from_std(args.full_every).ok().filter(|every| *every > TimeDelta::zero()),
+        },
     };
     let reporter = report::choose(&console.bars, console.draws_bars);
     for notice in &config.notices {
         reporter.report(Event::Notice { stream: None, text: notice });
     }
     let (stopper, stop) = stop_pair();
-    listen_for_signals(stopper)?;
+    listen_for_signals(stopper.clone())?;
+    if let Some(limit) = args.time_limit {
+        let stopper = stopper.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(limit).await;
+            stopper.stop(StopReason::TimeLimit);
+        });
+    }
 
-    let mut store = connect(global, environment).await?;
+    let database = DatabaseConfig::resolve(environment, global.database_url.as_deref(), global.schema.as_deref())?;
+    let mut store = Store::connect(database.url.reveal(), database.schema.as_deref()).await?;
     store.check_migrated().await?;
-    store.claim_site(&plan.site_id, Utc::now()).await?;
     let wix = WixClient::new(config.wix, stop.clone(), reporter.clone()).map_err(|error| failure(error.into()))?;
     let run = Run { plan: &plan, wix: &wix, stop: &stop, reporter: &reporter, run_id: Uuid::new_v4() };
-    let RunOutcome { summary, error } = run.execute(&mut store).await.map_err(failure)?;
+    store.acquire_lease(run.run_id, &Holder::current()).await?;
+    let heartbeat = Heartbeat::start(&store, database.url, stopper);
+    let outcome = match store.claim_site(&plan.site_id, Utc::now()).await {
+        Ok(()) => run.execute(&mut store).await.map_err(failure),
+        Err(error) => Err(error.into()),
+    };
+    drop(heartbeat);
+    // Where this fails the lease ends by itself.
+    if let Err(error) = store.release_lease().await {
+        tracing::debug!(error = error.to_string(), "the lease could not be given back");
+    }
+    let RunOutcome { summary, error } = outcome?;
 
     let exit = Exit::of_run(&summary, error.as_ref().and_then(SyncError::stop_reason));
     if args.json {

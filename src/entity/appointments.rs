@@ -7,7 +7,7 @@ use crate::json::{FieldError, Object};
 use crate::record::{Cell, ColumnKind};
 use crate::stream::Stream;
 use crate::timestamp::{self, Timestamp};
-use crate::wix::{Listing, Paging};
+use crate::wix::{Listing, Lookup, Paging};
 
 pub(super) struct Appointments;
 
@@ -20,6 +20,7 @@ static LISTING: Listing = Listing {
     paging: Paging::Cursor,
     page_limit: 100,
     fieldsets: &[],
+    lookup: Lookup::List,
     wanted: None,
     permission: "Read Bookings - Including Participants",
     app: "Wix Bookings",
@@ -105,6 +106,9 @@ fn participants(booking: &Object<'_>) -> Result<Option<i64>, FieldError> {
     }
 }
 
+/// Begin and end.
+type Times = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+
 /// Begin and end: the booking's own, else the slot's, else the first and last session of a course.
 ///
 /// The slot's have been published in UTC, with an offset, and as local time with the zone beside it. Where
@@ -115,7 +119,7 @@ fn times(
     slot: &Object<'_>,
     schedule: &Object<'_>,
     zone: Option<&str>,
-) -> Result<(Option<DateTime<Utc>>, Option<DateTime<Utc>>), FieldError> {
+) -> Result<Times, FieldError> {
     let own_start = booking.timestamp("startDate")?;
     let slot_start = slot.timestamp("startDate")?;
     let clock_ahead = match (own_start, slot_start) {

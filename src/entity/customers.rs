@@ -4,7 +4,7 @@ use super::{Entity, full_name};
 use crate::json::{FieldError, Object};
 use crate::record::{Cell, ColumnKind};
 use crate::stream::Stream;
-use crate::wix::{Listing, Paging};
+use crate::wix::{Listing, Lookup, Paging};
 
 pub(super) struct Customers;
 
@@ -17,6 +17,7 @@ static LISTING: Listing = Listing {
     paging: Paging::Offset,
     page_limit: 1000,
     fieldsets: &["FULL"],
+    lookup: Lookup::Get { path: "/contacts/v4/contacts/", query: "?fieldsets=FULL", member: "contact" },
     wanted: None,
     permission: "Read Contacts",
     app: "Wix Contacts",

@@ -4,7 +4,7 @@ use super::Entity;
 use crate::json::{FieldError, Object};
 use crate::record::{Cell, ColumnKind};
 use crate::stream::Stream;
-use crate::wix::{Listing, Paging};
+use crate::wix::{Listing, Lookup, Paging};
 
 pub(super) struct Orders;
 
@@ -17,6 +17,7 @@ static LISTING: Listing = Listing {
     paging: Paging::Cursor,
     page_limit: 100,
     fieldsets: &[],
+    lookup: Lookup::Get { path: "/ecom/v1/orders/", query: "", member: "order" },
     wanted: Some(("status", &["APPROVED", "CANCELED", "PENDING", "REJECTED"])),
     permission: "Read Orders",
     app: "Wix Stores",

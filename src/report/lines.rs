@@ -26,7 +26,7 @@ pub(super) struct Lines {
 impl Reporter for Lines {
     fn report(&self, event: Event<'_>) {
         match event {
-            Event::RunStarted { run_id } => info!(%run_id, "run started"),
+            Event::RunStarted { run_id } => info!(%run_id, "run {run_id} started"),
             Event::StreamStarted { stream } => debug!(%stream, "{stream}: started"),
             Event::BatchCommitted { stream, record_count, total } => {
                 debug!(%stream, record_count, total, "{stream}: batch committed")
@@ -77,10 +77,10 @@ impl Reporter for Lines {
                 let (synced, errors) = (summary.synced_count(), summary.error_count());
                 match summary.status {
                     Status::Completed => {
-                        info!(%run_id, synced, errors, elapsed_ms = summary.duration_ms, "run completed in {}", duration(elapsed))
+                        info!(%run_id, synced, errors, elapsed_ms = summary.duration_ms, "run {run_id} completed in {}", duration(elapsed))
                     }
                     _ => {
-                        error!(%run_id, synced, errors, elapsed_ms = summary.duration_ms, "run failed after {}", duration(elapsed))
+                        error!(%run_id, synced, errors, elapsed_ms = summary.duration_ms, "run {run_id} failed after {}", duration(elapsed))
                     }
                 }
             }

@@ -1,10 +1,11 @@
 //! A run as bars on a terminal: one per table with records, rate, and the time left where the total is known.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use super::text::{duration, outcome};
 use crate::event::{Event, Reporter};
@@ -12,8 +13,8 @@ use crate::run::{Status, StreamSummary};
 use crate::stream::Stream;
 
 const WITH_TOTAL: &str =
-    "{spinner} {prefix:<12} [{bar:24}] {human_pos:>9} of {human_len} records  {per_sec}, {eta} left  {wide_msg}";
-const WITHOUT_TOTAL: &str = "{spinner} {prefix:<12} {human_pos:>9} records  {per_sec}, {elapsed}  {wide_msg}";
+    "{spinner} {prefix:<12} [{bar:24}] {human_pos:>9} of {human_len} records  {rate}, {eta} left  {wide_msg}";
+const WITHOUT_TOTAL: &str = "{spinner} {prefix:<12} {human_pos:>9} records  {rate}, {elapsed}  {wide_msg}";
 const FINISHED: &str = "{prefix:<12} {wide_msg}";
 
 /// Draws bars.
@@ -79,7 +80,9 @@ impl Reporter for Progress {
                 }
                 let word = if summary.status == Status::Completed { "completed" } else { "failed" };
                 let elapsed = duration(Duration::from_millis(summary.duration_ms));
-                self.say(&format!("Run {} {word} in {elapsed}.", &summary.run_id.to_string()[..8]));
+                // Below the bars, which stay.
+                let last = self.area.add(ProgressBar::no_length().with_style(style("{wide_msg}")));
+                last.finish_with_message(format!("Run {} {word} in {elapsed}.", &summary.run_id.to_string()[..8]));
             }
         }
     }
@@ -94,7 +97,10 @@ fn finish_line(summary: &StreamSummary) -> String {
 
 /// The templates are constants, and a test parses them.
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    // A bar that can't write its rate goes without.
+    let rate = |state: &ProgressState, out: &mut dyn Write| write!(out, "{:.0}/s", state.per_sec()).unwrap_or_default();
+    style.with_key("rate", rate).progress_chars("=> ")
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use chrono::TimeDelta;
 
-use super::text::{duration, grouped, table, time};
+use super::text::{counted, duration, grouped, table, time};
 use crate::store::migrate::MigrationReport;
 use crate::store::status::{RunRow, TableRow};
 
@@ -104,12 +104,13 @@ pub(super) fn render_migration(report: &MigrationReport) -> String {
     if report.applied.is_empty() {
         return format!("Schema {schema} is up to date.\n");
     }
-    let mut out = format!("Schema {schema} is up to date now: {} migrations applied.\n", report.applied.len());
+    let mut out =
+        format!("Schema {schema} is up to date now: {} applied.\n", counted(report.applied.len() as u64, "migration"));
     for (table, rows) in &report.adopted {
         let _ = writeln!(
             out,
-            "Took over {schema}.{table} with its {} rows; their ids and notes stay.",
-            grouped(rows.unsigned_abs())
+            "Took over {schema}.{table} with its {}; their ids and notes stay.",
+            counted(rows.unsigned_abs(), "row")
         );
     }
     if report.adopted.iter().any(|(table, _)| *table == "orders") {

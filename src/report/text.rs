@@ -19,6 +19,12 @@ pub(super) fn grouped(number: impl TryInto<u64>) -> String {
     out
 }
 
+/// `1 request`, `2,000 requests`.
+pub(super) fn counted(number: impl TryInto<u64>, noun: &str) -> String {
+    let number = number.try_into().unwrap_or_default();
+    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
 /// `350 ms`, `4.2 s`, `3 min 20 s`, `2 h 5 min`.
 pub(super) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -54,11 +60,11 @@ pub(super) fn outcome(summary: &StreamSummary) -> String {
         parts.push(format!("{} left out (see sync_errors)", grouped(counts.errors)));
     }
     if summary.repaired_characters > 0 {
-        parts.push(format!("{} characters repaired", grouped(summary.repaired_characters)));
+        parts.push(format!("{} repaired", counted(summary.repaired_characters, "character")));
     }
     let retries =
         if summary.retries > 0 { format!(", {} of them again", grouped(summary.retries)) } else { String::new() };
-    parts.push(format!("{} requests{retries}", grouped(summary.requests)));
+    parts.push(format!("{}{retries}", counted(summary.requests, "request")));
     parts.push(duration(Duration::from_millis(summary.duration_ms)));
     parts.join("; ")
 }

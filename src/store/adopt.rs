@@ -41,7 +41,7 @@ pub(super) async fn adopt(
     keep_policies: bool,
 ) -> Result<Vec<(&'static str, i64)>, StoreError> {
     let relations = load_relations(transaction, schema).await?;
-    let found: Vec<(&'static str, &[&str])> =
+    let found: Vec<(&'static str, &'static [&'static str])> =
         TABLES.into_iter().filter(|(table, _)| relations.contains_key(*table)).collect();
     if found.is_empty() {
         return Ok(Vec::new());
@@ -71,10 +71,21 @@ pub(super) async fn adopt(
             .map_err(StoreError::database("could not work out what the tables should look like"))?;
     }
     let temporary = temporary_schema(transaction).await?;
-    let mut adopted = Vec::new();
-    for (table, known_by) in &found {
+    let mut changes = Vec::new();
+    for (table, _) in &found {
         let wanted = load_columns(transaction, &temporary, table).await?;
-        conform(transaction, schema, table, &wanted).await?;
+        changes.push(plan_changes(transaction, schema, table, &wanted).await?);
+    }
+    check_dependents(transaction, schema, &changes).await?;
+    let mut adopted = Vec::new();
+    for ((table, known_by), changes) in found.iter().zip(changes) {
+        for statement in changes.statements {
+            let statement = format!("alter table {schema}.{table} {statement}");
+            transaction
+                .batch_execute(&statement)
+                .await
+                .map_err(StoreError::database("could not change an existing table"))?;
+        }
         make_unique(transaction, schema, table, known_by.last().copied().filter(|column| column.starts_with("wix_")))
             .await?;
         adopted.push((*table, count_rows(transaction, schema, table).await?));
@@ -186,22 +197,30 @@ async fn temporary_schema(transaction: &Transaction<'_>) -> Result<String, Store
     Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
 }
 
-/// Adds the columns that are missing, brings the others to the wanted types, and takes NOT NULL from those
-/// that may be null: what Wix did not send is NULL now.
-async fn conform(
+/// What has to change in one table.
+struct TableChanges {
+    table: &'static str,
+    /// What stands behind `alter table`.
+    statements: Vec<String>,
+    /// The columns whose type changes.
+    retyped: Vec<String>,
+}
+
+/// The columns that are missing, those that need another type, and NOT NULL to be taken from those that may
+/// be null: what Wix did not send is NULL now.
+async fn plan_changes(
     transaction: &Transaction<'_>,
     schema: &Schema,
-    table: &str,
+    table: &'static str,
     wanted: &Columns,
-) -> Result<(), StoreError> {
+) -> Result<TableChanges, StoreError> {
     let existing = load_columns(transaction, schema.name(), table).await?;
-    let mut changes = Vec::new();
-    let mut retyped = Vec::new();
+    let mut changes = TableChanges { table, statements: Vec::new(), retyped: Vec::new() };
     for (column, wanted) in wanted {
         let Some(current) = existing.get(column) else {
             let default = wanted.default.as_ref().map(|default| format!(" default {default}")).unwrap_or_default();
             let not_null = if wanted.not_null { " not null" } else { "" };
-            changes.push(format!("add column {column} {}{default}{not_null}", wanted.data_type));
+            changes.statements.push(format!("add column {column} {}{default}{not_null}", wanted.data_type));
             continue;
         };
         if current.data_type != wanted.data_type {
@@ -215,25 +234,17 @@ async fn conform(
             })?;
             if let Some(expression) = expression {
                 if current.is_enum {
-                    changes.push(format!("alter column {column} drop default"));
+                    changes.statements.push(format!("alter column {column} drop default"));
                 }
-                changes.push(format!("alter column {column} type {} using {expression}", wanted.data_type));
-                retyped.push(column.as_str());
+                changes.statements.push(format!("alter column {column} type {} using {expression}", wanted.data_type));
+                changes.retyped.push(column.clone());
             }
         }
         if current.not_null && !wanted.not_null {
-            changes.push(format!("alter column {column} drop not null"));
+            changes.statements.push(format!("alter column {column} drop not null"));
         }
     }
-    check_views(transaction, schema, table, &retyped).await?;
-    for change in changes {
-        let statement = format!("alter table {schema}.{table} {change}");
-        transaction
-            .batch_execute(&statement)
-            .await
-            .map_err(StoreError::database("could not change an existing table"))?;
-    }
-    Ok(())
+    Ok(changes)
 }
 
 /// How a column becomes the wanted type: `Some(None)` if it does as it is, `None` if it can't.
@@ -271,50 +282,45 @@ fn conversion(column: &str, current: &ColumnDefinition, wanted: &str) -> Option<
     }))
 }
 
-/// Postgres does not change the type of a column that a view shows: names the views, with the mend.
-async fn check_views(
+/// Postgres does not change the type of a column that a view, a policy or a trigger uses: names them all, with
+/// the mend.
+async fn check_dependents(
     transaction: &Transaction<'_>,
     schema: &Schema,
-    table: &str,
-    columns: &[&str],
+    changes: &[TableChanges],
 ) -> Result<(), StoreError> {
-    if columns.is_empty() {
+    let mut in_the_way = Vec::new();
+    for change in changes.iter().filter(|change| !change.retyped.is_empty()) {
+        let rows = transaction
+            .query_typed(
+                include_str!("sql/column_dependents.sql"),
+                &[(&schema.name(), Type::TEXT), (&change.table, Type::TEXT), (&change.retyped, Type::TEXT_ARRAY)],
+            )
+            .await
+            .map_err(StoreError::database("could not look for what uses the columns of an existing table"))?;
+        in_the_way.extend(rows.iter().map(|row| {
+            let (column, kind, name): (String, String, String) = (row.get(0), row.get(1), row.get(2));
+            let how = if kind == "view" {
+                format!("; `select pg_get_viewdef('{name}')` gives its definition")
+            } else {
+                String::new()
+            };
+            format!("{}.{}.{column}: {kind} {name}{how}", schema.name(), change.table)
+        }));
+    }
+    if in_the_way.is_empty() {
         return Ok(());
     }
-    let rows = transaction
-        .query_typed(
-            "select distinct v.oid::regclass::text, a.attname::text
-             from pg_catalog.pg_depend d
-             join pg_catalog.pg_rewrite w on w.oid = d.objid and d.classid = 'pg_catalog.pg_rewrite'::regclass
-             join pg_catalog.pg_class v on v.oid = w.ev_class
-             join pg_catalog.pg_class c on c.oid = d.refobjid and d.refclassid = 'pg_catalog.pg_class'::regclass
-             join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-             join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = d.refobjsubid
-             where n.nspname = $1 and c.relname = $2 and a.attname::text = any ($3) and v.oid <> c.oid
-             order by 1",
-            &[(&schema.name(), Type::TEXT), (&table, Type::TEXT), (&columns, Type::TEXT_ARRAY)],
-        )
-        .await
-        .map_err(StoreError::database("could not look for views on an existing table"))?;
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let mut views: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-    views.dedup();
-    let mut shown: Vec<String> = rows.iter().map(|row| row.get(1)).collect();
-    shown.sort();
-    shown.dedup();
     Err(StoreError::CannotAdopt(format!(
-        "nothing was changed: the type of {}.{table}.{} has to change, and Postgres does not allow that while a view shows it: {}. \
-         Save the definition (`select pg_get_viewdef('{}')`), drop the view, run migrate, and create it again",
-        schema.name(),
-        shown.join(", "),
-        views.join(", "),
-        views.first().map(String::as_str).unwrap_or_default()
+        "nothing was changed: the type of some columns has to change, and Postgres does not allow that while a view, \
+         policy or trigger uses them\n  {}\n\
+         Save their definitions, drop them, run migrate, and create them again.",
+        in_the_way.join("\n  ")
     )))
 }
 
-/// Rows are matched by Wix's id, so it has to be unique.
+/// Rows are matched by Wix's id, so it has to be unique, and at once: an upsert can't use a constraint that may
+/// wait for the end of its transaction.
 async fn make_unique(
     transaction: &Transaction<'_>,
     schema: &Schema,
@@ -325,22 +331,28 @@ async fn make_unique(
     let doing = "could not make the Wix ids of an existing table unique";
     let found = transaction
         .query_typed(
-            "select 1
+            "select i.indimmediate, k.conname::text
              from pg_catalog.pg_index i
              join pg_catalog.pg_class c on c.oid = i.indrelid
              join pg_catalog.pg_namespace n on n.oid = c.relnamespace
              join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
+             left join pg_catalog.pg_constraint k on k.conindid = i.indexrelid and k.contype = 'u'
              where n.nspname = $1 and c.relname = $2 and a.attname = $3
                 and i.indisunique and i.indnkeyatts = 1 and i.indpred is null and i.indisvalid",
             &[(&schema.name(), Type::TEXT), (&table, Type::TEXT), (&column, Type::TEXT)],
         )
         .await
         .map_err(StoreError::database(doing))?;
-    if found.is_empty() {
-        let statement = format!("alter table {schema}.{table} add constraint {table}_{column}_key unique ({column})");
-        transaction.batch_execute(&statement).await.map_err(StoreError::database(doing))?;
+    let mut statements = String::new();
+    for row in found.iter().filter(|row| !row.get::<_, bool>(0)) {
+        let constraint: Option<String> = row.get(1);
+        let quoted = constraint.unwrap_or_default().replace('"', "\"\"");
+        statements.push_str(&format!("alter table {schema}.{table} drop constraint \"{quoted}\";\n"));
     }
-    Ok(())
+    if !found.iter().any(|row| row.get(0)) {
+        statements.push_str(&format!("alter table {schema}.{table} add unique ({column});\n"));
+    }
+    transaction.batch_execute(&statements).await.map_err(StoreError::database(doing))
 }
 
 async fn count_rows(transaction: &Transaction<'_>, schema: &Schema, table: &str) -> Result<i64, StoreError> {

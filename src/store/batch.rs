@@ -10,6 +10,7 @@ use super::columns::Columns;
 use super::connect::Store;
 use super::error::StoreError;
 use super::schema::Schema;
+use super::state::{Progress, save_progress};
 use crate::record::{Cell, ColumnKind, Row};
 use crate::stream::Stream;
 
@@ -44,14 +45,22 @@ struct Stored {
 }
 
 impl Store {
-    /// Writes rows that are sorted by id and have each id once. All of them, or none and an error.
-    pub async fn write_batch(&mut self, context: &BatchContext, rows: &[Row]) -> Result<BatchOutcome, StoreError> {
+    /// Writes rows that have each id once, and with them how far the pass has come. All
+    /// of it, or nothing and an error. `outcome` tells what became of them also where only the answer to
+    /// COMMIT was lost.
+    pub async fn write_batch(
+        &mut self,
+        context: &BatchContext,
+        rows: &[Row],
+        progress: Option<&Progress>,
+        outcome: &mut BatchOutcome,
+    ) -> Result<(), StoreError> {
         let schema = self.schema.clone();
         let transaction = self.begin().await?;
         let stored = load_stored(&transaction, &schema, context.stream, rows).await?;
         let to_write: Vec<&Row> =
             rows.iter().filter(|row| needs_writing(row, stored.get(row.wix_id.as_str()))).collect();
-        let mut outcome = BatchOutcome { unchanged: rows.len() as u64, ..BatchOutcome::default() };
+        *outcome = BatchOutcome { unchanged: rows.len() as u64, ..BatchOutcome::default() };
         if !to_write.is_empty() {
             let mut touched = Touched::default();
             match context.stream {
@@ -68,8 +77,10 @@ impl Store {
         if context.has_unresolved_errors {
             resolve_errors(&transaction, &schema, context, rows).await?;
         }
-        transaction.commit().await.map_err(StoreError::database("could not commit a batch"))?;
-        Ok(outcome)
+        if let Some(progress) = progress {
+            save_progress(&transaction, &schema, context.stream, progress, context.now).await?;
+        }
+        transaction.commit().await.map_err(StoreError::database("could not commit a batch"))
     }
 }
 
@@ -223,16 +234,27 @@ impl Touched {
         schema: &Schema,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        if self.wix_ids.is_empty() {
-            return Ok(());
-        }
-        transaction
-            .execute_typed(
-                &schema.sql(include_str!("sql/relink_orders.sql")),
-                &[(&self.wix_ids, Type::TEXT_ARRAY), (&self.emails, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
-            )
-            .await
-            .map_err(StoreError::database("could not link orders to customers"))?;
-        Ok(())
+        relink_orders(transaction, schema, &self.wix_ids, &self.emails, now).await
     }
+}
+
+/// Makes and mends the links of orders that customers with these ids or emails may concern.
+pub(super) async fn relink_orders(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    wix_ids: &[String],
+    emails: &[String],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if wix_ids.is_empty() {
+        return Ok(());
+    }
+    transaction
+        .execute_typed(
+            &schema.sql(include_str!("sql/relink_orders.sql")),
+            &[(&wix_ids, Type::TEXT_ARRAY), (&emails, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
+        )
+        .await
+        .map_err(StoreError::database("could not link orders to customers"))?;
+    Ok(())
 }

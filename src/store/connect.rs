@@ -6,42 +6,36 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Transaction};
 
 use super::error::{StoreError, describe};
+use super::lease::Lease;
 use super::schema::Schema;
 use super::{tls, url};
+use crate::secret::Secret;
 
 /// A connection, with the schema in which the tables live.
 pub struct Store {
     pub(super) client: Client,
     pub(super) schema: Schema,
+    /// Once taken, it fences every write transaction.
+    pub(super) lease: Option<Lease>,
+    database_url: Secret,
 }
 
 impl Store {
     /// Connects. Without `schema`, the tables live in the first existing schema of the search path.
     pub async fn connect(database_url: &str, schema: Option<&str>) -> Result<Store, StoreError> {
         let named = schema.map(Schema::new).transpose()?;
-        let mut target = url::parse(database_url).map_err(StoreError::BadUrl)?;
-        if target.config.get_application_name().is_none() {
-            target.config.application_name("wix-sync");
-        }
-        if target.config.get_connect_timeout().is_none() {
-            target.config.connect_timeout(Duration::from_secs(15));
-        }
-        let connector = tls::connector(&target).map_err(StoreError::BadUrl)?;
-        let (client, connection) = target.config.connect(connector).await.map_err(|error| {
-            let reason = describe(&error);
-            StoreError::Connect { hint: connect_hint(&reason, error.code().map(|code| code.code())), reason }
-        })?;
-        tokio::spawn(async move {
-            // The statement that was under way gets the error as well; this is for the log only.
-            if let Err(error) = connection.await {
-                tracing::debug!(error = describe(&error), "the connection to Postgres ended");
-            }
-        });
+        let client = connect(database_url).await?;
         let schema = match named {
             Some(schema) => schema,
             None => first_of_search_path(&client).await?,
         };
-        Ok(Store { client, schema })
+        Ok(Store { client, schema, lease: None, database_url: Secret::new(database_url) })
+    }
+
+    /// Replaces a broken connection by a new one. The lease goes on: it is no matter of the connection.
+    pub async fn reconnect(&mut self) -> Result<(), StoreError> {
+        self.client = connect(self.database_url.reveal()).await?;
+        Ok(())
     }
 
     /// The schema in which the tables live.
@@ -49,17 +43,49 @@ impl Store {
         &self.schema
     }
 
-    /// Begins a transaction. It waits for no lock longer than ten seconds, and the server may end it if
-    /// this program falls silent for a minute: it never waits for Wix while a transaction is open.
+    /// Begins a transaction, fenced by the lease once that is taken. It waits for no lock longer than ten
+    /// seconds, and the server may end it if this program falls silent for a minute: it never waits for
+    /// Wix while a transaction is open.
     pub(super) async fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
+        let fence =
+            self.schema.sql("select 1 from {schema}.sync_locks where name = 'sync' and token = $1 for key share");
         let transaction =
             self.client.transaction().await.map_err(StoreError::database("could not begin a transaction"))?;
         transaction
-            .batch_execute("set local lock_timeout = '10s'; set local idle_in_transaction_session_timeout = '60s'")
+            .batch_execute(
+                // Whatever the server's default: what another run committed while we waited has to be seen.
+                "set transaction isolation level read committed; \
+                 set local lock_timeout = '10s'; set local idle_in_transaction_session_timeout = '60s'",
+            )
             .await
             .map_err(StoreError::database("could not begin a transaction"))?;
+        if let Some(lease) = self.lease {
+            lease.fence(&transaction, &fence).await?;
+        }
         Ok(transaction)
     }
+}
+
+async fn connect(database_url: &str) -> Result<Client, StoreError> {
+    let mut target = url::parse(database_url).map_err(StoreError::BadUrl)?;
+    if target.config.get_application_name().is_none() {
+        target.config.application_name("wix-sync");
+    }
+    if target.config.get_connect_timeout().is_none() {
+        target.config.connect_timeout(Duration::from_secs(15));
+    }
+    let connector = tls::connector(&target).map_err(StoreError::BadUrl)?;
+    let (client, connection) = target.config.connect(connector).await.map_err(|error| {
+        let reason = describe(&error);
+        StoreError::Connect { hint: connect_hint(&reason, error.code().map(|code| code.code())), reason }
+    })?;
+    tokio::spawn(async move {
+        // The statement that was under way gets the error as well; this is for the log only.
+        if let Err(error) = connection.await {
+            tracing::debug!(error = describe(&error), "the connection to Postgres ended");
+        }
+    });
+    Ok(client)
 }
 
 async fn first_of_search_path(client: &Client) -> Result<Schema, StoreError> {

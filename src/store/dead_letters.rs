@@ -6,22 +6,22 @@ use uuid::Uuid;
 
 use super::connect::Store;
 use super::error::StoreError;
+use super::state::{Progress, save_progress};
 use crate::content_hash::content_hash;
 use crate::record::Rejection;
 use crate::stream::Stream;
 
 impl Store {
-    /// Keeps rejected records, in one transaction.
+    /// Keeps rejected records, and with them how far the pass has come, in one transaction.
     pub async fn save_rejections(
         &mut self,
         stream: Stream,
         run_id: Uuid,
         rejections: &[Rejection],
+        progress: Option<&Progress>,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        if rejections.is_empty() {
-            return Ok(());
-        }
+        let schema = self.schema.clone();
         let statement = self.schema.sql(include_str!("sql/upsert_error.sql"));
         let transaction = self.begin().await?;
         for rejection in rejections {
@@ -41,6 +41,9 @@ impl Store {
                 )
                 .await
                 .map_err(StoreError::database("could not keep a record in sync_errors"))?;
+        }
+        if let Some(progress) = progress {
+            save_progress(&transaction, &schema, stream, progress, now).await?;
         }
         transaction.commit().await.map_err(StoreError::database("could not keep records in sync_errors"))
     }

@@ -1,8 +1,10 @@
 //! What can go wrong on Postgres's side, in words for the operator.
 
 use std::error::Error as _;
+use std::time::Duration;
 
 use tokio_postgres::error::SqlState;
+use uuid::Uuid;
 
 /// Why the database did not do what it should.
 #[derive(Debug, thiserror::Error)]
@@ -11,7 +13,9 @@ pub enum StoreError {
     #[error("DATABASE_URL: {0}")]
     BadUrl(String),
     /// `--schema` can't be used.
-    #[error("--schema (WIX_SYNC_SCHEMA): `{name}` is no usable schema name; letters, digits, `_`, `-` and `$` are")]
+    #[error(
+        "--schema (WIX_SYNC_SCHEMA): `{name}` is no usable schema name; letters, digits, `_` and `-` are, but not Postgres's own schemas"
+    )]
     BadSchemaName {
         /// What was given.
         name: String,
@@ -45,6 +49,12 @@ pub enum StoreError {
         /// What does not fit.
         what: String,
     },
+    /// Row level security hides the tables from the database user.
+    #[error("schema {schema}: row level security hides the tables from this database user")]
+    Hidden {
+        /// The schema's name.
+        schema: String,
+    },
     /// One schema is one site.
     #[error("schema {schema} holds site {noted}, but WIX_SITE_ID is {given}")]
     OtherSite {
@@ -61,6 +71,19 @@ pub enum StoreError {
     /// Roles that Supabase opens to the internet can read a table that would be taken over.
     #[error("{0}")]
     ReadableByAnyone(String),
+    /// Another run is at work on this schema.
+    #[error("another run holds the lock: run {run_id}, {holder}, for {} s", age.as_secs())]
+    Locked {
+        /// Its id in `sync_logs`.
+        run_id: Uuid,
+        /// Its process and machine.
+        holder: String,
+        /// For how long it has held it.
+        age: Duration,
+    },
+    /// Another run took the lease: this one may no longer write.
+    #[error("the lease was taken by another run, since this one did not renew it in time; it wrote nothing since")]
+    LeaseLost,
     /// Postgres refused a statement, or the connection broke.
     #[error("{doing}: {message}")]
     Database {
@@ -86,15 +109,48 @@ impl StoreError {
         matches!(self, StoreError::Database { state: Some(state), .. } if matches!(&state.code()[..2], "22" | "23" | "54" | "44" | "P0"))
     }
 
+    /// True if the connection is gone or the server went away, so that a new connection may do better.
+    pub fn is_connection_lost(&self) -> bool {
+        match self {
+            // Shutdown, crash, connection exceptions, and "too many connections" while a server comes back.
+            StoreError::Database { state: Some(state), .. } => {
+                matches!(state.code(), "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300")
+                    || state.code().starts_with("08")
+            }
+            StoreError::Database { state: None, .. } | StoreError::Connect { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// True if the same transaction may well go through when it is tried again.
+    pub fn is_contention(&self) -> bool {
+        matches!(self, StoreError::Database { state: Some(state), .. } if matches!(state.code(), "40001" | "40P01" | "55P03"))
+    }
+
+    /// True if the server's own limit ended a statement: a smaller batch may do.
+    pub fn is_too_slow(&self) -> bool {
+        matches!(self, StoreError::Database { state: Some(state), .. } if matches!(state.code(), "57014" | "54P01"))
+    }
+
     /// True if it is the caller's configuration that is wrong; nothing was started.
     pub fn is_configuration(&self) -> bool {
-        !matches!(self, StoreError::Database { .. } | StoreError::Connect { .. })
+        !matches!(
+            self,
+            StoreError::Database { .. }
+                | StoreError::Connect { .. }
+                | StoreError::Locked { .. }
+                | StoreError::LeaseLost
+        )
     }
 
     /// One line on what to do, where there is something to do.
     pub fn hint(&self) -> Option<String> {
         match self {
             StoreError::NotMigrated { .. } => Some("run `wix-sync migrate` first".to_owned()),
+            StoreError::Hidden { .. } => Some(
+                "connect as the owner of the tables, or as a role with BYPASSRLS or a policy that lets it read"
+                    .to_owned(),
+            ),
             StoreError::NoSchema => {
                 Some("name one with --schema, or create the one that the search path names".to_owned())
             }
@@ -102,6 +158,9 @@ impl StoreError {
                 Some("one schema is one site: give each site its own with --schema".to_owned())
             }
             StoreError::Connect { hint, .. } => hint.clone(),
+            StoreError::Locked { .. } => {
+                Some("it may still be at work; its lease ends by itself a minute after its process died".to_owned())
+            }
             StoreError::Database { state: Some(state), .. } => match state.code() {
                 "42501" => {
                     Some("the database user needs to own the tables, or to be granted what is missing".to_owned())

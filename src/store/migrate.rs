@@ -37,6 +37,9 @@ const MIGRATIONS: &[Migration] = &[
     migration!(5, "0005_sync_state"),
     migration!(6, "0006_sync_errors"),
     migration!(7, "0007_sync_logs_user"),
+    migration!(8, "0008_sync_locks"),
+    migration!(9, "0009_sync_state_checkpoint"),
+    migration!(10, "0010_sync_missing"),
 ];
 
 /// The migrations that define the tables which the predecessor has as well.
@@ -84,7 +87,12 @@ impl Store {
         let mut report = MigrationReport { schema: schema.name().to_owned(), ..MigrationReport::default() };
         let transaction = self.begin().await?;
         let doing = "could not prepare the migrations";
-        // A lock of the transaction: one of the session would stay on a pooler's server.
+        // A lock of the transaction: one of the session would stay on a pooler's server. It is waited for as
+        // long as another migrate takes.
+        transaction
+            .batch_execute("set local statement_timeout = 0; set local lock_timeout = 0")
+            .await
+            .map_err(StoreError::database(doing))?;
         transaction
             .query_typed(
                 "select pg_advisory_xact_lock(hashtextextended('wix-sync migrate ' || $1, 0))",
@@ -92,7 +100,7 @@ impl Store {
             )
             .await
             .map_err(StoreError::database(doing))?;
-        transaction.batch_execute("set local statement_timeout = 0").await.map_err(StoreError::database(doing))?;
+        transaction.batch_execute("set local lock_timeout = '10s'").await.map_err(StoreError::database(doing))?;
         create_schema(&transaction, &schema).await?;
         let applied = load_applied(&transaction, &schema).await?.unwrap_or_default();
         check_applied(&schema, &applied)?;
@@ -187,21 +195,23 @@ async fn load_applied(
     schema: &Schema,
 ) -> Result<Option<HashMap<i32, String>>, StoreError> {
     let doing = "could not read which migrations are applied";
-    let exists = client
+    let found = client
         .query_typed(
-            "select 1 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+            "select row_security_active(c.oid)
+             from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
              where n.nspname = $1 and c.relname = 'sync_migrations'",
             &[(&schema.name(), Type::TEXT)],
         )
         .await
         .map_err(StoreError::database(doing))?;
-    if exists.is_empty() {
-        return Ok(None);
-    }
+    let Some(found) = found.first() else { return Ok(None) };
     let rows = client
         .query_typed(&schema.sql("select number, checksum from {schema}.sync_migrations"), &[])
         .await
         .map_err(StoreError::database(doing))?;
+    if rows.is_empty() && found.get(0) {
+        return Err(StoreError::Hidden { schema: schema.name().to_owned() });
+    }
     Ok(Some(rows.iter().map(|row| (row.get(0), row.get(1))).collect()))
 }
 

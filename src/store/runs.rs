@@ -22,12 +22,32 @@ impl Store {
         Ok(())
     }
 
-    /// Records how a run ended.
+    /// Records as failed all runs that say they are running: whoever holds the lease knows that none is. Also
+    /// those that the predecessor left so. Returns how many there were.
+    pub async fn close_stale_runs(&mut self, run_id: Uuid, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let statement = self.schema.sql(
+            "update {schema}.sync_logs
+             set status = 'failed', completed_at = $2, error = concat_ws(
+                E'\n', error, 'the run ended without recording its end (killed, or its machine or connection lost); run ' || $1 || ' found it'
+             )
+             where status = 'running' and id <> $1",
+        );
+        let doing = "could not close the runs that ended without recording it";
+        let transaction = self.begin().await?;
+        let closed = transaction
+            .execute_typed(&statement, &[(&run_id, Type::UUID), (&now, Type::TIMESTAMPTZ)])
+            .await
+            .map_err(StoreError::database(doing))?;
+        transaction.commit().await.map_err(StoreError::database(doing))?;
+        Ok(closed)
+    }
+
+    /// Records how a run ended. One that another run has recorded as failed meanwhile stays so.
     pub async fn finish_run(&mut self, summary: &RunSummary, now: DateTime<Utc>) -> Result<(), StoreError> {
         let statement = self.schema.sql(
             "update {schema}.sync_logs
              set status = $2, completed_at = $3, synced_count = $4, error_count = $5, results = $6, error = $7
-             where id = $1",
+             where id = $1 and status = 'running'",
         );
         let updated = self
             .client
@@ -48,7 +68,7 @@ impl Store {
         if updated == 0 && summary.status != Status::Running {
             return Err(StoreError::Diverged {
                 schema: self.schema.name().to_owned(),
-                what: format!("run {} is no longer in sync_logs", summary.run_id),
+                what: format!("run {} does not stand in sync_logs as running any more", summary.run_id),
             });
         }
         Ok(())

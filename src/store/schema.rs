@@ -11,10 +11,12 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Takes letters, digits, `_`, `-` and `$`, up to Postgres's 63 bytes; anything else is an error.
+    /// Takes letters, digits, `_` and `-`, up to Postgres's 63 bytes; anything else is an error, and so are
+    /// the schemas that belong to Postgres.
     pub fn new(name: &str) -> Result<Schema, StoreError> {
-        let allowed = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '$');
-        if name.is_empty() || name.len() > 63 || !name.chars().all(allowed) {
+        let allowed = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+        let is_postgres_own = name.starts_with("pg_") || name == "information_schema";
+        if name.is_empty() || name.len() > 63 || is_postgres_own || !name.chars().all(allowed) {
             return Err(StoreError::BadSchemaName { name: name.to_owned() });
         }
         Ok(Schema { name: name.to_owned() })
@@ -45,7 +47,9 @@ mod tests {
     #[test]
     fn names_that_could_break_a_statement_are_refused() {
         assert_eq!(Schema::new("Kunden_1").unwrap().sql("select {schema}.t"), "select \"Kunden_1\".t");
-        for bad in ["", "a\"b", "a'b", "a b", "a;b", "{schema}", &"x".repeat(64)] {
+        for bad in
+            ["", "a\"b", "a'b", "a b", "a;b", "{schema}", "a$$b", "pg_catalog", "information_schema", &"x".repeat(64)]
+        {
             assert!(Schema::new(bad).is_err(), "{bad}");
         }
     }

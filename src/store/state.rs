@@ -1,11 +1,16 @@
 //! `sync_state`: which site the tables hold, and how far their passes have come.
 
 use chrono::{DateTime, Utc};
-use tokio_postgres::types::Type;
+use tokio_postgres::Transaction;
+use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
 
 use super::connect::Store;
 use super::error::StoreError;
+use super::missing::{Span, insert_missing};
+use super::schema::Schema;
+use crate::checkpoint::{Checkpoint, StreamState};
+use crate::run::PassKind;
 use crate::stream::Stream;
 
 impl Store {
@@ -40,33 +45,88 @@ impl Store {
         transaction.commit().await.map_err(StoreError::database(doing))
     }
 
-    /// Notes that a full pass reached Wix's own end. `watermark` is Wix's clock at its first answer; the
-    /// stored one never moves backward.
-    pub async fn finish_full_pass(
+    /// How far the stream's passes have come.
+    pub async fn load_stream_state(&self, stream: Stream) -> Result<StreamState, StoreError> {
+        let statement = self
+            .schema
+            .sql("select watermark, last_full_pass_at, checkpoint from {schema}.sync_state where table_name = $1");
+        let rows = self
+            .client
+            .query_typed(&statement, &[(&stream.table(), Type::TEXT)])
+            .await
+            .map_err(StoreError::database("could not read sync_state"))?;
+        let Some(row) = rows.first() else { return Ok(StreamState::default()) };
+        let checkpoint = row.get::<_, Option<serde_json::Value>>(2);
+        let checkpoint = checkpoint.map(serde_json::from_value).transpose().map_err(|_| StoreError::Diverged {
+            schema: self.schema.name().to_owned(),
+            what: format!("the checkpoint of {stream} in sync_state is from another version of wix-sync"),
+        })?;
+        Ok(StreamState { watermark: row.get(0), last_full_pass_at: row.get(1), checkpoint })
+    }
+
+    /// Whether `checkpoint` is what stands in the table, also where a COMMIT that answered nothing may still
+    /// be under way: waits for it.
+    pub async fn is_committed(&mut self, stream: Stream, checkpoint: &Checkpoint) -> Result<bool, StoreError> {
+        let statement = self.schema.sql("select checkpoint from {schema}.sync_state where table_name = $1 for update");
+        let transaction = self.begin().await?;
+        let rows = transaction
+            .query_typed(&statement, &[(&stream.table(), Type::TEXT)])
+            .await
+            .map_err(StoreError::database("could not read the checkpoint back"))?;
+        let stored: Option<serde_json::Value> = rows.first().and_then(|row| row.get(0));
+        Ok(stored.and_then(|stored| serde_json::from_value::<Checkpoint>(stored).ok()).as_ref() == Some(checkpoint))
+    }
+
+    /// Notes that a pass reached Wix's own end: its watermark is stored, which never moves backward, and
+    /// nothing is left to go on with.
+    pub async fn finish_pass(
         &mut self,
         stream: Stream,
         run_id: Uuid,
-        watermark: Option<DateTime<Utc>>,
+        checkpoint: &Checkpoint,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let statement = self.schema.sql(
             "update {schema}.sync_state
-             set watermark = greatest(watermark, $2), last_full_pass_at = $4, last_run_id = $3, updated_at = $4
+             set watermark = greatest(watermark, $2), last_run_id = $3, last_success_at = $4, updated_at = $4,
+                last_full_pass_at = case when $5 then $4 else last_full_pass_at end, checkpoint = null
              where table_name = $1",
         );
-        self.client
+        let is_full = checkpoint.pass == PassKind::Full;
+        let doing = "could not note the end of the pass in sync_state";
+        let transaction = self.begin().await?;
+        transaction
             .execute_typed(
                 &statement,
                 &[
                     (&stream.table(), Type::TEXT),
-                    (&watermark, Type::TIMESTAMPTZ),
+                    (&checkpoint.watermark, Type::TIMESTAMPTZ),
                     (&run_id, Type::UUID),
                     (&now, Type::TIMESTAMPTZ),
+                    (&is_full, Type::BOOL),
                 ],
             )
             .await
-            .map_err(StoreError::database("could not note the end of the pass in sync_state"))?;
-        Ok(())
+            .map_err(StoreError::database(doing))?;
+        transaction.commit().await.map_err(StoreError::database(doing))
+    }
+
+    /// The id of some row that Wix is supposed to have and that is no candidate for deletion.
+    pub async fn any_live_id(&self, stream: Stream) -> Result<Option<String>, StoreError> {
+        let (table, id) = (stream.table(), stream.id_column());
+        let statement = self.schema.sql(&format!(
+            "select t.{id}::text from {{schema}}.{table} t
+             where t.{id} is not null and t.deleted_at is null and t.raw is not null and not exists (
+                select from {{schema}}.sync_missing m where m.table_name = $1 and m.wix_id = t.{id}
+             )
+             limit 1"
+        ));
+        let rows = self
+            .client
+            .query_typed(&statement, &[(&table, Type::TEXT)])
+            .await
+            .map_err(StoreError::database("could not look for a live row"))?;
+        Ok(rows.first().map(|row| row.get(0)))
     }
 
     /// Whether the table holds rows that Wix is supposed to have.
@@ -82,4 +142,35 @@ impl Store {
             .map_err(StoreError::database("could not look whether the table has rows"))?;
         Ok(rows.first().is_some_and(|row| row.get(0)))
     }
+}
+
+/// How far a pass has come with a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Where a later run can go on.
+    pub checkpoint: Checkpoint,
+    /// Of a full pass, what the batch completes: rows that Wix did not list in it are missing.
+    pub span: Option<Span>,
+}
+
+/// Notes how far a pass has come, in the transaction that writes what it brought.
+pub(super) async fn save_progress(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    stream: Stream,
+    progress: &Progress,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if let Some(span) = &progress.span {
+        insert_missing(transaction, schema, stream, span, now).await?;
+    }
+    let statement = schema.sql("update {schema}.sync_state set checkpoint = $2, updated_at = $3 where table_name = $1");
+    transaction
+        .execute_typed(
+            &statement,
+            &[(&stream.table(), Type::TEXT), (&Json(&progress.checkpoint), Type::JSONB), (&now, Type::TIMESTAMPTZ)],
+        )
+        .await
+        .map_err(StoreError::database("could not save the checkpoint"))?;
+    Ok(())
 }

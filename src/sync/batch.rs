@@ -1,13 +1,26 @@
 //! Writing a batch so that one bad record never stops the others: if Postgres blames a row, the batch is
-//! halved until that row stands alone.
+//! halved until that row stands alone. The same where a statement takes the server too long.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
+use super::SyncError;
 use crate::record::{Rejection, Row};
+use crate::stop::Stop;
+use crate::store::Store;
 use crate::store::batch::{BatchContext, BatchOutcome};
-use crate::store::{Store, StoreError};
+use crate::store::state::Progress;
 
-/// Of each id one row, sorted by id: the newer of two copies, of equally old ones the later. How many
+/// So often one transaction is tried again.
+const MAX_TRIES: u32 = 5;
+/// The first wait between two tries.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
+/// The longest wait for a server that is gone.
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(8);
+/// With the waits above: about a minute.
+const MAX_RECONNECTS: u32 = 11;
+
+/// Of each id one row, in Wix's order: the newer of two copies, of equally old ones the later. How many
 /// records that leaves out is the difference in length.
 pub fn newest_by_id(rows: Vec<Row>) -> Vec<Row> {
     let mut newest: HashMap<String, Row> = HashMap::with_capacity(rows.len());
@@ -20,43 +33,112 @@ pub fn newest_by_id(rows: Vec<Row>) -> Vec<Row> {
         }
     }
     let mut rows: Vec<Row> = newest.into_values().collect();
-    // In one order in all transactions: two writers then wait for each other, but not in a circle.
-    rows.sort_unstable_by(|left, right| left.wix_id.cmp(&right.wix_id));
+    // As Wix lists them, and the same in all transactions: two writers then wait for each other, but not in a
+    // circle, and a stub comes from the oldest booking whatever the size of the batch.
+    rows.sort_unstable_by(|left, right| {
+        (left.wix_created_at, &left.wix_id).cmp(&(right.wix_created_at, &right.wix_id))
+    });
     rows
 }
 
-/// Writes all rows but those that Postgres refuses for their own sake.
-pub async fn write_isolating(
-    store: &mut Store,
-    context: &BatchContext,
-    rows: &[Row],
-) -> Result<(BatchOutcome, Vec<Rejection>), StoreError> {
-    let mut total = BatchOutcome::default();
-    let mut rejections = Vec::new();
-    let mut parts = vec![rows];
-    while let Some(part) = parts.pop() {
-        match store.write_batch(context, part).await {
-            Ok(outcome) => {
-                total.inserted += outcome.inserted;
-                total.updated += outcome.updated;
-                total.unchanged += outcome.unchanged;
-            }
-            Err(error) if error.blames_a_row() => match part {
-                [row] => rejections.push(Rejection {
-                    wix_id: Some(row.wix_id.clone()),
-                    wix_created_at: row.wix_created_at,
-                    reason: error.to_string(),
-                    raw: row.raw.clone(),
-                }),
-                _ => {
+/// What became of the rows that were to be written.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// Of those that were written.
+    pub outcome: BatchOutcome,
+    /// Those that Postgres refused for their own sake.
+    pub rejections: Vec<Rejection>,
+    /// Whether the progress was saved with the rows. Not where the batch had to be taken apart.
+    pub has_progress: bool,
+}
+
+/// Writes batches, through all that may happen to a database: a bad row, a lost connection, a deadlock, a
+/// statement that takes the server too long.
+pub struct BatchWriter<'a> {
+    /// Where to.
+    pub store: &'a mut Store,
+    /// What with.
+    pub context: &'a BatchContext,
+    /// Ends the waiting for a server that is gone.
+    pub stop: &'a Stop,
+}
+
+impl BatchWriter<'_> {
+    /// Writes all rows but those that Postgres refuses for their own sake.
+    pub async fn write(&mut self, rows: &[Row], progress: Option<&Progress>) -> Result<Written, SyncError> {
+        let mut written = Written::default();
+        let mut parts = vec![rows];
+        while let Some(part) = parts.pop() {
+            let is_whole = part.len() == rows.len();
+            match self.write_part(part, progress.filter(|_| is_whole)).await {
+                Ok(outcome) => {
+                    written.outcome.inserted += outcome.inserted;
+                    written.outcome.updated += outcome.updated;
+                    written.outcome.unchanged += outcome.unchanged;
+                    written.has_progress = is_whole && progress.is_some();
+                }
+                Err(SyncError::Store(error)) if part.len() > 1 && (error.blames_a_row() || error.is_too_slow()) => {
                     let (left, right) = part.split_at(part.len() / 2);
                     parts.extend([right, left]);
                 }
-            },
-            Err(error) => return Err(error),
+                Err(SyncError::Store(error)) if error.blames_a_row() => {
+                    written.rejections.extend(part.iter().map(|row| Rejection {
+                        wix_id: Some(row.wix_id.clone()),
+                        wix_created_at: row.wix_created_at,
+                        reason: error.to_string(),
+                        raw: row.raw.clone(),
+                    }));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(written)
+    }
+
+    /// Writes rows in one transaction, again after a deadlock or a lost connection. Where only the answer to
+    /// COMMIT was lost, the checkpoint tells whether it was done; without one, writing again changes nothing.
+    async fn write_part(&mut self, rows: &[Row], progress: Option<&Progress>) -> Result<BatchOutcome, SyncError> {
+        let mut tries = 0;
+        loop {
+            let mut outcome = BatchOutcome::default();
+            let error = match self.store.write_batch(self.context, rows, progress, &mut outcome).await {
+                Ok(()) => return Ok(outcome),
+                Err(error) => error,
+            };
+            tries += 1;
+            if tries > MAX_TRIES || !(error.is_connection_lost() || error.is_contention()) {
+                return Err(error.into());
+            }
+            if error.is_contention() {
+                self.stop.sleep(RETRY_DELAY.mul_f64(fastrand::f64() + 0.5)).await?;
+                continue;
+            }
+            reconnect(self.store, self.stop).await?;
+            if let Some(progress) = progress {
+                match self.store.is_committed(self.context.stream, &progress.checkpoint).await {
+                    Ok(true) => return Ok(outcome),
+                    Ok(false) => {}
+                    Err(error) if error.is_connection_lost() => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
         }
     }
-    Ok((total, rejections))
+}
+
+/// A new connection instead of one that is gone. Waits for a server that comes back within about a minute.
+pub async fn reconnect(store: &mut Store, stop: &Stop) -> Result<(), SyncError> {
+    let mut delay = RETRY_DELAY;
+    for _ in 0..MAX_RECONNECTS {
+        match store.reconnect().await {
+            Ok(()) => return Ok(()),
+            Err(error) if error.is_connection_lost() => tracing::debug!(error = error.to_string(), "no connection yet"),
+            Err(error) => return Err(error.into()),
+        }
+        stop.sleep(delay.mul_f64(fastrand::f64() + 0.5)).await?;
+        delay = (delay * 2).min(MAX_RECONNECT_DELAY);
+    }
+    Ok(store.reconnect().await?)
 }
 
 #[cfg(test)]

@@ -3,6 +3,9 @@
 //! Prints nothing: it reports events. What it may do without asking is only what [`Plan`] says.
 
 pub mod batch;
+mod coverage;
+mod deletions;
+pub mod plan;
 pub mod stream_sync;
 pub mod walk;
 
@@ -12,6 +15,8 @@ use std::time::Instant;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use self::plan::FullPolicy;
+use crate::checkpoint::Checkpoint;
 use crate::event::{Event, Reporter};
 use crate::run::{PassKind, RunSummary, Status, StreamSummary};
 use crate::stop::{Stop, StopReason};
@@ -33,6 +38,10 @@ pub struct Plan {
     pub batch_size: usize,
     /// Only appointments that begin in this range.
     pub range: Option<Range>,
+    /// Whether to read everything.
+    pub full: FullPolicy,
+    /// Whether rows that Wix no longer lists may go, however many they are.
+    pub allow_mass_delete: bool,
 }
 
 /// A range of time; either side may be open.
@@ -45,13 +54,19 @@ pub struct Range {
 }
 
 impl Plan {
-    /// What to ask Wix for.
-    fn selection(&self, stream: Stream) -> (PassKind, Selection) {
-        match self.range {
-            Some(range) if stream == Stream::Appointments => {
-                (PassKind::Range, Selection::between("startDate", range.from, range.until))
+    /// How a stream is to be read, as far as that does not depend on what was read before.
+    fn pass_kind(&self, stream: Stream) -> PassKind {
+        if self.range.is_some() && stream == Stream::Appointments { PassKind::Range } else { PassKind::Full }
+    }
+
+    /// What to ask Wix for. No upper bound: a record that changes during the walk would leave the window and
+    /// shift the rest (wix-api.md 10).
+    fn selection(&self, stream: Stream, checkpoint: &Checkpoint) -> Selection {
+        match (self.range, checkpoint.since) {
+            (Some(range), _) if stream == Stream::Appointments => {
+                Selection::between("startDate", range.from, range.until)
             }
-            _ => (PassKind::Full, Selection::default()),
+            (_, since) => Selection::between("updatedDate", since, None),
         }
     }
 }
@@ -135,6 +150,11 @@ impl Run<'_> {
         let (started_at, clock) = (Utc::now(), Instant::now());
         store.begin_run(self.run_id, self.plan.sync_type, started_at).await?;
         self.reporter.report(Event::RunStarted { run_id: self.run_id });
+        let stale_count = store.close_stale_runs(self.run_id, started_at).await?;
+        if stale_count > 0 {
+            let text = format!("{stale_count} earlier run(s) ended without recording it; they are failed now");
+            self.reporter.report(Event::Notice { stream: None, text: &text });
+        }
         let mut streams = Vec::new();
         let mut first_error = None;
         for stream in &self.plan.streams {
@@ -157,9 +177,9 @@ impl Run<'_> {
             error: describe_failures(&streams),
             streams,
         };
-        match (store.finish_run(&summary, Utc::now()).await, &first_error) {
+        match (self.record_end(store, &summary).await, &first_error) {
             (Ok(()), _) => {}
-            (Err(error), None) => return Err(error.into()),
+            (Err(error), None) => return Err(error),
             // What made the run fail is what the caller has to hear of; a broken connection breaks this too.
             (Err(error), Some(_)) => {
                 let text = format!("the end of the run could not be recorded in sync_logs: {error}");
@@ -170,12 +190,22 @@ impl Run<'_> {
         Ok(RunOutcome { summary, error: first_error })
     }
 
+    /// Through a new connection if the old one is gone.
+    async fn record_end(&self, store: &mut Store, summary: &RunSummary) -> Result<(), SyncError> {
+        match store.finish_run(summary, Utc::now()).await {
+            Err(error) if error.is_connection_lost() => {
+                store.reconnect().await?;
+                Ok(store.finish_run(summary, Utc::now()).await?)
+            }
+            other => Ok(other?),
+        }
+    }
+
     async fn sync_stream(&self, store: &mut Store, stream: Stream) -> (StreamSummary, Option<SyncError>) {
         let clock = Instant::now();
-        let (pass, selection) = self.plan.selection(stream);
-        let mut summary = StreamSummary::new(stream, pass);
+        let mut summary = StreamSummary::new(stream, self.plan.pass_kind(stream));
         self.reporter.report(Event::StreamStarted { stream });
-        let error = stream_sync::sync_stream(self, store, &selection, &mut summary).await.err();
+        let error = stream_sync::sync_stream(self, store, &mut summary).await.err();
         summary.status = if error.is_none() { Status::Completed } else { Status::Failed };
         summary.error = error.as_ref().map(ToString::to_string);
         summary.duration_ms = elapsed_ms(clock);

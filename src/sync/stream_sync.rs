@@ -3,31 +3,35 @@
 //! fetch a page -> map its records to rows -> gather a batch -> write it in one transaction -> tell.
 //! Memory holds one batch and one page, whatever the size of the site.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
-use super::batch::{newest_by_id, write_isolating};
+use super::batch::{BatchWriter, newest_by_id};
+use super::coverage::Coverage;
+use super::deletions::{hold_back, settle_missing};
+use super::plan::{PassPlan, plan_pass};
 use super::walk::{Accepted, Walk};
 use super::{Run, SyncError};
 use crate::entity::{Entity, entity_of, map_record};
 use crate::event::Event;
-use crate::page::Page;
 use crate::record::{MappedRecord, Rejection, Row, mark_of};
 use crate::run::{PassKind, StreamSummary};
 use crate::store::Store;
 use crate::store::batch::BatchContext;
+use crate::store::state::Progress;
 use crate::stream::Stream;
 use crate::wix::{RequestCounter, Selection, WixError};
 
 /// One stream's pass. What it did is in `summary`, also where it ends with an error.
-pub async fn sync_stream(
-    run: &Run<'_>,
-    store: &mut Store,
-    selection: &Selection,
-    summary: &mut StreamSummary,
-) -> Result<(), SyncError> {
+pub async fn sync_stream(run: &Run<'_>, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
     let entity = entity_of(summary.stream);
+    let plan = match summary.pass {
+        PassKind::Range => PassPlan::range(),
+        _ => plan_pass(&store.load_stream_state(summary.stream).await?, run.plan.full, Utc::now()),
+    };
+    summary.pass = plan.checkpoint.pass;
+    summary.resumed = plan.is_resumed;
     let counter = RequestCounter::default();
-    let result = walk_listing(run, store, entity, selection, &counter, summary).await;
+    let result = walk_listing(run, store, entity, plan, &counter, summary).await;
     summary.requests = counter.requests();
     summary.retries = counter.retries();
     match result {
@@ -42,13 +46,71 @@ async fn walk_listing(
     run: &Run<'_>,
     store: &mut Store,
     entity: &dyn Entity,
-    selection: &Selection,
+    plan: PassPlan,
     counter: &RequestCounter,
     summary: &mut StreamSummary,
 ) -> Result<(), SyncError> {
-    let mut walk = Walk::default();
+    let mut checkpoint = plan.checkpoint;
+    let selection = run.plan.selection(summary.stream, &checkpoint);
+    let mut walk = Walk::starting_at(checkpoint.created_from);
     let mut batch = Batch::new(entity, store).await?;
-    let mut watermark = None;
+    let mut coverage = Coverage::starting_at(checkpoint.created_from);
+    let is_full = checkpoint.pass == PassKind::Full;
+    if is_full && !plan.is_resumed {
+        store.clear_missing(summary.stream).await?;
+    }
+    loop {
+        let page = match next_page(run, entity, &selection, &mut walk, counter).await {
+            Ok(page) => page,
+            Err(error) => {
+                // What was read is kept, whatever ended the reading.
+                let progress = coverage.progress(&checkpoint, false);
+                batch.commit(run, store, &progress, summary, walk.total()).await?;
+                return Err(error);
+            }
+        };
+        // A resumed pass keeps the watermark of its first answer.
+        checkpoint.watermark = checkpoint.watermark.or(page.server_time);
+        checkpoint.created_from = walk.frontier();
+        summary.repaired_characters += page.repaired_characters;
+        coverage.add(&page.records);
+        batch.gather(page.records);
+        if batch.len() >= run.plan.batch_size || page.at_end {
+            let progress = coverage.progress(&checkpoint, page.at_end);
+            batch.commit(run, store, &progress, summary, walk.total()).await?;
+        }
+        if page.at_end {
+            break;
+        }
+    }
+    if is_full && !plan.is_resumed && coverage.is_empty() && store.has_live_rows(summary.stream).await? {
+        let text = format!("Wix lists no {} at all, but the table holds rows: nothing was deleted", summary.stream);
+        hold_back(run, summary, text);
+    }
+    if summary.pass != PassKind::Range {
+        settle_missing(run, store, entity, coverage.listed_id(), counter, summary).await?;
+        store.finish_pass(summary.stream, run.run_id, &checkpoint, Utc::now()).await?;
+    }
+    Ok(())
+}
+
+/// A page whose records are mapped, without those that were settled with an earlier one.
+struct MappedPage {
+    records: Vec<MappedRecord>,
+    at_end: bool,
+    server_time: Option<DateTime<Utc>>,
+    repaired_characters: u64,
+}
+
+/// The next page of the walk. Where Wix refuses its own cursor, or a page does not follow the one before,
+/// the walk begins anew at the last record's date.
+async fn next_page(
+    run: &Run<'_>,
+    entity: &dyn Entity,
+    selection: &Selection,
+    walk: &mut Walk,
+    counter: &RequestCounter,
+) -> Result<MappedPage, SyncError> {
     loop {
         run.stop.check()?;
         let page = match run.wix.fetch_page(entity.listing(), selection, walk.request(), counter).await {
@@ -58,32 +120,18 @@ async fn walk_listing(
             }
             other => other?,
         };
-        watermark = watermark.or(page.server_time);
-        summary.repaired_characters += page.repaired_characters;
-
-        let Some((records, at_end)) = map_page(entity, &mut walk, page)? else { continue };
-        batch.gather(records);
-        if batch.len() >= run.plan.batch_size || at_end {
-            batch.commit(run, store, summary, walk.total()).await?;
-        }
-        if at_end {
-            break;
+        let records: Vec<MappedRecord> = page.records.into_iter().map(|raw| map_record(entity, raw)).collect();
+        let marks: Vec<_> = records.iter().map(mark_of).collect();
+        if let Some(Accepted { is_new, at_end }) = walk.accept(&marks, &page.next, page.total)? {
+            let new = records.into_iter().zip(is_new).filter_map(|(record, is_new)| is_new.then_some(record));
+            return Ok(MappedPage {
+                records: new.collect(),
+                at_end,
+                server_time: page.server_time,
+                repaired_characters: page.repaired_characters,
+            });
         }
     }
-    if summary.pass == PassKind::Full {
-        store.finish_full_pass(summary.stream, run.run_id, watermark, Utc::now()).await?;
-    }
-    Ok(())
-}
-
-/// The records of a page that were not settled with an earlier one, and whether it was the last. `None` if
-/// it does not follow the page before, so that the walk begins anew.
-fn map_page(entity: &dyn Entity, walk: &mut Walk, page: Page) -> Result<Option<(Vec<MappedRecord>, bool)>, SyncError> {
-    let records: Vec<MappedRecord> = page.records.into_iter().map(|raw| map_record(entity, raw)).collect();
-    let marks: Vec<_> = records.iter().map(mark_of).collect();
-    let Some(Accepted { is_new, at_end }) = walk.accept(&marks, &page.next, page.total)? else { return Ok(None) };
-    let new = records.into_iter().zip(is_new).filter_map(|(record, is_new)| is_new.then_some(record));
-    Ok(Some((new.collect(), at_end)))
 }
 
 /// The records that go into the next transaction.
@@ -115,29 +163,40 @@ impl Batch {
         }
     }
 
-    /// Writes what was gathered, in transactions of at most the plan's batch size.
+    /// Writes what was gathered, in transactions of at most the plan's batch size; with the last of them how
+    /// far the pass has come.
     async fn commit(
         &mut self,
         run: &Run<'_>,
         store: &mut Store,
+        progress: &Progress,
         summary: &mut StreamSummary,
         total: Option<u64>,
     ) -> Result<(), SyncError> {
+        if self.len() == 0 && progress.span.as_ref().is_none_or(|span| !span.at_end) {
+            return Ok(());
+        }
         self.context.now = Utc::now();
         let rows = newest_by_id(std::mem::take(&mut self.rows));
         let mut rejections = std::mem::take(&mut self.rejections);
-        for part in rows.chunks(run.plan.batch_size) {
-            let (outcome, refused) = write_isolating(store, &self.context, part).await?;
-            rejections.extend(refused);
-            let counts = &mut summary.counts;
-            counts.inserted += outcome.inserted;
-            counts.updated += outcome.updated;
-            counts.unchanged += outcome.unchanged;
-            counts.synced = counts.inserted + counts.updated + counts.unchanged;
-            let record_count = counts.synced + counts.errors;
+        let saves_progress = summary.pass != PassKind::Range;
+        let mut has_progress = !saves_progress;
+        let mut parts = rows.chunks(run.plan.batch_size).peekable();
+        while let Some(part) = parts.next() {
+            // What could not be mapped has to be kept before the checkpoint passes it by.
+            let is_last = parts.peek().is_none() && rejections.is_empty() && saves_progress;
+            let mut writer = BatchWriter { store: &mut *store, context: &self.context, stop: run.stop };
+            let written = writer.write(part, is_last.then_some(progress)).await?;
+            has_progress |= written.has_progress;
+            rejections.extend(written.rejections);
+            summary.counts.add(written.outcome.inserted, written.outcome.updated, written.outcome.unchanged);
+            let record_count = summary.counts.synced + summary.counts.errors;
             run.reporter.report(Event::BatchCommitted { stream: self.stream, record_count, total });
         }
-        store.save_rejections(self.stream, run.run_id, &rejections, self.context.now).await?;
+        if !rejections.is_empty() || !has_progress {
+            let progress = saves_progress.then_some(progress);
+            store.save_rejections(self.stream, run.run_id, &rejections, progress, self.context.now).await?;
+        }
         for rejection in rejections {
             run.reporter.report(Event::RecordRejected {
                 stream: self.stream,
@@ -157,12 +216,12 @@ async fn app_not_installed(
     summary: &mut StreamSummary,
     error: &WixError,
 ) -> Result<(), SyncError> {
-    let mut notice = error.to_string();
     if store.has_live_rows(summary.stream).await? {
-        summary.incomplete = true;
-        notice.push_str("; the table still holds rows from a time when it was, and they stay");
+        hold_back(run, summary, format!("{error}; the table still holds rows from a time when it was, and they stay"));
+    } else {
+        let notice = error.to_string();
+        run.reporter.report(Event::Notice { stream: Some(summary.stream), text: &notice });
+        summary.notices.push(notice);
     }
-    run.reporter.report(Event::Notice { stream: Some(summary.stream), text: &notice });
-    summary.notices.push(notice);
     Ok(())
 }

@@ -5,7 +5,7 @@
 //! merged meanwhile. Hence each page by offset begins with the last record of the page before. Where that
 //! record is not, the walk begins anew at its date of creation, and nothing is passed over.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
@@ -60,8 +60,8 @@ pub struct Walk {
     last: Option<RecordMark>,
     /// The latest creation date seen: where the walk can begin anew.
     frontier: Option<DateTime<Utc>>,
-    /// The ids seen with that date: they come again when the walk begins anew there.
-    frontier_ids: HashSet<String>,
+    /// The ids seen with that date, and how new each was: they come again when the walk begins anew there.
+    frontier_ids: HashMap<String, Option<DateTime<Utc>>>,
     /// False once a record came that is older than one before it: then only the very beginning is safe to
     /// begin anew at.
     is_sorted: bool,
@@ -82,7 +82,7 @@ impl Default for Walk {
             window_from: None,
             last: None,
             frontier: None,
-            frontier_ids: HashSet::new(),
+            frontier_ids: HashMap::new(),
             is_sorted: true,
             last_page: Vec::new(),
             anchored: false,
@@ -93,6 +93,21 @@ impl Default for Walk {
 }
 
 impl Walk {
+    /// A walk that goes on at a date of creation; from the very beginning without one.
+    pub fn starting_at(created_from: Option<DateTime<Utc>>) -> Walk {
+        Walk {
+            next: PageRequest::Window { created_from, offset: 0 },
+            window_from: created_from,
+            frontier: created_from,
+            ..Walk::default()
+        }
+    }
+
+    /// Where a later walk can go on: all records created before are settled.
+    pub fn frontier(&self) -> Option<DateTime<Utc>> {
+        if self.is_sorted { self.frontier } else { None }
+    }
+
     /// What to ask for next.
     pub fn request(&self) -> &PageRequest {
         &self.next
@@ -164,10 +179,10 @@ impl Walk {
         marks: &[RecordMark],
         total: Option<u64>,
     ) -> Result<Option<Accepted>, WalkError> {
-        if self.window_from.is_none() && offset == 0 {
+        if self.last.is_none() && offset == 0 {
             self.total = total;
         }
-        if self.anchored && marks.first() != self.last.as_ref() {
+        if self.anchored && marks.first().map(|mark| &mark.wix_id) != self.last.as_ref().map(|mark| &mark.wix_id) {
             self.restart()?;
             return Ok(None);
         }
@@ -219,17 +234,21 @@ impl Walk {
         is_new
     }
 
+    /// Whether a record is new: not seen yet, or a newer copy than the one that was.
     fn note_one(&mut self, mark: &RecordMark) -> bool {
         let Some(id) = &mark.wix_id else { return true };
-        match mark.wix_created_at {
-            created_at if created_at == self.frontier => self.frontier_ids.insert(id.clone()),
-            created_at if created_at > self.frontier => {
-                self.frontier = created_at;
-                self.frontier_ids.clear();
-                self.frontier_ids.insert(id.clone())
-            }
+        if mark.wix_created_at < self.frontier {
+            self.is_sorted = false;
+            return true;
+        }
+        if mark.wix_created_at > self.frontier {
+            self.frontier = mark.wix_created_at;
+            self.frontier_ids.clear();
+        }
+        match self.frontier_ids.get(id) {
+            Some(seen) if mark.wix_updated_at <= *seen => false,
             _ => {
-                self.is_sorted = false;
+                self.frontier_ids.insert(id.clone(), mark.wix_updated_at);
                 true
             }
         }
@@ -264,7 +283,11 @@ mod tests {
     }
 
     fn mark(id: u32, created: i64) -> RecordMark {
-        RecordMark { wix_id: Some(id.to_string()), wix_created_at: DateTime::from_timestamp(created, 0) }
+        RecordMark {
+            wix_id: Some(id.to_string()),
+            wix_created_at: DateTime::from_timestamp(created, 0),
+            wix_updated_at: None,
+        }
     }
 
     /// Walks to the end, changing the listing before each request; the ids in order, and the requests made.

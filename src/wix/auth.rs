@@ -153,7 +153,7 @@ mod tests {
     #[tokio::test]
     async fn two_fresh_tokens_refused_in_a_row_are_bad_credentials() {
         let (store, now) = (TokenStore::default(), Instant::now());
-        let mut give = async || {
+        let give = async || {
             let token = store.issue(answer("14400"), now);
             *store.current.lock().await = Some(token.clone());
             token.number

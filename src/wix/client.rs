@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, StatusCode, redirect};
 use serde_json::{Value, json};
@@ -14,9 +15,9 @@ use tokio::time::Instant;
 use super::auth::{AccessToken, Credentials, TokenAnswer, TokenStore};
 use super::error::{WixAnswer, WixError};
 use super::gate::Gate;
-use super::query::{Listing, Selection};
+use super::query::{Listing, Lookup, Selection};
 use crate::event::{Event, Reporter};
-use crate::page::{Page, PageRequest};
+use crate::page::{Found, Page, PageRequest};
 use crate::retry::{self, RetryPolicy, THROTTLE_PATIENCE};
 use crate::secret::Secret;
 use crate::stop::Stop;
@@ -82,6 +83,20 @@ struct Throttling {
     refusals: u32,
 }
 
+/// What is sent.
+enum Payload {
+    Get,
+    Post(Value),
+    /// A body with a cursor, which Wix may no longer accept.
+    PostCursor(Value),
+}
+
+impl Payload {
+    fn has_cursor(&self) -> bool {
+        matches!(self, Payload::PostCursor(_))
+    }
+}
+
 /// What one try brought.
 enum Attempt<T> {
     Done(T),
@@ -91,7 +106,7 @@ enum Attempt<T> {
         retry_after: Option<Duration>,
     },
     Throttled {
-        answer: WixAnswer,
+        answer: Box<WixAnswer>,
         retry_after: Option<Duration>,
     },
     /// The token was refused; a new one may do.
@@ -137,9 +152,14 @@ impl WixClient {
         request: &PageRequest,
         counter: &RequestCounter,
     ) -> Result<Page, WixError> {
-        let body = listing.request_body(selection, request);
         let has_cursor = matches!(request, PageRequest::Cursor(_));
-        self.repeat(listing.path, counter, async || self.try_page(listing, &body, has_cursor, counter).await).await
+        let body = listing.request_body(selection, request);
+        let payload = if has_cursor { Payload::PostCursor(body) } else { Payload::Post(body) };
+        let decode = |answer: &Answer| listing.decode_page(&answer.body, answer.server_time);
+        self.repeat(listing.path, counter, async || {
+            self.attempt(listing, listing.path, &payload, counter, decode).await
+        })
+        .await
     }
 
     /// Repeats `attempt` as the retry policy says.
@@ -172,7 +192,7 @@ impl WixClient {
     }
 
     /// Being throttled uses up no retry: it waits until nothing but refusals came for a long time.
-    async fn throttled(&self, answer: WixAnswer, retry_after: Option<Duration>) -> Result<(), WixError> {
+    async fn throttled(&self, answer: Box<WixAnswer>, retry_after: Option<Duration>) -> Result<(), WixError> {
         let mut throttling = self.throttling.lock().await;
         let waited = throttling.since.get_or_insert_with(Instant::now).elapsed();
         if waited >= THROTTLE_PATIENCE {
@@ -190,32 +210,67 @@ impl WixClient {
         self.gate.pause(delay).await;
     }
 
-    async fn try_page(
+    /// One record by its id.
+    ///
+    /// # Errors
+    ///
+    /// As [`WixClient::fetch_page`]. A "not found" is no error here, but it can also mean a missing
+    /// permission (wix-api.md 1.6): it proves something only beside a record that can be got this way.
+    pub async fn fetch_record(
         &self,
         listing: &'static Listing,
-        body: &Value,
-        has_cursor: bool,
+        wix_id: &str,
         counter: &RequestCounter,
-    ) -> Result<Attempt<Page>, WixError> {
+    ) -> Result<Found, WixError> {
+        let Lookup::Get { path, query, member } = listing.lookup else {
+            let body = Payload::Post(listing.lookup_body(wix_id));
+            let decode = |answer: &Answer| listing.decode_page(&answer.body, None);
+            let page = self.repeat(listing.path, counter, async || {
+                self.attempt(listing, listing.path, &body, counter, decode).await
+            });
+            // The caller sees whether it is the record that was asked for.
+            return Ok(page.await?.records.into_iter().next().map_or(Found::Gone, Found::Alive));
+        };
+        let id = utf8_percent_encode(wix_id, NON_ALPHANUMERIC);
+        let address = format!("{path}{id}{query}");
+        let decode = |answer: &Answer| listing.decode_record(member, &answer.body);
+        let found =
+            self.repeat(path, counter, async || self.attempt(listing, &address, &Payload::Get, counter, decode).await);
+        match found.await {
+            Ok((record, is_merged)) => Ok(if is_merged { Found::Merged(record) } else { Found::Alive(record) }),
+            Err(WixError::Refused { answer, .. }) if answer.status == StatusCode::NOT_FOUND.as_u16() => Ok(Found::Gone),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// One try at a request about a listing's records.
+    async fn attempt<T>(
+        &self,
+        listing: &'static Listing,
+        address: &str,
+        payload: &Payload,
+        counter: &RequestCounter,
+        decode: impl Fn(&Answer) -> Result<T, String>,
+    ) -> Result<Attempt<T>, WixError> {
         let token = match &self.settings.credentials {
             Credentials::ApiKey { .. } => None,
             Credentials::App { .. } => Some(self.current_token(counter).await?),
         };
-        let answer = match self.send(listing.path, body, self.headers(token.as_ref()), counter).await? {
+        let answer = match self.send(address, payload, self.headers(token.as_ref()), counter).await? {
             Ok(answer) => answer,
             Err(what) => return Ok(Attempt::Failed { what, retry_after: None }),
         };
         if answer.status.is_success() {
             self.tokens.accepted();
-            return Ok(match listing.decode_page(&answer.body, answer.server_time) {
-                Ok(page) => Attempt::Done(page),
+            return Ok(match decode(&answer) {
+                Ok(value) => Attempt::Done(value),
                 Err(what) => {
-                    let what = format!("it answered {}, but {what}", self.describe(&answer));
+                    let what = format!("it answered {}, but {what}", self.describe(&answer, token.as_ref()));
                     Attempt::Failed { what, retry_after: None }
                 }
             });
         }
-        let described = self.describe(&answer);
+        let described = self.describe(&answer, token.as_ref());
         Ok(match answer.status {
             StatusCode::TOO_MANY_REQUESTS => Attempt::Throttled { answer: described, retry_after: answer.retry_after },
             status if is_transient(status) => {
@@ -225,19 +280,16 @@ impl WixClient {
                 Some(token) if !self.tokens.refuse(token.number).await => Attempt::TokenRefused,
                 _ => Attempt::Refused(self.bad_credentials(described)),
             },
-            StatusCode::FORBIDDEN => {
-                let variables = format!("{} and WIX_SITE_ID", self.settings.credentials.variables());
-                Attempt::Refused(WixError::Forbidden {
-                    path: listing.path,
-                    permission: listing.permission,
-                    variables,
-                    answer: described,
-                })
-            }
+            StatusCode::FORBIDDEN => Attempt::Refused(WixError::Forbidden {
+                path: listing.path,
+                permission: listing.permission,
+                variables: format!("{} and WIX_SITE_ID", self.settings.credentials.variables()),
+                answer: described,
+            }),
             StatusCode::PRECONDITION_REQUIRED => {
                 Attempt::Refused(WixError::AppNotInstalled { app: listing.app, answer: described })
             }
-            StatusCode::BAD_REQUEST if has_cursor => {
+            StatusCode::BAD_REQUEST if payload.has_cursor() => {
                 Attempt::Refused(WixError::CursorRefused { path: listing.path, answer: described })
             }
             _ => Attempt::Refused(WixError::Refused { path: listing.path, answer: described }),
@@ -259,17 +311,17 @@ impl WixClient {
         let Credentials::App { app_id, app_secret, instance_id, .. } = &self.settings.credentials else {
             return Err(WixError::Setup("an API key needs no access token".to_owned()));
         };
-        let body = json!({
+        let payload = Payload::Post(json!({
             "grant_type": "client_credentials",
             "client_id": app_id,
             "client_secret": app_secret.reveal(),
             "instance_id": instance_id,
-        });
-        let answer = match self.send(TOKEN_PATH, &body, HeaderMap::new(), counter).await? {
+        }));
+        let answer = match self.send(TOKEN_PATH, &payload, HeaderMap::new(), counter).await? {
             Ok(answer) => answer,
             Err(what) => return Ok(Attempt::Failed { what, retry_after: None }),
         };
-        let described = self.describe(&answer);
+        let described = self.describe(&answer, None);
         Ok(match answer.status {
             status if status.is_success() => match serde_json::from_slice::<TokenAnswer>(&answer.body) {
                 Ok(token) => Attempt::Done(self.tokens.issue(token, Instant::now())),
@@ -288,19 +340,21 @@ impl WixClient {
     /// Sends one request. The inner error is a failure without an answer, in words.
     async fn send(
         &self,
-        path: &'static str,
-        body: &Value,
+        address: &str,
+        payload: &Payload,
         headers: HeaderMap,
         counter: &RequestCounter,
     ) -> Result<Result<Answer, String>, WixError> {
         self.gate.pass(&self.stop).await?;
         counter.requests.fetch_add(1, Ordering::Relaxed);
-        let request = self
-            .http
-            .post(format!("{}{path}", self.settings.base_url))
-            .header(CONTENT_TYPE, "application/json")
-            .headers(headers)
-            .body(body.to_string());
+        let address = format!("{}{address}", self.settings.base_url);
+        let request = match payload {
+            Payload::Get => self.http.get(address),
+            Payload::Post(body) | Payload::PostCursor(body) => {
+                self.http.post(address).header(CONTENT_TYPE, "application/json").body(body.to_string())
+            }
+        };
+        let request = request.headers(headers);
         let exchange = async {
             let response = request.send().await?;
             let (status, headers) = (response.status(), response.headers().clone());
@@ -329,12 +383,17 @@ impl WixClient {
         headers
     }
 
-    fn describe(&self, answer: &Answer) -> WixAnswer {
+    /// What Wix answered, without the secrets that were sent.
+    fn describe(&self, answer: &Answer, token: Option<&AccessToken>) -> Box<WixAnswer> {
         let secret = self.settings.credentials.secret();
-        WixAnswer::read(answer.status.as_u16(), answer.request_id.clone(), &answer.body, |text| secret.redact(text))
+        let redact = |text: &str| {
+            let text = secret.redact(text);
+            token.map_or(text.clone(), |token| token.secret.redact(&text))
+        };
+        Box::new(WixAnswer::read(answer.status.as_u16(), answer.request_id.clone(), &answer.body, redact))
     }
 
-    fn bad_credentials(&self, answer: WixAnswer) -> WixError {
+    fn bad_credentials(&self, answer: Box<WixAnswer>) -> WixError {
         WixError::Credentials { variables: self.settings.credentials.variables(), answer }
     }
 }

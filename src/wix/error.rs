@@ -98,7 +98,7 @@ pub enum WixError {
         /// The environment variables they came from.
         variables: String,
         /// What Wix answered.
-        answer: WixAnswer,
+        answer: Box<WixAnswer>,
     },
     /// The caller is known, but may not list this.
     #[error("Wix does not allow these credentials to use {path}: it answered {answer}")]
@@ -110,7 +110,7 @@ pub enum WixError {
         /// The variables that hold the credentials and the site.
         variables: String,
         /// What Wix answered.
-        answer: WixAnswer,
+        answer: Box<WixAnswer>,
     },
     /// The site does not have the Wix app whose records were asked for.
     #[error("{app} is not installed on the site: Wix answered {answer}")]
@@ -118,7 +118,7 @@ pub enum WixError {
         /// The app.
         app: &'static str,
         /// What Wix answered.
-        answer: WixAnswer,
+        answer: Box<WixAnswer>,
     },
     /// Wix did not take a request that carried a cursor: it is unknown or too old by now.
     #[error("Wix no longer accepts its cursor on {path}: it answered {answer}")]
@@ -126,7 +126,7 @@ pub enum WixError {
         /// The endpoint.
         path: &'static str,
         /// What Wix answered.
-        answer: WixAnswer,
+        answer: Box<WixAnswer>,
     },
     /// Any other refusal: asking again would not help.
     #[error("Wix refused a request to {path}: it answered {answer}")]
@@ -134,7 +134,7 @@ pub enum WixError {
         /// The endpoint.
         path: &'static str,
         /// What Wix answered.
-        answer: WixAnswer,
+        answer: Box<WixAnswer>,
     },
     /// Nothing but 429 for a long time.
     #[error("Wix has refused every request for {} minutes, for too many requests: the last answer was {answer}", waited.as_secs() / 60)]
@@ -142,7 +142,7 @@ pub enum WixError {
         /// How long.
         waited: Duration,
         /// The last answer.
-        answer: WixAnswer,
+        answer: Box<WixAnswer>,
     },
     /// No usable answer in all tries.
     #[error("Wix gave no usable answer on {path} in {tries} tries: {last}")]

@@ -11,4 +11,4 @@ pub mod query;
 
 pub use client::{RequestCounter, WixClient, WixSettings};
 pub use error::{WixAnswer, WixError};
-pub use query::{Listing, Paging, Selection};
+pub use query::{Listing, Lookup, Paging, Selection};

@@ -17,6 +17,22 @@ pub enum Paging {
     Cursor,
 }
 
+/// How one record can be asked for by its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// With GET, at this path before the id and this query behind it; the answer's member holds the record.
+    Get {
+        /// Ends with a slash.
+        path: &'static str,
+        /// With its question mark, or empty.
+        query: &'static str,
+        /// The answer's member that holds the record.
+        member: &'static str,
+    },
+    /// With the listing itself, filtered by id: there is no other way (bookings, wix-api.md 3.1).
+    List,
+}
+
 /// One endpoint that lists records.
 #[derive(Debug)]
 pub struct Listing {
@@ -34,6 +50,8 @@ pub struct Listing {
     pub page_limit: u32,
     /// The field sets to ask for, where the endpoint knows such.
     pub fieldsets: &'static [&'static str],
+    /// How one record can be asked for.
+    pub lookup: Lookup,
     /// A filter that always applies: a field, and the values of it that are wanted.
     pub wanted: Option<(&'static str, &'static [&'static str])>,
     /// The permission it needs, in the words of Wix's dashboard.
@@ -105,6 +123,25 @@ impl Listing {
             }
         };
         json!({ self.envelope: query })
+    }
+
+    /// The body that asks for one record by its id, for [`Lookup::List`].
+    pub fn lookup_body(&self, wix_id: &str) -> Value {
+        let mut query = json!({ "filter": { "id": wix_id }, "sort": [{ "fieldName": "createdDate", "order": "ASC" }] });
+        query["cursorPaging"] = json!({ "limit": 1 });
+        json!({ self.envelope: query })
+    }
+
+    /// Reads the answer to a GET by id: the record, and whether Wix says that it is the one into which the
+    /// record that was asked for was merged (wix-api.md 2.4).
+    pub fn decode_record(&self, member: &str, body: &[u8]) -> Result<(String, bool), String> {
+        let (text, _) = json_text::storable(body);
+        let answer: std::collections::HashMap<&str, &RawValue> =
+            serde_json::from_str(&text).map_err(|error| describe_bad_json(&text, &error))?;
+        let record = answer.get(member).filter(|record| record.get().starts_with('{'));
+        let record = record.ok_or_else(|| format!("it has no `{member}`"))?;
+        let is_merged = answer.get("responseType").is_some_and(|kind| kind.get() == "\"MERGED\"");
+        Ok((record.get().to_owned(), is_merged))
     }
 
     /// Reads an answer. The error says what is wrong with it, without quoting it.
@@ -189,7 +226,7 @@ fn describe_bad_json(text: &str, error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Listing, Paging, Selection, Until};
+    use super::{Listing, Lookup, Paging, Selection, Until};
     use crate::page::{NextPage, PageRequest};
     use crate::timestamp;
 
@@ -201,6 +238,7 @@ mod tests {
         paging: Paging::Offset,
         page_limit: 1000,
         fieldsets: &["FULL"],
+        lookup: Lookup::List,
         wanted: None,
         permission: "Read Things",
         app: "Wix Things",

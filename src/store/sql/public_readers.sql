@@ -12,7 +12,13 @@ select
     ),
     (
         select string_agg(distinct format('%s to %s', acl.privilege_type, coalesce(grantee.rolname, 'PUBLIC')), ', ')
-        from pg_catalog.aclexplode(c.relacl) acl
+        from (
+            select acl.grantee, acl.privilege_type from pg_catalog.aclexplode(c.relacl) acl
+            union all
+            select acl.grantee, format('%s (%I)', acl.privilege_type, a.attname)
+            from pg_catalog.pg_attribute a, pg_catalog.aclexplode(a.attacl) acl
+            where a.attrelid = c.oid and not a.attisdropped
+        ) acl
         left join pg_catalog.pg_roles grantee on grantee.oid = acl.grantee
         where case when acl.grantee = 0 then true else pg_has_role(r.oid, acl.grantee, 'MEMBER') end
     )

@@ -1,0 +1,111 @@
+//! Which process holds the lease, and whether it is certainly dead.
+
+use std::fs;
+
+use serde::{Deserialize, Serialize};
+
+/// One process among all that ever ran: pids come again, so boot, namespace and start time belong to it.
+/// What this machine does not tell (outside Linux) is `None`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The machine's name.
+    pub host: Option<String>,
+    /// The id of the machine's current boot.
+    pub boot: Option<String>,
+    /// The namespace in which `pid` counts.
+    pub pid_namespace: Option<String>,
+    /// The process id.
+    pub pid: u32,
+    /// When the process started, in clock ticks since boot.
+    pub started: Option<u64>,
+}
+
+impl Holder {
+    /// This process.
+    pub fn current() -> Holder {
+        let pid = std::process::id();
+        Holder {
+            host: read("/proc/sys/kernel/hostname").or_else(|| read("/etc/hostname")),
+            boot: read("/proc/sys/kernel/random/boot_id"),
+            pid_namespace: fs::read_link("/proc/self/ns/pid").ok().map(|link| link.to_string_lossy().into_owned()),
+            pid,
+            started: process_stat(pid).map(|(_, started)| started),
+        }
+    }
+
+    /// True if `self` ran on the machine and in the namespace of `observer` and is gone for certain. Where
+    /// that can't be known it is false, and the lease has to run out.
+    pub fn is_dead(&self, observer: &Holder) -> bool {
+        let known = [
+            (&self.host, &observer.host),
+            (&self.boot, &observer.boot),
+            (&self.pid_namespace, &observer.pid_namespace),
+        ];
+        if known.iter().any(|(ours, theirs)| ours.is_none() || ours != theirs) || self.started.is_none() {
+            return false;
+        }
+        match process_stat(self.pid) {
+            // A zombie writes nothing any more; its parent has just not asked after it.
+            Some((state, started)) => matches!(state, 'Z' | 'X') || Some(started) != self.started,
+            None => !fs::exists(format!("/proc/{}", self.pid)).unwrap_or(true),
+        }
+    }
+
+    /// The process as people name it.
+    pub fn describe(&self) -> String {
+        format!("pid {} on {}", self.pid, self.host.as_deref().unwrap_or("an unknown host"))
+    }
+}
+
+fn read(path: &str) -> Option<String> {
+    let text = fs::read_to_string(path).ok()?;
+    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// State and start time out of `/proc/PID/stat`. The command's name in it may hold spaces and brackets, so
+/// fields count from behind its last one.
+fn process_stat(pid: u32) -> Option<(char, u64)> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, behind_name) = text.rsplit_once(')')?;
+    let fields: Vec<&str> = behind_name.split_whitespace().collect();
+    Some((fields.first()?.chars().next()?, fields.get(19)?.parse().ok()?))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::process::Command;
+
+    use super::{Holder, process_stat};
+
+    #[test]
+    fn this_process_lives_and_one_that_ended_does_not_even_as_a_zombie() {
+        let current = Holder::current();
+        assert!(!current.is_dead(&current));
+        let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+        let (_, started) = process_stat(child.id()).unwrap();
+        let holder = Holder { pid: child.id(), started: Some(started), ..current.clone() };
+        assert!(!holder.is_dead(&current));
+        child.kill().unwrap();
+        while !holder.is_dead(&current) {
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+        assert!(holder.is_dead(&current));
+    }
+
+    #[test]
+    fn of_another_machine_boot_or_namespace_nothing_is_known() {
+        let current = Holder::current();
+        let gone = Holder { started: Some(0), ..current.clone() };
+        assert!(gone.is_dead(&current), "the pid was given to another process since");
+        for other in [
+            Holder { host: Some("elsewhere".to_owned()), ..gone.clone() },
+            Holder { boot: Some("another".to_owned()), ..gone.clone() },
+            Holder { pid_namespace: Some("pid:[1]".to_owned()), ..gone.clone() },
+            Holder { boot: None, ..gone.clone() },
+            Holder { started: None, ..gone.clone() },
+        ] {
+            assert!(!other.is_dead(&current), "{other:?}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The lease: one run at a time per schema, direct and through poolers alike.
+//!
+//! Held by renewal, ended by time, and fenced: whoever lost it can no longer write. Only the server's
+//! clock counts.
+
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio_postgres::Transaction;
+use tokio_postgres::types::{Json, Type};
+use uuid::Uuid;
+
+use super::connect::Store;
+use super::error::StoreError;
+use crate::holder::Holder;
+use crate::secret::Secret;
+use crate::stop::{StopReason, Stopper};
+
+/// Without a renewal the lease ends after this time; a run that died elsewhere blocks no longer.
+const LEASE_SECS: f64 = 60.0;
+
+/// Three tries at a renewal fit in before the end.
+const RENEWAL_INTERVAL: Duration = Duration::from_secs(15);
+
+/// A lease that was taken: the number that fences writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    token: i64,
+}
+
+/// Who holds the lease now.
+struct Current {
+    token: i64,
+    run_id: Uuid,
+    holder: Option<Holder>,
+    is_held: bool,
+    age_secs: f64,
+}
+
+impl Store {
+    /// Takes the lease for this run. From then on every write transaction of this store is fenced by it.
+    ///
+    /// A holder that died on this machine is taken over at once, any other when its lease has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Locked`] while another run holds it.
+    pub async fn acquire_lease(&mut self, run_id: Uuid, holder: &Holder) -> Result<(), StoreError> {
+        let doing = "could not take the lease in sync_locks";
+        // A look first: the insert would wait behind a write of the holder's.
+        let mut dead_token = None;
+        if let Some(current) = self.current_lease().await?.filter(|current| current.is_held) {
+            match &current.holder {
+                Some(previous) if previous.is_dead(holder) => dead_token = Some(current.token),
+                _ => return Err(current.locked()),
+            }
+        }
+        let statement = self.schema.sql(
+            "insert into {schema}.sync_locks as l (name, token, run_id, holder, acquired_at, renewed_at, expires_at)
+             values ('sync', 1, $1, $2, clock_timestamp(), clock_timestamp(), clock_timestamp() + make_interval(secs => $3))
+             on conflict (name) do update set
+                token = l.token + 1, run_id = excluded.run_id, holder = excluded.holder,
+                acquired_at = excluded.acquired_at, renewed_at = excluded.renewed_at, expires_at = excluded.expires_at
+             where l.expires_at < clock_timestamp() or l.token = $4
+             returning token",
+        );
+        let transaction = self.begin().await?;
+        let taken = transaction
+            .query_typed(
+                &statement,
+                &[
+                    (&run_id, Type::UUID),
+                    (&Json(holder), Type::JSONB),
+                    (&LEASE_SECS, Type::FLOAT8),
+                    (&dead_token, Type::INT8),
+                ],
+            )
+            .await
+            .map_err(StoreError::database(doing))?;
+        transaction.commit().await.map_err(StoreError::database(doing))?;
+        match (taken.first(), self.current_lease().await?) {
+            (Some(row), _) => {
+                self.lease = Some(Lease { token: row.get(0) });
+                Ok(())
+            }
+            (None, Some(current)) => Err(current.locked()),
+            (None, None) => Err(StoreError::LeaseLost),
+        }
+    }
+
+    /// Gives the lease back, so that the next run need not wait.
+    pub async fn release_lease(&mut self) -> Result<(), StoreError> {
+        let Some(lease) = self.lease.take() else { return Ok(()) };
+        let statement = self
+            .schema
+            .sql("update {schema}.sync_locks set expires_at = '-infinity' where name = 'sync' and token = $1");
+        self.client
+            .execute_typed(&statement, &[(&lease.token, Type::INT8)])
+            .await
+            .map_err(StoreError::database("could not give the lease back"))?;
+        Ok(())
+    }
+
+    async fn current_lease(&self) -> Result<Option<Current>, StoreError> {
+        let statement = self.schema.sql(
+            "select token, run_id, holder, expires_at >= clock_timestamp(),
+                extract(epoch from clock_timestamp() - acquired_at)::float8
+             from {schema}.sync_locks where name = 'sync'",
+        );
+        let rows = self
+            .client
+            .query_typed(&statement, &[])
+            .await
+            .map_err(StoreError::database("could not read sync_locks"))?;
+        Ok(rows.first().map(|row| Current {
+            token: row.get(0),
+            run_id: row.get(1),
+            holder: serde_json::from_value(row.get(2)).ok(),
+            is_held: row.get(3),
+            age_secs: row.get(4),
+        }))
+    }
+
+    /// One renewal: false if the lease is another run's by now.
+    async fn renew_lease(&self, lease: Lease) -> Result<bool, StoreError> {
+        let statement = self.schema.sql(
+            "update {schema}.sync_locks
+             set renewed_at = clock_timestamp(), expires_at = clock_timestamp() + make_interval(secs => $2)
+             where name = 'sync' and token = $1",
+        );
+        let renewed = self
+            .client
+            .execute_typed(&statement, &[(&lease.token, Type::INT8), (&LEASE_SECS, Type::FLOAT8)])
+            .await
+            .map_err(StoreError::database("could not renew the lease"))?;
+        Ok(renewed == 1)
+    }
+}
+
+impl Current {
+    fn locked(&self) -> StoreError {
+        StoreError::Locked {
+            run_id: self.run_id,
+            holder: self.holder.as_ref().map_or_else(|| "an unknown process".to_owned(), Holder::describe),
+            age: Duration::try_from_secs_f64(self.age_secs).unwrap_or_default(),
+        }
+    }
+}
+
+impl Lease {
+    /// The first statement of a write transaction: an error if the lease is another run's by now. Held
+    /// until the transaction ends, so no take-over comes between.
+    pub(super) async fn fence(self, transaction: &Transaction<'_>, statement: &str) -> Result<(), StoreError> {
+        let rows = transaction
+            .query_typed(statement, &[(&self.token, Type::INT8)])
+            .await
+            .map_err(StoreError::database("could not check the lease"))?;
+        if rows.is_empty() { Err(StoreError::LeaseLost) } else { Ok(()) }
+    }
+}
+
+/// Renews a lease on a connection of its own until it is dropped. If the lease is lost, the run is asked to
+/// stop; what it writes until then is refused by the fence.
+#[derive(Debug)]
+pub struct Heartbeat(JoinHandle<()>);
+
+impl Heartbeat {
+    /// Starts renewing the lease that `store` holds. A failing renewal is tried again with the next beat.
+    pub fn start(store: &Store, database_url: Secret, stopper: Stopper) -> Option<Heartbeat> {
+        let lease = store.lease?;
+        let schema = store.schema.name().to_owned();
+        Some(Heartbeat(tokio::spawn(async move {
+            let mut connection: Option<Store> = None;
+            loop {
+                tokio::time::sleep(RENEWAL_INTERVAL).await;
+                let renewed = match &connection {
+                    Some(store) => store.renew_lease(lease).await,
+                    None => match Store::connect(database_url.reveal(), Some(&schema)).await {
+                        Ok(store) => connection.insert(store).renew_lease(lease).await,
+                        Err(error) => Err(error),
+                    },
+                };
+                match renewed {
+                    Ok(true) => {}
+                    Ok(false) => return stopper.stop(StopReason::LeaseLost),
+                    Err(error) => {
+                        tracing::debug!(
+                            error = error.to_string(),
+                            "the lease could not be renewed; the next beat tries again"
+                        );
+                        connection = None;
+                    }
+                }
+            }
+        })))
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

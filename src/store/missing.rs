@@ -1,0 +1,215 @@
+//! `sync_missing` and what follows from it: rows that Wix no longer lists, and their end.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::Transaction;
+use tokio_postgres::types::Type;
+
+use super::batch::relink_orders;
+use super::connect::Store;
+use super::error::StoreError;
+use super::schema::Schema;
+use crate::stream::Stream;
+
+/// A part of a full pass whose records are all known: what Wix did not list in it is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Records created at this time or later; from the very beginning without one.
+    pub from: Option<DateTime<Utc>>,
+    /// Records created before this time; to the very end without one.
+    pub until: Option<DateTime<Utc>>,
+    /// True if the listing has come to its end.
+    pub at_end: bool,
+    /// The Wix ids that were listed in it.
+    pub listed: HashSet<String>,
+}
+
+/// How many rows are missing, of how many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MissingCount {
+    /// Candidates for deletion.
+    pub missing: u64,
+    /// Live rows of the table, the missing ones included.
+    pub live: u64,
+}
+
+/// Notes the rows that are missing in a span, in the transaction that writes its records.
+pub(super) async fn insert_missing(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    stream: Stream,
+    span: &Span,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let statement = schema.sql(
+        &include_str!("sql/insert_missing.sql").replace("{table}", stream.table()).replace("{id}", stream.id_column()),
+    );
+    let listed: Vec<&str> = span.listed.iter().map(String::as_str).collect();
+    transaction
+        .execute_typed(
+            &statement,
+            &[
+                (&stream.table(), Type::TEXT),
+                (&span.from, Type::TIMESTAMPTZ),
+                (&span.until, Type::TIMESTAMPTZ),
+                (&listed, Type::TEXT_ARRAY),
+                (&span.at_end, Type::BOOL),
+                (&now, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await
+        .map_err(StoreError::database("could not look for rows that Wix no longer lists"))?;
+    Ok(())
+}
+
+impl Store {
+    /// Forgets all candidates of a table: a new full pass begins.
+    pub async fn clear_missing(&mut self, stream: Stream) -> Result<(), StoreError> {
+        let doing = "could not clear sync_missing";
+        let statement = self.schema.sql("delete from {schema}.sync_missing where table_name = $1");
+        let transaction = self.begin().await?;
+        transaction
+            .execute_typed(&statement, &[(&stream.table(), Type::TEXT)])
+            .await
+            .map_err(StoreError::database(doing))?;
+        transaction.commit().await.map_err(StoreError::database(doing))
+    }
+
+    /// Counts the candidates, after forgetting those that were seen again or are marked already.
+    pub async fn count_missing(&mut self, stream: Stream) -> Result<MissingCount, StoreError> {
+        let doing = "could not count the rows that Wix no longer lists";
+        let (table, id) = (stream.table(), stream.id_column());
+        let schema = self.schema.clone();
+        let transaction = self.begin().await?;
+        let tidy = schema.sql(&format!(
+            "delete from {{schema}}.sync_missing m
+             where m.table_name = $1 and not exists (
+                select from {{schema}}.{table} t where t.{id} = m.wix_id and t.deleted_at is null and t.updated_at <= m.found_at
+             )"
+        ));
+        transaction.execute_typed(&tidy, &[(&table, Type::TEXT)]).await.map_err(StoreError::database(doing))?;
+        let count = schema.sql(&format!(
+            "select (select count(*) from {{schema}}.sync_missing where table_name = $1),
+                (select count(*) from {{schema}}.{table} where {id} is not null and deleted_at is null)"
+        ));
+        let rows =
+            transaction.query_typed(&count, &[(&table, Type::TEXT)]).await.map_err(StoreError::database(doing))?;
+        transaction.commit().await.map_err(StoreError::database(doing))?;
+        let number = |index: usize| rows.first().map_or(0, |row| row.get::<_, i64>(index).unsigned_abs());
+        Ok(MissingCount { missing: number(0), live: number(1) })
+    }
+
+    /// The next candidates after an id, in order of their ids.
+    pub async fn list_missing(&self, stream: Stream, after: &str, limit: i64) -> Result<Vec<String>, StoreError> {
+        let statement = self.schema.sql(
+            "select wix_id from {schema}.sync_missing where table_name = $1 and wix_id > $2 order by wix_id limit $3",
+        );
+        let rows = self
+            .client
+            .query_typed(&statement, &[(&stream.table(), Type::TEXT), (&after, Type::TEXT), (&limit, Type::INT8)])
+            .await
+            .map_err(StoreError::database("could not list the rows that Wix no longer lists"))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Forgets a candidate that Wix still has.
+    pub async fn forget_missing(&mut self, stream: Stream, wix_id: &str) -> Result<(), StoreError> {
+        let doing = "could not clear sync_missing";
+        let schema = self.schema.clone();
+        let transaction = self.begin().await?;
+        forget(&transaction, &schema, stream, wix_id).await?;
+        transaction.commit().await.map_err(StoreError::database(doing))
+    }
+
+    /// Marks a row as deleted; one that was merged, with the survivor's id, to which moves what hung on it.
+    /// Also merges into the deleted one now lead to the survivor. Its record in `sync_errors` goes.
+    pub async fn mark_deleted(
+        &mut self,
+        stream: Stream,
+        wix_id: &str,
+        merged_into: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let doing = "could not mark a row as deleted";
+        let (table, id) = (stream.table(), stream.id_column());
+        let schema = self.schema.clone();
+        let transaction = self.begin().await?;
+        let statement = schema.sql(&format!(
+            "update {{schema}}.{table} set deleted_at = $2, updated_at = $2 where {id} = $1 and deleted_at is null"
+        ));
+        transaction
+            .execute_typed(&statement, &[(&wix_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)])
+            .await
+            .map_err(StoreError::database(doing))?;
+        if stream == Stream::Customers {
+            end_customer(&transaction, &schema, wix_id, merged_into, now).await?;
+        }
+        let statement = schema.sql(
+            "update {schema}.sync_errors set resolved_at = $3, record = null
+             where table_name = $1 and record_key = $2 and resolved_at is null",
+        );
+        transaction
+            .execute_typed(&statement, &[(&table, Type::TEXT), (&wix_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)])
+            .await
+            .map_err(StoreError::database(doing))?;
+        forget(&transaction, &schema, stream, wix_id).await?;
+        transaction.commit().await.map_err(StoreError::database(doing))
+    }
+}
+
+async fn forget(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    stream: Stream,
+    wix_id: &str,
+) -> Result<(), StoreError> {
+    let statement = schema.sql("delete from {schema}.sync_missing where table_name = $1 and wix_id = $2");
+    transaction
+        .execute_typed(&statement, &[(&stream.table(), Type::TEXT), (&wix_id, Type::TEXT)])
+        .await
+        .map_err(StoreError::database("could not clear sync_missing"))?;
+    Ok(())
+}
+
+/// Moves appointments and orders away from a customer that is gone: to the survivor of a merge, else orders
+/// to whom their email leads. Appointments of a deleted customer stay with it.
+async fn end_customer(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    wix_id: &str,
+    merged_into: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let doing = "could not move what hung on a merged customer";
+    if let Some(survivor) = merged_into {
+        let statement = schema.sql(
+            "update {schema}.customers set merged_into = $2, updated_at = $3
+             where (wix_contact_id = $1 or merged_into = $1) and wix_contact_id <> $2",
+        );
+        transaction
+            .execute_typed(&statement, &[(&wix_id, Type::TEXT), (&survivor, Type::TEXT), (&now, Type::TIMESTAMPTZ)])
+            .await
+            .map_err(StoreError::database(doing))?;
+        let statement = schema.sql(
+            "update {schema}.appointments a set customer_id = survivor.id, updated_at = $2
+             from {schema}.customers gone
+             join {schema}.customers survivor on survivor.wix_contact_id = gone.merged_into
+             where (gone.wix_contact_id = $1 or gone.merged_into = $3) and a.customer_id = gone.id",
+        );
+        transaction
+            .execute_typed(&statement, &[(&wix_id, Type::TEXT), (&now, Type::TIMESTAMPTZ), (&survivor, Type::TEXT)])
+            .await
+            .map_err(StoreError::database(doing))?;
+    }
+    let statement = schema.sql(
+        "select wix_contact_id, email::text from {schema}.customers where wix_contact_id = $1 or merged_into = $2",
+    );
+    let rows = transaction
+        .query_typed(&statement, &[(&wix_id, Type::TEXT), (&merged_into, Type::TEXT)])
+        .await
+        .map_err(StoreError::database(doing))?;
+    let ids: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let emails: Vec<String> = rows.iter().filter_map(|row| row.get(1)).collect();
+    relink_orders(transaction, schema, &ids, &emails, now).await
+}

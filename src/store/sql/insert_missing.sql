@@ -1,0 +1,18 @@
+-- The live rows of {table} created at Wix from $2 on and before $3 (either may be open) that Wix did not list there
+-- ($4). At the end of the listing ($5) also those whose creation date nobody knows: stubs, and adopted rows that no
+-- contact came for. Records that Wix lists and that can't be written are not missing.
+insert into {schema}.sync_missing (table_name, wix_id, found_at)
+select $1, t.{id}, $6
+from {schema}.{table} t
+where t.deleted_at is null
+    and t.{id} is not null
+    and (
+        (t.wix_created_at >= coalesce($2, '-infinity') and t.wix_created_at < coalesce($3, 'infinity'))
+        or ($5 and t.wix_created_at is null)
+    )
+    and not t.{id} = any ($4)
+    and not exists (
+        select from {schema}.sync_errors e
+        where e.table_name = $1 and e.record_key = t.{id} and e.resolved_at is null
+    )
+on conflict (table_name, wix_id) do nothing

@@ -1,0 +1,123 @@
+//! What a full pass has seen so far, as far as the search for deletions needs it: no list of all ids, only
+//! those between two checkpoints.
+//!
+//! Records come in the order of their creation. Up to the frontier, the latest creation date seen, a span
+//! is complete once a batch is written; records created at the frontier itself may still follow.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+
+use crate::checkpoint::Checkpoint;
+use crate::record::{MappedRecord, RecordMark, mark_of};
+use crate::run::PassKind;
+use crate::store::missing::Span;
+use crate::store::state::Progress;
+
+/// Collects what was listed since the last checkpoint.
+#[derive(Debug, Default)]
+pub(super) struct Coverage {
+    from: Option<DateTime<Utc>>,
+    listed: Vec<RecordMark>,
+    /// Some record that Wix listed in this pass.
+    listed_id: Option<String>,
+    has_seen_any: bool,
+}
+
+impl Coverage {
+    /// Begins where a pass begins or goes on.
+    pub(super) fn starting_at(from: Option<DateTime<Utc>>) -> Coverage {
+        Coverage { from, ..Coverage::default() }
+    }
+
+    /// Takes the records of a page.
+    pub(super) fn add(&mut self, records: &[MappedRecord]) {
+        self.has_seen_any |= !records.is_empty();
+        self.listed.extend(records.iter().map(mark_of));
+        let ids = records.iter().rev().filter_map(|record| record.as_ref().ok());
+        if let Some(row) = { ids }.next() {
+            self.listed_id = Some(row.wix_id.clone());
+        }
+    }
+
+    /// Some record that Wix listed in this pass, to see whether records can be asked for by id.
+    pub(super) fn listed_id(&self) -> Option<&str> {
+        self.listed_id.as_deref()
+    }
+
+    /// True while Wix has listed nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.has_seen_any
+    }
+
+    /// How far the pass is with the batch that is about to be written. Of a full pass with the span that it
+    /// completes; the next span begins with what may not be complete yet.
+    pub(super) fn progress(&mut self, checkpoint: &Checkpoint, at_end: bool) -> Progress {
+        let is_resumable = checkpoint.created_from.is_some() || at_end;
+        // A listing without any record proves nothing about the rows that the table has.
+        let is_telling = checkpoint.pass == PassKind::Full && is_resumable && self.has_seen_any;
+        let span = is_telling.then(|| {
+            let until = if at_end { None } else { checkpoint.created_from };
+            let listed: HashSet<String> = self.listed.iter().filter_map(|mark| mark.wix_id.clone()).collect();
+            let span = Span { from: self.from, until, at_end, listed };
+            self.listed.retain(|mark| mark.wix_created_at >= until);
+            self.from = until;
+            span
+        });
+        Progress { checkpoint: checkpoint.clone(), span }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+
+    use super::Coverage;
+    use crate::checkpoint::Checkpoint;
+    use crate::record::{MappedRecord, Rejection};
+    use crate::run::PassKind;
+
+    fn at(seconds: i64) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp(seconds, 0)
+    }
+
+    fn record(id: &str, created: i64) -> MappedRecord {
+        Err(Rejection {
+            wix_id: Some(id.to_owned()),
+            wix_created_at: at(created),
+            reason: String::new(),
+            raw: String::new(),
+        })
+    }
+
+    fn checkpoint(pass: PassKind, created_from: i64) -> Checkpoint {
+        Checkpoint { pass, since: None, watermark: None, created_from: at(created_from) }
+    }
+
+    fn ids(span: &super::Span) -> Vec<&str> {
+        let mut ids: Vec<&str> = span.listed.iter().map(String::as_str).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    #[test]
+    fn spans_meet_at_the_frontier_whose_records_belong_to_the_next() {
+        let mut coverage = Coverage::starting_at(None);
+        coverage.add(&[record("a", 1), record("b", 5), record("c", 5)]);
+        let span = coverage.progress(&checkpoint(PassKind::Full, 5), false).span.unwrap();
+        assert_eq!((span.from, span.until, ids(&span)), (None, at(5), vec!["a", "b", "c"]));
+        coverage.add(&[record("d", 5), record("e", 9)]);
+        let span = coverage.progress(&checkpoint(PassKind::Full, 9), false).span.unwrap();
+        assert_eq!((span.from, span.until, ids(&span)), (at(5), at(9), vec!["b", "c", "d", "e"]));
+        let span = coverage.progress(&checkpoint(PassKind::Full, 9), true).span.unwrap();
+        assert_eq!((span.from, span.until, span.at_end, ids(&span)), (at(9), None, true, vec!["e"]));
+    }
+
+    #[test]
+    fn an_empty_listing_and_a_changes_pass_tell_nothing() {
+        assert_eq!(Coverage::starting_at(None).progress(&checkpoint(PassKind::Full, 0), true).span, None);
+        let mut coverage = Coverage::starting_at(None);
+        coverage.add(&[record("a", 1)]);
+        assert_eq!(coverage.progress(&checkpoint(PassKind::Changes, 1), true).span, None);
+    }
+}
