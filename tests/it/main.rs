@@ -1,6 +1,36 @@
 //! The tests, one binary. Each runs the built program against a private Postgres and the simulator.
 //!
-//! - [`first_sync`]: a first and a second sync, compared with the simulator's truth, column by column.
+//! - [`migrate`]: a fresh schema, twice, several at once, other schemas and search paths.
+//! - [`migrate_failures`]: who may migrate, and what stops it, after which nothing has changed.
+//! - [`adoption`]: the predecessor's tables and rows, as it made them and stricter.
+//! - [`adoption_refused`]: tables of those names that can't be taken over, and what is said about it.
+//! - [`supabase`]: roles, policies and grants: who may read what was created or taken over; `auth.users`.
+//! - [`status`]: every view of `status`, whole outputs, read-only.
+//! - [`cli_output`]: what the commands print, whole outputs: help, errors, runs.
+//! - [`pooler`]: all commands through a transaction-mode pooler whose servers are busy.
+//! - [`tidy`]: the rules of the house: imports, printing, SQL, file lengths.
+//! - [`truth`]: the oracle: what the tables have to hold, from the simulator's records alone.
+//! - [`mapping`]: whole sites: first loads, second runs, edits, and walks that are disturbed.
+//! - [`wix_faults`]: what Wix and the network get wrong, and what becomes of the run.
+//! - [`links`]: links between the tables, stubs, and rows of people's own.
+//! - [`credentials`]: credentials under all their names, refused ones, and that nothing secret is shown.
+//! - [`bad_records`]: records that Postgres can't store or nobody can read: isolated, kept, mended.
+//! - [`samples`]: sample records and whole sample answers, against rows written by hand.
 
-mod first_sync;
+mod adoption;
+mod adoption_refused;
+mod bad_records;
+mod cli_output;
+mod credentials;
 mod harness;
+mod links;
+mod mapping;
+mod migrate;
+mod migrate_failures;
+mod pooler;
+mod samples;
+mod status;
+mod supabase;
+mod tidy;
+mod truth;
+mod wix_faults;

@@ -1,0 +1,295 @@
+//! Records that Postgres can't store or nobody can read: they never stop the others, and none is lost.
+
+use serde_json::{Value, json};
+use wix_sim::{Endpoint, Entity, Fault};
+
+use crate::harness::World;
+
+const WHEN: &str = r#""createdDate":"2026-01-01T00:00:00.000Z","updatedDate":"2026-01-02T00:00:00.000Z""#;
+
+const OLD: &str = "2026-01-02T00:00:00.000Z";
+const NEW: &str = "2026-01-03T00:00:00.000Z";
+
+/// The unresolved errors by Wix id: reason and tries.
+fn errors(world: &World) -> Vec<Value> {
+    world.rows_as_json(
+        "select table_name, wix_id, reason, tries from sync_errors where resolved_at is null order by wix_id, reason",
+    )
+}
+
+fn reason_of(world: &World, id: &str) -> String {
+    world.value(&format!("select reason from sync_errors where wix_id = '{id}' and resolved_at is null"))
+}
+
+fn text_of(world: &World, column: &str, id: &str) -> Option<String> {
+    world.value(&format!("select {column} from customers where wix_contact_id = '{id}'"))
+}
+
+#[test]
+fn characters_that_postgres_cant_store_are_removed_or_replaced_and_counted() {
+    let world = World::empty().migrated();
+    let put = |text: &str| world.sim.put_raw(Entity::Contacts, text);
+    put(&format!(
+        r#"{{"id":"nul",{WHEN},"info":{{"name":{{"first":"A\u0000da"}},"extendedFields":{{"items":{{"custom.\u0000key":["x\u0000"]}}}}}}}}"#
+    ));
+    put(&format!(r#"{{"id":"lone",{WHEN},"info":{{"name":{{"first":"x\ud83dy","last":"\ude00"}}}}}}"#));
+    put(&format!(r#"{{"id":"emoji",{WHEN},"info":{{"name":{{"first":"\ud83d\ude00 \uD83E\uDD67","last":"👩‍👩‍👧"}}}}}}"#));
+    put(&format!(r#"{{"id":"backslash",{WHEN},"info":{{"name":{{"first":"C:\\u0000 \\ud83d"}}}}}}"#));
+    let result = world.full_sync_json(&["all"], 0);
+    assert_eq!(result["results"]["customers"]["inserted"], 4);
+    assert_eq!(result["results"]["customers"]["repaired_characters"], 5);
+    assert_eq!(text_of(&world, "first_name", "nul").as_deref(), Some("Ada"));
+    assert_eq!(text_of(&world, "name", "lone").as_deref(), Some("x\u{FFFD}y \u{FFFD}"));
+    assert_eq!(text_of(&world, "name", "emoji").as_deref(), Some("😀 🥧 👩‍👩‍👧"));
+    assert_eq!(text_of(&world, "first_name", "backslash").as_deref(), Some(r"C:\u0000 \ud83d"));
+    let nested: Value =
+        world.value("select raw->'info'->'extendedFields'->'items' from customers where wix_contact_id = 'nul'");
+    assert_eq!(nested, json!({"custom.key": ["x"]}));
+    let again = world.full_sync_json(&["all"], 0);
+    assert_eq!(again["results"]["customers"]["unchanged"], 4, "what was repaired is not repaired anew each time");
+}
+
+#[test]
+fn records_of_the_wrong_shape_are_kept_with_their_reason_and_the_others_land() {
+    let world = World::new(1100, 110, 110).migrated();
+    let good: i64 = (world.sim.contacts().len() + world.sim.bookings().len() + world.sim.orders().len()) as i64;
+    let contacts = [
+        ("k1", r#""info":"text""#, "info"),
+        ("k2", r#""info":{"name":{"first":{"x":1}}}"#, "info.name.first"),
+        ("k3", r#""info":{"birthdate":"1990-02-31"}"#, "info.birthdate"),
+        ("k4", r#""info":{"labelKeys":{"items":"vip"}}"#, "info.labelKeys.items"),
+        ("k5", r#""info":{"labelKeys":{"items":[{}]}}"#, "info.labelKeys.items"),
+        ("k6", r#""revision":"many""#, "revision"),
+        ("k7", r#""createdDate":"soon""#, "createdDate"),
+        ("k8", r#""info":{"extendedFields":{"items":{"custom.n":1e400000}}}"#, ""),
+    ];
+    for (id, member, _) in contacts {
+        world.sim.put_raw(Entity::Contacts, &format!(r#"{{"id":"{id}",{member}}}"#));
+    }
+    let bookings = [
+        ("m1", r#""bookedEntity":{"slot":[]}"#, "bookedEntity.slot"),
+        ("m2", r#""totalParticipants":1.5"#, "totalParticipants"),
+        ("m3", r#""totalParticipants":99999999999"#, ""),
+        ("m4", r#""startDate":"2026-02-30T00:00:00Z""#, "startDate"),
+    ];
+    for (id, member, _) in bookings {
+        world.sim.put_raw(Entity::Bookings, &format!(r#"{{"booking":{{"id":"{id}",{member}}}}}"#));
+    }
+    let orders = [
+        ("o1", r#""priceSummary":{"total":{"amount":"12,50"}}"#, "priceSummary.total.amount"),
+        ("o2", r#""priceSummary":{"total":{"amount":"NaN"}}"#, "priceSummary.total.amount"),
+        ("o3", r#""priceSummary":{"total":{"amount":"1e400000"}}"#, ""),
+        ("o4", r#""lineItems":{}"#, "lineItems"),
+        ("o5", r#""purchasedDate":"31.12.2025""#, "purchasedDate"),
+    ];
+    for (id, member, _) in orders {
+        world.sim.put_raw(Entity::Orders, &format!(r#"{{"id":"{id}","status":"APPROVED",{member}}}"#));
+    }
+    let result = world.full_sync_json(&["all"], 3);
+    assert_eq!(result["status"], "completed");
+    for (table, bad) in [("customers", &contacts[..]), ("appointments", &bookings[..]), ("orders", &orders[..])] {
+        assert_eq!(result["results"][table]["errors"], bad.len(), "{table}");
+        for (id, _, member) in bad {
+            let reason = reason_of(&world, id);
+            assert!(reason.contains(member) && !reason.is_empty(), "{id}: {reason}");
+        }
+    }
+    let landed = "select (select count(*) from customers where raw is not null) + (select count(*) from appointments)
+        + (select count(*) from orders)";
+    assert_eq!(world.value::<i64>(landed), good);
+    let (synced, failed): (i32, i32) = {
+        let rows = world.query("select synced_count, error_count from sync_logs");
+        (rows[0].get(0), rows[0].get(1))
+    };
+    assert_eq!((i64::from(synced), failed), (good, 17));
+}
+
+#[test]
+fn records_without_an_id_and_records_that_are_no_objects_are_kept() {
+    let world = World::empty().migrated();
+    let first = format!(r#"{{{WHEN},"primaryInfo":{{"email":"a@b.example"}}}}"#);
+    let second = format!(r#"{{"id":"",{WHEN}}}"#);
+    world.sim.put_raw(Entity::Contacts, &first);
+    world.sim.put_raw(Entity::Contacts, &second);
+    world.sim.put_raw(Entity::Contacts, &format!(r#"{{"id":"good",{WHEN}}}"#));
+    world.sim.put_raw(Entity::Bookings, r#"{"attendance":{}}"#);
+    world.sim.put_raw(Entity::Bookings, r#"{"booking":[]}"#);
+    world.full_sync_json(&["all"], 3);
+    assert_eq!(world.value::<i64>("select count(*) from customers"), 1);
+    let kept: Vec<Value> =
+        world.rows_as_json("select record from sync_errors where table_name = 'customers' order by record");
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    assert!(kept.iter().any(|row| row["record"] == first.as_str()), "the record is kept as Wix sent it");
+    assert_eq!(world.value::<i64>("select count(*) from sync_errors where table_name = 'appointments'"), 2);
+    world.full_sync_json(&["all"], 3);
+    assert_eq!(world.value::<i64>("select count(*) from sync_errors"), 4, "one row a record, however often it fails");
+    assert_eq!(world.value::<i64>("select count(*) from sync_errors where tries = 2"), 4);
+}
+
+#[test]
+fn null_records_on_a_page_are_kept_as_errors_and_stop_nothing() {
+    let world = World::empty().migrated();
+    let page = r#"{"contacts":[null,7,{"id":"good"}],"pagingMetadata":{"count":3,"offset":0,"total":3}}"#;
+    world.sim.fault(Fault::on(Endpoint::ContactsQuery).body(page));
+    let result = world.full_sync_json(&["customers"], 3);
+    assert_eq!(
+        (&result["results"]["customers"]["synced"], &result["results"]["customers"]["errors"]),
+        (&json!(1), &json!(2))
+    );
+    assert_eq!(errors(&world).len(), 2);
+}
+
+fn page_of(contacts: &[Value], offset: usize, total: usize) -> String {
+    let count = contacts.len();
+    json!({"contacts": contacts, "pagingMetadata": {"count": count, "offset": offset, "total": total}}).to_string()
+}
+
+fn version(id: &str, updated: &str, name: &str) -> Value {
+    json!({"id": id, "createdDate": "2026-01-01T00:00:00.000Z", "updatedDate": updated, "info": {"name": {"first": name}}})
+}
+
+#[test]
+fn of_the_same_id_twice_on_one_page_the_newer_wins() {
+    for newer_first in [true, false] {
+        let world = World::empty().migrated();
+        let (one, two) = (version("twice", NEW, "new"), version("twice", OLD, "old"));
+        let pair = if newer_first { [one, two] } else { [two, one] };
+        world.sim.fault(Fault::on(Endpoint::ContactsQuery).body(page_of(&pair, 0, 2)));
+        world.full_sync_json(&["customers"], 0);
+        assert_eq!(text_of(&world, "name", "twice").as_deref(), Some("new"), "newer first: {newer_first}");
+        assert_eq!(world.value::<i64>("select count(*) from customers"), 1);
+    }
+}
+
+#[test]
+fn of_the_same_id_twice_on_two_pages_the_newer_wins() {
+    let booking = |id: &str, created: &str, updated: &str, status: &str| json!({"booking": {"id": id, "createdDate": created, "updatedDate": updated, "status": status}});
+    let page = |items: &[Value], cursors: Value| {
+        json!({"extendedBookings": items, "pagingMetadata": {"count": items.len(), "cursors": cursors}}).to_string()
+    };
+    // With one creation date for all, and with another record between the two.
+    for (newer_first, batch_size, other) in
+        [(true, "1", OLD), (true, "1000", NEW), (false, "1", NEW), (false, "1000", NEW), (false, "1000", OLD)]
+    {
+        let world = World::empty().migrated();
+        let (one, two) = (booking("twice", OLD, NEW, "CONFIRMED"), booking("twice", OLD, OLD, "PENDING"));
+        let (first, second) = if newer_first { (one, two) } else { (two, one) };
+        let between = booking("other", other, NEW, "CONFIRMED");
+        world.sim.fault(Fault::on(Endpoint::BookingsQuery).body(page(&[first, between], json!({"next": "x"}))));
+        world.sim.fault(Fault::on(Endpoint::BookingsQuery).body(page(&[second], json!({}))));
+        world.full_sync_json(&["appointments", "--batch-size", batch_size], 0);
+        let status: String = world.value("select status from appointments where wix_booking_id = 'twice'");
+        assert_eq!(status, "CONFIRMED", "newer first: {newer_first}, batches of {batch_size}, other of {other}");
+    }
+}
+
+#[test]
+fn an_older_copy_never_replaces_a_newer_row_and_an_equal_date_with_other_content_does() {
+    let world = World::empty().migrated();
+    let put = |contact: Value| world.sim.put_raw(Entity::Contacts, &contact.to_string());
+    put(version("c", "2026-01-03T00:00:00.000Z", "third"));
+    world.full_sync_json(&["customers"], 0);
+    put(version("c", "2026-01-02T00:00:00.000Z", "second"));
+    let result = world.full_sync_json(&["customers"], 0);
+    assert_eq!(result["results"]["customers"]["updated"], 0);
+    assert_eq!(text_of(&world, "name", "c").as_deref(), Some("third"));
+    put(version("c", "2026-01-03T00:00:00.000Z", "other"));
+    world.full_sync_json(&["customers"], 0);
+    assert_eq!(text_of(&world, "name", "c").as_deref(), Some("other"));
+    let mut undated = version("c", "", "undated");
+    undated.as_object_mut().expect("an object").remove("updatedDate");
+    put(undated);
+    world.full_sync_json(&["customers"], 0);
+    assert_eq!(text_of(&world, "name", "c").as_deref(), Some("undated"));
+}
+
+#[test]
+fn labels_texts_and_amounts_arrive_character_by_character() {
+    let world = World::empty().migrated();
+    let labels = json!(["", "a,b", "{c}", "\"d\"", "e\\f", "NULL", "null", " g ", "h\ni", "☃"]);
+    let text = "'; drop table customers; -- \"\\ $1 \u{1} \t \u{200B} 名";
+    let mut contact = version("c", "2026-01-02T00:00:00.000Z", text);
+    contact["info"]["labelKeys"] = json!({"items": labels});
+    world.sim.put_raw(Entity::Contacts, &contact.to_string());
+    let amounts = [
+        ("a", "65.865"),
+        ("b", "0.123456789012345678901234567890"),
+        ("c", "12345678901234567890123456789012345678.90"),
+        ("d", "-0.01"),
+        ("e", "45"),
+    ];
+    for (id, amount) in amounts {
+        world.sim.put_raw(
+            Entity::Orders,
+            &json!({"id": id, "status": "APPROVED", "priceSummary": {"total": {"amount": amount}}}).to_string(),
+        );
+    }
+    world.full_sync_json(&["all"], 0);
+    let row = &world.rows_as_json("select first_name, labels from customers")[0];
+    assert_eq!((&row["first_name"], &row["labels"]), (&json!(text), &labels));
+    for (id, amount) in amounts {
+        let stored: String = world.value(&format!("select total_amount::text from orders where wix_order_id = '{id}'"));
+        assert_eq!(stored, amount);
+    }
+}
+
+#[test]
+fn a_mended_record_lands_and_its_error_is_resolved_without_its_payload() {
+    let world = World::empty().migrated();
+    world.sim.put_raw(Entity::Orders, &format!(r#"{{"id":"o1","status":"APPROVED",{WHEN},"lineItems":7}}"#));
+    world.sim.put_raw(Entity::Orders, &format!(r#"{{"id":"o2","status":"APPROVED",{WHEN}}}"#));
+    world.run(&["sync", "orders", "--full"]).expect_exit(3).expect_stderr("o1");
+    world.run(&["sync", "orders", "--full"]).expect_exit(3);
+    let before = errors(&world);
+    assert_eq!(before.len(), 1);
+    assert_eq!(
+        (&before[0]["table_name"], &before[0]["wix_id"], &before[0]["tries"]),
+        (&json!("orders"), &json!("o1"), &json!(2))
+    );
+    let details: Value =
+        world.value("select results->'orders'->'error_details' from sync_logs order by started_at desc limit 1");
+    assert_eq!(details, json!([{"wix_id": "o1", "reason": before[0]["reason"]}]));
+
+    world.sim.put_raw(Entity::Orders, &format!(r#"{{"id":"o1","status":"APPROVED",{WHEN},"lineItems":[]}}"#));
+    world.run(&["sync", "orders", "--full"]).expect_exit(0);
+    assert_eq!(world.value::<i64>("select count(*) from orders"), 2);
+    let row = &world.rows_as_json("select record, tries, resolved_at is not null as resolved from sync_errors")[0];
+    assert_eq!(row, &json!({"record": null, "tries": 2, "resolved": true}));
+}
+
+#[test]
+fn a_row_that_the_operators_trigger_or_index_refuses_is_narrowed_down_to() {
+    let world = World::new(700, 0, 0).migrated();
+    let contacts = world.sim.contacts();
+    let id_at = |position: usize| contacts[position]["id"].as_str().expect("an id").to_owned();
+    world.execute(&format!(
+        "create function refuse() returns trigger language plpgsql as $$ begin
+             if new.wix_contact_id in ('{}', '{}') then raise exception 'not this one'; end if;
+             return new;
+         end $$;
+         create trigger refuse before insert or update on customers for each row execute function refuse();
+         create unique index one_company on customers (company) where company = 'Only One Ltd'",
+        id_at(3),
+        id_at(600),
+    ));
+    for position in [100, 400] {
+        world
+            .sim
+            .edit(Entity::Contacts, &id_at(position), |contact| contact["info"]["company"] = json!("Only One Ltd"));
+    }
+    let result = world.full_sync_json(&["customers"], 3);
+    assert_eq!(
+        (&result["results"]["customers"]["inserted"], &result["results"]["customers"]["errors"]),
+        (&json!(697), &json!(3))
+    );
+    let index: i64 = world.value("select count(*) from sync_errors where reason like '%one_company%'");
+    assert_eq!(index, 1, "{:?}", errors(&world));
+    for position in [3, 600] {
+        assert!(!reason_of(&world, &id_at(position)).is_empty());
+    }
+    world.execute("drop trigger refuse on customers; drop index one_company");
+    let result = world.full_sync_json(&["customers"], 0);
+    assert_eq!(result["results"]["customers"]["inserted"], 3);
+    world.assert_tables_equal_truth();
+    assert_eq!(errors(&world), Vec::<Value>::new());
+}

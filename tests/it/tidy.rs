@@ -1,0 +1,268 @@
+//! The rules of the house, checked on the source itself: who imports whom, who prints, how SQL names
+//! tables, and that no file grows without end or is forgotten.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A file of the project: its path from the root, with `/`, and its text.
+struct File {
+    path: String,
+    text: String,
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The files below these directories whose names end so, in the order of their paths.
+fn files(directories: &[&str], endings: &[&str]) -> Vec<File> {
+    let mut open: Vec<PathBuf> = directories.iter().map(|directory| root().join(directory)).collect();
+    let mut found = Vec::new();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            let entries = fs::read_dir(&path).expect("the directory can be read");
+            open.extend(entries.map(|entry| entry.expect("the entry can be read").path()));
+        } else if endings.iter().any(|ending| path.to_string_lossy().ends_with(ending)) {
+            let text = fs::read_to_string(&path).expect("the file can be read");
+            let path = path.strip_prefix(root()).expect("it is in the project").to_string_lossy().replace('\\', "/");
+            found.push(File { path, text });
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    assert!(!found.is_empty(), "{directories:?} hold no {endings:?}");
+    found
+}
+
+impl File {
+    /// The lines that are no comments, with their numbers.
+    fn code(&self) -> impl Iterator<Item = (usize, &str)> {
+        let comment = if self.path.ends_with(".sql") { "--" } else { "//" };
+        self.text
+            .lines()
+            .enumerate()
+            .map(|(index, line)| (index + 1, line))
+            .filter(move |(_, line)| !line.trim_start().starts_with(comment))
+    }
+
+    /// The module below `src` that it belongs to: `wix` for src/wix/client.rs, `json` for src/json.rs.
+    fn module(&self) -> &str {
+        let inside = self.path.strip_prefix("src/").unwrap_or_default();
+        inside.split('/').next().unwrap_or_default().trim_end_matches(".rs")
+    }
+
+    /// The modules of this crate that its code names, with the line.
+    fn imports(&self) -> Vec<(usize, String)> {
+        let mut found = Vec::new();
+        for (number, line) in self.code() {
+            for behind in line.split("crate::").skip(1) {
+                // Of `use crate::{a::b, c}` every name counts.
+                let listed = behind.strip_prefix('{').map(|list| list.split(',').collect::<Vec<_>>());
+                for name in listed.unwrap_or_else(|| vec![behind]) {
+                    let end = name.trim().find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.trim().len());
+                    found.push((number, name.trim()[..end].to_owned()));
+                }
+            }
+        }
+        found
+    }
+}
+
+#[track_caller]
+fn none(broken: &[String]) {
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+/// The modules from the top floor down; each may import those of lower floors, and of its own only itself.
+const FLOORS: [&[&str]; 6] =
+    [&["main", "lib"], &["cli"], &["config"], &["report", "sync"], &["entity"], &["store", "wix"]];
+
+/// What the floors would allow and the rules do not: only `cli` reads the configuration, and reports know
+/// neither how Wix is asked nor what a table's records look like.
+const FORBIDDEN: [(&str, &str); 6] = [
+    ("config", "store"),
+    ("config", "sync"),
+    ("config", "report"),
+    ("config", "entity"),
+    ("report", "wix"),
+    ("report", "entity"),
+];
+
+/// The floor, counted from the bottom; modules that are on none are values and pure rules at floor 0.
+fn floor(module: &str) -> usize {
+    FLOORS.iter().position(|floor| floor.contains(&module)).map_or(0, |from_top| FLOORS.len() - from_top)
+}
+
+#[test]
+fn imports_point_down_only() {
+    let (mut broken, mut seen) = (Vec::new(), 0);
+    for file in files(&["src"], &[".rs"]) {
+        for (number, imported) in file.imports() {
+            seen += 1;
+            let own = file.module();
+            let (here, there) = (floor(own), floor(&imported));
+            let is_sideways = here == there && here > 0 && own != imported;
+            if there > here || is_sideways || FORBIDDEN.contains(&(own, imported.as_str())) {
+                broken.push(format!("{}:{number}: {own} must not import {imported}", file.path));
+            }
+        }
+    }
+    none(&broken);
+    assert!(seen > 50, "imports are found at all");
+}
+
+/// What only one place may know: the words that show it, and the paths where they may stand.
+const ONLY_THERE: [(&[&str], &[&str]); 7] = [
+    (&["tokio_postgres", "tokio_postgres_rustls"], &["src/store/"]),
+    (&["reqwest"], &["src/wix/"]),
+    (&["indicatif"], &["src/report/", "src/cli/logging.rs"]),
+    (&["clap::"], &["src/cli/"]),
+    (&["std::env", "dotenvy"], &["src/config.rs", "src/cli/logging.rs"]),
+    (&["println!", "print!", "eprintln!", "eprint!", "dbg!", "process::exit"], &[]),
+    (&["stdout()", "stderr()"], &["src/report/", "src/cli/logging.rs"]),
+];
+
+#[test]
+fn http_postgres_terminal_and_environment_each_have_one_place() {
+    let mut broken = Vec::new();
+    for file in files(&["src"], &[".rs"]) {
+        for (words, places) in ONLY_THERE {
+            if places.iter().any(|place| file.path.starts_with(place)) {
+                continue;
+            }
+            for (number, line) in file.code() {
+                for word in words.iter().filter(|word| line.contains(**word)) {
+                    broken.push(format!("{}:{number}: `{word}` belongs to {places:?}", file.path));
+                }
+            }
+        }
+    }
+    none(&broken);
+}
+
+/// The tables of this program: its statements name them with their schema.
+const TABLES: [&str; 7] =
+    ["customers", "appointments", "orders", "sync_logs", "sync_state", "sync_errors", "sync_migrations"];
+
+/// The words of SQL behind which a table is named.
+const BEFORE_A_TABLE: [&str; 9] = ["from", "join", "into", "update", "references", "table", "exists", "truncate", "on"];
+
+#[test]
+fn statements_name_tables_with_their_schema() {
+    let (mut broken, mut seen) = (Vec::new(), 0);
+    for file in files(&["src", "migrations"], &[".rs", ".sql"]) {
+        for (number, line) in file.code() {
+            let words: Vec<&str> =
+                line.split(|c: char| c.is_whitespace() || c == '(').filter(|word| !word.is_empty()).collect();
+            for pair in words.windows(2) {
+                let before = pair[0].trim_start_matches(['"', '\'', ',']).to_ascii_lowercase();
+                let name = pair[1].trim_end_matches([',', ';', ')', '"', '\'', ':']);
+                if !BEFORE_A_TABLE.contains(&before.as_str()) {
+                    continue;
+                }
+                seen += usize::from(name.starts_with("{schema}.") || name.starts_with("{{schema}}."));
+                if TABLES.contains(&name) {
+                    broken.push(format!("{}:{number}: `{name}` without {{schema}}: {}", file.path, line.trim()));
+                }
+            }
+        }
+    }
+    none(&broken);
+    assert!(seen > 40, "statements are found at all");
+}
+
+#[test]
+fn every_sql_file_is_part_of_the_program() {
+    let sources: String = files(&["src"], &[".rs"]).into_iter().map(|file| file.text).collect();
+    let mut broken = Vec::new();
+    for file in files(&["migrations", "src/store/sql"], &[".sql"]) {
+        let name = file.path.rsplit('/').next().unwrap_or_default();
+        let mention = match file.path.starts_with("migrations/") {
+            true => format!("\"{}\"", name.trim_end_matches(".sql")),
+            false => format!("include_str!(\"sql/{name}\")"),
+        };
+        if !sources.contains(&mention) {
+            broken.push(format!("{}: nothing in src says {mention}", file.path));
+        }
+        if !file.text.starts_with("-- ") {
+            broken.push(format!("{}: does not begin with what it promises", file.path));
+        }
+    }
+    none(&broken);
+}
+
+#[test]
+fn files_stay_short_and_say_what_they_are() {
+    let mut broken = Vec::new();
+    for file in files(&["src", "tests", "examples"], &[".rs"]) {
+        let lines = file.text.lines().count();
+        if lines > 500 {
+            broken.push(format!("{}: {lines} lines, 500 at most", file.path));
+        }
+        if !file.text.starts_with("//!") {
+            broken.push(format!("{}: does not begin with what it is", file.path));
+        }
+    }
+    none(&broken);
+}
+
+#[test]
+fn no_file_knows_this_machine() {
+    let mut broken = Vec::new();
+    let here = format!("{}/", root().display());
+    let mut all =
+        files(&["src", "tests", "examples", "migrations"], &[".rs", ".sql", ".sh", ".snap", ".toml", ".json"]);
+    for entry in fs::read_dir(root()).expect("the root can be read") {
+        let path = entry.expect("the entry can be read").path();
+        let is_ours = ["md", "toml", "example"].iter().any(|ending| path.extension().is_some_and(|own| own == *ending));
+        if path.is_file() && is_ours {
+            let text = fs::read_to_string(&path).expect("the file can be read");
+            all.push(File { path: path.display().to_string(), text });
+        }
+    }
+    for file in all {
+        for (index, line) in file.text.lines().enumerate().filter(|(_, line)| line.contains(&here)) {
+            broken.push(format!("{}:{}: {}", file.path, index + 1, line.trim()));
+        }
+    }
+    none(&broken);
+}
+
+#[test]
+fn every_test_module_is_in_the_index_and_every_snapshot_in_use() {
+    let mut broken = Vec::new();
+    let tests = files(&["tests/it"], &[".rs"]);
+    let text_of =
+        |module: &str| tests.iter().find(|file| file.path == format!("tests/it/{module}.rs")).map(|file| &file.text);
+    let index = text_of("main").expect("there is an index");
+    for file in &tests {
+        let module = file.path.trim_start_matches("tests/it/").trim_end_matches(".rs");
+        let is_listed = index.contains(&format!("//! - [`{module}`]: ")) && index.contains(&format!("mod {module};"));
+        if !is_listed && !matches!(module, "main" | "harness") {
+            broken.push(format!("{}: not in the index of tests/it/main.rs", file.path));
+        }
+    }
+    for snapshot in files(&["tests/it/snapshots"], &[".snap", ".snap.new"]) {
+        let name = snapshot.path.rsplit('/').next().unwrap_or_default();
+        let mut parts = name.trim_end_matches(".snap").splitn(3, "__").skip(1);
+        let (module, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        // A later snapshot of the same test carries a number.
+        let name = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-');
+        if !text_of(module).is_some_and(|text| text.contains(name)) {
+            broken.push(format!("{}: no test uses it", snapshot.path));
+        }
+    }
+    none(&broken);
+}
+
+#[test]
+fn no_test_sleeps() {
+    let mut broken = Vec::new();
+    // Split, so that this file does not find itself.
+    let words = [concat!("thread::", "sleep"), concat!("time::", "sleep"), concat!("park_", "timeout")];
+    for file in files(&["tests/it"], &[".rs"]) {
+        for (number, line) in file.code().filter(|(_, line)| words.iter().any(|word| line.contains(word))) {
+            broken.push(format!("{}:{number}: {}", file.path, line.trim()));
+        }
+    }
+    none(&broken);
+}
