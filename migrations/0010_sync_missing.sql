@@ -8,6 +8,9 @@ create table {schema}.sync_missing (
     primary key (table_name, wix_id)
 );
 
+-- What was merged into a contact that is merged itself moves on to the last survivor.
+create index customers_merged_into_idx on {schema}.customers (merged_into) where merged_into is not null;
+
 -- Each page of a full pass is compared with the table's rows of the same span of creation dates.
 create index customers_wix_created_at_idx on {schema}.customers (wix_created_at) where deleted_at is null;
 create index appointments_wix_created_at_idx on {schema}.appointments (wix_created_at) where deleted_at is null;

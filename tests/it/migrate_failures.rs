@@ -72,7 +72,7 @@ fn a_migration_that_is_missing_is_asked_for_and_then_applied_alone() {
     // As a database of the version before the last migration: its table and indexes are not there yet.
     world.execute(
         "delete from sync_migrations where number = 10; drop table sync_missing;
-         drop index customers_wix_created_at_idx, appointments_wix_created_at_idx, orders_wix_created_at_idx",
+         drop index customers_merged_into_idx, customers_wix_created_at_idx, appointments_wix_created_at_idx, orders_wix_created_at_idx",
     );
     for arguments in [["sync", "all"].as_slice(), &["status"]] {
         let refused = world.run(arguments).expect_exit(2).expect_stderr("1 of ");
