@@ -9,6 +9,7 @@ use tokio_postgres::types::Type;
 use super::columns::Columns;
 use super::connect::Store;
 use super::error::StoreError;
+use super::missing::forget;
 use super::schema::Schema;
 use super::state::{Progress, save_progress};
 use crate::record::{Cell, ColumnKind, Row};
@@ -74,6 +75,8 @@ impl Store {
             }
             touched.relink_orders(&transaction, &schema, context.now).await?;
         }
+        let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
+        forget(&transaction, &schema, context.stream, &ids).await?;
         if context.has_unresolved_errors {
             resolve_errors(&transaction, &schema, context, rows).await?;
         }

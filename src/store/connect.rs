@@ -38,6 +38,11 @@ impl Store {
         Ok(())
     }
 
+    /// True once the connection is known to be gone.
+    pub fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
     /// The schema in which the tables live.
     pub fn schema(&self) -> &Schema {
         &self.schema

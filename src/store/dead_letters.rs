@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::connect::Store;
 use super::error::StoreError;
+use super::missing::forget;
 use super::state::{Progress, save_progress};
 use crate::content_hash::content_hash;
 use crate::record::Rejection;
@@ -42,6 +43,9 @@ impl Store {
                 .await
                 .map_err(StoreError::database("could not keep a record in sync_errors"))?;
         }
+        // Wix has them, although they can't be written.
+        let ids: Vec<&str> = rejections.iter().filter_map(|rejection| rejection.wix_id.as_deref()).collect();
+        forget(&transaction, &schema, stream, &ids).await?;
         if let Some(progress) = progress {
             save_progress(&transaction, &schema, stream, progress, now).await?;
         }

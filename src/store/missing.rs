@@ -85,7 +85,7 @@ impl Store {
         let tidy = schema.sql(&format!(
             "delete from {{schema}}.sync_missing m
              where m.table_name = $1 and not exists (
-                select from {{schema}}.{table} t where t.{id} = m.wix_id and t.deleted_at is null and t.updated_at <= m.found_at
+                select from {{schema}}.{table} t where t.{id} = m.wix_id and t.deleted_at is null
              )"
         ));
         transaction.execute_typed(&tidy, &[(&table, Type::TEXT)]).await.map_err(StoreError::database(doing))?;
@@ -118,7 +118,7 @@ impl Store {
         let doing = "could not clear sync_missing";
         let schema = self.schema.clone();
         let transaction = self.begin().await?;
-        forget(&transaction, &schema, stream, wix_id).await?;
+        forget(&transaction, &schema, stream, &[wix_id]).await?;
         transaction.commit().await.map_err(StoreError::database(doing))
     }
 
@@ -153,20 +153,21 @@ impl Store {
             .execute_typed(&statement, &[(&table, Type::TEXT), (&wix_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)])
             .await
             .map_err(StoreError::database(doing))?;
-        forget(&transaction, &schema, stream, wix_id).await?;
+        forget(&transaction, &schema, stream, &[wix_id]).await?;
         transaction.commit().await.map_err(StoreError::database(doing))
     }
 }
 
-async fn forget(
+/// Forgets candidates that were seen again, or are settled.
+pub(super) async fn forget(
     transaction: &Transaction<'_>,
     schema: &Schema,
     stream: Stream,
-    wix_id: &str,
+    wix_ids: &[&str],
 ) -> Result<(), StoreError> {
-    let statement = schema.sql("delete from {schema}.sync_missing where table_name = $1 and wix_id = $2");
+    let statement = schema.sql("delete from {schema}.sync_missing where table_name = $1 and wix_id = any ($2)");
     transaction
-        .execute_typed(&statement, &[(&stream.table(), Type::TEXT), (&wix_id, Type::TEXT)])
+        .execute_typed(&statement, &[(&stream.table(), Type::TEXT), (&wix_ids, Type::TEXT_ARRAY)])
         .await
         .map_err(StoreError::database("could not clear sync_missing"))?;
     Ok(())

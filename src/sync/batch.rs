@@ -110,7 +110,8 @@ impl BatchWriter<'_> {
                 return Err(error.into());
             }
             if error.is_contention() {
-                self.stop.sleep(RETRY_DELAY.mul_f64(fastrand::f64() + 0.5)).await?;
+                // Not ended by a stop: the batch in hand is to be finished.
+                tokio::time::sleep(RETRY_DELAY.mul_f64(fastrand::f64() + 0.5)).await;
                 continue;
             }
             reconnect(self.store, self.stop).await?;
@@ -124,6 +125,11 @@ impl BatchWriter<'_> {
             }
         }
     }
+}
+
+/// A new connection if the old one is known to be gone: while Wix was asked, the server may have been restarted.
+pub async fn ensure_connected(store: &mut Store, stop: &Stop) -> Result<(), SyncError> {
+    if store.is_closed() { reconnect(store, stop).await } else { Ok(()) }
 }
 
 /// A new connection instead of one that is gone. Waits for a server that comes back within about a minute.

@@ -27,7 +27,7 @@ pub(super) struct Coverage {
 impl Coverage {
     /// Begins where a pass begins or goes on.
     pub(super) fn starting_at(from: Option<DateTime<Utc>>) -> Coverage {
-        Coverage { from, ..Coverage::default() }
+        Coverage { from, has_seen_any: from.is_some(), ..Coverage::default() }
     }
 
     /// Takes the records of a page.
@@ -60,7 +60,7 @@ impl Coverage {
             let until = if at_end { None } else { checkpoint.created_from };
             let listed: HashSet<String> = self.listed.iter().filter_map(|mark| mark.wix_id.clone()).collect();
             let span = Span { from: self.from, until, at_end, listed };
-            self.listed.retain(|mark| mark.wix_created_at >= until);
+            self.listed.retain(|mark| mark.wix_created_at.is_none() || mark.wix_created_at >= until);
             self.from = until;
             span
         });

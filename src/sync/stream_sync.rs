@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::batch::{BatchWriter, newest_by_id};
+use super::batch::{BatchWriter, ensure_connected, newest_by_id};
 use super::coverage::Coverage;
 use super::deletions::{hold_back, settle_missing};
 use super::plan::{PassPlan, plan_pass};
@@ -24,6 +24,7 @@ use crate::wix::{RequestCounter, Selection, WixError};
 /// One stream's pass. What it did is in `summary`, also where it ends with an error.
 pub async fn sync_stream(run: &Run<'_>, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
     let entity = entity_of(summary.stream);
+    ensure_connected(store, run.stop).await?;
     let plan = match summary.pass {
         PassKind::Range => PassPlan::range(),
         _ => plan_pass(&store.load_stream_state(summary.stream).await?, run.plan.full, Utc::now()),
@@ -56,6 +57,7 @@ async fn walk_listing(
     let mut batch = Batch::new(entity, store).await?;
     let mut coverage = Coverage::starting_at(checkpoint.created_from);
     let is_full = checkpoint.pass == PassKind::Full;
+    let mut is_first_page = !plan.is_resumed;
     if is_full && !plan.is_resumed {
         store.clear_missing(summary.stream).await?;
     }
@@ -69,8 +71,11 @@ async fn walk_listing(
                 return Err(error);
             }
         };
-        // A resumed pass keeps the watermark of its first answer.
-        checkpoint.watermark = checkpoint.watermark.or(page.server_time);
+        // Only of the pass's very first answer: what changed before a later one may have been passed by.
+        if std::mem::take(&mut is_first_page) {
+            checkpoint.watermark = page.server_time;
+        }
+        ensure_connected(store, run.stop).await?;
         checkpoint.created_from = walk.frontier();
         summary.repaired_characters += page.repaired_characters;
         coverage.add(&page.records);

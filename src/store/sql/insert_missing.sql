@@ -11,8 +11,4 @@ where t.deleted_at is null
         or ($5 and t.wix_created_at is null)
     )
     and not t.{id} = any ($4)
-    and not exists (
-        select from {schema}.sync_errors e
-        where e.table_name = $1 and e.record_key = t.{id} and e.resolved_at is null
-    )
 on conflict (table_name, wix_id) do nothing

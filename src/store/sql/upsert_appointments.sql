@@ -42,5 +42,10 @@ on conflict (wix_booking_id) do update set
     status = excluded.status,
     payment_status = excluded.payment_status
 where (t.content_hash is distinct from excluded.content_hash or t.deleted_at is not null)
-    and (t.wix_updated_at is null or excluded.wix_updated_at is null or t.wix_updated_at <= excluded.wix_updated_at)
+    and (
+        t.deleted_at is not null
+        or t.wix_updated_at is null
+        or excluded.wix_updated_at is null
+        or t.wix_updated_at <= excluded.wix_updated_at
+    )
 returning t.wix_booking_id, t.xmax = 0 as inserted

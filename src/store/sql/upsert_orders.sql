@@ -59,5 +59,10 @@ on conflict (wix_order_id) do update set
     total_amount = excluded.total_amount,
     items = excluded.items
 where (t.content_hash is distinct from excluded.content_hash or t.deleted_at is not null)
-    and (t.wix_updated_at is null or excluded.wix_updated_at is null or t.wix_updated_at <= excluded.wix_updated_at)
+    and (
+        t.deleted_at is not null
+        or t.wix_updated_at is null
+        or excluded.wix_updated_at is null
+        or t.wix_updated_at <= excluded.wix_updated_at
+    )
 returning t.wix_order_id, t.xmax = 0 as inserted
