@@ -1,11 +1,16 @@
 //! What every test stands on: a private Postgres, the simulator, and the built binary run between them.
 
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 
 use postgres::{Client, NoTls, Row};
 use private_postgres::Server;
 use serde_json::Value;
-use wix_sim::{Sim, Site, Sizes};
+use wix_sim::{Endpoint, Sim, Site, Sizes};
+
+/// After this time something that a test waits for counts as not happening.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A simulated Wix site and a private Postgres, both of this test alone.
 pub(crate) struct World {
@@ -88,6 +93,13 @@ impl World {
         Finished::of(arguments, self.command(arguments).output().expect("the binary runs"))
     }
 
+    /// Starts the binary and leaves it at work.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        let mut command = self.command(arguments);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        Running { child: Some(child), arguments: arguments.join(" ") }
+    }
+
     /// Runs `sync --full` with these arguments and gives back the result it prints as JSON. A full pass, since
     /// tests put records with dates of long ago on the site, which no changes pass asks for.
     pub(crate) fn full_sync_json(&self, arguments: &[&str], exit: i32) -> Value {
@@ -134,6 +146,111 @@ impl World {
     pub(crate) fn rows_as_json(&self, sql: &str) -> Vec<Value> {
         let sql = format!("select to_jsonb(q) from ({sql}) q");
         self.query(&sql).iter().map(|row| row.get(0)).collect()
+    }
+}
+
+/// The binary at work; killed if the test ends before it.
+#[derive(Debug)]
+pub(crate) struct Running {
+    child: Option<Child>,
+    arguments: String,
+}
+
+impl Running {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it was not waited for").id()
+    }
+
+    /// Sends it a signal such as `KILL`.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
+        assert!(status.expect("kill runs").success(), "{name}");
+    }
+
+    /// Stops it where it stands; returns once it stands still.
+    pub(crate) fn pause(&self) {
+        self.signal("STOP");
+        wait_until("the process stands still", || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it is there");
+            stat.rsplit_once(')').is_some_and(|(_, fields)| fields.trim_start().starts_with('T'))
+        });
+    }
+
+    /// True once it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.as_mut().expect("it was not waited for").try_wait().expect("it can be asked after").is_some()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> Finished {
+        let child = self.child.take().expect("it was not waited for");
+        Finished::of(&[&self.arguments], child.wait_with_output().expect("it ends"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It fails where the process has ended already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Holds one request to the simulator until the test lets it go on.
+pub(crate) struct Gate {
+    reached: Receiver<()>,
+    open: Sender<()>,
+}
+
+impl Gate {
+    /// Before the `nth` request to the endpoint from now on is answered.
+    pub(crate) fn before(sim: &Sim, endpoint: Endpoint, nth: usize) -> Gate {
+        let (gate, hook) = Gate::pair();
+        sim.on_request(endpoint, nth, |_| hook());
+        gate
+    }
+
+    /// When its answer is made, before it is sent.
+    pub(crate) fn behind(sim: &Sim, endpoint: Endpoint, nth: usize) -> Gate {
+        let (gate, hook) = Gate::pair();
+        sim.after_request(endpoint, nth, |_| hook());
+        gate
+    }
+
+    fn pair() -> (Gate, impl FnOnce() + Send + 'static) {
+        let ((arrive, reached), (open, opened)) = (channel(), channel());
+        let hook = move || {
+            // A test that has ended holds nothing back.
+            if arrive.send(()).is_ok() {
+                let _ = opened.recv();
+            }
+        };
+        (Gate { reached, open }, hook)
+    }
+
+    #[track_caller]
+    pub(crate) fn wait(&self) {
+        self.reached.recv_timeout(PATIENCE).expect("the request comes");
+    }
+
+    pub(crate) fn is_reached(&self) -> bool {
+        self.reached.try_recv().is_ok()
+    }
+
+    pub(crate) fn open(self) {
+        self.open.send(()).expect("the request waits");
+    }
+}
+
+/// Waits for what has to happen soon.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "it never came about: {what}");
+        std::thread::yield_now();
     }
 }
 

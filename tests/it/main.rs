@@ -15,19 +15,35 @@
 //! - [`links`]: links between the tables, stubs, and rows of people's own.
 //! - [`credentials`]: credentials under all their names, refused ones, and that nothing secret is shown.
 //! - [`bad_records`]: records that Postgres can't store or nobody can read: isolated, kept, mended.
+//! - [`deletions`]: what Wix deleted: found by full passes, asked for by id, marked, back if it comes back.
+//! - [`deletions_held_back`]: too many at once, answers that prove nothing, empty listings: nothing is marked.
+//! - [`deletions_resumed`]: interrupted passes, records without a date, records in `sync_errors`.
+//! - [`merges`]: merged contacts: what hung on the source moves to the survivor and stays there.
 //! - [`samples`]: sample records and whole sample answers, against rows written by hand.
+//! - [`passes`]: full and changes passes: what they ask for, what moves the watermark, what they find.
+//! - [`resume`]: runs that were killed, stopped or ran out of time, and those that go on after them.
+//! - [`lease`]: two runs at once, dead holders, and runs that were stopped and woke up too late.
+//! - [`database_faults`]: what happens to the database during a run, and what becomes of the run.
 
 mod adoption;
 mod adoption_refused;
 mod bad_records;
 mod cli_output;
 mod credentials;
+mod database_faults;
+mod deletions;
+mod deletions_held_back;
+mod deletions_resumed;
 mod harness;
+mod lease;
 mod links;
 mod mapping;
+mod merges;
 mod migrate;
 mod migrate_failures;
+mod passes;
 mod pooler;
+mod resume;
 mod samples;
 mod status;
 mod supabase;

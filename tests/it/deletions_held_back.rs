@@ -1,0 +1,251 @@
+//! Deletions that are in doubt: too many at once, answers that prove nothing, listings that can't be right.
+//! Nothing is marked on such grounds, the run says so, and what was held back is not forgotten.
+
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use wix_sim::{Endpoint, Entity, Fault};
+
+use crate::deletions::{APPOINTMENTS, CUSTOMERS, KINDS, Kind, asked, delete, deleted, id, ids, lookups, on_listing};
+use crate::deletions::{record, site};
+use crate::harness::World;
+
+/// A fault for requests that ask for one record.
+fn on_lookup(kind: Kind) -> Fault {
+    Fault::on(kind.lookup).when(|request| asked(request).is_some())
+}
+
+/// A fault for requests that ask for this record.
+fn on_lookup_of(kind: Kind, wanted: usize) -> Fault {
+    Fault::on(kind.lookup).when(move |request| asked(request) == Some(id(wanted)))
+}
+
+/// What the run says about a table.
+#[track_caller]
+fn notice(result: &Value, kind: Kind) -> String {
+    let notices = result["results"][kind.table]["notices"].as_array();
+    let notices = notices.unwrap_or_else(|| panic!("no notice for {}: {result}", kind.table));
+    notices.iter().map(|notice| notice.as_str().expect("a text")).collect::<Vec<_>>().join("\n")
+}
+
+/// Per table: the watermark, whether a full pass is on record, whether a pass is unfinished.
+fn state(world: &World) -> Vec<Value> {
+    world.rows_as_json("select table_name, watermark, last_full_pass_at, checkpoint from sync_state order by 1")
+}
+
+#[test]
+fn more_than_a_tenth_and_more_than_twenty_rows_stay_until_it_is_allowed() {
+    let world = site(210);
+    let before = state(&world);
+    for kind in KINDS {
+        delete(&world, kind, 100..122);
+    }
+    world.sim.set_clock_offset(TimeDelta::hours(1));
+    let full = world.full_sync_json(&["all"], 3);
+    assert_eq!(full["status"], "completed");
+    for kind in KINDS {
+        assert_eq!((deleted(&world, kind), lookups(&world, kind)), (vec![], vec![]), "{kind:?}");
+        let notice = notice(&full, kind);
+        assert!(notice.contains("22 of 210") && notice.contains("--allow-mass-delete"), "{notice}");
+    }
+    for (before, after) in before.iter().zip(state(&world)) {
+        assert!(after["watermark"].as_str() > before["watermark"].as_str(), "the pass counts as done: {after}");
+        assert!(after["last_full_pass_at"].as_str() > before["last_full_pass_at"].as_str(), "{after}");
+        assert_eq!(after["checkpoint"], Value::Null);
+    }
+    let changes = world.sync_json(&["all"], 3);
+    for kind in KINDS {
+        assert_eq!(changes["results"][kind.table]["pass"], "changes");
+        assert!(notice(&changes, kind).contains("22 of 210"));
+        assert_eq!((deleted(&world, kind), lookups(&world, kind)), (vec![], vec![]), "{kind:?}");
+    }
+    let allowed = world.sync_json(&["all", "--allow-mass-delete"], 0);
+    for kind in KINDS {
+        assert_eq!(allowed["results"][kind.table]["deleted"], 22);
+        assert_eq!(deleted(&world, kind), ids(100..122), "{kind:?}");
+        assert_eq!(lookups(&world, kind).len(), 23);
+    }
+    world.sync_json(&["all"], 0);
+}
+
+#[test]
+fn at_the_bounds_themselves_rows_are_still_marked() {
+    for (count, gone, exit) in [(21, 20, 0), (22, 21, 3), (210, 21, 0), (209, 21, 3)] {
+        let world = site(count);
+        delete(&world, CUSTOMERS, 0..gone);
+        world.full_sync_json(&["customers"], exit);
+        let expected = if exit == 0 { ids(0..gone) } else { Vec::new() };
+        assert_eq!(deleted(&world, CUSTOMERS), expected, "{gone} of {count}");
+    }
+}
+
+#[test]
+fn held_back_rows_are_forgotten_when_their_records_are_back() {
+    let world = site(60);
+    let texts = KINDS.map(|kind| world.sim.texts(kind.entity));
+    for round in ["as they were", "edited"] {
+        for kind in KINDS {
+            delete(&world, kind, 10..40);
+        }
+        world.full_sync_json(&["all"], 3);
+        for (kind, texts) in KINDS.iter().zip(&texts) {
+            for (index, text) in texts.iter().enumerate().skip(10).take(30) {
+                world.sim.put_raw(kind.entity, text);
+                if round == "edited" {
+                    world.sim.edit(kind.entity, &id(index), |_| {});
+                }
+            }
+        }
+        let arguments: &[&str] = if round == "edited" { &["all"] } else { &["all", "--full"] };
+        world.sync_json(arguments, 0);
+        world.sync_json(&["all"], 0);
+        for kind in KINDS {
+            assert_eq!((deleted(&world, kind), lookups(&world, kind)), (vec![], vec![]), "{kind:?}, {round}");
+        }
+    }
+}
+
+#[test]
+fn held_back_rows_that_a_changes_pass_lists_unchanged_are_forgotten_as_well() {
+    for kind in KINDS {
+        let world = site(40);
+        // Changed a moment ago, so that the next passes ask for them once more.
+        (0..40).for_each(|index| world.sim.edit(kind.entity, &id(index), |_| {}));
+        world.sync_json(&[kind.table], 0);
+        let texts = world.sim.texts(kind.entity);
+        delete(&world, kind, 5..40);
+        world.full_sync_json(&[kind.table], 3);
+        texts.iter().for_each(|text| world.sim.put_raw(kind.entity, text));
+        let result = world.sync_json(&[kind.table], 0);
+        assert_eq!(result["results"][kind.table]["unchanged"], 40, "{kind:?}");
+        assert_eq!((deleted(&world, kind), lookups(&world, kind)), (vec![], vec![]), "{kind:?}");
+    }
+}
+
+#[test]
+fn not_found_for_everything_is_a_missing_permission_and_no_deletion() {
+    let world = site(40);
+    for kind in KINDS {
+        delete(&world, kind, [3, 4]);
+    }
+    world.sim.fault(on_lookup(CUSTOMERS).always().status(404));
+    world.sim.fault(on_lookup(APPOINTMENTS).always().empty_page());
+    world.sim.fault(Fault::on(Endpoint::OrderGet).always().permission_missing());
+    for arguments in [&["all", "--full"][..], &["all"]] {
+        world.sim.clear_requests();
+        let result = world.sync_json(arguments, 3);
+        for kind in KINDS {
+            assert!(notice(&result, kind).contains("nothing was deleted"), "{result}");
+            assert_eq!((deleted(&world, kind), lookups(&world, kind).len()), (vec![], 1), "{kind:?}");
+        }
+    }
+    world.sim.clear_faults();
+    world.sync_json(&["all"], 0);
+    for kind in KINDS {
+        assert_eq!(deleted(&world, kind), ids([3, 4]), "{kind:?}");
+    }
+}
+
+#[test]
+fn a_record_that_wix_refuses_to_show_stays_and_is_named() {
+    for status in [400, 403] {
+        let world = site(40);
+        for kind in KINDS {
+            delete(&world, kind, [3, 4, 5]);
+            world.sim.fault(on_lookup_of(kind, 4).always().status(status));
+        }
+        for arguments in [&["all", "--full"][..], &["all"]] {
+            let result = world.sync_json(arguments, 3);
+            assert_eq!(result["status"], "completed");
+            for kind in KINDS {
+                let notice = notice(&result, kind);
+                assert!(notice.contains("r004") && notice.contains(&status.to_string()), "{notice}");
+                assert_eq!(deleted(&world, kind), ids([3, 5]), "{kind:?}");
+            }
+        }
+        world.sim.clear_faults();
+        world.sync_json(&["all"], 0);
+        for kind in KINDS {
+            assert_eq!(deleted(&world, kind), ids([3, 4, 5]), "{kind:?}");
+        }
+    }
+}
+
+#[test]
+fn a_lookup_that_fails_to_the_last_try_fails_the_run_and_the_next_one_goes_on() {
+    let world = site(40);
+    for kind in KINDS {
+        delete(&world, kind, [3, 4, 5]);
+        world.sim.fault(on_lookup_of(kind, 4).always().system_error());
+    }
+    let result = world.full_sync_json(&["all", "--max-retries", "2"], 1);
+    for kind in KINDS {
+        assert_eq!(result["results"][kind.table]["status"], "failed");
+        assert_eq!(deleted(&world, kind), ids([3]), "{kind:?}");
+        assert_eq!(lookups(&world, kind)[1..], ids([3, 4, 4, 4]), "{kind:?}");
+    }
+    world.sim.clear_faults();
+    world.sim.clear_requests();
+    world.sync_json(&["all"], 0);
+    for kind in KINDS {
+        assert_eq!(deleted(&world, kind), ids([3, 4, 5]), "{kind:?}");
+        assert_eq!(lookups(&world, kind)[1..], ids([4, 5]), "{kind:?}: what is marked is not asked for again");
+    }
+}
+
+#[test]
+fn an_answer_with_another_record_says_nothing_about_the_one_that_was_asked_for() {
+    for kind in KINDS {
+        let world = site(40);
+        let other: Value = serde_json::from_str(&record(kind, &id(0), 0)).expect("a record");
+        let answer = match kind.entity {
+            Entity::Contacts => json!({"contact": other, "responseType": "REGULAR"}),
+            Entity::Bookings => json!({"extendedBookings": [other], "pagingMetadata": {"count": 1, "cursors": {}}}),
+            Entity::Orders => json!({"order": other}),
+        };
+        delete(&world, kind, [3, 4]);
+        world.sim.fault(on_lookup_of(kind, 4).times(1).body(answer.to_string()));
+        let result = world.full_sync_json(&[kind.table], 3);
+        assert!(notice(&result, kind).contains("r004"), "{result}");
+        assert_eq!(deleted(&world, kind), ids([3]), "{kind:?}");
+        // Now each request by id is answered so, and nothing can be believed.
+        world.sim.fault(on_lookup(kind).always().body(answer.to_string()));
+        let result = world.full_sync_json(&[kind.table], 3);
+        assert!(notice(&result, kind).contains("nothing was deleted"), "{result}");
+        assert_eq!(deleted(&world, kind), ids([3]), "{kind:?}");
+    }
+}
+
+#[test]
+fn an_empty_listing_and_a_missing_app_are_fine_where_the_table_has_no_live_rows_and_nowhere_else() {
+    let world = World::empty().migrated();
+    world.execute("insert into customers (name) values ('Walk-in'); insert into orders (items) values ('[]')");
+    world.full_sync_json(&["all"], 0);
+    for kind in KINDS {
+        world.sim.fault(on_listing(kind).app_not_installed());
+    }
+    world.full_sync_json(&["all"], 0);
+
+    let world = site(5);
+    for kind in KINDS {
+        world.sim.fault(on_listing(kind).app_not_installed());
+    }
+    let result = world.full_sync_json(&["all"], 3);
+    for kind in KINDS {
+        assert!(notice(&result, kind).contains("not installed"), "{result}");
+        delete(&world, kind, 0..5);
+    }
+    let result = world.full_sync_json(&["all", "--allow-mass-delete"], 3);
+    for kind in KINDS {
+        assert!(notice(&result, kind).contains("nothing was deleted"), "{result}");
+        assert_eq!((deleted(&world, kind), lookups(&world, kind)), (vec![], vec![]), "{kind:?}");
+        // Once a record is listed, the others can be told apart from a broken listing.
+        world.sim.put_raw(kind.entity, &record(kind, &id(0), 0));
+    }
+    world.full_sync_json(&["all"], 0);
+    for kind in KINDS {
+        assert_eq!(deleted(&world, kind), ids(1..5), "{kind:?}");
+        delete(&world, kind, [0]);
+        world.execute(&format!("update {} set deleted_at = now()", kind.table));
+    }
+    world.full_sync_json(&["all"], 0);
+}

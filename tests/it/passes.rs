@@ -1,0 +1,216 @@
+//! Full and changes passes: what they ask for, what moves the watermark, and what they find.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use serde_json::{Value, json};
+use wix_sim::{Endpoint, Entity, Fault};
+
+use crate::harness::World;
+
+const LISTINGS: [Endpoint; 3] = [Endpoint::ContactsQuery, Endpoint::BookingsQuery, Endpoint::OrdersSearch];
+
+/// Stops the simulator's clock at a whole second.
+fn freeze(world: &World) -> DateTime<Utc> {
+    let now = Utc::now().trunc_subsecs(0);
+    world.sim.freeze_clock(Some(now));
+    now
+}
+
+fn watermark(world: &World, table: &str) -> Option<DateTime<Utc>> {
+    world.value(&format!("select watermark from sync_state where table_name = '{table}'"))
+}
+
+fn pass_of(world: &World, arguments: &[&str]) -> Value {
+    world.sync_json(&[&["customers"], arguments].concat(), 0)["results"]["customers"]["pass"].clone()
+}
+
+fn contact(id: &str, created: &str, updated: &str) -> String {
+    json!({"id": id, "revision": 1, "createdDate": created, "updatedDate": updated,
+        "info": {"name": {"first": id}}, "primaryInfo": {}})
+    .to_string()
+}
+
+fn text(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
+#[test]
+fn a_changes_pass_asks_once_a_table_from_ten_minutes_before_the_watermark_without_an_end() {
+    let world = World::new(40, 30, 30).migrated();
+    let begin = freeze(&world);
+    world.run(&["sync", "all"]).expect_exit(0);
+    world.sim.clear_requests();
+    world.run(&["sync", "all"]).expect_exit(0);
+    let requests = world.sim.requests();
+    assert_eq!(requests.iter().map(|request| request.endpoint).collect::<Vec<_>>(), LISTINGS);
+    for request in requests {
+        let body = request.body.expect("JSON");
+        let query = body.get("query").or_else(|| body.get("search")).expect("a query");
+        assert_eq!(query["filter"]["updatedDate"], json!({"$gte": text(begin - TimeDelta::minutes(10))}));
+        assert!(query["filter"].get("createdDate").is_none(), "{body}");
+        assert_eq!(query["sort"], json!([{"fieldName": "createdDate", "order": "ASC"}]));
+    }
+}
+
+#[test]
+fn the_watermark_is_the_date_of_the_first_answer_and_only_a_pass_that_ended_moves_it_forward() {
+    let world = World::new(1500, 20, 20).migrated();
+    let begin = freeze(&world);
+    let at = |hours: i64| world.sim.set_clock_offset(TimeDelta::hours(hours));
+    world.sim.on_request(Endpoint::ContactsQuery, 2, |sim| sim.set_clock_offset(TimeDelta::hours(1)));
+    world.run(&["sync", "all"]).expect_exit(0);
+    assert_eq!(watermark(&world, "customers"), Some(begin), "the first answer's, not the second's");
+    assert_eq!(watermark(&world, "orders"), Some(begin + TimeDelta::hours(1)));
+
+    at(2);
+    world.sim.fault(Fault::on(Endpoint::ContactsQuery).permission_missing());
+    world.run(&["sync", "customers"]).expect_exit(1);
+    world.run(&["sync", "orders"]).expect_exit(0);
+    assert_eq!(watermark(&world, "customers"), Some(begin), "neither a failed pass nor another table's");
+    at(-24);
+    world.run(&["sync", "customers"]).expect_exit(0);
+    assert_eq!(watermark(&world, "customers"), Some(begin), "never backward");
+    at(3);
+    world.sim.fault(Fault::on(Endpoint::ContactsQuery).without_header("date"));
+    world.run(&["sync", "customers"]).expect_exit(0);
+    assert_eq!(watermark(&world, "customers"), Some(begin), "no date is no reason");
+    world.run(&["sync", "customers"]).expect_exit(0);
+    assert_eq!(watermark(&world, "customers"), Some(begin + TimeDelta::hours(3)));
+}
+
+#[test]
+fn a_range_of_appointments_leaves_their_state_alone() {
+    let world = World::new(10, 50, 10).migrated();
+    let state = || world.rows_as_json("select * from sync_state where table_name = 'appointments'");
+    world.run(&["sync", "all"]).expect_exit(0);
+    let before = state();
+    world.sim.set_clock_offset(TimeDelta::hours(1));
+    world.run(&["sync", "all", "--start", "2020-01-01", "--end", "2030-01-01"]).expect_exit(0);
+    world.run(&["sync", "appointments", "--start", "2025-01-01"]).expect_exit(0);
+    assert_eq!(state(), before);
+}
+
+#[test]
+fn full_passes_come_when_asked_for_and_when_due() {
+    let world = World::new(10, 0, 0).migrated();
+    let age =
+        |days: i64| world.execute(&format!("update sync_state set last_full_pass_at = now() - interval '{days} days'"));
+    assert_eq!(pass_of(&world, &["--full-every", "0"]), "full", "the first is");
+    assert_eq!(pass_of(&world, &[]), "changes");
+    assert_eq!(pass_of(&world, &["--full"]), "full");
+    age(6);
+    assert_eq!(pass_of(&world, &[]), "changes");
+    age(8);
+    assert_eq!(pass_of(&world, &["--full-every", "0"]), "changes");
+    // With a date of long ago: only a full pass can find it.
+    world.sim.put_raw(Entity::Contacts, &contact("old", "2020-01-01T00:00:00.000Z", "2020-01-01T00:00:00.000Z"));
+    assert_eq!(pass_of(&world, &["--full-every", "30d"]), "changes");
+    assert_eq!(world.value::<i64>("select count(*) from customers"), 10);
+    assert_eq!(pass_of(&world, &[]), "full");
+    world.assert_tables_equal_truth();
+    age(1);
+    assert_eq!(pass_of(&world, &["--full-every", "1s"]), "full");
+}
+
+#[test]
+fn a_record_exactly_on_the_boundary_arrives() {
+    let world = World::new(5, 0, 0).migrated();
+    let begin = freeze(&world);
+    world.run(&["sync", "customers"]).expect_exit(0);
+    let boundary = begin - TimeDelta::minutes(10);
+    for (id, updated) in
+        [("boundary", boundary), ("watermark", begin), ("before", boundary - TimeDelta::milliseconds(1))]
+    {
+        world.sim.put_raw(Entity::Contacts, &contact(id, &text(updated), &text(updated)));
+    }
+    world.run(&["sync", "customers"]).expect_exit(0);
+    let found: Vec<Value> =
+        world.rows_as_json("select name from customers where name in ('boundary', 'watermark', 'before') order by 1");
+    assert_eq!(found, [json!({"name": "boundary"}), json!({"name": "watermark"})]);
+}
+
+#[test]
+fn thousands_of_contacts_changed_and_created_at_one_moment_all_arrive_with_a_changes_pass() {
+    let world = World::new(20, 0, 0).migrated();
+    world.run(&["sync", "customers"]).expect_exit(0);
+    freeze(&world);
+    world.sim.add(Entity::Contacts, 3500);
+    let result = world.sync_json(&["customers"], 0);
+    assert_eq!(result["results"]["customers"]["inserted"], 3500);
+    assert_eq!(result["results"]["customers"]["requests"], 4);
+    world.assert_tables_equal_truth();
+}
+
+#[test]
+fn cursors_that_die_on_every_second_page_of_a_changes_pass_lose_nothing() {
+    let world = World::new(0, 450, 450).migrated();
+    world.run(&["sync", "all"]).expect_exit(0);
+    for (entity, records) in [(Entity::Bookings, world.sim.bookings()), (Entity::Orders, world.sim.orders())] {
+        for record in records {
+            let id = record["id"].as_str().or(record["booking"]["id"].as_str()).expect("an id");
+            world.sim.edit(entity, id, |record| record["more"] = json!(1));
+        }
+    }
+    for endpoint in [Endpoint::BookingsQuery, Endpoint::OrdersSearch] {
+        let count = AtomicUsize::new(0);
+        let every_second = move |request: &wix_sim::Request| {
+            request.cursor().is_some() && count.fetch_add(1, Ordering::Relaxed).is_multiple_of(2)
+        };
+        world.sim.fault(Fault::on(endpoint).when(every_second).always().expire_cursors());
+    }
+    let result = world.sync_json(&["all"], 0);
+    assert_eq!(result["results"]["appointments"]["updated"], 450);
+    assert_eq!(result["results"]["orders"]["updated"], world.sim.orders().len());
+    let refused = world.sim.requests().iter().filter(|request| request.status == Some(400)).count();
+    assert!(refused >= 4, "only {refused} cursors died");
+    world.assert_tables_equal_truth();
+}
+
+#[test]
+fn an_edit_behind_the_walk_arrives_with_the_next_pass() {
+    let world = World::new(2500, 0, 0).migrated();
+    let ids: Vec<String> =
+        world.sim.contacts().iter().map(|contact| contact["id"].as_str().expect("an id").to_owned()).collect();
+    for pass in ["full", "changes"] {
+        freeze(&world);
+        world.sim.set_clock_offset(if pass == "full" { TimeDelta::zero() } else { TimeDelta::hours(3) });
+        if pass == "changes" {
+            ids.iter().for_each(|id| world.sim.edit(Entity::Contacts, id, |it| it["info"]["company"] = json!("x")));
+        }
+        let edited = [ids[3].clone(), ids[2400].clone()];
+        let hours = if pass == "full" { 1 } else { 4 };
+        world.sim.on_request(Endpoint::ContactsQuery, 2, move |sim| {
+            for id in &edited {
+                sim.edit(Entity::Contacts, id, |contact| contact["info"]["company"] = json!(pass));
+            }
+            // Much later than the edit: a watermark taken at the end would pass it by.
+            sim.set_clock_offset(TimeDelta::hours(hours));
+        });
+        assert_eq!(pass_of(&world, &[]), pass);
+        assert_eq!(pass_of(&world, &[]), "changes");
+        world.assert_tables_equal_truth();
+    }
+}
+
+#[test]
+fn dates_finer_than_postgres_keeps_them_lose_nothing() {
+    let world = World::empty().migrated();
+    let put = |number: usize, updated: &str, first: &str| {
+        let fraction = [format!("{:09}", 123_456_000 + number), format!("{:06}", 123_000 + number)];
+        let created = format!("2026-01-01T00:00:{:02}.{}Z", number / 100, fraction[number % 2]);
+        let mut record: Value =
+            serde_json::from_str(&contact(&format!("c{number:04}"), &created, updated)).expect("JSON");
+        record["info"]["name"]["first"] = json!(first);
+        world.sim.put_raw(Entity::Contacts, &record.to_string());
+    };
+    (0..2500).for_each(|number| put(number, "2026-01-02T00:00:00.123456788Z", "a"));
+    let arguments = ["customers", "--batch-size", "100"];
+    assert_eq!(world.sync_json(&arguments, 0)["results"]["customers"]["inserted"], 2500);
+    // Newer by what Postgres does not keep.
+    (0..2500).step_by(2).for_each(|number| put(number, "2026-01-02T00:00:00.123456789Z", "b"));
+    let result = world.full_sync_json(&arguments, 0);
+    assert_eq!(result["results"]["customers"]["updated"], 1250);
+    assert_eq!(result["results"]["customers"]["requests"], 3, "no row is taken for missing");
+    world.assert_tables_equal_truth();
+}
