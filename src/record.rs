@@ -3,7 +3,6 @@
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::content_hash::ContentHash;
-use crate::json::FieldError;
 
 /// What a column holds; decides how cells travel to Postgres.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,10 +134,4 @@ pub struct Envelope {
     pub wix_updated_at: Option<DateTime<Utc>>,
     /// `revision`.
     pub wix_revision: Option<i64>,
-}
-
-impl From<FieldError> for String {
-    fn from(error: FieldError) -> String {
-        error.to_string()
-    }
 }

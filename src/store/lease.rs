@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_postgres::Transaction;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
 
@@ -75,8 +76,16 @@ impl Store {
                     (&dead_token, Type::INT8),
                 ],
             )
-            .await
-            .map_err(StoreError::database(doing))?;
+            .await;
+        let taken = match taken {
+            // The holder was stopped within a write: it holds its lease row until that is over.
+            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                drop(transaction);
+                let current = self.current_lease().await?;
+                return Err(current.map_or(StoreError::LeaseLost, |current| current.locked()));
+            }
+            other => other.map_err(StoreError::database(doing))?,
+        };
         transaction.commit().await.map_err(StoreError::database(doing))?;
         match (taken.first(), self.current_lease().await?) {
             (Some(row), _) => {

@@ -6,7 +6,8 @@ use std::process::Command;
 use serde_json::Value;
 use wix_sim::{Endpoint, Entity, Fault, Sim, Site, Sizes};
 
-use crate::harness::{Finished, World, redact};
+use crate::harness::{Finished, World};
+use crate::redact::redact;
 
 /// The width that a terminal would have; without one, clap takes it from here.
 const WIDTH: &str = "100";

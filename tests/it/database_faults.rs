@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use wix_sim::{Endpoint, Entity, Fault};
 
-use crate::harness::{Gate, World, wait_until};
+use crate::harness::World;
+use crate::running::{Gate, wait_until};
 
 const OURS: &str = "from pg_stat_activity where application_name = 'wix-sync'";
 

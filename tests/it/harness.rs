@@ -1,16 +1,14 @@
 //! What every test stands on: a private Postgres, the simulator, and the built binary run between them.
 
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
 
 use postgres::{Client, NoTls, Row};
 use private_postgres::Server;
 use serde_json::Value;
-use wix_sim::{Endpoint, Sim, Site, Sizes};
+use wix_sim::{Sim, Site, Sizes};
 
-/// After this time something that a test waits for counts as not happening.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::redact::redact;
+use crate::running::Running;
 
 /// A simulated Wix site and a private Postgres, both of this test alone.
 pub(crate) struct World {
@@ -95,9 +93,7 @@ impl World {
 
     /// Starts the binary and leaves it at work.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
-        let mut command = self.command(arguments);
-        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
-        Running { child: Some(child), arguments: arguments.join(" ") }
+        Running::of(arguments, self.command(arguments))
     }
 
     /// Runs `sync --full` with these arguments and gives back the result it prints as JSON. A full pass, since
@@ -149,111 +145,6 @@ impl World {
     }
 }
 
-/// The binary at work; killed if the test ends before it.
-#[derive(Debug)]
-pub(crate) struct Running {
-    child: Option<Child>,
-    arguments: String,
-}
-
-impl Running {
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.as_ref().expect("it was not waited for").id()
-    }
-
-    /// Sends it a signal such as `KILL`.
-    pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
-        assert!(status.expect("kill runs").success(), "{name}");
-    }
-
-    /// Stops it where it stands; returns once it stands still.
-    pub(crate) fn pause(&self) {
-        self.signal("STOP");
-        wait_until("the process stands still", || {
-            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it is there");
-            stat.rsplit_once(')').is_some_and(|(_, fields)| fields.trim_start().starts_with('T'))
-        });
-    }
-
-    /// True once it has ended.
-    pub(crate) fn has_ended(&mut self) -> bool {
-        self.child.as_mut().expect("it was not waited for").try_wait().expect("it can be asked after").is_some()
-    }
-
-    /// Waits for its end.
-    pub(crate) fn wait(mut self) -> Finished {
-        let child = self.child.take().expect("it was not waited for");
-        Finished::of(&[&self.arguments], child.wait_with_output().expect("it ends"))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            // It fails where the process has ended already.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
-
-/// Holds one request to the simulator until the test lets it go on.
-pub(crate) struct Gate {
-    reached: Receiver<()>,
-    open: Sender<()>,
-}
-
-impl Gate {
-    /// Before the `nth` request to the endpoint from now on is answered.
-    pub(crate) fn before(sim: &Sim, endpoint: Endpoint, nth: usize) -> Gate {
-        let (gate, hook) = Gate::pair();
-        sim.on_request(endpoint, nth, |_| hook());
-        gate
-    }
-
-    /// When its answer is made, before it is sent.
-    pub(crate) fn behind(sim: &Sim, endpoint: Endpoint, nth: usize) -> Gate {
-        let (gate, hook) = Gate::pair();
-        sim.after_request(endpoint, nth, |_| hook());
-        gate
-    }
-
-    fn pair() -> (Gate, impl FnOnce() + Send + 'static) {
-        let ((arrive, reached), (open, opened)) = (channel(), channel());
-        let hook = move || {
-            // A test that has ended holds nothing back.
-            if arrive.send(()).is_ok() {
-                let _ = opened.recv();
-            }
-        };
-        (Gate { reached, open }, hook)
-    }
-
-    #[track_caller]
-    pub(crate) fn wait(&self) {
-        self.reached.recv_timeout(PATIENCE).expect("the request comes");
-    }
-
-    pub(crate) fn is_reached(&self) -> bool {
-        self.reached.try_recv().is_ok()
-    }
-
-    pub(crate) fn open(self) {
-        self.open.send(()).expect("the request waits");
-    }
-}
-
-/// Waits for what has to happen soon.
-#[track_caller]
-pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "it never came about: {what}");
-        std::thread::yield_now();
-    }
-}
-
 /// What a run of the binary left behind.
 #[derive(Debug)]
 pub(crate) struct Finished {
@@ -296,67 +187,4 @@ impl Finished {
     pub(crate) fn redacted(&self) -> String {
         redact(&self.shown())
     }
-}
-
-/// Times, durations and run ids become marks; those of times and ids are as wide as what they replace.
-pub(crate) fn redact(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let (mark, length) = [timestamp(rest), uuid(rest), short_id(out.as_str(), rest), duration(out.as_str(), rest)]
-            .into_iter()
-            .flatten()
-            .next()
-            .unwrap_or((None, first.len_utf8()));
-        match mark {
-            Some(mark) => out.push_str(mark),
-            None => out.push_str(&rest[..length]),
-        }
-        rest = &rest[length..];
-    }
-    out
-}
-
-type Mark = Option<(Option<&'static str>, usize)>;
-
-/// How many bytes at the start of `text` fit the pattern: `9` a digit, `h` a hex digit, anything else itself.
-fn fits(text: &str, pattern: &str) -> bool {
-    let mut bytes = text.bytes();
-    pattern.bytes().all(|wanted| {
-        bytes.next().is_some_and(|byte| match wanted {
-            b'9' => byte.is_ascii_digit(),
-            b'h' => byte.is_ascii_hexdigit() && !byte.is_ascii_uppercase(),
-            other => byte == other,
-        })
-    })
-}
-
-fn timestamp(rest: &str) -> Mark {
-    if fits(rest, "9999-99-99T99:99:99.999Z") {
-        return Some((Some("[---------time---------]"), 24));
-    }
-    fits(rest, "9999-99-99T99:99:99Z").then_some((Some("[-------time-------]"), 20))
-}
-
-fn uuid(rest: &str) -> Mark {
-    fits(rest, "hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh").then_some((Some("[---------------uuid---------------]"), 36))
-}
-
-/// The first eight digits of a run's id at the start of a line, or behind "Run ".
-fn short_id(before: &str, rest: &str) -> Mark {
-    let at_start = before.is_empty() || before.ends_with('\n') || before.ends_with("Run ");
-    (at_start && fits(rest, "hhhhhhhh ")).then_some((Some("[run-id]"), 8))
-}
-
-/// `12 ms`, `3.4 s`.
-fn duration(before: &str, rest: &str) -> Mark {
-    if before.ends_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | ',' | '-' | ':')) {
-        return None;
-    }
-    let digits = rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
-    let unit = ["ms", "s"].into_iter().find(|unit| {
-        let end = rest.get(digits..).and_then(|tail| tail.strip_prefix(' ')).and_then(|tail| tail.strip_prefix(unit));
-        end.is_some_and(|tail| !tail.starts_with(|c: char| c.is_alphanumeric()))
-    })?;
-    (digits > 0).then_some((Some("[took]"), digits + 1 + unit.len()))
 }

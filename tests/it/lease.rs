@@ -4,7 +4,8 @@ use private_postgres::{PgBouncer, PoolMode};
 use serde_json::{Value, json};
 use wix_sim::{Endpoint, Entity};
 
-use crate::harness::{Gate, Running, World, wait_until};
+use crate::harness::World;
+use crate::running::{Gate, Running, wait_until};
 
 /// A run that has asked for its third page of bookings, and is held there.
 fn at_work(world: &World) -> (Running, Gate) {

@@ -24,6 +24,12 @@
 //! - [`resume`]: runs that were killed, stopped or ran out of time, and those that go on after them.
 //! - [`lease`]: two runs at once, dead holders, and runs that were stopped and woke up too late.
 //! - [`database_faults`]: what happens to the database during a run, and what becomes of the run.
+//!
+//! What they stand on:
+//!
+//! - [`harness`]: a private Postgres, a simulated site, and the binary between them.
+//! - [`running`]: the binary while it is at work.
+//! - [`redact`]: whole outputs made comparable.
 
 mod adoption;
 mod adoption_refused;
@@ -43,7 +49,9 @@ mod migrate;
 mod migrate_failures;
 mod passes;
 mod pooler;
+mod redact;
 mod resume;
+mod running;
 mod samples;
 mod status;
 mod supabase;

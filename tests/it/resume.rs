@@ -6,7 +6,8 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde_json::{Value, json};
 use wix_sim::{Endpoint, Entity, Fault};
 
-use crate::harness::{Gate, World};
+use crate::harness::World;
+use crate::running::Gate;
 
 /// Changes what a first load may have read already, and what it has not.
 fn change(world: &World, ids: &[String], round: usize) {
