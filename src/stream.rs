@@ -37,11 +37,6 @@ impl Stream {
             Stream::Orders => "wix_order_id",
         }
     }
-
-    /// The stream whose table has this name.
-    pub fn from_table(name: &str) -> Option<Stream> {
-        Stream::ALL.into_iter().find(|stream| stream.table() == name)
-    }
 }
 
 impl fmt::Display for Stream {

@@ -4,16 +4,15 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
 
-use super::Failure;
 use super::args::{GlobalArgs, SyncArgs, Target};
 use super::exit::Exit;
 use super::logging::Console;
-use crate::config::{ConfigError, DatabaseConfig, Environment, SyncConfig, SyncFlags};
+use super::{Failure, connect};
+use crate::config::{ConfigError, Environment, SyncConfig, SyncFlags};
 use crate::event::Event;
 use crate::holder::Holder;
 use crate::report;
 use crate::stop::{StopReason, Stopper, stop_pair};
-use crate::store::Store;
 use crate::store::lease::Heartbeat;
 use crate::sync::plan::FullPolicy;
 use crate::sync::{Plan, Range, Run, RunOutcome, SyncError};
@@ -35,10 +34,10 @@ pub(super) async fn run(
         rate_limit: args.rate_limit,
     };
     let config = SyncConfig::resolve(environment, flags)?;
+    let site_id = config.wix.site_id.clone();
     let plan = Plan {
         sync_type: args.target.sync_type(),
         streams: args.target.streams(),
-        site_id: config.wix.site_id.clone(),
         batch_size: config.batch_size,
         range,
         allow_mass_delete: args.allow_mass_delete,
@@ -61,14 +60,13 @@ pub(super) async fn run(
         });
     }
 
-    let database = DatabaseConfig::resolve(environment, global.database_url.as_deref(), global.schema.as_deref())?;
-    let mut store = Store::connect(database.url.reveal(), database.schema.as_deref()).await?;
+    let mut store = connect(global, environment).await?;
     store.check_migrated().await?;
     let wix = WixClient::new(config.wix, stop.clone(), reporter.clone()).map_err(|error| failure(error.into()))?;
     let run = Run { plan: &plan, wix: &wix, stop: &stop, reporter: &reporter, run_id: Uuid::new_v4() };
     store.acquire_lease(run.run_id, &Holder::current()).await?;
-    let heartbeat = Heartbeat::start(&store, database.url, stopper);
-    let outcome = match store.claim_site(&plan.site_id, Utc::now()).await {
+    let heartbeat = Heartbeat::start(&store, stopper);
+    let outcome = match store.claim_site(&site_id, Utc::now()).await {
         Ok(()) => run.execute(&mut store).await.map_err(failure),
         Err(error) => Err(error.into()),
     };

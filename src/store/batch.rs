@@ -8,6 +8,7 @@ use tokio_postgres::types::Type;
 
 use super::columns::Columns;
 use super::connect::Store;
+use super::dead_letters::resolve_errors;
 use super::error::StoreError;
 use super::missing::forget;
 use super::schema::Schema;
@@ -78,7 +79,7 @@ impl Store {
         let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
         forget(&transaction, &schema, context.stream, &ids).await?;
         if context.has_unresolved_errors {
-            resolve_errors(&transaction, &schema, context, rows).await?;
+            resolve_errors(&transaction, &schema, context.stream, &ids, context.now).await?;
         }
         if let Some(progress) = progress {
             save_progress(&transaction, &schema, context.stream, progress, context.now).await?;
@@ -127,27 +128,6 @@ async fn upsert(
         .await
         .map_err(StoreError::database("could not write a batch"))?;
     Ok(written.iter().map(|row| row.get(1)).collect())
-}
-
-async fn resolve_errors(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    context: &BatchContext,
-    rows: &[Row],
-) -> Result<(), StoreError> {
-    let statement = schema.sql(
-        "update {schema}.sync_errors set resolved_at = $3, record = null
-         where table_name = $1 and record_key = any ($2) and resolved_at is null",
-    );
-    let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
-    transaction
-        .execute_typed(
-            &statement,
-            &[(&context.stream.table(), Type::TEXT), (&ids, Type::TEXT_ARRAY), (&context.now, Type::TIMESTAMPTZ)],
-        )
-        .await
-        .map_err(StoreError::database("could not resolve errors"))?;
-    Ok(())
 }
 
 /// Customers that came or changed in this batch: orders may have to be linked to them, or to others now.

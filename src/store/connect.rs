@@ -17,7 +17,7 @@ pub struct Store {
     pub(super) schema: Schema,
     /// Once taken, it fences every write transaction.
     pub(super) lease: Option<Lease>,
-    database_url: Secret,
+    pub(super) database_url: Secret,
 }
 
 impl Store {

@@ -1,12 +1,14 @@
 //! `sync_errors`: records that could not be written, kept with their reason.
 
 use chrono::{DateTime, Utc};
+use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::connect::Store;
 use super::error::StoreError;
 use super::missing::forget;
+use super::schema::Schema;
 use super::state::{Progress, save_progress};
 use crate::content_hash::content_hash;
 use crate::record::Rejection;
@@ -64,6 +66,28 @@ impl Store {
             .map_err(StoreError::database("could not read sync_errors"))?;
         Ok(rows.first().is_some_and(|row| row.get(0)))
     }
+}
+
+/// Notes that records were written, or are gone from Wix: what was kept of them goes.
+pub(super) async fn resolve_errors(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    stream: Stream,
+    wix_ids: &[&str],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let statement = schema.sql(
+        "update {schema}.sync_errors set resolved_at = $3, record = null
+         where table_name = $1 and record_key = any ($2) and resolved_at is null",
+    );
+    transaction
+        .execute_typed(
+            &statement,
+            &[(&stream.table(), Type::TEXT), (&wix_ids, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
+        )
+        .await
+        .map_err(StoreError::database("could not resolve errors"))?;
+    Ok(())
 }
 
 fn key_without_id(raw: &str) -> String {

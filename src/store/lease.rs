@@ -14,7 +14,6 @@ use uuid::Uuid;
 use super::connect::Store;
 use super::error::StoreError;
 use crate::holder::Holder;
-use crate::secret::Secret;
 use crate::stop::{StopReason, Stopper};
 
 /// Without a renewal the lease ends after this time; a run that died elsewhere blocks no longer.
@@ -175,9 +174,10 @@ pub struct Heartbeat(JoinHandle<()>);
 
 impl Heartbeat {
     /// Starts renewing the lease that `store` holds. A failing renewal is tried again with the next beat.
-    pub fn start(store: &Store, database_url: Secret, stopper: Stopper) -> Option<Heartbeat> {
+    pub fn start(store: &Store, stopper: Stopper) -> Option<Heartbeat> {
         let lease = store.lease?;
         let schema = store.schema.name().to_owned();
+        let database_url = store.database_url.clone();
         Some(Heartbeat(tokio::spawn(async move {
             let mut connection: Option<Store> = None;
             loop {

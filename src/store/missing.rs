@@ -8,6 +8,7 @@ use tokio_postgres::types::Type;
 
 use super::batch::relink_orders;
 use super::connect::Store;
+use super::dead_letters::resolve_errors;
 use super::error::StoreError;
 use super::schema::Schema;
 use crate::stream::Stream;
@@ -145,14 +146,7 @@ impl Store {
         if stream == Stream::Customers {
             end_customer(&transaction, &schema, wix_id, merged_into, now).await?;
         }
-        let statement = schema.sql(
-            "update {schema}.sync_errors set resolved_at = $3, record = null
-             where table_name = $1 and record_key = $2 and resolved_at is null",
-        );
-        transaction
-            .execute_typed(&statement, &[(&table, Type::TEXT), (&wix_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)])
-            .await
-            .map_err(StoreError::database(doing))?;
+        resolve_errors(&transaction, &schema, stream, &[wix_id], now).await?;
         forget(&transaction, &schema, stream, &[wix_id]).await?;
         transaction.commit().await.map_err(StoreError::database(doing))
     }

@@ -4,12 +4,18 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::SyncError;
-use crate::record::{Rejection, Row};
+use chrono::Utc;
+
+use super::{Run, SyncError};
+use crate::entity::Entity;
+use crate::event::Event;
+use crate::record::{MappedRecord, Rejection, Row};
+use crate::run::StreamSummary;
 use crate::stop::Stop;
 use crate::store::Store;
 use crate::store::batch::{BatchContext, BatchOutcome};
 use crate::store::state::Progress;
+use crate::stream::Stream;
 
 /// So often one transaction is tried again.
 const MAX_TRIES: u32 = 5;
@@ -39,6 +45,83 @@ pub fn newest_by_id(rows: Vec<Row>) -> Vec<Row> {
         (left.wix_created_at, &left.wix_id).cmp(&(right.wix_created_at, &right.wix_id))
     });
     rows
+}
+
+/// The records that go into the next transaction.
+pub(super) struct Batch {
+    stream: Stream,
+    context: BatchContext,
+    rows: Vec<Row>,
+    rejections: Vec<Rejection>,
+}
+
+impl Batch {
+    /// Nothing gathered yet.
+    pub(super) async fn new(entity: &dyn Entity, store: &Store) -> Result<Batch, SyncError> {
+        let stream = entity.stream();
+        let has_unresolved_errors = store.has_unresolved_errors(stream).await?;
+        let context = BatchContext { stream, columns: entity.columns(), now: Utc::now(), has_unresolved_errors };
+        Ok(Batch { stream, context, rows: Vec::new(), rejections: Vec::new() })
+    }
+
+    /// How many records were gathered.
+    pub(super) fn len(&self) -> usize {
+        self.rows.len() + self.rejections.len()
+    }
+
+    /// Takes records, mapped or rejected.
+    pub(super) fn gather(&mut self, records: Vec<MappedRecord>) {
+        for record in records {
+            match record {
+                Ok(row) => self.rows.push(row),
+                Err(rejection) => self.rejections.push(rejection),
+            }
+        }
+    }
+
+    /// Writes what was gathered, in transactions of at most the plan's batch size; with the last of them how
+    /// far the pass has come, where that is to be kept.
+    pub(super) async fn commit(
+        &mut self,
+        run: &Run<'_>,
+        store: &mut Store,
+        progress: Option<&Progress>,
+        summary: &mut StreamSummary,
+        total: Option<u64>,
+    ) -> Result<(), SyncError> {
+        let ends_listing = progress.and_then(|progress| progress.span.as_ref()).is_some_and(|span| span.at_end);
+        if self.len() == 0 && !ends_listing {
+            return Ok(());
+        }
+        self.context.now = Utc::now();
+        let rows = newest_by_id(std::mem::take(&mut self.rows));
+        let mut rejections = std::mem::take(&mut self.rejections);
+        let mut has_progress = progress.is_none();
+        let mut parts = rows.chunks(run.plan.batch_size).peekable();
+        while let Some(part) = parts.next() {
+            // What could not be mapped has to be kept before the checkpoint passes it by.
+            let is_last = parts.peek().is_none() && rejections.is_empty();
+            let mut writer = BatchWriter { store: &mut *store, context: &self.context, stop: run.stop };
+            let written = writer.write(part, progress.filter(|_| is_last)).await?;
+            has_progress |= written.has_progress;
+            rejections.extend(written.rejections);
+            summary.counts.add(written.outcome.inserted, written.outcome.updated, written.outcome.unchanged);
+            let record_count = summary.counts.synced + summary.counts.errors;
+            run.reporter.report(Event::BatchCommitted { stream: self.stream, record_count, total });
+        }
+        if !rejections.is_empty() || !has_progress {
+            store.save_rejections(self.stream, run.run_id, &rejections, progress, self.context.now).await?;
+        }
+        for rejection in rejections {
+            run.reporter.report(Event::RecordRejected {
+                stream: self.stream,
+                wix_id: rejection.wix_id.as_deref(),
+                reason: &rejection.reason,
+            });
+            summary.add_error(rejection.wix_id, rejection.reason);
+        }
+        Ok(())
+    }
 }
 
 /// What became of the rows that were to be written.

@@ -7,7 +7,7 @@
 
 use chrono::Utc;
 
-use super::batch::BatchWriter;
+use super::batch::Batch;
 use super::{Run, SyncError};
 use crate::entity::{Entity, map_record};
 use crate::event::Event;
@@ -15,7 +15,6 @@ use crate::page::Found;
 use crate::record::mark_of;
 use crate::run::StreamSummary;
 use crate::store::Store;
-use crate::store::batch::BatchContext;
 use crate::store::missing::MissingCount;
 use crate::wix::{RequestCounter, WixError};
 
@@ -145,23 +144,11 @@ async fn write_one(
     raw: String,
     summary: &mut StreamSummary,
 ) -> Result<Option<String>, SyncError> {
-    let stream = entity.stream();
-    let has_unresolved_errors = store.has_unresolved_errors(stream).await?;
-    let context = BatchContext { stream, columns: entity.columns(), now: Utc::now(), has_unresolved_errors };
-    let (wix_id, rejections) = match map_record(entity, raw) {
-        Ok(row) => {
-            let mut writer = BatchWriter { store: &mut *store, context: &context, stop: run.stop };
-            let written = writer.write(std::slice::from_ref(&row), None).await?;
-            let outcome = written.outcome;
-            summary.counts.add(outcome.inserted, outcome.updated, outcome.unchanged);
-            (Some(row.wix_id), written.rejections)
-        }
-        Err(rejection) => (rejection.wix_id.clone(), vec![rejection]),
-    };
-    store.save_rejections(stream, run.run_id, &rejections, None, context.now).await?;
-    for rejection in rejections {
-        summary.add_error(rejection.wix_id, rejection.reason);
-    }
+    let record = map_record(entity, raw);
+    let wix_id = mark_of(&record).wix_id;
+    let mut batch = Batch::new(entity, store).await?;
+    batch.gather(vec![record]);
+    batch.commit(run, store, None, summary, None).await?;
     Ok(wix_id)
 }
 

@@ -32,8 +32,6 @@ pub struct Plan {
     pub sync_type: &'static str,
     /// The streams, in order.
     pub streams: Vec<Stream>,
-    /// The site whose records the tables hold.
-    pub site_id: String,
     /// Rows per transaction, at least 1.
     pub batch_size: usize,
     /// Only appointments that begin in this range.

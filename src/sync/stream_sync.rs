@@ -5,7 +5,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::batch::{BatchWriter, ensure_connected, newest_by_id};
+use super::batch::{Batch, ensure_connected};
 use super::coverage::Coverage;
 use super::deletions::{hold_back, settle_missing};
 use super::plan::{PassPlan, plan_pass};
@@ -13,12 +13,10 @@ use super::walk::{Accepted, Walk};
 use super::{Run, SyncError};
 use crate::entity::{Entity, entity_of, map_record};
 use crate::event::Event;
-use crate::record::{MappedRecord, Rejection, Row, mark_of};
+use crate::record::{MappedRecord, mark_of};
 use crate::run::{PassKind, StreamSummary};
 use crate::store::Store;
-use crate::store::batch::BatchContext;
 use crate::store::state::Progress;
-use crate::stream::Stream;
 use crate::wix::{RequestCounter, Selection, WixError};
 
 /// One stream's pass. What it did is in `summary`, also where it ends with an error.
@@ -67,7 +65,7 @@ async fn walk_listing(
             Err(error) => {
                 // What was read is kept, whatever ended the reading.
                 let progress = coverage.progress(&checkpoint, false);
-                batch.commit(run, store, &progress, summary, walk.total()).await?;
+                batch.commit(run, store, saved(&progress), summary, walk.total()).await?;
                 return Err(error);
             }
         };
@@ -82,7 +80,7 @@ async fn walk_listing(
         batch.gather(page.records);
         if batch.len() >= run.plan.batch_size || page.at_end {
             let progress = coverage.progress(&checkpoint, page.at_end);
-            batch.commit(run, store, &progress, summary, walk.total()).await?;
+            batch.commit(run, store, saved(&progress), summary, walk.total()).await?;
         }
         if page.at_end {
             break;
@@ -97,6 +95,11 @@ async fn walk_listing(
         store.finish_pass(summary.stream, run.run_id, &checkpoint, Utc::now()).await?;
     }
     Ok(())
+}
+
+/// What of the progress is kept for a later run: a range of time leaves the state of the passes alone.
+fn saved(progress: &Progress) -> Option<&Progress> {
+    (progress.checkpoint.pass != PassKind::Range).then_some(progress)
 }
 
 /// A page whose records are mapped, without those that were settled with an earlier one.
@@ -136,81 +139,6 @@ async fn next_page(
                 repaired_characters: page.repaired_characters,
             });
         }
-    }
-}
-
-/// The records that go into the next transaction.
-struct Batch {
-    stream: Stream,
-    context: BatchContext,
-    rows: Vec<Row>,
-    rejections: Vec<Rejection>,
-}
-
-impl Batch {
-    async fn new(entity: &dyn Entity, store: &Store) -> Result<Batch, SyncError> {
-        let stream = entity.stream();
-        let has_unresolved_errors = store.has_unresolved_errors(stream).await?;
-        let context = BatchContext { stream, columns: entity.columns(), now: Utc::now(), has_unresolved_errors };
-        Ok(Batch { stream, context, rows: Vec::new(), rejections: Vec::new() })
-    }
-
-    fn len(&self) -> usize {
-        self.rows.len() + self.rejections.len()
-    }
-
-    fn gather(&mut self, records: Vec<MappedRecord>) {
-        for record in records {
-            match record {
-                Ok(row) => self.rows.push(row),
-                Err(rejection) => self.rejections.push(rejection),
-            }
-        }
-    }
-
-    /// Writes what was gathered, in transactions of at most the plan's batch size; with the last of them how
-    /// far the pass has come.
-    async fn commit(
-        &mut self,
-        run: &Run<'_>,
-        store: &mut Store,
-        progress: &Progress,
-        summary: &mut StreamSummary,
-        total: Option<u64>,
-    ) -> Result<(), SyncError> {
-        if self.len() == 0 && progress.span.as_ref().is_none_or(|span| !span.at_end) {
-            return Ok(());
-        }
-        self.context.now = Utc::now();
-        let rows = newest_by_id(std::mem::take(&mut self.rows));
-        let mut rejections = std::mem::take(&mut self.rejections);
-        let saves_progress = summary.pass != PassKind::Range;
-        let mut has_progress = !saves_progress;
-        let mut parts = rows.chunks(run.plan.batch_size).peekable();
-        while let Some(part) = parts.next() {
-            // What could not be mapped has to be kept before the checkpoint passes it by.
-            let is_last = parts.peek().is_none() && rejections.is_empty() && saves_progress;
-            let mut writer = BatchWriter { store: &mut *store, context: &self.context, stop: run.stop };
-            let written = writer.write(part, is_last.then_some(progress)).await?;
-            has_progress |= written.has_progress;
-            rejections.extend(written.rejections);
-            summary.counts.add(written.outcome.inserted, written.outcome.updated, written.outcome.unchanged);
-            let record_count = summary.counts.synced + summary.counts.errors;
-            run.reporter.report(Event::BatchCommitted { stream: self.stream, record_count, total });
-        }
-        if !rejections.is_empty() || !has_progress {
-            let progress = saves_progress.then_some(progress);
-            store.save_rejections(self.stream, run.run_id, &rejections, progress, self.context.now).await?;
-        }
-        for rejection in rejections {
-            run.reporter.report(Event::RecordRejected {
-                stream: self.stream,
-                wix_id: rejection.wix_id.as_deref(),
-                reason: &rejection.reason,
-            });
-            summary.add_error(rejection.wix_id, rejection.reason);
-        }
-        Ok(())
     }
 }
 
