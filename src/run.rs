@@ -42,6 +42,8 @@ pub enum PassKind {
     Changes,
     /// Appointments that begin in a given range of time.
     Range,
+    /// Only records that could not be written before.
+    Errors,
 }
 
 /// What happened to the records of one stream.

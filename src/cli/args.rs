@@ -75,6 +75,11 @@ pub enum Command {
     Status(StatusArgs),
     /// Bring the schema up to date; safe to repeat
     Migrate(MigrateArgs),
+    /// Show the records that could not be written, or try them again
+    #[command(
+        after_help = "Examples:\n  wix-sync errors\n  wix-sync errors list --json\n  wix-sync errors retry orders"
+    )]
+    Errors(ErrorsArgs),
 }
 
 /// Which tables to sync.
@@ -133,6 +138,9 @@ pub struct SyncArgs {
     /// Let rows go that Wix no longer lists, also if they are more than a tenth of the table
     #[arg(long)]
     pub allow_mass_delete: bool,
+    /// Delete ended runs from sync_logs after this time, but the last success of each type; 0 is never
+    #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = parse_duration)]
+    pub keep_logs: Duration,
     /// Stop after this time, with everything kept; the next run goes on from there
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub time_limit: Option<Duration>,
@@ -169,6 +177,56 @@ pub struct StatusArgs {
     #[arg(long, value_name = "STATUS", value_parser = PossibleValuesParser::new(["running", "completed", "failed"]))]
     pub status: Option<String>,
     /// Print one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `errors`.
+#[derive(Debug, ClapArgs)]
+pub struct ErrorsArgs {
+    /// Default: list.
+    #[command(subcommand)]
+    pub command: Option<ErrorsCommand>,
+}
+
+/// What to do with the records that could not be written.
+#[derive(Debug, Subcommand)]
+pub enum ErrorsCommand {
+    /// Show them, with their reasons
+    List(ListErrorsArgs),
+    /// Ask Wix for each again and write it; the run is recorded in sync_logs
+    Retry(RetryErrorsArgs),
+}
+
+/// Arguments of `errors list`.
+#[derive(Debug, ClapArgs)]
+pub struct ListErrorsArgs {
+    /// At most so many, those that failed last first
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_ERRORS_LIMIT, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub limit: u32,
+    /// Print one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+const DEFAULT_ERRORS_LIMIT: u32 = 50;
+
+impl Default for ListErrorsArgs {
+    fn default() -> ListErrorsArgs {
+        ListErrorsArgs { limit: DEFAULT_ERRORS_LIMIT, json: false }
+    }
+}
+
+/// Arguments of `errors retry`.
+#[derive(Debug, ClapArgs)]
+pub struct RetryErrorsArgs {
+    /// Which table; default: all
+    #[arg(value_enum, hide_possible_values = true, value_name = "customers|appointments|orders|all")]
+    pub target: Option<Target>,
+    /// Requests a minute; 0 is no limit [default: 200] [env: WIX_RATE_LIMIT]
+    #[arg(long, value_name = "N")]
+    pub rate_limit: Option<u32>,
+    /// Print the run's result as one JSON object on stdout
     #[arg(long)]
     pub json: bool,
 }

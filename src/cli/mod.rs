@@ -1,6 +1,7 @@
 //! Commands and their wiring. Each command has a file; this one picks it and maps outcomes to exit codes.
 
 pub mod args;
+mod errors;
 pub mod exit;
 mod logging;
 mod migrate;
@@ -70,6 +71,7 @@ fn run(args: &Args) -> Result<Exit, Failure> {
         match &args.command {
             Command::Sync(command) => sync::run(&args.global, command, &environment, &console).await,
             Command::Status(command) => status::run(&args.global, command, &environment).await,
+            Command::Errors(command) => errors::run(&args.global, command, &environment, &console).await,
             Command::Migrate(command) => migrate::run(&args.global, command, &environment).await,
         }
     })

@@ -1,5 +1,7 @@
 //! `wix-sync sync`: one run.
 
+use std::time::Duration;
+
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use tokio::signal::unix::{SignalKind, signal};
 use uuid::Uuid;
@@ -34,25 +36,42 @@ pub(super) async fn run(
         rate_limit: args.rate_limit,
     };
     let config = SyncConfig::resolve(environment, flags)?;
-    let site_id = config.wix.site_id.clone();
     let plan = Plan {
         sync_type: args.target.sync_type(),
         streams: args.target.streams(),
         batch_size: config.batch_size,
         range,
         allow_mass_delete: args.allow_mass_delete,
-        full: FullPolicy {
-            now: args.full,
-            every: TimeDelta::from_std(args.full_every).ok().filter(|every| *every > TimeDelta::zero()),
-        },
+        full: FullPolicy { now: args.full, every: positive(args.full_every) },
+        only_errors: false,
+        keep_logs: positive(args.keep_logs),
     };
+    execute(global, environment, console, config, plan, args.time_limit, args.json).await
+}
+
+/// A duration of which 0 means never.
+fn positive(duration: Duration) -> Option<TimeDelta> {
+    TimeDelta::from_std(duration).ok().filter(|duration| *duration > TimeDelta::zero())
+}
+
+/// One run, under the lease, with its record and its exit code.
+pub(super) async fn execute(
+    global: &GlobalArgs,
+    environment: &Environment,
+    console: &Console,
+    config: SyncConfig,
+    plan: Plan,
+    time_limit: Option<Duration>,
+    as_json: bool,
+) -> Result<Exit, Failure> {
+    let site_id = config.wix.site_id.clone();
     let reporter = report::choose(&console.bars, console.draws_bars);
     for notice in &config.notices {
         reporter.report(Event::Notice { stream: None, text: notice });
     }
     let (stopper, stop) = stop_pair();
     listen_for_signals(stopper.clone())?;
-    if let Some(limit) = args.time_limit {
+    if let Some(limit) = time_limit {
         let stopper = stopper.clone();
         tokio::spawn(async move {
             tokio::time::sleep(limit).await;
@@ -78,7 +97,7 @@ pub(super) async fn run(
     let RunOutcome { summary, error } = outcome?;
 
     let exit = Exit::of_run(&summary, error.as_ref().and_then(SyncError::stop_reason));
-    if args.json {
+    if as_json {
         report::print_run_json(&summary, exit as u8)?;
     }
     if let Some(error) = error {

@@ -14,6 +14,7 @@ use serde_json::json;
 
 use crate::event::Reporter;
 use crate::run::RunSummary;
+use crate::store::dead_letters::ErrorRow;
 use crate::store::migrate::MigrationReport;
 use crate::store::status::{RunRow, TableRow};
 
@@ -69,6 +70,15 @@ pub fn print_status(
         return print(&format!("{object}\n"));
     }
     print(&status::render_status(schema, tables, runs, filtered))
+}
+
+/// The records that could not be written, `total` in all; never the records themselves.
+pub fn print_errors(schema: &str, errors: &[ErrorRow], total: i64, as_json: bool) -> io::Result<()> {
+    if as_json {
+        let object = json!({ "version": 1, "schema": schema, "total": total, "errors": errors });
+        return print(&format!("{object}\n"));
+    }
+    print(&status::render_errors(schema, errors, total))
 }
 
 /// One run in detail.

@@ -1,10 +1,11 @@
-//! `status` and `migrate` as text.
+//! `status`, `errors` and `migrate` as text.
 
 use std::fmt::Write;
 
 use chrono::TimeDelta;
 
 use super::text::{counted, duration, grouped, table, time};
+use crate::store::dead_letters::ErrorRow;
 use crate::store::migrate::MigrationReport;
 use crate::store::status::{RunRow, TableRow};
 
@@ -95,6 +96,34 @@ pub(super) fn render_run(run: &RunRow) -> String {
             let _ = writeln!(out, "  left out: {id}: {reason}");
         }
     }
+    out
+}
+
+/// The records that could not be written.
+pub(super) fn render_errors(schema: &str, errors: &[ErrorRow], total: i64) -> String {
+    if errors.is_empty() {
+        return format!("Schema {schema}: every record could be written.\n");
+    }
+    let rows: Vec<Vec<String>> = errors
+        .iter()
+        .map(|error| {
+            vec![
+                error.table.clone(),
+                error.wix_id.clone().unwrap_or_else(|| "without an id".to_owned()),
+                grouped(error.tries.unsigned_abs()),
+                time(error.first_failed_at),
+                time(error.last_failed_at),
+                error.reason.clone(),
+            ]
+        })
+        .collect();
+    let header = ["table", "Wix id", "tries", "first", "last", "reason"];
+    let mut out = format!("Schema {schema}; all times in UTC\n\n");
+    out.push_str(&table(&header, &[false, false, true, false, false, false], &rows));
+    if total.unsigned_abs() > errors.len() as u64 {
+        let _ = writeln!(out, "\n{} of {}; --limit N shows more", errors.len(), grouped(total.unsigned_abs()));
+    }
+    out.push_str("\nEach is tried again when it changes, once a day, and by `wix-sync errors retry`.\n");
     out
 }
 

@@ -57,7 +57,7 @@ pub(super) fn outcome(summary: &StreamSummary) -> String {
         parts.push(format!("{} deleted", grouped(counts.deleted)));
     }
     if counts.errors > 0 {
-        parts.push(format!("{} left out (see sync_errors)", grouped(counts.errors)));
+        parts.push(format!("{} left out (see `wix-sync errors`)", grouped(counts.errors)));
     }
     if summary.repaired_characters > 0 {
         parts.push(format!("{} repaired", counted(summary.repaired_characters, "character")));

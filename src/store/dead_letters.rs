@@ -1,6 +1,7 @@
 //! `sync_errors`: records that could not be written, kept with their reason.
 
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
@@ -13,6 +14,41 @@ use super::state::{Progress, save_progress};
 use crate::content_hash::content_hash;
 use crate::record::Rejection;
 use crate::stream::Stream;
+
+/// A try of another version of the program may end differently.
+const PROGRAM_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// A record in `sync_errors` that is to be tried again.
+#[derive(Clone, Debug)]
+pub struct KeptRecord {
+    /// The Wix id; for a record without one, a hash of its content.
+    pub key: String,
+    /// Wix's id, where the record has one.
+    pub wix_id: Option<String>,
+    /// The record as Wix sent it.
+    pub raw: Option<String>,
+}
+
+/// One row of `sync_errors` that is not resolved, without the record itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct ErrorRow {
+    /// The table in which it is missing, or out of date.
+    pub table: String,
+    /// Wix's id, where the record has one.
+    pub wix_id: Option<String>,
+    /// Why it could not be written; names members, never values.
+    pub reason: String,
+    /// How often that was tried.
+    pub tries: i32,
+    /// The first time.
+    pub first_failed_at: DateTime<Utc>,
+    /// The last time.
+    pub last_failed_at: DateTime<Utc>,
+    /// The run that tried last.
+    pub run_id: Option<Uuid>,
+    /// The version of the program that tried last.
+    pub program_version: Option<String>,
+}
 
 impl Store {
     /// Keeps rejected records, and with them how far the pass has come, in one transaction.
@@ -40,6 +76,7 @@ impl Store {
                         (&rejection.reason, Type::TEXT),
                         (&rejection.raw, Type::TEXT),
                         (&now, Type::TIMESTAMPTZ),
+                        (&PROGRAM_VERSION, Type::TEXT),
                     ],
                 )
                 .await
@@ -52,6 +89,126 @@ impl Store {
             save_progress(&transaction, &schema, stream, progress, now).await?;
         }
         transaction.commit().await.map_err(StoreError::database("could not keep records in sync_errors"))
+    }
+
+    /// The next records to try again, those that wait longest first: not tried since `before`, or by another
+    /// version of the program; and none that was tried since `since`, which ends the queue.
+    pub async fn list_due_errors(
+        &self,
+        stream: Stream,
+        before: DateTime<Utc>,
+        since: DateTime<Utc>,
+        limit: i64,
+    ) -> Result<Vec<KeptRecord>, StoreError> {
+        let statement = self.schema.sql(
+            "select record_key, wix_id, record from {schema}.sync_errors
+             where table_name = $1 and resolved_at is null and last_failed_at < $3
+                and (last_failed_at < $2 or program_version is distinct from $4)
+             order by last_failed_at, record_key limit $5",
+        );
+        let rows = self
+            .client
+            .query_typed(
+                &statement,
+                &[
+                    (&stream.table(), Type::TEXT),
+                    (&before, Type::TIMESTAMPTZ),
+                    (&since, Type::TIMESTAMPTZ),
+                    (&PROGRAM_VERSION, Type::TEXT),
+                    (&limit, Type::INT8),
+                ],
+            )
+            .await
+            .map_err(StoreError::database("could not read sync_errors"))?;
+        Ok(rows.iter().map(|row| KeptRecord { key: row.get(0), wix_id: row.get(1), raw: row.get(2) }).collect())
+    }
+
+    /// Notes that a record was tried again, and failed as before.
+    pub async fn note_failed_try(
+        &mut self,
+        stream: Stream,
+        key: &str,
+        run_id: Uuid,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let doing = "could not note a try in sync_errors";
+        let statement = self.schema.sql(
+            "update {schema}.sync_errors
+             set tries = tries + 1, last_failed_at = $3, run_id = $4, program_version = $5
+             where table_name = $1 and record_key = $2 and resolved_at is null",
+        );
+        let transaction = self.begin().await?;
+        transaction
+            .execute_typed(
+                &statement,
+                &[
+                    (&stream.table(), Type::TEXT),
+                    (&key, Type::TEXT),
+                    (&now, Type::TIMESTAMPTZ),
+                    (&run_id, Type::UUID),
+                    (&PROGRAM_VERSION, Type::TEXT),
+                ],
+            )
+            .await
+            .map_err(StoreError::database(doing))?;
+        transaction.commit().await.map_err(StoreError::database(doing))
+    }
+
+    /// Resolves one error, of a record that was written under an id which was not known when it was kept.
+    pub async fn resolve_error(&mut self, stream: Stream, key: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let schema = self.schema.clone();
+        let transaction = self.begin().await?;
+        resolve_errors(&transaction, &schema, stream, &[key], now).await?;
+        transaction.commit().await.map_err(StoreError::database("could not resolve errors"))
+    }
+
+    /// Resolves the errors of records without an id that a whole full pass, begun at `begun_at`, did not bring
+    /// again: Wix has them no longer, or has mended them.
+    pub async fn resolve_unlisted(
+        &mut self,
+        stream: Stream,
+        begun_at: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let doing = "could not resolve errors";
+        let statement = self.schema.sql(
+            "update {schema}.sync_errors set resolved_at = $3, record = null
+             where table_name = $1 and wix_id is null and resolved_at is null and last_failed_at < $2",
+        );
+        let transaction = self.begin().await?;
+        transaction
+            .execute_typed(
+                &statement,
+                &[(&stream.table(), Type::TEXT), (&begun_at, Type::TIMESTAMPTZ), (&now, Type::TIMESTAMPTZ)],
+            )
+            .await
+            .map_err(StoreError::database(doing))?;
+        transaction.commit().await.map_err(StoreError::database(doing))
+    }
+
+    /// The records that could not be written, those that failed last first, and how many there are in all.
+    pub async fn list_errors(&self, limit: i64) -> Result<(Vec<ErrorRow>, i64), StoreError> {
+        let doing = "could not read sync_errors";
+        let statement = self.schema.sql(
+            "select table_name, wix_id, reason, tries, first_failed_at, last_failed_at, run_id, program_version,
+                count(*) over ()
+             from {schema}.sync_errors where resolved_at is null
+             order by last_failed_at desc, table_name, record_key limit $1",
+        );
+        let rows =
+            self.client.query_typed(&statement, &[(&limit, Type::INT8)]).await.map_err(StoreError::database(doing))?;
+        let total = rows.first().map_or(0, |row| row.get(8));
+        let errors = rows.iter().map(|row| ErrorRow {
+            table: row.get(0),
+            wix_id: row.get(1),
+            reason: row.get(2),
+            tries: row.get(3),
+            first_failed_at: row.get(4),
+            last_failed_at: row.get(5),
+            run_id: row.get(6),
+            program_version: row.get(7),
+        });
+        Ok((errors.collect(), total))
     }
 
     /// Whether any record of this table still waits to be written.

@@ -40,6 +40,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(8, "0008_sync_locks"),
     migration!(9, "0009_sync_state_checkpoint"),
     migration!(10, "0010_sync_missing"),
+    migration!(11, "0011_sync_errors_tries"),
 ];
 
 /// The migrations that define the tables which the predecessor has as well.

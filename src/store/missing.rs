@@ -101,14 +101,24 @@ impl Store {
         Ok(MissingCount { missing: number(0), live: number(1) })
     }
 
-    /// The next candidates after an id, in order of their ids.
-    pub async fn list_missing(&self, stream: Stream, after: &str, limit: i64) -> Result<Vec<String>, StoreError> {
+    /// The next candidates that were not tried since `since`; those that never gave a clear answer come last.
+    pub async fn list_missing(
+        &self,
+        stream: Stream,
+        since: DateTime<Utc>,
+        limit: i64,
+    ) -> Result<Vec<String>, StoreError> {
         let statement = self.schema.sql(
-            "select wix_id from {schema}.sync_missing where table_name = $1 and wix_id > $2 order by wix_id limit $3",
+            "select wix_id from {schema}.sync_missing
+             where table_name = $1 and (tried_at is null or tried_at < $2)
+             order by tried_at nulls first, wix_id limit $3",
         );
         let rows = self
             .client
-            .query_typed(&statement, &[(&stream.table(), Type::TEXT), (&after, Type::TEXT), (&limit, Type::INT8)])
+            .query_typed(
+                &statement,
+                &[(&stream.table(), Type::TEXT), (&since, Type::TIMESTAMPTZ), (&limit, Type::INT8)],
+            )
             .await
             .map_err(StoreError::database("could not list the rows that Wix no longer lists"))?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
@@ -123,33 +133,90 @@ impl Store {
         transaction.commit().await.map_err(StoreError::database(doing))
     }
 
+    /// Notes that Wix gave no clear answer about a candidate.
+    pub async fn note_tried_missing(
+        &mut self,
+        stream: Stream,
+        wix_id: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let doing = "could not note a try in sync_missing";
+        let statement =
+            self.schema.sql("update {schema}.sync_missing set tried_at = $3 where table_name = $1 and wix_id = $2");
+        let transaction = self.begin().await?;
+        transaction
+            .execute_typed(
+                &statement,
+                &[(&stream.table(), Type::TEXT), (&wix_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)],
+            )
+            .await
+            .map_err(StoreError::database(doing))?;
+        transaction.commit().await.map_err(StoreError::database(doing))
+    }
+
     /// Marks a row as deleted; one that was merged, with the survivor's id, to which moves what hung on it.
-    /// Also merges into the deleted one now lead to the survivor. Its record in `sync_errors` goes.
+    /// Also merges into the deleted one now lead to the survivor. Its record in `sync_errors` goes. True if
+    /// there was such a live row.
     pub async fn mark_deleted(
         &mut self,
         stream: Stream,
         wix_id: &str,
         merged_into: Option<&str>,
         now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let doing = "could not mark a row as deleted";
         let (table, id) = (stream.table(), stream.id_column());
         let schema = self.schema.clone();
         let transaction = self.begin().await?;
         let statement = schema.sql(&format!(
-            "update {{schema}}.{table} set deleted_at = $2, updated_at = $2 where {id} = $1 and deleted_at is null"
+            "update {{schema}}.{table} set deleted_at = $2, updated_at = $2
+             where {id} = $1 and (deleted_at is null or deleted_at = $2)"
         ));
-        transaction
+        let marked = transaction
             .execute_typed(&statement, &[(&wix_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)])
             .await
             .map_err(StoreError::database(doing))?;
         if stream == Stream::Customers {
             end_customer(&transaction, &schema, wix_id, merged_into, now).await?;
         }
+        erase(&transaction, &schema, stream, wix_id).await?;
         resolve_errors(&transaction, &schema, stream, &[wix_id], now).await?;
         forget(&transaction, &schema, stream, &[wix_id]).await?;
-        transaction.commit().await.map_err(StoreError::database(doing))
+        transaction.commit().await.map_err(StoreError::database(doing))?;
+        Ok(marked == 1)
     }
+}
+
+/// What Wix erased of a person is erased here too: of a row that is marked as deleted remain its ids and dates,
+/// its links, amounts and states, and what people wrote in `notes`. If the record comes back, all of it does.
+/// A customer that was made from a booking keeps what that booking, which Wix still has, tells.
+async fn erase(transaction: &Transaction<'_>, schema: &Schema, stream: Stream, wix_id: &str) -> Result<(), StoreError> {
+    let personal = match stream {
+        Stream::Customers => {
+            "name = null, first_name = null, last_name = null, email = null, phone = null, company = null,
+             job_title = null, birthdate = null, locale = null, labels = null"
+        }
+        Stream::Appointments => "location = null",
+        Stream::Orders => "email = null, items = null",
+    };
+    let is_erased = match stream {
+        Stream::Customers => {
+            "(raw is not null or not exists (
+                select from {schema}.appointments a where a.wix_contact_id = $1 and a.deleted_at is null
+             ))"
+        }
+        Stream::Appointments | Stream::Orders => "true",
+    };
+    let (table, id) = (stream.table(), stream.id_column());
+    let statement = schema.sql(&format!(
+        "update {{schema}}.{table} set raw = null, content_hash = null, {personal}
+         where {id} = $1 and deleted_at is not null and {is_erased}"
+    ));
+    transaction
+        .execute_typed(&statement, &[(&wix_id, Type::TEXT)])
+        .await
+        .map_err(StoreError::database("could not erase what Wix no longer has"))?;
+    Ok(())
 }
 
 /// Forgets candidates that were seen again, or are settled.

@@ -13,7 +13,7 @@ impl Store {
     pub async fn begin_run(&mut self, run_id: Uuid, sync_type: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
         let statement = self.schema.sql(
             "insert into {schema}.sync_logs (id, sync_type, status, started_at, synced_count, error_count, created_at)
-             values ($1, $2, 'running', $3, 0, 0, $3)",
+             values ($1, $2, 'running', $3, 0, 0, $3) on conflict (id) do nothing",
         );
         self.client
             .execute_typed(&statement, &[(&run_id, Type::UUID), (&sync_type, Type::TEXT), (&now, Type::TIMESTAMPTZ)])
@@ -42,12 +42,13 @@ impl Store {
         Ok(closed)
     }
 
-    /// Records how a run ended. One that another run has recorded as failed meanwhile stays so.
+    /// Records how a run ended; with the same `now` it may be said twice. One that another run has recorded as
+    /// failed meanwhile stays so.
     pub async fn finish_run(&mut self, summary: &RunSummary, now: DateTime<Utc>) -> Result<(), StoreError> {
         let statement = self.schema.sql(
             "update {schema}.sync_logs
              set status = $2, completed_at = $3, synced_count = $4, error_count = $5, results = $6, error = $7
-             where id = $1 and status = 'running'",
+             where id = $1 and (status = 'running' or (status = $2 and completed_at = $3))",
         );
         let updated = self
             .client
@@ -72,6 +73,29 @@ impl Store {
             });
         }
         Ok(())
+    }
+
+    /// Deletes runs that ended before `before`, but for the last that was completed of each type; and of
+    /// `sync_errors` what was resolved before.
+    pub async fn trim_logs(&mut self, before: DateTime<Utc>) -> Result<(), StoreError> {
+        let doing = "could not delete old rows of sync_logs";
+        let logs = self.schema.sql(
+            "delete from {schema}.sync_logs l
+             where l.started_at < $1 and l.status <> 'running' and coalesce(l.completed_at, l.started_at) < $1
+                and l.id not in (
+                    select distinct on (kept.sync_type) kept.id from {schema}.sync_logs kept
+                    where kept.status = 'completed' order by kept.sync_type, kept.started_at desc nulls last
+                )",
+        );
+        let errors = self.schema.sql("delete from {schema}.sync_errors where resolved_at < $1");
+        let transaction = self.begin().await?;
+        for statement in [logs, errors] {
+            transaction
+                .execute_typed(&statement, &[(&before, Type::TIMESTAMPTZ)])
+                .await
+                .map_err(StoreError::database(doing))?;
+        }
+        transaction.commit().await.map_err(StoreError::database(doing))
     }
 }
 

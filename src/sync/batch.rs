@@ -12,9 +12,9 @@ use crate::event::Event;
 use crate::record::{MappedRecord, Rejection, Row};
 use crate::run::StreamSummary;
 use crate::stop::Stop;
-use crate::store::Store;
 use crate::store::batch::{BatchContext, BatchOutcome};
 use crate::store::state::Progress;
+use crate::store::{Store, StoreError};
 use crate::stream::Stream;
 
 /// So often one transaction is tried again.
@@ -110,7 +110,7 @@ impl Batch {
             run.reporter.report(Event::BatchCommitted { stream: self.stream, record_count, total });
         }
         if !rejections.is_empty() || !has_progress {
-            store.save_rejections(self.stream, run.run_id, &rejections, progress, self.context.now).await?;
+            self.save_rejections(run, store, &rejections, progress).await?;
         }
         for rejection in rejections {
             run.reporter.report(Event::RecordRejected {
@@ -121,6 +121,30 @@ impl Batch {
             summary.add_error(rejection.wix_id, rejection.reason);
         }
         Ok(())
+    }
+}
+
+impl Batch {
+    /// Keeps what could not be written. Where only the answer to COMMIT was lost, the checkpoint tells; without
+    /// one a second time only counts one try more.
+    async fn save_rejections(
+        &self,
+        run: &Run<'_>,
+        store: &mut Store,
+        rejections: &[Rejection],
+        progress: Option<&Progress>,
+    ) -> Result<(), SyncError> {
+        let (stream, now) = (self.stream, self.context.now);
+        let mut is_first_try = true;
+        persist(store, run.stop, async |store| {
+            if let Some(progress) = progress.filter(|_| !std::mem::take(&mut is_first_try))
+                && store.is_committed(stream, &progress.checkpoint).await?
+            {
+                return Ok(());
+            }
+            store.save_rejections(stream, run.run_id, rejections, progress, now).await
+        })
+        .await
     }
 }
 
@@ -202,10 +226,36 @@ impl BatchWriter<'_> {
                 match self.store.is_committed(self.context.stream, &progress.checkpoint).await {
                     Ok(true) => return Ok(outcome),
                     Ok(false) => {}
-                    Err(error) if error.is_connection_lost() => {}
+                    // The old backend still holds the row: the next try waits for it again.
+                    Err(error) if error.is_connection_lost() || error.is_contention() => {}
                     Err(error) => return Err(error.into()),
                 }
             }
+        }
+    }
+}
+
+/// Does what may be done twice without harm, again after a deadlock or a lost connection: where only the answer
+/// was lost, the second time changes nothing.
+pub async fn persist<T>(
+    store: &mut Store,
+    stop: &Stop,
+    mut operation: impl AsyncFnMut(&mut Store) -> Result<T, StoreError>,
+) -> Result<T, SyncError> {
+    let mut tries = 0;
+    loop {
+        let error = match operation(store).await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        tries += 1;
+        if tries > MAX_TRIES || !(error.is_connection_lost() || error.is_contention()) {
+            return Err(error.into());
+        }
+        if error.is_contention() {
+            tokio::time::sleep(RETRY_DELAY.mul_f64(fastrand::f64() + 0.5)).await;
+        } else {
+            reconnect(store, stop).await?;
         }
     }
 }

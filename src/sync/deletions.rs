@@ -1,22 +1,20 @@
 //! The end of a full pass: rows that Wix did not list are asked for by id, and marked if they are gone.
 //!
 //! Nothing is deleted on the strength of a listing alone. First the candidates are counted: too many mean
-//! that something is wrong with the listing, and an operator has to allow it. Then Wix is asked for each;
-//! its "not found" counts only after a record that was just listed could be got the same way, since it
-//! can also mean a missing permission (wix-api.md 1.6).
+//! that something is wrong with the listing, and an operator has to allow it. Then Wix is asked for each
+//! ([`super::by_id`]).
 
 use chrono::Utc;
 
-use super::batch::Batch;
+use super::batch::persist;
+use super::by_id::{Settled, Unsettled, is_readable, settle_one};
 use super::{Run, SyncError};
-use crate::entity::{Entity, map_record};
+use crate::entity::Entity;
 use crate::event::Event;
-use crate::page::Found;
-use crate::record::mark_of;
 use crate::run::StreamSummary;
 use crate::store::Store;
 use crate::store::missing::MissingCount;
-use crate::wix::{RequestCounter, WixError};
+use crate::wix::RequestCounter;
 
 /// So many missing rows are never too many.
 const ALWAYS_ALLOWED: u64 = 20;
@@ -39,10 +37,11 @@ pub(super) async fn settle_missing(
     summary: &mut StreamSummary,
 ) -> Result<(), SyncError> {
     let stream = entity.stream();
-    if store.list_missing(stream, "", 1).await?.is_empty() {
+    let begun_at = Utc::now();
+    if store.list_missing(stream, begun_at, 1).await?.is_empty() {
         return Ok(());
     }
-    let count = store.count_missing(stream).await?;
+    let count = persist(store, run.stop, async |store| store.count_missing(stream).await).await?;
     if count.missing == 0 {
         return Ok(());
     }
@@ -69,87 +68,28 @@ pub(super) async fn settle_missing(
         hold_back(run, summary, text);
         return Ok(());
     }
-    let mut after = String::new();
-    loop {
-        let candidates = store.list_missing(stream, &after, CHUNK).await?;
-        let Some(last) = candidates.last() else { return Ok(()) };
-        after.clone_from(last);
+    let mut unsettled = Unsettled::default();
+    'queue: loop {
+        let candidates = store.list_missing(stream, begun_at, CHUNK).await?;
+        if candidates.is_empty() {
+            break;
+        }
         for wix_id in &candidates {
             run.stop.check()?;
-            settle_one(run, store, entity, wix_id, counter, summary).await?;
+            let settled = settle_one(run, store, entity, wix_id, counter, summary).await?;
+            if matches!(settled, Settled::No(_)) {
+                let now = Utc::now();
+                persist(store, run.stop, async |store| store.note_tried_missing(stream, wix_id, now).await).await?;
+            }
+            if !unsettled.note(&settled) {
+                break 'queue;
+            }
         }
     }
-}
-
-/// Whether a record that Wix has can be asked for by its id.
-async fn is_readable(
-    run: &Run<'_>,
-    entity: &dyn Entity,
-    known_id: Option<&str>,
-    counter: &RequestCounter,
-) -> Result<bool, SyncError> {
-    let Some(known_id) = known_id else { return Ok(false) };
-    match run.wix.fetch_record(entity.listing(), known_id, counter).await {
-        Ok(Found::Alive(raw)) => Ok(id_of(entity, &raw).as_deref() == Some(known_id)),
-        Ok(Found::Merged(_)) => Ok(true),
-        Ok(Found::Gone) | Err(WixError::Refused { .. } | WixError::Forbidden { .. }) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-async fn settle_one(
-    run: &Run<'_>,
-    store: &mut Store,
-    entity: &dyn Entity,
-    wix_id: &str,
-    counter: &RequestCounter,
-    summary: &mut StreamSummary,
-) -> Result<(), SyncError> {
-    let stream = entity.stream();
-    match run.wix.fetch_record(entity.listing(), wix_id, counter).await {
-        Ok(Found::Gone) => {
-            store.mark_deleted(stream, wix_id, None, Utc::now()).await?;
-            summary.counts.deleted += 1;
-        }
-        Ok(Found::Alive(raw)) if id_of(entity, &raw).as_deref() == Some(wix_id) => {
-            write_one(run, store, entity, raw, summary).await?;
-            store.forget_missing(stream, wix_id).await?;
-        }
-        Ok(Found::Merged(raw)) => {
-            let survivor = write_one(run, store, entity, raw, summary).await?;
-            store.mark_deleted(stream, wix_id, survivor.as_deref(), Utc::now()).await?;
-            summary.counts.deleted += 1;
-        }
-        // Another record, or any other answer, says nothing about this one: the row stays, and the run says so.
-        Ok(Found::Alive(_)) => {
-            hold_back(run, summary, format!("{wix_id} is no longer listed, and Wix answers another record for its id"));
-        }
-        Err(error @ (WixError::Refused { .. } | WixError::Forbidden { .. })) => {
-            hold_back(run, summary, format!("{wix_id} is no longer listed, and asking for it failed: {error}"));
-        }
-        Err(error) => return Err(error.into()),
+    if let Some(reasons) = unsettled.describe() {
+        hold_back(run, summary, format!("rows that Wix no longer lists stay, since asking for them failed: {reasons}"));
     }
     Ok(())
-}
-
-fn id_of(entity: &dyn Entity, raw: &str) -> Option<String> {
-    mark_of(&map_record(entity, raw.to_owned())).wix_id
-}
-
-/// Writes a record that came by id; gives back its own id.
-async fn write_one(
-    run: &Run<'_>,
-    store: &mut Store,
-    entity: &dyn Entity,
-    raw: String,
-    summary: &mut StreamSummary,
-) -> Result<Option<String>, SyncError> {
-    let record = map_record(entity, raw);
-    let wix_id = mark_of(&record).wix_id;
-    let mut batch = Batch::new(entity, store).await?;
-    batch.gather(vec![record]);
-    batch.commit(run, store, None, summary, None).await?;
-    Ok(wix_id)
 }
 
 /// Says that something was left as it is; the run is then no full success.

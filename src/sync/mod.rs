@@ -3,7 +3,9 @@
 //! Prints nothing: it reports events. What it may do without asking is only what [`Plan`] says.
 
 pub mod batch;
+mod by_id;
 mod coverage;
+mod dead_letters;
 mod deletions;
 pub mod plan;
 pub mod stream_sync;
@@ -12,9 +14,10 @@ pub mod walk;
 use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+use self::batch::persist;
 use self::plan::FullPolicy;
 use crate::checkpoint::Checkpoint;
 use crate::event::{Event, Reporter};
@@ -40,6 +43,10 @@ pub struct Plan {
     pub full: FullPolicy,
     /// Whether rows that Wix no longer lists may go, however many they are.
     pub allow_mass_delete: bool,
+    /// Nothing is listed: only what is in `sync_errors` is tried again, all of it.
+    pub only_errors: bool,
+    /// How long ended runs stay in `sync_logs`; for ever without.
+    pub keep_logs: Option<TimeDelta>,
 }
 
 /// A range of time; either side may be open.
@@ -54,7 +61,11 @@ pub struct Range {
 impl Plan {
     /// How a stream is to be read, as far as that does not depend on what was read before.
     fn pass_kind(&self, stream: Stream) -> PassKind {
-        if self.range.is_some() && stream == Stream::Appointments { PassKind::Range } else { PassKind::Full }
+        match self.range {
+            _ if self.only_errors => PassKind::Errors,
+            Some(_) if stream == Stream::Appointments => PassKind::Range,
+            _ => PassKind::Full,
+        }
     }
 
     /// What to ask Wix for. No upper bound: a record that changes during the walk would leave the window and
@@ -146,9 +157,11 @@ impl Run<'_> {
     /// Only if the begin or the end of the run could not be recorded.
     pub async fn execute(&self, store: &mut Store) -> Result<RunOutcome, SyncError> {
         let (started_at, clock) = (Utc::now(), Instant::now());
-        store.begin_run(self.run_id, self.plan.sync_type, started_at).await?;
-        self.reporter.report(Event::RunStarted { run_id: self.run_id });
-        let stale_count = store.close_stale_runs(self.run_id, started_at).await?;
+        let (run_id, sync_type) = (self.run_id, self.plan.sync_type);
+        persist(store, self.stop, async |store| store.begin_run(run_id, sync_type, started_at).await).await?;
+        self.reporter.report(Event::RunStarted { run_id });
+        let stale_count =
+            persist(store, self.stop, async |store| store.close_stale_runs(run_id, started_at).await).await?;
         if stale_count > 0 {
             let text = format!("{stale_count} earlier run(s) ended without recording it; they are failed now");
             self.reporter.report(Event::Notice { stream: None, text: &text });
@@ -184,18 +197,31 @@ impl Run<'_> {
                 self.reporter.report(Event::Notice { stream: None, text: &text });
             }
         }
+        if first_error.is_none() {
+            self.trim_logs(store).await;
+        }
         self.reporter.report(Event::RunFinished { summary: &summary });
         Ok(RunOutcome { summary, error: first_error })
     }
 
-    /// Through a new connection if the old one is gone.
+    /// Through a new connection if the old one is gone, also where a stop was asked for: the end of the run is
+    /// what must not get lost.
     async fn record_end(&self, store: &mut Store, summary: &RunSummary) -> Result<(), SyncError> {
-        match store.finish_run(summary, Utc::now()).await {
+        let now = Utc::now();
+        match store.finish_run(summary, now).await {
             Err(error) if error.is_connection_lost() => {
                 store.reconnect().await?;
-                Ok(store.finish_run(summary, Utc::now()).await?)
+                Ok(store.finish_run(summary, now).await?)
             }
             other => Ok(other?),
+        }
+    }
+
+    /// Old rows of the log go. A failure of that is none of the run's.
+    async fn trim_logs(&self, store: &mut Store) {
+        let Some(before) = self.plan.keep_logs.and_then(|keep| Utc::now().checked_sub_signed(keep)) else { return };
+        if let Err(error) = store.trim_logs(before).await {
+            self.reporter.report(Event::Notice { stream: None, text: &error.to_string() });
         }
     }
 

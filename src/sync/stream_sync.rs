@@ -5,8 +5,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::batch::{Batch, ensure_connected};
+use super::batch::{Batch, ensure_connected, persist};
 use super::coverage::Coverage;
+use super::dead_letters::{Due, retry_errors};
 use super::deletions::{hold_back, settle_missing};
 use super::plan::{PassPlan, plan_pass};
 use super::walk::{Accepted, Walk};
@@ -22,15 +23,20 @@ use crate::wix::{RequestCounter, Selection, WixError};
 /// One stream's pass. What it did is in `summary`, also where it ends with an error.
 pub async fn sync_stream(run: &Run<'_>, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
     let entity = entity_of(summary.stream);
+    let begun_at = Utc::now();
     ensure_connected(store, run.stop).await?;
-    let plan = match summary.pass {
-        PassKind::Range => PassPlan::range(),
-        _ => plan_pass(&store.load_stream_state(summary.stream).await?, run.plan.full, Utc::now()),
-    };
-    summary.pass = plan.checkpoint.pass;
-    summary.resumed = plan.is_resumed;
     let counter = RequestCounter::default();
-    let result = walk_listing(run, store, entity, plan, &counter, summary).await;
+    let result = if summary.pass == PassKind::Errors {
+        retry_errors(run, store, entity, Due::All, (None, begun_at), &counter, summary).await
+    } else {
+        let plan = match summary.pass {
+            PassKind::Range => PassPlan::range(),
+            _ => plan_pass(&store.load_stream_state(summary.stream).await?, run.plan.full, begun_at),
+        };
+        summary.pass = plan.checkpoint.pass;
+        summary.resumed = plan.is_resumed;
+        walk_listing(run, store, entity, plan, &counter, summary).await
+    };
     summary.requests = counter.requests();
     summary.retries = counter.retries();
     match result {
@@ -49,6 +55,7 @@ async fn walk_listing(
     counter: &RequestCounter,
     summary: &mut StreamSummary,
 ) -> Result<(), SyncError> {
+    let begun_at = Utc::now();
     let mut checkpoint = plan.checkpoint;
     let selection = run.plan.selection(summary.stream, &checkpoint);
     let mut walk = Walk::starting_at(checkpoint.created_from);
@@ -57,7 +64,7 @@ async fn walk_listing(
     let is_full = checkpoint.pass == PassKind::Full;
     let mut is_first_page = !plan.is_resumed;
     if is_full && !plan.is_resumed {
-        store.clear_missing(summary.stream).await?;
+        persist(store, run.stop, async |store| store.clear_missing(entity.stream()).await).await?;
     }
     loop {
         let page = match next_page(run, entity, &selection, &mut walk, counter).await {
@@ -91,8 +98,14 @@ async fn walk_listing(
         hold_back(run, summary, text);
     }
     if summary.pass != PassKind::Range {
-        settle_missing(run, store, entity, coverage.listed_id(), counter, summary).await?;
-        store.finish_pass(summary.stream, run.run_id, &checkpoint, Utc::now()).await?;
+        let (stream, listed_id) = (entity.stream(), coverage.listed_id());
+        settle_missing(run, store, entity, listed_id, counter, summary).await?;
+        if is_full && !plan.is_resumed && listed_id.is_some() {
+            persist(store, run.stop, async |store| store.resolve_unlisted(stream, begun_at, Utc::now()).await).await?;
+        }
+        retry_errors(run, store, entity, Due::Daily, (listed_id, begun_at), counter, summary).await?;
+        let now = Utc::now();
+        persist(store, run.stop, async |store| store.finish_pass(stream, run.run_id, &checkpoint, now).await).await?;
     }
     Ok(())
 }

@@ -210,8 +210,16 @@ fn the_predecessors_runs_are_kept_and_shown() {
         let run = "50000000-0000-4000-8000-000000000003";
         let detail = world.run(&["status", run]).expect_exit(0);
         assert!(detail.stdout.contains("it broke"), "{detail:#?}");
-        world.run(&["sync", "all", "--full"]).expect_exit(0);
+        world.run(&["sync", "all", "--full", "--keep-logs", "0"]).expect_exit(0);
         assert_eq!(world.value::<i64>("select count(*) from sync_logs"), 4);
+        world.run(&["sync", "all", "--full"]).expect_exit(0);
+        let old =
+            world.rows_as_json("select status, sync_type from sync_logs where started_at < '2025-01-01' order by 1");
+        let kept = [
+            json!({"status": "completed", "sync_type": "customers"}),
+            json!({"status": "failed", "sync_type": "orders"}),
+        ];
+        assert_eq!(old, kept, "the last success, and the one whose end was recorded just now");
     }
 }
 

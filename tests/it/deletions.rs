@@ -144,8 +144,11 @@ fn what_wix_deleted_is_marked_by_the_next_full_pass_and_costs_few_requests() {
         assert_eq!(results["requests"], 1 + 1 + 3, "{kind:?}: a page, a record that is known, and each candidate");
         let expected: BTreeMap<_, _> = before.into_iter().filter(|(id, _)| !ids(gone).contains(id)).collect();
         assert_eq!(versions(&world, kind), expected, "the others are untouched");
-        let kept = format!("select count(*) from {} where deleted_at is not null and raw is not null", kind.table);
-        assert_eq!(world.value::<i64>(&kept), 3, "a row that is marked stays as it was");
+        let erased = format!(
+            "select count(*) from {} where deleted_at is not null and raw is null and wix_created_at is not null",
+            kind.table
+        );
+        assert_eq!(world.value::<i64>(&erased), 3, "what Wix erased is erased here, and the row stays");
     }
     world.sim.clear_requests();
     let again = world.full_sync_json(&["all"], 0);

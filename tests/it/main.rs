@@ -15,6 +15,7 @@
 //! - [`links`]: links between the tables, stubs, and rows of people's own.
 //! - [`credentials`]: credentials under all their names, refused ones, and that nothing secret is shown.
 //! - [`bad_records`]: records that Postgres can't store or nobody can read: isolated, kept, mended.
+//! - [`dead_letters`]: records in `sync_errors`: listed, tried again, resolved; and how long the log is kept.
 //! - [`deletions`]: what Wix deleted: found by full passes, asked for by id, marked, back if it comes back.
 //! - [`deletions_held_back`]: too many at once, answers that prove nothing, empty listings: nothing is marked.
 //! - [`deletions_resumed`]: interrupted passes, records without a date, records in `sync_errors`.
@@ -37,6 +38,7 @@ mod bad_records;
 mod cli_output;
 mod credentials;
 mod database_faults;
+mod dead_letters;
 mod deletions;
 mod deletions_held_back;
 mod deletions_resumed;

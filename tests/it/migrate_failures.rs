@@ -68,11 +68,20 @@ fn a_migration_from_a_newer_program_stops_every_command() {
 #[test]
 fn a_migration_that_is_missing_is_asked_for_and_then_applied_alone() {
     let world = World::empty().migrated();
-    let whole = world.catalog();
-    // As a database of the version before the last migration: its table and indexes are not there yet.
+    // A column that comes anew stands at another position.
+    let catalog = || -> Vec<String> {
+        let text = world.catalog();
+        let lines = text.lines().filter(|line| !line.contains("pg.dropped"));
+        let mut facts: Vec<String> = lines.map(|line| line.replace(|c: char| c.is_ascii_digit(), "")).collect();
+        facts.sort_unstable();
+        facts
+    };
+    let whole = catalog();
+    // As a database of the version before this migration: its columns and its index are not there yet.
     world.execute(
-        "delete from sync_migrations where number = 10; drop table sync_missing;
-         drop index customers_merged_into_idx, customers_wix_created_at_idx, appointments_wix_created_at_idx, orders_wix_created_at_idx",
+        "delete from sync_migrations where number = 11;
+         alter table sync_errors drop column program_version; alter table sync_missing drop column tried_at;
+         drop index sync_errors_unresolved_idx",
     );
     for arguments in [["sync", "all"].as_slice(), &["status"]] {
         let refused = world.run(arguments).expect_exit(2).expect_stderr("1 of ");
@@ -80,7 +89,7 @@ fn a_migration_that_is_missing_is_asked_for_and_then_applied_alone() {
     }
     let done = world.run(&["migrate"]).expect_exit(0);
     assert!(done.stdout.contains(": 1 migration"), "{done:#?}");
-    assert_eq!(world.catalog(), whole);
+    assert_eq!(catalog(), whole);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 -- Keeps a record that could not be written: one row a record, however often it fails.
-insert into {schema}.sync_errors as t (table_name, record_key, wix_id, run_id, reason, record, first_failed_at, last_failed_at)
-values ($1, $2, $3, $4, $5, $6, $7, $7)
+insert into {schema}.sync_errors as t (
+    table_name, record_key, wix_id, run_id, reason, record, first_failed_at, last_failed_at, program_version
+)
+values ($1, $2, $3, $4, $5, $6, $7, $7, $8)
 on conflict (table_name, record_key) do update set
     wix_id = excluded.wix_id,
     run_id = excluded.run_id,
@@ -8,4 +10,5 @@ on conflict (table_name, record_key) do update set
     record = excluded.record,
     tries = t.tries + 1,
     last_failed_at = excluded.last_failed_at,
+    program_version = excluded.program_version,
     resolved_at = null

@@ -1,0 +1,54 @@
+//! `wix-sync errors`: records that could not be written, and another try.
+
+use super::args::{ErrorsArgs, ErrorsCommand, GlobalArgs, ListErrorsArgs, RetryErrorsArgs, Target};
+use super::exit::Exit;
+use super::logging::Console;
+use super::sync::execute;
+use super::{Failure, connect};
+use crate::config::{Environment, SyncConfig, SyncFlags};
+use crate::report;
+use crate::sync::Plan;
+use crate::sync::plan::FullPolicy;
+
+pub(super) async fn run(
+    global: &GlobalArgs,
+    args: &ErrorsArgs,
+    environment: &Environment,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    match &args.command {
+        None => list(global, &ListErrorsArgs::default(), environment).await,
+        Some(ErrorsCommand::List(args)) => list(global, args, environment).await,
+        Some(ErrorsCommand::Retry(args)) => retry(global, args, environment, console).await,
+    }
+}
+
+async fn list(global: &GlobalArgs, args: &ListErrorsArgs, environment: &Environment) -> Result<Exit, Failure> {
+    let store = connect(global, environment).await?;
+    store.check_migrated().await?;
+    let (errors, total) = store.list_errors(args.limit.into()).await?;
+    report::print_errors(store.schema().name(), &errors, total, args.json)?;
+    Ok(Exit::Done)
+}
+
+/// A run like any other: under the lease, and with its row in `sync_logs`.
+async fn retry(
+    global: &GlobalArgs,
+    args: &RetryErrorsArgs,
+    environment: &Environment,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    let config = SyncConfig::resolve(environment, SyncFlags { rate_limit: args.rate_limit, ..SyncFlags::default() })?;
+    let target = args.target.unwrap_or(Target::All);
+    let plan = Plan {
+        sync_type: target.sync_type(),
+        streams: target.streams(),
+        batch_size: config.batch_size,
+        range: None,
+        allow_mass_delete: false,
+        full: FullPolicy { now: false, every: None },
+        only_errors: true,
+        keep_logs: None,
+    };
+    execute(global, environment, console, config, plan, None, args.json).await
+}

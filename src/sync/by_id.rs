@@ -1,0 +1,136 @@
+//! One record, asked for by its id: what Wix has, and what follows for the table.
+//!
+//! Wix's "not found" counts only where a record that it surely has can be got the same way in this pass, since it
+//! can also mean a missing permission (wix-api.md 1.6).
+
+use chrono::Utc;
+
+use super::batch::{Batch, persist};
+use super::{Run, SyncError};
+use crate::entity::{Entity, map_record};
+use crate::page::Found;
+use crate::record::mark_of;
+use crate::run::StreamSummary;
+use crate::store::Store;
+use crate::wix::{RequestCounter, WixError};
+
+/// After so many refusals in a row no more is asked: the rest would fare no better, and costs the budget.
+const MAX_REFUSALS: usize = 3;
+
+/// So many of the refused records are named.
+const NAMED: usize = 3;
+
+/// What became of one record.
+#[derive(Debug)]
+pub(super) enum Settled {
+    /// The table has it as Wix has it.
+    Yes,
+    /// Nothing was learned about it; why, without values.
+    No(String),
+}
+
+/// Records about which Wix gave no clear answer.
+#[derive(Debug, Default)]
+pub(super) struct Unsettled {
+    named: Vec<String>,
+    count: usize,
+    in_a_row: usize,
+}
+
+impl Unsettled {
+    /// Takes what became of a record. False if no more should be asked.
+    pub(super) fn note(&mut self, settled: &Settled) -> bool {
+        match settled {
+            Settled::Yes => self.in_a_row = 0,
+            Settled::No(reason) => {
+                self.count += 1;
+                self.in_a_row += 1;
+                if self.named.len() < NAMED {
+                    self.named.push(reason.clone());
+                }
+            }
+        }
+        self.in_a_row < MAX_REFUSALS
+    }
+
+    /// The reasons in words; `None` if all was clear.
+    pub(super) fn describe(&self) -> Option<String> {
+        let named = self.named.join("; ");
+        match self.count {
+            0 => None,
+            count if count > self.named.len() => Some(format!("{named}; and {} more", count - self.named.len())),
+            _ => Some(named),
+        }
+    }
+}
+
+/// Whether a record that Wix has can be asked for by its id.
+pub(super) async fn is_readable(
+    run: &Run<'_>,
+    entity: &dyn Entity,
+    known_id: Option<&str>,
+    counter: &RequestCounter,
+) -> Result<bool, SyncError> {
+    let Some(known_id) = known_id else { return Ok(false) };
+    match run.wix.fetch_record(entity.listing(), known_id, counter).await {
+        Ok(Found::Alive(raw)) => Ok(id_of(entity, &raw).as_deref() == Some(known_id)),
+        Ok(Found::Merged(_)) => Ok(true),
+        Ok(Found::Gone) | Err(WixError::Refused { .. } | WixError::Forbidden { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Asks Wix for a record and makes the table agree: gone, merged, or as it is now. Only where
+/// [`is_readable`] was true.
+pub(super) async fn settle_one(
+    run: &Run<'_>,
+    store: &mut Store,
+    entity: &dyn Entity,
+    wix_id: &str,
+    counter: &RequestCounter,
+    summary: &mut StreamSummary,
+) -> Result<Settled, SyncError> {
+    let stream = entity.stream();
+    let survivor = match run.wix.fetch_record(entity.listing(), wix_id, counter).await {
+        Ok(Found::Alive(raw)) if id_of(entity, &raw).as_deref() == Some(wix_id) => {
+            write_one(run, store, entity, raw, summary).await?;
+            persist(store, run.stop, async |store| store.forget_missing(stream, wix_id).await).await?;
+            return Ok(Settled::Yes);
+        }
+        // Another record, or any other answer, says nothing about this one.
+        Ok(Found::Alive(_)) => return Ok(Settled::No(format!("{wix_id}: Wix answers another record for its id"))),
+        Err(error @ (WixError::Refused { .. } | WixError::Forbidden { .. })) => {
+            return Ok(Settled::No(format!("{wix_id}: {error}")));
+        }
+        Err(error) => return Err(error.into()),
+        Ok(Found::Gone) => None,
+        Ok(Found::Merged(raw)) => write_one(run, store, entity, raw, summary).await?,
+    };
+    let now = Utc::now();
+    let ended =
+        persist(store, run.stop, async |store| store.mark_deleted(stream, wix_id, survivor.as_deref(), now).await);
+    if ended.await? {
+        summary.counts.deleted += 1;
+    }
+    Ok(Settled::Yes)
+}
+
+fn id_of(entity: &dyn Entity, raw: &str) -> Option<String> {
+    mark_of(&map_record(entity, raw.to_owned())).wix_id
+}
+
+/// Writes a record that came by id; gives back its own id.
+async fn write_one(
+    run: &Run<'_>,
+    store: &mut Store,
+    entity: &dyn Entity,
+    raw: String,
+    summary: &mut StreamSummary,
+) -> Result<Option<String>, SyncError> {
+    let record = map_record(entity, raw);
+    let wix_id = mark_of(&record).wix_id;
+    let mut batch = Batch::new(entity, store).await?;
+    batch.gather(vec![record]);
+    batch.commit(run, store, None, summary, None).await?;
+    Ok(wix_id)
+}

@@ -1,0 +1,127 @@
+//! Records that could not be written, tried again: when the record changes it comes with a pass; once a day, and
+//! when the program's version changed, Wix is asked for it by id. Not in every run: that would spend the budget
+//! on records that are hopeless.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::batch::persist;
+use super::by_id::{Settled, Unsettled, is_readable, settle_one};
+use super::deletions::hold_back;
+use super::{Run, SyncError};
+use crate::entity::{Entity, map_record};
+use crate::event::Event;
+use crate::run::StreamSummary;
+use crate::store::Store;
+use crate::store::dead_letters::KeptRecord;
+use crate::wix::RequestCounter;
+
+/// A record is tried again when it waited this long.
+const RETRY_AFTER: TimeDelta = TimeDelta::days(1);
+
+/// So many records a run and table; the others come with the next run. `errors retry` knows no limit.
+const MAX_A_RUN: usize = 100;
+
+/// So many are read from the database at once.
+const CHUNK: i64 = 100;
+
+/// Which records are to be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Those whose time has come.
+    Daily,
+    /// All.
+    All,
+}
+
+/// Tries records of `sync_errors` again. `listed_id` is a record that Wix listed in this pass; `begun_at` is when
+/// this run's work on the table began: what failed since then is not tried once more.
+pub(super) async fn retry_errors(
+    run: &Run<'_>,
+    store: &mut Store,
+    entity: &dyn Entity,
+    due: Due,
+    (listed_id, begun_at): (Option<&str>, DateTime<Utc>),
+    counter: &RequestCounter,
+    summary: &mut StreamSummary,
+) -> Result<(), SyncError> {
+    let stream = entity.stream();
+    if !store.has_unresolved_errors(stream).await? {
+        return Ok(());
+    }
+    let (before, limit) = match due {
+        Due::Daily => (begun_at - RETRY_AFTER, MAX_A_RUN),
+        Due::All => (begun_at, usize::MAX),
+    };
+    let mut unsettled = Unsettled::default();
+    let mut readable = None;
+    let mut tried = 0;
+    'queue: while tried < limit {
+        let chunk = store.list_due_errors(stream, before, begun_at, CHUNK).await?;
+        if chunk.is_empty() {
+            break;
+        }
+        for record in &chunk {
+            run.stop.check()?;
+            tried += 1;
+            let Some(wix_id) = id_to_ask_for(entity, record) else {
+                note_hopeless(run, store, record, summary).await?;
+                continue;
+            };
+            // Asked only where it is needed, and once.
+            if readable.is_none() {
+                let known_id = match listed_id {
+                    Some(id) => Some(id.to_owned()),
+                    None => store.any_live_id(stream).await?,
+                };
+                readable = Some(is_readable(run, entity, known_id.as_deref(), counter).await?);
+            }
+            let settled = if readable == Some(true) {
+                settle_one(run, store, entity, &wix_id, counter, summary).await?
+            } else {
+                Settled::No(format!("{wix_id}: a record that Wix has can't be asked for by its id either"))
+            };
+            if matches!(settled, Settled::No(_)) {
+                let now = Utc::now();
+                persist(store, run.stop, async |store| {
+                    store.note_failed_try(stream, &record.key, run.run_id, now).await
+                })
+                .await?;
+            } else if record.wix_id.is_none() {
+                // It was kept without an id, and another version of the program found one.
+                let now = Utc::now();
+                persist(store, run.stop, async |store| store.resolve_error(stream, &record.key, now).await).await?;
+            }
+            if !unsettled.note(&settled) {
+                break 'queue;
+            }
+        }
+    }
+    if let Some(reasons) = unsettled.describe() {
+        hold_back(run, summary, format!("records in sync_errors could not be asked for: {reasons}"));
+    } else if summary.counts.errors == 0 && store.has_unresolved_errors(stream).await? {
+        // As long as the table lacks what Wix has, no run is a full success.
+        let text = "records that could not be written before still wait: `wix-sync errors` lists them".to_owned();
+        hold_back(run, summary, text);
+    }
+    Ok(())
+}
+
+/// The record's id; for one that was kept without, the one that the program finds in it now.
+fn id_to_ask_for(entity: &dyn Entity, record: &KeptRecord) -> Option<String> {
+    record.wix_id.clone().or_else(|| map_record(entity, record.raw.clone()?).ok().map(|row| row.wix_id))
+}
+
+/// A record without an id can't be asked for, and still can't be mapped.
+async fn note_hopeless(
+    run: &Run<'_>,
+    store: &mut Store,
+    record: &KeptRecord,
+    summary: &mut StreamSummary,
+) -> Result<(), SyncError> {
+    let (stream, now) = (summary.stream, Utc::now());
+    persist(store, run.stop, async |store| store.note_failed_try(stream, &record.key, run.run_id, now).await).await?;
+    let reason = "it still has no id that could be asked for".to_owned();
+    run.reporter.report(Event::RecordRejected { stream, wix_id: None, reason: &reason });
+    summary.add_error(None, reason);
+    Ok(())
+}
