@@ -10,6 +10,7 @@ use super::columns::Columns;
 use super::connect::Store;
 use super::dead_letters::resolve_errors;
 use super::error::StoreError;
+use super::links::{emails_of, relink_orders};
 use super::missing::forget;
 use super::schema::Schema;
 use super::state::{Progress, save_progress};
@@ -64,17 +65,21 @@ impl Store {
             rows.iter().filter(|row| needs_writing(row, stored.get(row.wix_id.as_str()))).collect();
         *outcome = BatchOutcome { unchanged: rows.len() as u64, ..BatchOutcome::default() };
         if !to_write.is_empty() {
-            let mut touched = Touched::default();
-            match context.stream {
-                Stream::Customers => touched.add_customers(&transaction, &schema, &to_write, &stored).await?,
-                Stream::Appointments => touched.add_stubs(&transaction, &schema, &to_write, context.now).await?,
-                Stream::Orders => {}
-            }
+            let touched = match context.stream {
+                Stream::Customers => Some(Touched::by(&transaction, &schema, &to_write, &stored).await?),
+                Stream::Appointments => {
+                    insert_stubs(&transaction, &schema, &to_write, context.now).await?;
+                    None
+                }
+                Stream::Orders => None,
+            };
             for inserted in upsert(&transaction, &schema, context, &to_write).await? {
                 outcome.unchanged -= 1;
                 if inserted { outcome.inserted += 1 } else { outcome.updated += 1 }
             }
-            touched.relink_orders(&transaction, &schema, context.now).await?;
+            if let Some(Touched { wix_ids, emails }) = touched {
+                relink_orders(&transaction, &schema, &wix_ids, &emails, context.now).await?;
+            }
         }
         let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
         forget(&transaction, &schema, context.stream, &ids).await?;
@@ -130,114 +135,69 @@ async fn upsert(
     Ok(written.iter().map(|row| row.get(1)).collect())
 }
 
-/// Customers that came or changed in this batch: orders may have to be linked to them, or to others now.
-#[derive(Default)]
+/// Creates the customers that bookings name and the table does not have, and notes that orders may have to be linked
+/// to them.
+async fn insert_stubs(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    rows: &[&Row],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    // The first five columns of `entity/appointments.rs`: contact id, first name, last name, email, phone.
+    let column = |index: usize| -> Vec<Option<&str>> {
+        rows.iter()
+            .map(|row| match row.cells.get(index) {
+                Some(Cell::Text(text)) => Some(text.as_str()),
+                _ => None,
+            })
+            .collect()
+    };
+    let contact_ids = column(0);
+    if contact_ids.iter().all(Option::is_none) {
+        return Ok(());
+    }
+    transaction
+        .execute_typed(
+            &schema.sql(include_str!("sql/insert_stubs.sql")),
+            &[
+                (&contact_ids, Type::TEXT_ARRAY),
+                (&column(1), Type::TEXT_ARRAY),
+                (&column(2), Type::TEXT_ARRAY),
+                (&column(3), Type::TEXT_ARRAY),
+                (&column(4), Type::TEXT_ARRAY),
+                (&now, Type::TIMESTAMPTZ),
+            ],
+        )
+        .await
+        .map_err(StoreError::database("could not create the customers that bookings name"))?;
+    Ok(())
+}
+
+/// Customers that came or changed in a batch: orders may have to be linked to them, or to others now.
 struct Touched {
     wix_ids: Vec<String>,
     emails: Vec<String>,
 }
 
 impl Touched {
-    /// Notes the contacts that are about to be written, with the emails they had before and will have.
-    async fn add_customers(
-        &mut self,
+    /// The contacts that are about to be written, with the emails they had before and will have.
+    async fn by(
         transaction: &Transaction<'_>,
         schema: &Schema,
         rows: &[&Row],
         stored: &HashMap<String, Stored>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Touched, StoreError> {
         /// Where the email stands among the columns of `entity/customers.rs`.
         const EMAIL: usize = 3;
-        self.wix_ids = rows.iter().map(|row| row.wix_id.clone()).collect();
-        self.emails = rows
-            .iter()
-            .filter_map(|row| match row.cells.get(EMAIL) {
-                Some(Cell::Text(email)) => Some(email.clone()),
-                _ => None,
-            })
-            .collect();
+        let wix_ids: Vec<String> = rows.iter().map(|row| row.wix_id.clone()).collect();
+        let coming = rows.iter().filter_map(|row| match row.cells.get(EMAIL) {
+            Some(Cell::Text(email)) => Some(email.clone()),
+            _ => None,
+        });
+        let mut emails: Vec<String> = coming.collect();
         if rows.iter().any(|row| stored.contains_key(&row.wix_id)) {
-            let statement = schema.sql(
-                "select email::text from {schema}.customers where wix_contact_id = any ($1) and email is not null",
-            );
-            let before = transaction
-                .query_typed(&statement, &[(&self.wix_ids, Type::TEXT_ARRAY)])
-                .await
-                .map_err(StoreError::database("could not read the customers of a batch"))?;
-            self.emails.extend(before.iter().map(|row| row.get::<_, String>(0)));
+            emails.extend(emails_of(transaction, schema, &wix_ids).await?);
         }
-        Ok(())
+        Ok(Touched { wix_ids, emails })
     }
-
-    /// Creates the customers that bookings name and the table does not have.
-    async fn add_stubs(
-        &mut self,
-        transaction: &Transaction<'_>,
-        schema: &Schema,
-        rows: &[&Row],
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        // The first five columns of `entity/appointments.rs`: contact id, first name, last name, email, phone.
-        let column = |index: usize| -> Vec<Option<&str>> {
-            rows.iter()
-                .map(|row| match row.cells.get(index) {
-                    Some(Cell::Text(text)) => Some(text.as_str()),
-                    _ => None,
-                })
-                .collect()
-        };
-        let contact_ids = column(0);
-        if contact_ids.iter().all(Option::is_none) {
-            return Ok(());
-        }
-        let created = transaction
-            .query_typed(
-                &schema.sql(include_str!("sql/insert_stubs.sql")),
-                &[
-                    (&contact_ids, Type::TEXT_ARRAY),
-                    (&column(1), Type::TEXT_ARRAY),
-                    (&column(2), Type::TEXT_ARRAY),
-                    (&column(3), Type::TEXT_ARRAY),
-                    (&column(4), Type::TEXT_ARRAY),
-                    (&now, Type::TIMESTAMPTZ),
-                ],
-            )
-            .await
-            .map_err(StoreError::database("could not create the customers that bookings name"))?;
-        for row in &created {
-            self.wix_ids.push(row.get(0));
-            self.emails.extend(row.get::<_, Option<String>>(1));
-        }
-        Ok(())
-    }
-
-    async fn relink_orders(
-        &self,
-        transaction: &Transaction<'_>,
-        schema: &Schema,
-        now: DateTime<Utc>,
-    ) -> Result<(), StoreError> {
-        relink_orders(transaction, schema, &self.wix_ids, &self.emails, now).await
-    }
-}
-
-/// Makes and mends the links of orders that customers with these ids or emails may concern.
-pub(super) async fn relink_orders(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    wix_ids: &[String],
-    emails: &[String],
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    if wix_ids.is_empty() {
-        return Ok(());
-    }
-    transaction
-        .execute_typed(
-            &schema.sql(include_str!("sql/relink_orders.sql")),
-            &[(&wix_ids, Type::TEXT_ARRAY), (&emails, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
-        )
-        .await
-        .map_err(StoreError::database("could not link orders to customers"))?;
-    Ok(())
 }

@@ -38,6 +38,16 @@ impl Store {
         Ok(())
     }
 
+    /// A second connection, under the same lease: for what is written at the same time.
+    pub async fn sibling(&self) -> Result<Store, StoreError> {
+        Ok(Store {
+            client: connect(self.database_url.reveal()).await?,
+            schema: self.schema.clone(),
+            lease: self.lease,
+            database_url: self.database_url.clone(),
+        })
+    }
+
     /// True once the connection is known to be gone.
     pub fn is_closed(&self) -> bool {
         self.client.is_closed()

@@ -41,6 +41,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(9, "0009_sync_state_checkpoint"),
     migration!(10, "0010_sync_missing"),
     migration!(11, "0011_sync_errors_tries"),
+    migration!(13, "0013_sync_unlinked"),
 ];
 
 /// The migrations that define the tables which the predecessor has as well.

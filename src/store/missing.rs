@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 
-use super::batch::relink_orders;
 use super::connect::Store;
 use super::dead_letters::resolve_errors;
 use super::error::StoreError;
+use super::links::relink_orders;
 use super::schema::Schema;
 use crate::stream::Stream;
 

@@ -11,6 +11,7 @@ pub mod connect;
 pub mod dead_letters;
 pub mod error;
 pub mod lease;
+pub mod links;
 pub mod migrate;
 pub mod missing;
 pub mod runs;

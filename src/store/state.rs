@@ -111,6 +111,19 @@ impl Store {
         transaction.commit().await.map_err(StoreError::database(doing))
     }
 
+    /// Lets the next pass be a full one: the last one proved nothing.
+    pub async fn forget_full_pass(&mut self, stream: Stream) -> Result<(), StoreError> {
+        let doing = "could not ask for another full pass in sync_state";
+        let statement =
+            self.schema.sql("update {schema}.sync_state set last_full_pass_at = null where table_name = $1");
+        let transaction = self.begin().await?;
+        transaction
+            .execute_typed(&statement, &[(&stream.table(), Type::TEXT)])
+            .await
+            .map_err(StoreError::database(doing))?;
+        transaction.commit().await.map_err(StoreError::database(doing))
+    }
+
     /// The id of some row that Wix is supposed to have and that is no candidate for deletion.
     pub async fn any_live_id(&self, stream: Stream) -> Result<Option<String>, StoreError> {
         let (table, id) = (stream.table(), stream.id_column());

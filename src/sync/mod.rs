@@ -8,6 +8,7 @@ mod coverage;
 mod dead_letters;
 mod deletions;
 pub mod plan;
+mod reader;
 pub mod stream_sync;
 pub mod walk;
 
@@ -166,18 +167,17 @@ impl Run<'_> {
             let text = format!("{stale_count} earlier run(s) ended without recording it; they are failed now");
             self.reporter.report(Event::Notice { stream: None, text: &text });
         }
-        let mut streams = Vec::new();
-        let mut first_error = None;
-        for stream in &self.plan.streams {
-            let (summary, error) = self.sync_stream(store, *stream).await;
-            self.reporter.report(Event::StreamFinished { summary: &summary });
-            streams.push(summary);
-            let Some(error) = error else { continue };
-            let ends_the_run = error.ends_the_run();
-            first_error.get_or_insert(error);
-            if ends_the_run {
+        let mut ended: Vec<(StreamSummary, Option<SyncError>)> = Vec::new();
+        for streams in side_by_side(&self.plan.streams) {
+            if ended.iter().any(|(_, error)| error.as_ref().is_some_and(SyncError::ends_the_run)) {
                 break;
             }
+            ended.extend(self.sync_streams(store, streams).await);
+        }
+        let (streams, errors): (Vec<StreamSummary>, Vec<Option<SyncError>>) = ended.into_iter().unzip();
+        let mut first_error = errors.into_iter().flatten().next();
+        if !first_error.as_ref().is_some_and(SyncError::ends_the_run) {
+            first_error = first_error.or(self.link_orders(store).await.err());
         }
         let summary = RunSummary {
             run_id: self.run_id,
@@ -185,7 +185,7 @@ impl Run<'_> {
             status: if first_error.is_none() { Status::Completed } else { Status::Failed },
             started_at,
             duration_ms: elapsed_ms(clock),
-            error: describe_failures(&streams),
+            error: describe_failures(&streams).or_else(|| first_error.as_ref().map(ToString::to_string)),
             streams,
         };
         match (self.record_end(store, &summary).await, &first_error) {
@@ -225,6 +225,46 @@ impl Run<'_> {
         }
     }
 
+    /// Syncs streams that do not need each other, at the same time where a second connection can be had.
+    async fn sync_streams(&self, store: &mut Store, streams: &[Stream]) -> Vec<(StreamSummary, Option<SyncError>)> {
+        let mut sibling = None;
+        if streams.len() == 2 {
+            sibling = store
+                .sibling()
+                .await
+                .inspect_err(|error| {
+                    tracing::debug!(error = error.to_string(), "no second connection: one table after the other");
+                })
+                .ok();
+        }
+        let ended = match (streams, sibling) {
+            (&[first, second], Some(mut sibling)) => {
+                let both =
+                    async { tokio::join!(self.sync_stream(store, first), self.sync_stream(&mut sibling, second)) };
+                <[_; 2]>::from(both.await).into()
+            }
+            _ => {
+                let mut ended = Vec::new();
+                for stream in streams {
+                    ended.push(self.sync_stream(store, *stream).await);
+                }
+                ended
+            }
+        };
+        for (summary, _) in &ended {
+            self.reporter.report(Event::StreamFinished { summary });
+        }
+        ended
+    }
+
+    /// Makes the links that could not be made while appointments and orders were written at the same time.
+    async fn link_orders(&self, store: &mut Store) -> Result<(), SyncError> {
+        while persist(store, self.stop, async |store| store.link_to_new_customers(Utc::now()).await).await? {
+            self.stop.check()?;
+        }
+        Ok(())
+    }
+
     async fn sync_stream(&self, store: &mut Store, stream: Stream) -> (StreamSummary, Option<SyncError>) {
         let clock = Instant::now();
         let mut summary = StreamSummary::new(stream, self.plan.pass_kind(stream));
@@ -235,6 +275,14 @@ impl Run<'_> {
         summary.duration_ms = elapsed_ms(clock);
         (summary, error)
     }
+}
+
+/// The streams in the order in which they are synced. Customers come first, since the others link to them; those two
+/// need each other no more than to be linked behind both.
+fn side_by_side(streams: &[Stream]) -> impl Iterator<Item = &[Stream]> {
+    let customers = streams.iter().take_while(|stream| **stream == Stream::Customers).count();
+    let (first, others) = streams.split_at(customers);
+    [first, others].into_iter().filter(|streams| !streams.is_empty())
 }
 
 /// `sync_logs.error`: each stream that failed, with its reason.

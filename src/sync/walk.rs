@@ -5,9 +5,10 @@
 //! merged meanwhile. Hence each page by offset begins with the last record of the page before. Where that
 //! record is not, the walk begins anew at its date of creation, and nothing is passed over.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::page::{NextPage, PageRequest};
 use crate::record::RecordMark;
@@ -19,11 +20,16 @@ const MAX_OFFSET: u64 = 8_000;
 /// So often a window may be begun anew without progress before the walk is given up.
 const MAX_RESTARTS: u32 = 5;
 
+/// So many pages in a row may be empty though a cursor follows.
+const MAX_EMPTY_PAGES: u32 = 20;
+
 /// Wix's answers do not add up to a whole listing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WalkError {
-    /// The same page again and again.
-    #[error("Wix answered the same page twice, so the listing can't be read to its end")]
+    /// The same page again and again, or page after page without records.
+    #[error(
+        "Wix answered the same page twice, or named the same cursor twice, so the listing can't be read to its end"
+    )]
     RepeatedPage,
     /// A page without records, though more are said to be there.
     #[error("Wix says that there are {total} records, but lists none from position {offset} on")]
@@ -67,6 +73,10 @@ pub struct Walk {
     is_sorted: bool,
     /// The ids of the last page of a cursor walk: a server that repeats pages must not keep us busy for ever.
     last_page: Vec<Option<String>>,
+    /// Hashes of the cursors that were followed since the walk began or began anew, against longer circles.
+    cursors: HashSet<u64>,
+    /// Pages by cursor without any record, in a row.
+    empty_pages: u32,
     /// True if the next page has to begin with `last`.
     anchored: bool,
     /// How often the walk began anew since it last brought something new.
@@ -85,6 +95,8 @@ impl Default for Walk {
             frontier_ids: HashMap::new(),
             is_sorted: true,
             last_page: Vec::new(),
+            cursors: HashSet::new(),
+            empty_pages: 0,
             anchored: false,
             restarts: 0,
             total: None,
@@ -149,10 +161,17 @@ impl Walk {
         Ok(())
     }
 
+    /// Begins at the very beginning, in an order that nobody knows.
+    pub fn begin_unsorted(&mut self) {
+        self.is_sorted = false;
+        self.begin_window(None);
+    }
+
     fn begin_window(&mut self, created_from: Option<DateTime<Utc>>) {
         self.window_from = created_from;
         self.anchored = false;
         self.last_page.clear();
+        self.cursors.clear();
         self.next = PageRequest::Window { created_from, offset: 0 };
     }
 
@@ -161,14 +180,15 @@ impl Walk {
         if !page.is_empty() && page == self.last_page {
             return Err(WalkError::RepeatedPage);
         }
+        self.empty_pages = if page.is_empty() { self.empty_pages + 1 } else { 0 };
         self.last_page = page;
         let accepted = Accepted { is_new: self.note(marks), at_end: !matches!(next, NextPage::Cursor(_)) };
         if let NextPage::Cursor(cursor) = next {
-            let request = PageRequest::Cursor(cursor.clone());
-            if self.next == request {
+            let is_repeated = !self.cursors.insert(xxh3_64(cursor.as_bytes()));
+            if is_repeated || self.empty_pages > MAX_EMPTY_PAGES {
                 return Err(WalkError::RepeatedPage);
             }
-            self.next = request;
+            self.next = PageRequest::Cursor(cursor.clone());
         }
         Ok(accepted)
     }
@@ -389,6 +409,13 @@ mod tests {
         let mut walk = Walk::default();
         walk.accept(&[mark(1, 1)], &cursor("a"), None).unwrap();
         assert_eq!(walk.accept(&[mark(2, 2)], &cursor("a"), None), Err(WalkError::RepeatedPage));
+        let mut walk = Walk::default();
+        walk.accept(&[mark(1, 1)], &cursor("a"), None).unwrap();
+        walk.accept(&[mark(2, 2)], &cursor("b"), None).unwrap();
+        assert_eq!(walk.accept(&[mark(1, 1)], &cursor("a"), None), Err(WalkError::RepeatedPage), "a circle of two");
+        let mut walk = Walk::default();
+        let ends = (0..100).find(|page| walk.accept(&[], &cursor(&page.to_string()), None).is_err());
+        assert_eq!(ends, Some(20), "empty pages without end");
     }
 
     #[test]

@@ -163,6 +163,11 @@ pub enum WixError {
 }
 
 impl WixError {
+    /// True if Wix did not like the request itself: its filter, its sort, its paging.
+    pub fn is_bad_request(&self) -> bool {
+        matches!(self, WixError::Refused { answer, .. } if answer.status == 400)
+    }
+
     /// One line on what to do, where there is something to do.
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -65,6 +65,8 @@ pub struct Listing {
 pub struct Selection {
     /// Members of Wix's filter object.
     pub filter: Map<String, Value>,
+    /// True if Wix refuses to sort it: then it comes in an order of Wix's own.
+    pub unsorted: bool,
 }
 
 impl Selection {
@@ -84,7 +86,7 @@ impl Selection {
             // Both bounds in one object: an older page of Wix's says that a field may appear only once (wix-api.md 3.2).
             filter.insert(field.to_owned(), Value::Object(bounds));
         }
-        Selection { filter }
+        Selection { filter, unsorted: false }
     }
 }
 
@@ -111,7 +113,10 @@ impl Listing {
                 if let Some(created_from) = created_from {
                     filter.insert("createdDate".to_owned(), json!({ "$gte": timestamp::render(*created_from) }));
                 }
-                let mut query = json!({ "filter": filter, "sort": [{ "fieldName": "createdDate", "order": "ASC" }] });
+                let mut query = json!({ "filter": filter });
+                if !selection.unsorted {
+                    query["sort"] = json!([{ "fieldName": "createdDate", "order": "ASC" }]);
+                }
                 match self.paging {
                     Paging::Offset => query["paging"] = json!({ "limit": self.page_limit, "offset": offset }),
                     Paging::Cursor => query["cursorPaging"] = json!({ "limit": self.page_limit }),

@@ -7,11 +7,18 @@ use wix_sim::{Endpoint, Entity};
 use crate::harness::World;
 use crate::running::{Gate, Running, wait_until};
 
-/// A run that has asked for its third page of bookings, and is held there.
+/// A run that has asked for its third page of bookings, and is held there with the first two written. The orders, which
+/// are read at the same time, are done.
 fn at_work(world: &World) -> (Running, Gate) {
     let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 3);
     let running = world.start(&["sync", "all", "--batch-size", "100"]);
     gate.wait();
+    wait_until("what was read is written", || {
+        world.value(
+            "select (select count(*) from appointments) = 200
+                and exists (select from sync_state where table_name = 'orders' and last_success_at is not null)",
+        )
+    });
     (running, gate)
 }
 
@@ -100,7 +107,8 @@ fn wakes_up_too_late(world: &World) {
     first.signal("CONT");
     first.wait().expect_exit(1).expect_stderr("lease");
     assert_eq!(tables(), before, "the first run wrote something");
-    assert_eq!(world.sim.requests().len(), requests, "it went on asking Wix");
+    let asked = world.sim.requests().len() - requests;
+    assert!(asked <= 1, "it went on asking Wix, behind the page that is read while one is written: {asked}");
     world.assert_tables_equal_truth();
     let runs = world.rows_as_json("select status, error is not null as has_reason from sync_logs order by started_at");
     assert_eq!(

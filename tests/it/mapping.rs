@@ -51,9 +51,12 @@ fn a_whole_site_lands_as_wix_has_it_and_a_second_run_touches_no_row() {
     for (endpoint, requests) in least {
         assert_eq!(world.sim.request_count(endpoint), requests, "{endpoint:?}");
     }
-    let mut order: Vec<Endpoint> = world.sim.requests().iter().map(|request| request.endpoint).collect();
-    order.dedup();
-    assert_eq!(order, [Endpoint::ContactsQuery, Endpoint::BookingsQuery, Endpoint::OrdersSearch]);
+    let order: Vec<Endpoint> = world.sim.requests().iter().map(|request| request.endpoint).collect();
+    assert!(order[..4].iter().all(|endpoint| *endpoint == Endpoint::ContactsQuery), "the others link to customers");
+    assert!(
+        order[4..8].contains(&Endpoint::BookingsQuery) && order[4..8].contains(&Endpoint::OrdersSearch),
+        "{order:?}"
+    );
 
     let before = row_versions(&world);
     let second = world.sync_json(&["all"], 0);

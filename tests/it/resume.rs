@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use wix_sim::{Endpoint, Entity, Fault};
 
 use crate::harness::World;
-use crate::running::Gate;
+use crate::running::{Gate, wait_until};
 
 /// Changes what a first load may have read already, and what it has not.
 fn change(world: &World, ids: &[String], round: usize) {
@@ -70,8 +70,9 @@ fn killed_again_and_again_at_random_a_first_load_reads_little_twice_and_loses_no
         + world.sim.contacts().len().div_ceil(999)
         + world.sim.bookings().len().div_ceil(100)
         + world.sim.orders().len().div_ceil(100);
-    assert!(first_load <= least + 2 * kills + 2, "{first_load} requests, at least {least}, {kills} kills");
-    assert!(world.sim.requests().len() <= least + 4 * kills + 8, "{} in all", world.sim.requests().len());
+    // A kill costs the request under way, the page that is being written meanwhile, and the one at the seam.
+    assert!(first_load <= least + 3 * kills + 2, "{first_load} requests, at least {least}, {kills} kills");
+    assert!(world.sim.requests().len() <= least + 5 * kills + 8, "{} in all", world.sim.requests().len());
 
     let runs = world.rows_as_json("select status, error from sync_logs order by started_at");
     for run in &runs[..kills] {
@@ -105,6 +106,8 @@ fn killed_at_the_third_page(world: &World) -> DateTime<Utc> {
     let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 3);
     let running = world.start(&["sync", "appointments", "--batch-size", "100"]);
     gate.wait();
+    // A page is asked for while the one before is written.
+    wait_until("what was read is written", || world.value::<i64>("select count(*) from appointments") == 200);
     running.signal("KILL");
     running.wait();
     assert_eq!(world.value::<i64>("select count(*) from appointments"), 200, "what was committed stays");
@@ -159,7 +162,6 @@ fn a_stop_in_the_middle_of_a_pass_commits_what_was_read() {
         let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 4);
         let running = world.start(&["sync", "appointments"]);
         gate.wait();
-        assert_eq!(world.value::<i64>("select count(*) from appointments"), 0, "the batch is not full yet");
         running.signal(signal);
         running.wait().expect_exit(exit);
         assert_eq!(world.value::<i64>("select count(*) from appointments"), 300);

@@ -1,13 +1,19 @@
 -- Creates the customers that bookings name and the table does not have, from the bookings' own details. A later
--- customers sync fills them; a stub never overwrites a contact.
-insert into {schema}.customers (id, wix_contact_id, name, first_name, last_name, email, phone, created_at, updated_at)
-select distinct on (u.wix_contact_id)
-    gen_random_uuid(), u.wix_contact_id,
-    nullif(concat_ws(' ', nullif(btrim(u.first_name), ''), nullif(btrim(u.last_name), '')), ''),
-    u.first_name, u.last_name, u.email, u.phone, $6, $6
-from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) with ordinality
-    as u (wix_contact_id, first_name, last_name, email, phone, position)
-where u.wix_contact_id is not null
-order by u.wix_contact_id, u.position
+-- customers sync fills them; a stub never overwrites a contact. Each is noted: orders that are written at the same time
+-- can't be linked to it yet.
+with created as (
+    insert into {schema}.customers (id, wix_contact_id, name, first_name, last_name, email, phone, created_at, updated_at)
+    select distinct on (u.wix_contact_id)
+        gen_random_uuid(), u.wix_contact_id,
+        nullif(concat_ws(' ', nullif(btrim(u.first_name), ''), nullif(btrim(u.last_name), '')), ''),
+        u.first_name, u.last_name, u.email, u.phone, $6, $6
+    from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) with ordinality
+        as u (wix_contact_id, first_name, last_name, email, phone, position)
+    where u.wix_contact_id is not null
+    order by u.wix_contact_id, u.position
+    on conflict (wix_contact_id) do nothing
+    returning wix_contact_id
+)
+insert into {schema}.sync_unlinked (wix_contact_id)
+select wix_contact_id from created
 on conflict (wix_contact_id) do nothing
-returning wix_contact_id, email

@@ -1,0 +1,81 @@
+//! Links of orders to customers, where customers came, changed or went after the orders were written.
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::Transaction;
+use tokio_postgres::types::Type;
+
+use super::connect::Store;
+use super::error::StoreError;
+use super::schema::Schema;
+
+/// So many customers a transaction.
+const CHUNK: i64 = 1000;
+
+impl Store {
+    /// Links orders to some of the customers that were made from bookings, as noted in `sync_unlinked`. False once
+    /// none is left.
+    pub async fn link_to_new_customers(&mut self, now: DateTime<Utc>) -> Result<bool, StoreError> {
+        let doing = "could not link orders to the customers that bookings name";
+        let schema = self.schema.clone();
+        let listed = self
+            .client
+            .query_typed(
+                &schema.sql("select wix_contact_id from {schema}.sync_unlinked order by 1 limit $1"),
+                &[(&CHUNK, Type::INT8)],
+            )
+            .await
+            .map_err(StoreError::database(doing))?;
+        let wix_ids: Vec<String> = listed.iter().map(|row| row.get(0)).collect();
+        if wix_ids.is_empty() {
+            return Ok(false);
+        }
+        let transaction = self.begin().await?;
+        let emails = emails_of(&transaction, &schema, &wix_ids).await?;
+        relink_orders(&transaction, &schema, &wix_ids, &emails, now).await?;
+        transaction
+            .execute_typed(
+                &schema.sql("delete from {schema}.sync_unlinked where wix_contact_id = any ($1)"),
+                &[(&wix_ids, Type::TEXT_ARRAY)],
+            )
+            .await
+            .map_err(StoreError::database(doing))?;
+        transaction.commit().await.map_err(StoreError::database(doing))?;
+        Ok(true)
+    }
+}
+
+/// The emails that the table has for these contacts.
+pub(super) async fn emails_of(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    wix_ids: &[String],
+) -> Result<Vec<String>, StoreError> {
+    let statement =
+        schema.sql("select email::text from {schema}.customers where wix_contact_id = any ($1) and email is not null");
+    let rows = transaction
+        .query_typed(&statement, &[(&wix_ids, Type::TEXT_ARRAY)])
+        .await
+        .map_err(StoreError::database("could not read the emails of customers"))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Makes and mends the links of orders that customers with these ids or emails may concern.
+pub(super) async fn relink_orders(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    wix_ids: &[String],
+    emails: &[String],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if wix_ids.is_empty() {
+        return Ok(());
+    }
+    transaction
+        .execute_typed(
+            &schema.sql(include_str!("sql/relink_orders.sql")),
+            &[(&wix_ids, Type::TEXT_ARRAY), (&emails, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
+        )
+        .await
+        .map_err(StoreError::database("could not link orders to customers"))?;
+    Ok(())
+}
