@@ -11,8 +11,6 @@ pub enum ColumnKind {
     Text,
     /// `text[]`.
     TextList,
-    /// `jsonb`.
-    Json,
     /// `timestamptz`.
     Timestamp,
     /// `date`.
@@ -32,8 +30,6 @@ pub enum Cell {
     Text(String),
     /// For [`ColumnKind::TextList`].
     TextList(Vec<String>),
-    /// For [`ColumnKind::Json`]: JSON text.
-    Json(String),
     /// For [`ColumnKind::Timestamp`].
     Timestamp(DateTime<Utc>),
     /// For [`ColumnKind::Date`].

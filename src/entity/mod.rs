@@ -217,7 +217,7 @@ mod tests {
                     for (cell, kind) in row.cells.iter().zip(entity.columns()) {
                         let fits = matches!(
                             (cell, kind),
-                            (Cell::Null, _) | (Cell::Text(_), ColumnKind::Text) | (Cell::TextList(_), ColumnKind::TextList) | (Cell::Json(_), ColumnKind::Json)
+                            (Cell::Null, _) | (Cell::Text(_), ColumnKind::Text) | (Cell::TextList(_), ColumnKind::TextList)
                                 | (Cell::Timestamp(_), ColumnKind::Timestamp) | (Cell::Date(_), ColumnKind::Date)
                                 | (Cell::Integer(_), ColumnKind::Integer) | (Cell::Decimal(_), ColumnKind::Decimal)
                         );

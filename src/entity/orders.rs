@@ -33,10 +33,10 @@ impl Entity for Orders {
     }
 
     fn columns(&self) -> &'static [ColumnKind] {
-        use ColumnKind::{Decimal, Json, Text, Timestamp};
+        use ColumnKind::{Decimal, Text, Timestamp};
         // wix_contact_id, order_number, email, order_date, status, payment_status, fulfillment_status, currency,
-        // subtotal, shipping, tax, discount, total_amount, items
-        &[Text, Text, Text, Timestamp, Text, Text, Text, Text, Decimal, Decimal, Decimal, Decimal, Decimal, Json]
+        // subtotal, shipping, tax, discount, total_amount. `items` is taken from `raw` where that is parsed anyway.
+        &[Text, Text, Text, Timestamp, Text, Text, Text, Text, Decimal, Decimal, Decimal, Decimal, Decimal]
     }
 
     fn body<'a>(&self, item: &Object<'a>) -> Result<Object<'a>, FieldError> {
@@ -54,7 +54,6 @@ impl Entity for Orders {
             None => order.instant("createdDate")?,
         };
         order.list("lineItems")?;
-        let items = order.raw("lineItems").map_or(Cell::Null, |items| Cell::Json(items.get().to_owned()));
         Ok(vec![
             Cell::text(buyer.text("contactId")?.filter(|id| !id.is_empty())),
             Cell::text(order.text("number")?),
@@ -69,7 +68,6 @@ impl Entity for Orders {
             amount("tax")?,
             amount("discount")?,
             amount("total")?,
-            items,
         ])
     }
 }

@@ -82,13 +82,22 @@ impl Store {
             }
         }
         let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
-        forget(&transaction, &schema, context.stream, &ids).await?;
-        if context.has_unresolved_errors {
-            resolve_errors(&transaction, &schema, context.stream, &ids, context.now).await?;
-        }
-        if let Some(progress) = progress {
-            save_progress(&transaction, &schema, context.stream, progress, context.now).await?;
-        }
+        // Sent together, in this order: over a long line every answer that is waited for counts.
+        tokio::try_join!(
+            forget(&transaction, &schema, context.stream, &ids),
+            async {
+                match context.has_unresolved_errors {
+                    true => resolve_errors(&transaction, &schema, context.stream, &ids, context.now).await,
+                    false => Ok(()),
+                }
+            },
+            async {
+                match progress {
+                    Some(progress) => save_progress(&transaction, &schema, context.stream, progress, context.now).await,
+                    None => Ok(()),
+                }
+            },
+        )?;
         transaction.commit().await.map_err(StoreError::database("could not commit a batch"))
     }
 }

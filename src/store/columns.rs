@@ -50,10 +50,10 @@ impl<'a> Columns<'a> {
 impl<'a> Column<'a> {
     fn own(cells: impl Iterator<Item = &'a Cell>, kind: ColumnKind) -> Column<'a> {
         match kind {
-            ColumnKind::Text | ColumnKind::Json | ColumnKind::Decimal => Column::Text(
+            ColumnKind::Text | ColumnKind::Decimal => Column::Text(
                 cells
                     .map(|cell| match cell {
-                        Cell::Text(text) | Cell::Json(text) | Cell::Decimal(text) => Some(text.as_str()),
+                        Cell::Text(text) | Cell::Decimal(text) => Some(text.as_str()),
                         _ => None,
                     })
                     .collect(),

@@ -64,18 +64,21 @@ impl Store {
     pub(super) async fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
         let fence =
             self.schema.sql("select 1 from {schema}.sync_locks where name = 'sync' and token = $1 for key share");
-        let transaction =
-            self.client.transaction().await.map_err(StoreError::database("could not begin a transaction"))?;
-        transaction
-            .batch_execute(
-                // Whatever the server's default: what another run committed while we waited has to be seen.
-                "set transaction isolation level read committed; \
-                 set local lock_timeout = '10s'; set local idle_in_transaction_session_timeout = '60s'",
-            )
-            .await
-            .map_err(StoreError::database("could not begin a transaction"))?;
-        if let Some(lease) = self.lease {
-            lease.fence(&transaction, &fence).await?;
+        let doing = "could not begin a transaction";
+        let transaction = self.client.transaction().await.map_err(StoreError::database(doing))?;
+        let settings = transaction.batch_execute(
+            // Whatever the server's default: what another run committed while we waited has to be seen.
+            "set transaction isolation level read committed; \
+             set local lock_timeout = '10s'; set local idle_in_transaction_session_timeout = '60s'",
+        );
+        match self.lease {
+            None => settings.await.map_err(StoreError::database(doing))?,
+            // Sent together: over a long line every answer that is waited for counts.
+            Some(lease) => {
+                let (set, fenced) = tokio::join!(settings, lease.fence(&transaction, &fence));
+                set.map_err(StoreError::database(doing))?;
+                fenced?;
+            }
         }
         Ok(transaction)
     }

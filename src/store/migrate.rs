@@ -42,6 +42,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(10, "0010_sync_missing"),
     migration!(11, "0011_sync_errors_tries"),
     migration!(13, "0013_sync_unlinked"),
+    migration!(14, "0014_lz4"),
 ];
 
 /// The migrations that define the tables which the predecessor has as well.

@@ -1,9 +1,10 @@
 //! Links between the tables: stubs that bookings make, orders found by contact or by email, rows of people's own.
 
 use serde_json::{Value, json};
-use wix_sim::Entity;
+use wix_sim::{Endpoint, Entity};
 
 use crate::harness::World;
+use crate::running::{Gate, wait_until};
 
 fn contact(id: &str, email: &str) -> String {
     json!({
@@ -238,4 +239,30 @@ fn notes_are_peoples_own_and_never_written() {
         world.value::<i64>("select count(*) from appointments where notes is distinct from 'n ' || wix_booking_id"),
         0
     );
+}
+
+#[test]
+fn an_order_written_while_a_booking_makes_its_customer_is_linked_also_after_a_crash() {
+    let world = World::empty().migrated();
+    world.sim.put_raw(Entity::Bookings, &booking("b1", &json!({"contactId": "c9", "email": "c9@b.example"})));
+    world.sim.put_raw(Entity::Orders, &order("o1", &json!({"contactId": "c9"})));
+    world.sim.put_raw(Entity::Orders, &order("o2", &json!({"email": "C9@b.example"})));
+    let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 1);
+    let running = world.start(&["sync", "all"]);
+    gate.wait();
+    wait_until("the orders are written", || world.value::<i64>("select count(*) from orders") == 2);
+    // Whoever writes orders has to wait now: the program does not come to link them.
+    let mut client = world.client();
+    let mut block = client.transaction().expect("a transaction");
+    block.batch_execute("select from orders for update").expect("the locks");
+    gate.open();
+    wait_until("the customer is made", || world.value::<i64>("select count(*) from sync_unlinked") == 1);
+    running.signal("KILL");
+    running.wait();
+    block.rollback().expect("the locks are given back");
+    assert_buyer(&world, "o1", None);
+    world.run(&["sync", "appointments"]).expect_exit(0);
+    assert_buyer(&world, "o1", Some("c9"));
+    assert_buyer(&world, "o2", Some("c9"));
+    assert_eq!(world.value::<i64>("select count(*) from sync_unlinked"), 0);
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use wix_sim::{Endpoint, Entity, Fault};
 
 use crate::harness::World;
+use crate::running::Gate;
 
 const LISTINGS: [Endpoint; 3] = [Endpoint::ContactsQuery, Endpoint::BookingsQuery, Endpoint::OrdersSearch];
 
@@ -165,6 +166,45 @@ fn cursors_that_die_on_every_second_page_of_a_changes_pass_lose_nothing() {
     let refused = world.sim.requests().iter().filter(|request| request.status == Some(400)).count();
     assert!(refused >= 4, "only {refused} cursors died");
     world.assert_tables_equal_truth();
+}
+
+#[test]
+fn listings_by_cursor_are_read_whole_where_wix_refuses_to_sort_them() {
+    let world = World::new(20, 350, 350).migrated();
+    for endpoint in [Endpoint::BookingsQuery, Endpoint::OrdersSearch] {
+        world.sim.fault(Fault::on(endpoint).always().refuse_sort());
+    }
+    // Killed in the middle: an order that nobody knows can't be gone on with, so the pass begins anew.
+    let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 4);
+    let running = world.start(&["sync", "appointments"]);
+    gate.wait();
+    running.signal("KILL");
+    running.wait();
+    drop(gate);
+    world.sim.clear_requests();
+    let first = world.sync_json(&["all"], 0);
+    world.assert_tables_equal_truth();
+    assert_eq!(first["results"]["appointments"]["requests"], 5, "one that is refused, and the least number of pages");
+    for (entity, record) in [(Entity::Bookings, &world.sim.bookings()[7]), (Entity::Orders, &world.sim.orders()[7])] {
+        let id = record["id"].as_str().or(record["booking"]["id"].as_str()).expect("an id");
+        world.sim.edit(entity, id, |record| record["more"] = json!(1));
+    }
+    let changes = world.sync_json(&["all"], 0);
+    assert_eq!(
+        (&changes["results"]["orders"]["pass"], &changes["results"]["orders"]["updated"]),
+        (&json!("changes"), &json!(1))
+    );
+    world.sim.delete(Entity::Orders, world.sim.orders()[3]["id"].as_str().expect("an id"));
+    let full = world.full_sync_json(&["orders"], 0);
+    assert_eq!(full["results"]["orders"]["deleted"], 1);
+}
+
+#[test]
+fn contacts_that_cant_be_sorted_are_not_read_by_offset() {
+    let world = World::new(20, 0, 0).migrated();
+    world.sim.fault(Fault::on(Endpoint::ContactsQuery).always().refuse_sort());
+    world.run(&["sync", "customers"]).expect_exit(1).expect_stderr("400");
+    assert_eq!(world.sim.requests().len(), 1);
 }
 
 #[test]

@@ -8,7 +8,7 @@ insert into {schema}.orders as t (
     subtotal, shipping, tax, discount, total_amount, items
 )
 select
-    gen_random_uuid(), u.wix_id, u.content_hash, u.wix_created_at, u.wix_updated_at, u.wix_revision, u.raw::jsonb, $7, $7,
+    gen_random_uuid(), u.wix_id, u.content_hash, u.wix_created_at, u.wix_updated_at, u.wix_revision, record.raw, $7, $7,
     coalesce(
         (
             select coalesce(survivor.id, contact.id)
@@ -25,13 +25,16 @@ select
         )
     ),
     u.wix_contact_id, u.order_number, u.email, u.order_date, u.status, u.payment_status, u.fulfillment_status, u.currency,
-    u.subtotal::numeric, u.shipping::numeric, u.tax::numeric, u.discount::numeric, u.total_amount::numeric, u.items::jsonb
+    u.subtotal::numeric, u.shipping::numeric, u.tax::numeric, u.discount::numeric, u.total_amount::numeric,
+    nullif(record.raw -> 'lineItems', 'null')
 from unnest($1::text[], $2::bytea[], $3::timestamptz[], $4::timestamptz[], $5::bigint[], $6::text[],
     $8::text[], $9::text[], $10::text[], $11::timestamptz[], $12::text[], $13::text[], $14::text[], $15::text[],
-    $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[])
+    $16::text[], $17::text[], $18::text[], $19::text[], $20::text[])
     as u (wix_id, content_hash, wix_created_at, wix_updated_at, wix_revision, raw,
         wix_contact_id, order_number, email, order_date, status, payment_status, fulfillment_status, currency,
-        subtotal, shipping, tax, discount, total_amount, items)
+        subtotal, shipping, tax, discount, total_amount)
+-- Parsed once for both columns: `offset 0` keeps the planner from writing the cast out twice.
+cross join lateral (select u.raw::jsonb as raw offset 0) record
 on conflict (wix_order_id) do update set
     content_hash = excluded.content_hash,
     wix_created_at = excluded.wix_created_at,
