@@ -202,7 +202,7 @@ impl Builder {
 }
 
 /// A port that is free now. Another process may take it before the server does.
-fn free_port() -> Result<u16> {
+pub(crate) fn free_port() -> Result<u16> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let address = listener.and_then(|listener| listener.local_addr());
     address.map(|address| address.port()).map_err(|e| Error::io("cannot listen on 127.0.0.1", e))

@@ -26,5 +26,5 @@ mod url;
 pub use binaries::{Binaries, SUPPORTED};
 pub use builder::Builder;
 pub use error::{Error, Result};
-pub use pgbouncer::{PgBouncer, PoolMode};
+pub use pgbouncer::{PgBouncer, PgBouncerBuilder, PoolMode};
 pub use server::Server;
