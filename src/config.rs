@@ -4,9 +4,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::database::{DatabaseSettings, VARIABLES};
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
 use crate::wix::WixSettings;
@@ -90,6 +91,11 @@ impl Environment {
         self.variables.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
+    /// The variable's value with the white space around it, which may belong to a password.
+    fn verbatim(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
     /// The first of these variables that is set, with its name.
     fn first(&self, names: &[&'static str]) -> Option<(&'static str, &str)> {
         names.iter().find_map(|name| self.get(name).map(|value| (*name, value)))
@@ -132,30 +138,49 @@ fn without_expansion(line: &str) -> String {
 }
 
 /// Where the database is, and which schema holds the tables.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct DatabaseConfig {
-    /// A connection URL or keyword/value string; holds a password, so it is never printed.
-    pub url: Secret,
+    /// How to reach it.
+    pub settings: DatabaseSettings,
     /// As given; `None` is the first schema of the search path.
     pub schema: Option<String>,
 }
 
 impl DatabaseConfig {
-    /// From the flags `--database-url` and `--schema`, else `DATABASE_URL` and `WIX_SYNC_SCHEMA`.
+    /// From the flags `--database-url` and `--schema`, else `DATABASE_URL` and `WIX_SYNC_SCHEMA`. libpq's
+    /// variables fill in what the connection string leaves out, which may be everything.
     pub fn resolve(
         environment: &Environment,
         url: Option<&str>,
         schema: Option<&str>,
     ) -> Result<DatabaseConfig, ConfigError> {
-        let url = url.or_else(|| environment.get("DATABASE_URL")).ok_or_else(|| ConfigError {
-            message: "DATABASE_URL is not set (nor --database-url given)".to_owned(),
-            hint: Some(
-                "it looks like postgresql://USER:PASSWORD@HOST:5432/DATABASE; Supabase shows it under Connect"
-                    .to_owned(),
-            ),
-        })?;
+        let url = match (url, environment.get("DATABASE_URL")) {
+            (Some(flag), _) => Some(("--database-url", Secret::new(flag))),
+            (None, Some(variable)) => Some(("DATABASE_URL", Secret::new(variable))),
+            (None, None) => None,
+        };
+        let variables: Vec<_> = VARIABLES
+            .iter()
+            .filter_map(|(name, option)| Some((*name, *option, Secret::verbatim(environment.verbatim(name)?))))
+            .collect();
+        let names_a_host = |option: &str| matches!(option, "host" | "hostaddr" | "service");
+        if url.is_none() && !variables.iter().any(|(_, option, _)| names_a_host(option)) {
+            return Err(ConfigError {
+                message: "DATABASE_URL is not set (nor --database-url given)".to_owned(),
+                hint: Some(
+                    "it looks like postgresql://USER:PASSWORD@HOST:5432/DATABASE; Supabase shows it under Connect"
+                        .to_owned(),
+                ),
+            });
+        }
+        let settings = DatabaseSettings {
+            url,
+            variables,
+            home: environment.get("HOME").map(PathBuf::from),
+            account: whoami::username().ok(),
+        };
         let schema = schema.or_else(|| environment.get("WIX_SYNC_SCHEMA")).map(str::to_owned);
-        Ok(DatabaseConfig { url: Secret::new(url), schema })
+        Ok(DatabaseConfig { settings, schema })
     }
 }
 
@@ -366,7 +391,21 @@ mod tests {
 
     #[test]
     fn the_database_url_is_named_where_it_is_missing() {
-        let error = DatabaseConfig::resolve(&Environment::default(), None, None).err().unwrap();
-        assert_eq!(error.message, "DATABASE_URL is not set (nor --database-url given)");
+        let resolve = |pairs: &[(&str, &str)], flag| {
+            DatabaseConfig::resolve(&Environment::from_pairs(pairs), flag, None).map(|config| config.settings)
+        };
+        for pairs in [[].as_slice(), &[("PGPASSWORD", "x"), ("PGUSER", "u")]] {
+            assert_eq!(resolve(pairs, None).unwrap_err().message, "DATABASE_URL is not set (nor --database-url given)");
+        }
+        let settings = resolve(&[("PGHOST", "h"), ("PGPASSWORD", " with spaces "), ("PGTZ", "UTC")], None).unwrap();
+        assert!(settings.url.is_none());
+        let variables: Vec<_> =
+            settings.variables.iter().map(|(name, option, value)| (*name, *option, value.reveal())).collect();
+        assert_eq!(variables, [("PGHOST", "host", "h"), ("PGPASSWORD", "password", " with spaces ")]);
+        let settings = resolve(&[("DATABASE_URL", "a")], Some("b")).unwrap();
+        assert_eq!(
+            settings.url.map(|(name, url)| (name, url.reveal().to_owned())),
+            Some(("--database-url", "b".into()))
+        );
     }
 }

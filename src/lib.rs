@@ -26,6 +26,7 @@ pub mod wix;
 
 pub mod checkpoint;
 pub mod content_hash;
+pub mod database;
 pub mod event;
 pub mod holder;
 pub mod json;

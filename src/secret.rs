@@ -12,6 +12,11 @@ impl Secret {
         Secret(text.trim().to_owned())
     }
 
+    /// Wraps a secret in which every character counts.
+    pub fn verbatim(text: &str) -> Secret {
+        Secret(text.to_owned())
+    }
+
     /// The secret itself, for the one place that sends it.
     pub fn reveal(&self) -> &str {
         &self.0

@@ -14,7 +14,7 @@ use clap::Parser;
 
 use crate::config::{ConfigError, DatabaseConfig, Environment};
 use crate::report;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Target};
 use args::{Args, Command, GlobalArgs};
 use exit::Exit;
 
@@ -80,5 +80,6 @@ fn run(args: &Args) -> Result<Exit, Failure> {
 /// Connects to the database that flags and environment name.
 async fn connect(global: &GlobalArgs, environment: &Environment) -> Result<Store, Failure> {
     let database = DatabaseConfig::resolve(environment, global.database_url.as_deref(), global.schema.as_deref())?;
-    Ok(Store::connect(database.url.reveal(), database.schema.as_deref()).await?)
+    let target = Target::resolve(&database.settings).map_err(StoreError::BadUrl)?;
+    Ok(Store::connect(target, database.schema.as_deref()).await?)
 }

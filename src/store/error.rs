@@ -9,8 +9,8 @@ use uuid::Uuid;
 /// Why the database did not do what it should.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// `DATABASE_URL` can't be used.
-    #[error("DATABASE_URL: {0}")]
+    /// What flags and environment say about the database can't be used: the text names the variable or option.
+    #[error("{0}")]
     BadUrl(String),
     /// `--schema` can't be used.
     #[error(
@@ -24,9 +24,9 @@ pub enum StoreError {
     #[error("the connection's search path names no existing schema")]
     NoSchema,
     /// No connection.
-    #[error("could not connect to Postgres (DATABASE_URL): {reason}")]
+    #[error("could not connect to Postgres at {reason}")]
     Connect {
-        /// Why, without the URL.
+        /// Where, and why not; nothing secret.
         reason: String,
         /// One line on what to do.
         hint: Option<String>,

@@ -177,14 +177,14 @@ impl Heartbeat {
     pub fn start(store: &Store, stopper: Stopper) -> Option<Heartbeat> {
         let lease = store.lease?;
         let schema = store.schema.name().to_owned();
-        let database_url = store.database_url.clone();
+        let target = store.target.clone();
         Some(Heartbeat(tokio::spawn(async move {
             let mut connection: Option<Store> = None;
             loop {
                 tokio::time::sleep(RENEWAL_INTERVAL).await;
                 let renewed = match &connection {
                     Some(store) => store.renew_lease(lease).await,
-                    None => match Store::connect(database_url.reveal(), Some(&schema)).await {
+                    None => match Store::connect(target.clone(), Some(&schema)).await {
                         Ok(store) => connection.insert(store).renew_lease(lease).await,
                         Err(error) => Err(error),
                     },

@@ -6,21 +6,28 @@
 pub mod access;
 pub mod adopt;
 pub mod batch;
+mod certificate;
 pub mod columns;
 pub mod connect;
 pub mod dead_letters;
+mod dial;
+mod dial_hint;
 pub mod error;
 pub mod lease;
 pub mod links;
 pub mod migrate;
 pub mod missing;
+mod options;
+mod passfile;
 pub mod runs;
 pub mod schema;
 pub mod state;
 pub mod status;
+pub mod target;
 pub mod tls;
 pub mod url;
 
 pub use connect::Store;
 pub use error::StoreError;
 pub use schema::Schema;
+pub use target::Target;

@@ -1,44 +1,145 @@
 //! TLS to Postgres: rustls with libpq's ideas of what to verify.
 
-use std::path::Path;
+use std::fmt::Display;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::url::{RootCertificates, Target, TlsMode};
+use super::certificate;
 
-/// The connector for a target. The error names the file or option that is to blame.
-pub fn connector(target: &Target) -> Result<MakeRustlsConnect, String> {
+/// libpq's `sslmode`, from the weakest to the strictest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsMode {
+    /// Never.
+    Disable,
+    /// If the server refuses to go without; not verified.
+    Allow,
+    /// If the server has it; not verified.
+    Prefer,
+    /// Always; not verified.
+    Require,
+    /// Always; the server's certificate must come from a known authority.
+    VerifyCa,
+    /// The same, and it must be made out for the host.
+    VerifyFull,
+}
+
+/// Where the authorities' certificates come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RootCertificates {
+    /// The system's.
+    System,
+    /// A PEM file.
+    File(PathBuf),
+}
+
+/// What the client shows of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// A PEM file: the certificate, and those between it and its authority.
+    pub certificate: PathBuf,
+    /// A PEM file: its private key.
+    pub key: PathBuf,
+}
+
+/// How to use TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// When, and what is verified.
+    pub mode: TlsMode,
+    /// Whom to trust, for the two `verify-` modes.
+    pub roots: RootCertificates,
+    /// Shown to a server that asks for it.
+    pub certificate: Option<ClientCertificate>,
+    /// Whether the server is told the host's name at once (SNI).
+    pub sends_name: bool,
+    /// Whether TLS 1.2 will do.
+    pub tls12: bool,
+    /// Whether TLS 1.3 will do.
+    pub tls13: bool,
+    /// Whether TLS begins without a question (Postgres 17 and later).
+    pub is_direct: bool,
+}
+
+/// The connector for these settings. The error names the file or option that is to blame.
+pub fn connector(settings: &TlsSettings) -> Result<MakeRustlsConnect, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut verifier =
-        Verifier { provider: provider.clone(), mode: target.tls, roots: RootCertStore::empty(), given: Vec::new() };
-    if matches!(target.tls, TlsMode::VerifyCa | TlsMode::VerifyFull) {
-        match &target.roots {
+        Verifier { provider: provider.clone(), mode: settings.mode, roots: RootCertStore::empty(), given: Vec::new() };
+    if settings.mode >= TlsMode::VerifyCa {
+        match &settings.roots {
             RootCertificates::System => {
                 verifier.roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             }
             RootCertificates::File(path) => verifier.trust_file(path)?,
         }
         if verifier.roots.is_empty() {
-            return Err(
-                "sslmode=verify-ca and verify-full need the authority's certificate: give sslrootcert=FILE".to_owned()
-            );
+            return Err(match &settings.roots {
+                RootCertificates::System => "this system has no certificates of authorities to verify the server's \
+                                             with: name a file with sslrootcert (PGSSLROOTCERT)"
+                    .to_owned(),
+                RootCertificates::File(path) => format!("sslrootcert {}: it holds no certificate", path.display()),
+            });
         }
     }
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+    let versions: Vec<&'static SupportedProtocolVersion> = [(&TLS12, settings.tls12), (&TLS13, settings.tls13)]
+        .into_iter()
+        .filter_map(|(version, will_do)| will_do.then_some(version))
+        .collect();
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&versions)
         .map_err(|error| error.to_string())?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = match settings.certificate.as_ref().filter(|_| settings.mode > TlsMode::Disable) {
+        None => builder.with_no_client_auth(),
+        Some(own) => {
+            let chain = read_certificates("sslcert", &own.certificate)?;
+            let key = read_key(&own.key)?;
+            builder.with_client_auth_cert(chain, key).map_err(|error| {
+                format!("sslcert {} and sslkey {}: {error}", own.certificate.display(), own.key.display())
+            })?
+        }
+    };
+    config.enable_sni = settings.sends_name;
+    if settings.is_direct {
+        config.alpn_protocols = vec![b"postgresql".to_vec()];
+    }
     Ok(MakeRustlsConnect::new(config))
+}
+
+fn read_certificates(option: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let failed = |error: &dyn Display| format!("{option} {}: {error}", path.display());
+    let certificates = CertificateDer::pem_file_iter(path).map_err(|error| failed(&error))?;
+    let certificates: Vec<_> = certificates.collect::<Result<_, _>>().map_err(|error| failed(&error))?;
+    if certificates.is_empty() { Err(failed(&"it holds no certificate")) } else { Ok(certificates) }
+}
+
+/// As libpq has it: nobody else may read the key, but a key of root's may belong to a group.
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    let failed = |error: &dyn Display| format!("sslkey {}: {error}", path.display());
+    let metadata = fs::metadata(path).map_err(|error| failed(&error))?;
+    let forbidden = if metadata.uid() == 0 { 0o037 } else { 0o077 };
+    if metadata.mode() & forbidden != 0 {
+        return Err(failed(&"others can read or write it; `chmod 600` it"));
+    }
+    let text = fs::read(path).map_err(|error| failed(&error))?;
+    let is_encrypted = String::from_utf8_lossy(&text).lines().any(|line| line.contains("ENCRYPTED"));
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| match is_encrypted {
+        true => failed(&"it is encrypted, which is not supported; `openssl pkey` writes it without a password"),
+        false => failed(&error),
+    })
 }
 
 /// Verifies as much of the server's certificate as the mode asks for.
@@ -53,13 +154,26 @@ struct Verifier {
 
 impl Verifier {
     fn trust_file(&mut self, path: &Path) -> Result<(), String> {
-        let failed = |error: &dyn std::fmt::Display| format!("sslrootcert={}: {error}", path.display());
-        for certificate in CertificateDer::pem_file_iter(path).map_err(|error| failed(&error))? {
-            let certificate = certificate.map_err(|error| failed(&error))?;
-            self.roots.add(certificate.clone()).map_err(|error| failed(&error))?;
-            self.given.push(certificate);
+        self.given = read_certificates("sslrootcert", path)?;
+        for certificate in &self.given {
+            let failed = |error| format!("sslrootcert {}: {error}", path.display());
+            self.roots.add(certificate.clone()).map_err(failed)?;
         }
         Ok(())
+    }
+
+    fn verify_chain(
+        &self,
+        certificate: &CertificateDer<'_>,
+        parsed: &ParsedCertificate<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), rustls::Error> {
+        if self.given.iter().any(|given| given == certificate) {
+            return certificate::check_dates(certificate, now);
+        }
+        let algorithms = self.provider.signature_verification_algorithms.all;
+        verify_server_cert_signed_by_trust_anchor(parsed, &self.roots, intermediates, now, algorithms)
     }
 }
 
@@ -72,14 +186,14 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if matches!(self.mode, TlsMode::VerifyCa | TlsMode::VerifyFull) {
+        if self.mode >= TlsMode::VerifyCa {
             let parsed = ParsedCertificate::try_from(certificate)?;
-            if !self.given.iter().any(|given| given == certificate) {
-                let algorithms = self.provider.signature_verification_algorithms.all;
-                verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms)?;
-            }
-            if self.mode == TlsMode::VerifyFull {
-                verify_server_name(&parsed, name)?;
+            self.verify_chain(certificate, &parsed, intermediates, now)?;
+            if self.mode == TlsMode::VerifyFull
+                && let Err(error) = verify_server_name(&parsed, name)
+                && !certificate::has_common_name(certificate, &name.to_str())
+            {
+                return Err(error);
             }
         }
         Ok(ServerCertVerified::assertion())

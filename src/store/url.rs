@@ -1,288 +1,218 @@
-//! Connection URLs as libpq users write them, for a driver that knows only part of libpq's options.
+//! The syntax of connection strings, URLs and `key=value` pairs alike, read as libpq reads it: text to
+//! options, without a look at what the options mean.
 //!
-//! tokio-postgres refuses `verify-full`, `verify-ca`, `allow`, `sslrootcert` and a number of options that
-//! mean nothing here; both URLs and keyword/value strings are taken.
-
-use std::path::PathBuf;
+//! An error never quotes what could be part of a password. So an `@` behind the host of a URL is refused,
+//! although libpq takes it: it mostly is the end of a password that was not percent-encoded.
 
 use percent_encoding::percent_decode_str;
-use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
 
-/// libpq's `sslmode`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlsMode {
-    /// Never.
-    Disable,
-    /// If the server has it; not verified.
-    Prefer,
-    /// Always; not verified.
-    Require,
-    /// Always; the server's certificate must come from a known authority.
-    VerifyCa,
-    /// The same, and it must be made out for the host.
-    VerifyFull,
-}
+/// Options with their values, in the order of the string; of two for one name the later counts.
+pub type Pairs = Vec<(String, String)>;
 
-/// Where the authorities' certificates come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RootCertificates {
-    /// The system's.
-    System,
-    /// A PEM file.
-    File(PathBuf),
-}
-
-/// A parsed URL.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// What the driver needs.
-    pub config: Config,
-    /// How to use TLS.
-    pub tls: TlsMode,
-    /// Whom to trust, for the two `verify-` modes.
-    pub roots: RootCertificates,
-}
-
-/// Options of libpq and of other clients that change nothing here.
-const IGNORED: &[&str] = &[
-    "sslcompression",
-    "gssencmode",
-    "krbsrvname",
-    "client_encoding",
-    "fallback_application_name",
-    "sslsni",
-    "pgbouncer",
-    "connection_limit",
-    "pool_timeout",
-    "supa",
-    "uselibpqcompat",
-    "workaround",
-    "prepareThreshold",
-    "statement_cache_size",
-];
-
-/// Options that would change something, and can't be followed.
-const UNSUPPORTED: &[&str] = &["sslcert", "sslkey", "sslcrl", "sslpassword", "require_auth", "passfile", "service"];
-
-/// Parses a connection URL or keyword/value string. The error never quotes any part of it that could hold
-/// the password.
-pub fn parse(url: &str) -> Result<Target, String> {
-    let url = url.trim();
-    let mut options = TlsOptions::default();
-    let text = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        check_password(url)?;
-        let (base, query) = url.split_once('?').unwrap_or((url, ""));
-        let mut kept = Vec::new();
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (key, raw) = pair
-                .split_once('=')
-                .ok_or("an option behind the `?` has no value; a `?` in the password must be written %3F")?;
-            let value =
-                percent_decode_str(raw).decode_utf8().map_err(|_| format!("the value of `{key}` is not UTF-8"))?;
-            if let Some((key, value)) = options.take(key, &value)? {
-                kept.push(format!(
-                    "{key}={}",
-                    percent_encoding::utf8_percent_encode(&value, percent_encoding::NON_ALPHANUMERIC)
-                ));
-            }
-        }
-        if kept.is_empty() { base.to_owned() } else { format!("{base}?{}", kept.join("&")) }
-    } else {
-        let mut kept = Vec::new();
-        for (key, value) in keywords(url)? {
-            if let Some((key, value)) = options.take(&key, &value)? {
-                kept.push(format!("{key}='{}'", value.replace('\\', "\\\\").replace('\'', "\\'")));
-            }
-        }
-        kept.join(" ")
-    };
-    let mut config: Config = text.parse().map_err(|error: tokio_postgres::Error| {
-        let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-        format!("{error}{cause}")
-    })?;
-    if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-        return Err("it names no host; it should look like postgresql://USER:PASSWORD@HOST:5432/DATABASE".to_owned());
-    }
-    let (tls, roots) = options.resolve(&config);
-    config.ssl_mode(match tls {
-        TlsMode::Disable => SslMode::Disable,
-        TlsMode::Prefer => SslMode::Prefer,
-        TlsMode::Require | TlsMode::VerifyCa | TlsMode::VerifyFull => SslMode::Require,
-    });
-    Ok(Target { config, tls, roots })
-}
-
-#[derive(Default)]
-struct TlsOptions {
-    mode: Option<TlsMode>,
-    root_certificate: Option<String>,
-}
-
-impl TlsOptions {
-    /// Takes an option that concerns TLS or nothing; gives back one that the driver knows, under its name.
-    fn take(&mut self, key: &str, value: &str) -> Result<Option<(String, String)>, String> {
-        match key {
-            "sslmode" => {
-                self.mode = Some(match value {
-                    "disable" => TlsMode::Disable,
-                    "allow" | "prefer" => TlsMode::Prefer,
-                    "require" | "no-verify" => TlsMode::Require,
-                    "verify-ca" => TlsMode::VerifyCa,
-                    "verify-full" => TlsMode::VerifyFull,
-                    other => {
-                        return Err(format!(
-                            "sslmode={other} is unknown: use disable, prefer, require, verify-ca or verify-full"
-                        ));
-                    }
-                });
-            }
-            "ssl" if value == "true" => {
-                self.mode.get_or_insert(TlsMode::Require);
-            }
-            "ssl" => {}
-            "sslrootcert" => self.root_certificate = Some(value.to_owned()),
-            "keepalives_count" => return Ok(Some(("keepalives_retries".to_owned(), value.to_owned()))),
-            "target_session_attrs" => {
-                let value = match value {
-                    "primary" => "read-write",
-                    "standby" => "read-only",
-                    "prefer-standby" => "any",
-                    other => other,
-                };
-                return Ok(Some((key.to_owned(), value.to_owned())));
-            }
-            key if UNSUPPORTED.contains(&key) => return Err(format!("the option `{key}` is not supported")),
-            key if IGNORED.contains(&key) => {}
-            _ => return Ok(Some((key.to_owned(), value.to_owned()))),
-        }
-        Ok(None)
-    }
-
-    /// As libpq has it: a root certificate makes `require` verify the chain, `system` makes it verify all,
-    /// and a unix socket knows no TLS.
-    fn resolve(self, config: &Config) -> (TlsMode, RootCertificates) {
-        let roots = match self.root_certificate.as_deref() {
-            None | Some("system" | "") => RootCertificates::System,
-            Some(path) => RootCertificates::File(path.into()),
-        };
-        let system_wanted = self.root_certificate.as_deref() == Some("system");
-        let mode = match self.mode {
-            None if system_wanted => TlsMode::VerifyFull,
-            None => TlsMode::Prefer,
-            Some(TlsMode::Require) if matches!(roots, RootCertificates::File(_)) => TlsMode::VerifyCa,
-            Some(mode) => mode,
-        };
-        let only_sockets =
-            config.get_hostaddrs().is_empty() && !config.get_hosts().iter().any(|host| matches!(host, Host::Tcp(_)));
-        (if only_sockets { TlsMode::Disable } else { mode }, roots)
-    }
-}
-
-/// Two mistakes that would otherwise end in a riddle, or in part of the password on the screen.
-fn check_password(url: &str) -> Result<(), String> {
-    let rest = url.split_once("://").map_or("", |(_, rest)| rest);
-    let authority = rest.split(['/', '?']).next().unwrap_or_default();
-    if authority.matches('@').count() > 1 {
-        return Err("there is more than one `@` before the host; an `@` in the password must be written %40".to_owned());
-    }
-    if rest.to_ascii_uppercase().contains("[YOUR-PASSWORD]") {
+/// Parses a connection string. Empty parts of a URL are left out.
+pub fn parse(text: &str) -> Result<Pairs, String> {
+    let text = text.trim();
+    if text.to_ascii_uppercase().contains("[YOUR-PASSWORD]") {
         return Err("it still holds the placeholder [YOUR-PASSWORD]; put the database password there".to_owned());
     }
-    Ok(())
+    match text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://")) {
+        Some(rest) => parse_url(rest),
+        None => parse_keywords(text),
+    }
 }
 
-/// libpq's `key=value key='quoted value'`.
-fn keywords(text: &str) -> Result<Vec<(String, String)>, String> {
-    let mut pairs = Vec::new();
-    let mut rest = text.trim_start();
+const ENCODE: &str = "in a password `@` must be written %40, `/` %2F, `?` %3F and `#` %23";
+
+/// `USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE?OPTION=VALUE&OPTION=VALUE`, every part optional.
+fn parse_url(rest: &str) -> Result<Pairs, String> {
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, behind) = rest.split_at(end);
+    if authority.matches('@').count() > 1 {
+        return Err(format!("there is more than one `@` before the host; {ENCODE}"));
+    }
+    if !authority.is_empty() && behind.contains('@') {
+        return Err(format!("there is an `@` behind the host; {ENCODE}, also in other parts of the URL"));
+    }
+    let (path, query) = behind.split_once('?').unwrap_or((behind, ""));
+    let mut pairs = Pairs::new();
+    let mut add = |key: &str, value: String| {
+        if !value.is_empty() {
+            pairs.push((key.to_owned(), value));
+        }
+    };
+    let (login, places) = authority.split_once('@').unwrap_or(("", authority));
+    let (user, password) = login.split_once(':').unwrap_or((login, ""));
+    add("user", decode(user, "user")?);
+    add("password", decode(password, "password")?);
+    let (mut hosts, mut ports) = (Vec::new(), Vec::new());
+    for place in places.split(',') {
+        let (host, port) = host_and_port(place)?;
+        hosts.push(decode(host, "host")?);
+        ports.push(decode(port, "port")?);
+    }
+    for (key, parts) in [("host", hosts), ("port", ports)] {
+        if parts.iter().any(|part| !part.is_empty()) {
+            add(key, parts.join(","));
+        }
+    }
+    add("dbname", decode(path.strip_prefix('/').unwrap_or(path), "database")?);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) =
+            pair.split_once('=').ok_or_else(|| format!("an option behind the `?` has no value; {ENCODE}"))?;
+        let key = decode(key, "options")?;
+        let value = decode(value, &key)?;
+        pairs.push((key, value));
+    }
+    Ok(pairs)
+}
+
+/// `host:port`, or `[address]:port`, whose colons are the address's own.
+fn host_and_port(place: &str) -> Result<(&str, &str), String> {
+    let Some(bracketed) = place.strip_prefix('[') else {
+        return Ok(place.split_once(':').unwrap_or((place, "")));
+    };
+    let (address, rest) = bracketed.split_once(']').ok_or("a `[` before an address has no `]` behind it")?;
+    match rest.strip_prefix(':') {
+        Some(port) => Ok((address, port)),
+        None if rest.is_empty() => Ok((address, "")),
+        None => Err("behind the `]` of an address only `:` and a port may follow".to_owned()),
+    }
+}
+
+fn decode(text: &str, part: &str) -> Result<String, String> {
+    let mut rest = text;
+    while let Some((_, behind)) = rest.split_once('%') {
+        let digits = behind.get(..2).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        if digits.is_none_or(|digits| digits == "00") {
+            return Err(format!("a `%` in its {part} begins no character; a `%` itself must be written %25"));
+        }
+        rest = behind;
+    }
+    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| format!("its {part} is not UTF-8"))?;
+    Ok(decoded.into_owned())
+}
+
+/// `key=value key = 'quoted value'`; a backslash takes the next character as it is.
+fn parse_keywords(text: &str) -> Result<Pairs, String> {
+    let mut pairs = Pairs::new();
+    let mut rest = text;
     while !rest.is_empty() {
-        let (key, behind) =
-            rest.split_once('=').ok_or("it is neither a postgresql:// URL nor a list of key=value pairs")?;
+        let (key, behind) = rest.split_once('=').ok_or_else(|| no_pair(&pairs))?;
+        let key = key.trim_end();
+        if key.is_empty() || key.contains(char::is_whitespace) {
+            return Err(no_pair(&pairs));
+        }
         let behind = behind.trim_start();
-        let (quoted, body) = behind.strip_prefix('\'').map_or((false, behind), |body| (true, body));
+        let (is_quoted, body) = behind.strip_prefix('\'').map_or((false, behind), |body| (true, body));
         let mut value = String::new();
         let mut end = None;
         let mut characters = body.char_indices();
         while let Some((at, c)) = characters.next() {
             match c {
                 '\\' => value.extend(characters.next().map(|(_, escaped)| escaped)),
-                '\'' if quoted => {
+                '\'' if is_quoted => {
                     end = Some(at + 1);
                     break;
                 }
-                c if !quoted && c.is_whitespace() => {
+                c if !is_quoted && c.is_whitespace() => {
                     end = Some(at);
                     break;
                 }
                 c => value.push(c),
             }
         }
-        if quoted && end.is_none() {
+        if is_quoted && end.is_none() {
             return Err("a quoted value does not end".to_owned());
         }
-        pairs.push((key.trim().to_owned(), value));
+        pairs.push((key.to_owned(), value));
         rest = body[end.unwrap_or(body.len())..].trim_start();
     }
     Ok(pairs)
 }
 
+fn no_pair(pairs: &Pairs) -> String {
+    match pairs.last() {
+        None => "it is neither a postgresql:// URL nor a list of key=value pairs".to_owned(),
+        Some(_) => "what stands behind its first values is no key=value pair; a value with spaces must stand in \
+                    single quotes"
+            .to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use tokio_postgres::config::Host;
-
-    use super::{RootCertificates, TlsMode, parse};
+    use super::parse;
 
     #[track_caller]
-    fn tls(url: &str, mode: TlsMode, roots: RootCertificates) {
-        let target = parse(url).unwrap();
-        assert_eq!((target.tls, target.roots), (mode, roots), "{url}");
+    fn parsed(text: &str, expected: &[(&str, &str)]) {
+        let pairs = parse(text).unwrap();
+        let pairs: Vec<_> = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        assert_eq!(pairs, expected, "{text}");
     }
 
     #[test]
-    fn ssl_modes_mean_what_they_mean_to_libpq() {
-        let file = || RootCertificates::File("/ca.crt".into());
-        tls("postgresql://u@h/d", TlsMode::Prefer, RootCertificates::System);
-        tls("postgresql://u@h/d?sslmode=require", TlsMode::Require, RootCertificates::System);
-        tls("postgresql://u@h/d?sslmode=require&sslrootcert=/ca.crt", TlsMode::VerifyCa, file());
-        tls("postgresql://u@h/d?sslmode=verify-full&sslrootcert=%2Fca.crt", TlsMode::VerifyFull, file());
-        tls("postgresql://u@h/d?sslrootcert=system", TlsMode::VerifyFull, RootCertificates::System);
-        tls("host=h user=u sslmode=verify-ca sslrootcert='/ca.crt'", TlsMode::VerifyCa, file());
-        tls("postgresql:///d?host=/tmp&sslmode=require", TlsMode::Disable, RootCertificates::System);
-    }
-
-    #[test]
-    fn options_of_other_clients_do_no_harm() {
-        let url = "postgres://postgres.ref:p%40ss@h.example:6543/postgres?pgbouncer=true&connection_limit=1&keepalives_count=3&application_name=my%20app&target_session_attrs=primary";
-        let config = parse(url).unwrap().config;
-        assert_eq!(config.get_user(), Some("postgres.ref"));
-        assert_eq!(config.get_password(), Some(&b"p@ss"[..]));
-        assert_eq!(config.get_application_name(), Some("my app"));
-        assert_eq!(config.get_ports(), [6543]);
+    fn urls_are_read_as_libpq_reads_them() {
+        parsed(
+            "postgres://a%20b:p%40%3a%2Fs@h.example:6543/d%20e?sslmode=require&application_name=my%20app",
+            &[
+                ("user", "a b"),
+                ("password", "p@:/s"),
+                ("host", "h.example"),
+                ("port", "6543"),
+                ("dbname", "d e"),
+                ("sslmode", "require"),
+                ("application_name", "my app"),
+            ],
+        );
+        parsed("postgresql://u:a:b@h", &[("user", "u"), ("password", "a:b"), ("host", "h")]);
+        parsed("postgresql://h1:1,h2,[::1]:3/", &[("host", "h1,h2,::1"), ("port", "1,,3")]);
+        parsed("postgresql://h1,h2?port=7", &[("host", "h1,h2"), ("port", "7")]);
+        parsed("postgresql://[fe80::1%25eth0]/d", &[("host", "fe80::1%eth0"), ("dbname", "d")]);
+        parsed("postgresql://u@%2Fvar%2Frun/d", &[("user", "u"), ("host", "/var/run"), ("dbname", "d")]);
+        parsed("postgresql://u@/d?host=/var/run", &[("user", "u"), ("dbname", "d"), ("host", "/var/run")]);
+        parsed("postgresql:///d?user=a@b", &[("dbname", "d"), ("user", "a@b")]);
+        parsed("postgresql://", &[]);
     }
 
     #[test]
     fn keyword_strings_know_quotes_and_escapes() {
-        let config = parse(r"host=/var/run/postgresql user = u password='it\'s \\ here' dbname=d").unwrap().config;
-        assert_eq!(config.get_hosts(), [Host::Unix("/var/run/postgresql".into())]);
-        assert_eq!(config.get_password(), Some(&br"it's \ here"[..]));
+        parsed(
+            r"host=/var/run/postgresql user = u password='it\'s \\ here' dbname=a\ b options='' port= 5",
+            &[
+                ("host", "/var/run/postgresql"),
+                ("user", "u"),
+                ("password", r"it's \ here"),
+                ("dbname", "a b"),
+                ("options", ""),
+                ("port", "5"),
+            ],
+        );
+        parsed("", &[]);
     }
 
     #[test]
     fn mistakes_are_named_and_passwords_are_not() {
-        for (url, part) in [
-            ("postgresql://u:p@ss@h/d", "%40"),
+        for (text, part) in [
+            ("postgresql://u:p4@ss@h/d", "%40"),
+            ("postgresql://u:p4/ss@h/d", "%2F"),
+            ("postgresql://u:12/p4ss@h:5/d", "%2F"),
+            ("postgresql://u:p4?ss=x@h/d", "%3F"),
+            ("postgresql://u:p4?ss", "no value"),
+            ("postgresql://u:p4%ss@h/d", "%25"),
+            ("postgresql://u:p4%00ss@h/d", "%25"),
+            ("postgresql://u:p4%ffss@h/d", "not UTF-8"),
             ("postgresql://u:[YOUR-PASSWORD]@h/d", "placeholder"),
-            ("postgresql://u:p4ss@h/d?sslmode=always", "sslmode=always"),
-            ("postgresql://u:p4ss@h/d?sslcert=x", "`sslcert` is not supported"),
-            ("postgresql://u:p4ss@h/d?bogus=1", "bogus"),
-            ("mysql", "neither"),
-            ("dbname=d", "no host"),
-            ("postgresql:///d", "no host"),
+            ("postgresql://u:p4ss@[::1/d", "`]`"),
+            ("postgresql://u:p4ss@[::1]5/d", "`]`"),
+            ("mysql://u:p4ss@h/d", "neither"),
+            ("p4ss", "neither"),
+            ("password=p4 ss", "single quotes"),
+            ("password=p4 ss host=h", "single quotes"),
+            ("password='p4 ss", "does not end"),
         ] {
-            let error = parse(url).unwrap_err();
-            assert!(error.contains(part), "{url}: {error}");
-            assert!(!error.contains("p4ss") && !error.contains("ss@h"), "{url}: {error}");
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(part), "{text}: {error}");
+            assert!(!error.contains("p4") && !error.contains("ss@"), "{text}: {error}");
         }
     }
 }

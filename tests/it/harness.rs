@@ -34,6 +34,13 @@ impl World {
         World { sim, postgres: Server::start().expect("Postgres starts"), variables: Vec::new() }.with_api_key()
     }
 
+    /// A server that the test has set up, and a small site.
+    pub(crate) fn with_postgres(postgres: Server) -> World {
+        let sizes = Sizes { contacts: 20, bookings: 10, orders: 10, ..Sizes::default() };
+        let sim = Sim::start(Site::generate(sizes)).expect("the simulator starts");
+        World { sim, postgres, variables: Vec::new() }.with_api_key()
+    }
+
     /// The same, migrated.
     pub(crate) fn migrated(self) -> World {
         self.run(&["migrate"]).expect_exit(0);

@@ -24,18 +24,23 @@
 //! - [`passes`]: full and changes passes: what they ask for, what moves the watermark, what they find.
 //! - [`resume`]: runs that were killed, stopped or ran out of time, and those that go on after them.
 //! - [`lease`]: two runs at once, dead holders, and runs that were stopped and woke up too late.
+//! - [`tls`]: every `sslmode`, private authorities, client certificates, channel binding, a pooler with TLS.
+//! - [`connection_urls`]: special characters, several hosts, libpq's variables, password files, mistakes.
 //! - [`database_faults`]: what happens to the database during a run, and what becomes of the run.
 //!
 //! What they stand on:
 //!
 //! - [`harness`]: a private Postgres, a simulated site, and the binary between them.
+//! - [`authority`]: private authorities, their certificates, and servers that show them.
 //! - [`running`]: the binary while it is at work.
 //! - [`redact`]: whole outputs made comparable.
 
 mod adoption;
 mod adoption_refused;
+mod authority;
 mod bad_records;
 mod cli_output;
+mod connection_urls;
 mod credentials;
 mod database_faults;
 mod dead_letters;
@@ -58,5 +63,6 @@ mod samples;
 mod status;
 mod supabase;
 mod tidy;
+mod tls;
 mod truth;
 mod wix_faults;

@@ -266,3 +266,15 @@ fn no_test_sleeps() {
     }
     none(&broken);
 }
+
+#[test]
+fn wix_and_postgres_share_one_tls_stack() {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).expect("the lock file can be read");
+    let names: Vec<&str> = lock.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"')).collect();
+    let found = |wanted: &str| names.iter().filter(|name| **name == wanted).count();
+    assert_eq!((found("rustls"), found("ring"), found("tokio-rustls")), (1, 1, 1), "one of each");
+    let others = ["aws-lc-rs", "aws-lc-sys", "openssl", "openssl-sys", "native-tls", "boring", "mbedtls"];
+    none(
+        &others.iter().filter(|name| found(name) > 0).map(|name| format!("{name} is another one")).collect::<Vec<_>>(),
+    );
+}

@@ -1,0 +1,155 @@
+//! What to do where no connection comes about: one line that names the option and variable to change.
+
+use std::error::Error;
+use std::io;
+
+use rustls::{AlertDescription, CertificateError};
+
+use super::target::Place;
+use super::tls::{RootCertificates, TlsSettings};
+
+/// For silence.
+pub(super) const NO_ANSWER: &str = "check host and port in DATABASE_URL (PGHOST, PGPORT), and the firewall between; \
+                                    connect_timeout (PGCONNECT_TIMEOUT) says how long to wait";
+
+/// For names that nobody knows.
+pub(super) const NO_HOST: &str = "check the host in DATABASE_URL (PGHOST) and this machine's name service; Supabase's \
+                                  direct host has only an IPv6 address, its poolers have others";
+
+/// One line on what to do, where there is something to do.
+pub(super) fn hint(error: &tokio_postgres::Error, place: &Place, tls: &TlsSettings) -> Option<String> {
+    let hint = match error.as_db_error() {
+        Some(refusal) => of_refusal(refusal.code().code(), refusal.message(), place)?,
+        None => of_failure(error, tls)?,
+    };
+    Some(hint)
+}
+
+/// What the server's word means.
+fn of_refusal(state: &str, message: &str, place: &Place) -> Option<String> {
+    let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
+    let hint = if state == "28P01" || says(&["no such user"]) {
+        let from = match &place.password_file {
+            Some(path) => format!("the password comes from {}; check it", path.display()),
+            None => "check user and password in DATABASE_URL (PGUSER, PGPASSWORD)".to_owned(),
+        };
+        return Some(format!("{from}; through Supabase's poolers the user is postgres.PROJECT_REF"));
+    } else if says(&["Tenant or user not found"]) {
+        "through Supabase's poolers the user is postgres.PROJECT_REF, and the host is that of the project's region"
+    } else if says(&["client certificate", "certificate authentication"]) {
+        CLIENT_CERTIFICATE
+    } else if says(&["no encryption", "SSL connection is required", "SSL required"]) {
+        "the server wants TLS: set sslmode=require or stricter in DATABASE_URL (PGSSLMODE)"
+    } else if state == "28000" {
+        "check user and database in DATABASE_URL (PGUSER, PGDATABASE), and what the server's pg_hba.conf lets in"
+    } else if state == "3D000" || says(&["no such database"]) {
+        "check the database's name in DATABASE_URL (PGDATABASE); on Supabase it is postgres"
+    } else if state == "53300" {
+        "the server takes no more connections; on Supabase, the transaction pooler at port 6543 takes more"
+    } else if says(&["unsupported startup parameter"]) {
+        "a pooler takes no such parameter: leave `options` out of DATABASE_URL (PGOPTIONS); --schema names the schema"
+    } else {
+        return None;
+    };
+    Some(hint.to_owned())
+}
+
+const CLIENT_CERTIFICATE: &str =
+    "the server asks for a certificate of the user's: sslcert and sslkey in DATABASE_URL (PGSSLCERT, PGSSLKEY) name it";
+
+/// What the driver's word means.
+fn of_failure(error: &tokio_postgres::Error, tls: &TlsSettings) -> Option<String> {
+    if let Some(error) = find::<rustls::Error>(error) {
+        return of_tls(error, tls);
+    }
+    let text = super::error::describe(error);
+    let hint = if text.contains("does not support TLS") {
+        "the server has no TLS; sslmode=prefer or disable in DATABASE_URL (PGSSLMODE) connects without"
+    } else if text.contains("password missing") {
+        "put the password into DATABASE_URL, PGPASSWORD or ~/.pgpass"
+    } else if text.contains("channel binding") {
+        "channel_binding=require needs TLS and a server that knows SCRAM-SHA-256-PLUS, which poolers mostly do not; \
+         channel_binding=prefer (PGCHANNELBINDING) goes without"
+    } else if text.contains("does not allow writes") || text.contains("is not read only") {
+        "target_session_attrs in DATABASE_URL (PGTARGETSESSIONATTRS) asks for another kind of server"
+    } else {
+        match find::<io::Error>(error)?.kind() {
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
+                "no server listens there: check host and port in DATABASE_URL (PGHOST, PGPORT)"
+            }
+            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
+                "Supabase's direct host has only an IPv6 address; use the connection string of a pooler instead"
+            }
+            io::ErrorKind::UnexpectedEof if tls.is_direct => {
+                "sslnegotiation=direct (PGSSLNEGOTIATION) needs Postgres 17 or later; leave it out"
+            }
+            _ => return None,
+        }
+    };
+    Some(hint.to_owned())
+}
+
+fn of_tls(error: &rustls::Error, tls: &TlsSettings) -> Option<String> {
+    use rustls::Error::{AlertReceived, InvalidCertificate, PeerIncompatible};
+    let hint = match error {
+        InvalidCertificate(
+            CertificateError::UnknownIssuer
+            | CertificateError::BadSignature
+            | CertificateError::InvalidPurpose
+            | CertificateError::InvalidPurposeContext { .. },
+        ) => {
+            let whom = match &tls.roots {
+                RootCertificates::System => "no authority that this system knows".to_owned(),
+                RootCertificates::File(path) => format!("no authority in {}", path.display()),
+            };
+            return Some(format!(
+                "{whom} has signed the server's certificate; sslrootcert in DATABASE_URL (PGSSLROOTCERT) names the file \
+                 of the one that has, on Supabase the certificate under database settings, SSL Configuration"
+            ));
+        }
+        InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
+            "connect by a name that the certificate is made out for, or check only its authority with \
+             sslmode=verify-ca (PGSSLMODE)"
+        }
+        InvalidCertificate(
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        ) => "the server needs a new certificate, or this machine's clock is wrong",
+        InvalidCertificate(_) => {
+            "the server's certificate can't be verified; it has to be of X.509 version 3, and an authority's own \
+             certificate only does where exactly this one is in sslrootcert (PGSSLROOTCERT)"
+        }
+        PeerIncompatible(_) | AlertReceived(AlertDescription::ProtocolVersion) => {
+            "server and wix-sync have no version of TLS in common: 1.2 and 1.3 are known here, within \
+             ssl_min_protocol_version and ssl_max_protocol_version"
+        }
+        AlertReceived(
+            AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnknownCA
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired
+            | AlertDescription::DecryptError,
+        ) => CLIENT_CERTIFICATE,
+        _ => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// The first cause of this type. An error of the system's holds another one without being caused by it.
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match inner {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
