@@ -13,7 +13,9 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion,
+};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::certificate;
@@ -165,16 +167,30 @@ impl Verifier {
     fn verify_chain(
         &self,
         certificate: &CertificateDer<'_>,
-        parsed: &ParsedCertificate<'_>,
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), rustls::Error> {
         if self.given.iter().any(|given| given == certificate) {
             return certificate::check_dates(certificate, now);
         }
-        let algorithms = self.provider.signature_verification_algorithms.all;
-        verify_server_cert_signed_by_trust_anchor(parsed, &self.roots, intermediates, now, algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        if certificate::is_version_1(certificate) {
+            certificate::check_dates(certificate, now)?;
+            return certificate::verify_version_1(certificate, &self.given, algorithms);
+        }
+        let parsed = ParsedCertificate::try_from(certificate)?;
+        verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms.all)
     }
+}
+
+fn verify_name(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> Result<(), rustls::Error> {
+    if certificate::has_common_name(certificate, &name.to_str()) {
+        return Ok(());
+    }
+    if certificate::is_version_1(certificate) {
+        return Err(CertificateError::NotValidForName.into());
+    }
+    verify_server_name(&ParsedCertificate::try_from(certificate)?, name)
 }
 
 impl ServerCertVerifier for Verifier {
@@ -187,13 +203,9 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         if self.mode >= TlsMode::VerifyCa {
-            let parsed = ParsedCertificate::try_from(certificate)?;
-            self.verify_chain(certificate, &parsed, intermediates, now)?;
-            if self.mode == TlsMode::VerifyFull
-                && let Err(error) = verify_server_name(&parsed, name)
-                && !certificate::has_common_name(certificate, &name.to_str())
-            {
-                return Err(error);
+            self.verify_chain(certificate, intermediates, now)?;
+            if self.mode == TlsMode::VerifyFull {
+                verify_name(certificate, name)?;
             }
         }
         Ok(ServerCertVerified::assertion())
@@ -215,7 +227,11 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, certificate, signature, &self.provider.signature_verification_algorithms)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        if certificate::is_version_1(certificate) {
+            return certificate::verify_handshake(message, certificate, signature, algorithms);
+        }
+        verify_tls13_signature(message, certificate, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -7,8 +7,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use private_postgres::{Builder, Server};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    KeyUsagePurpose, SigningKey, date_time_ymd,
 };
+use x509_cert::certificate::{Certificate, Version};
+use x509_cert::der::asn1::BitString;
+use x509_cert::der::pem::LineEnding;
+use x509_cert::der::{DecodePem, Encode, EncodePem};
 
 /// The name under which the servers' certificates are made out; `hostaddr` says where that is.
 pub(crate) const HOST: &str = "db.example.test";
@@ -61,6 +65,18 @@ impl Authority {
     /// For a server whose certificate has no other name than the common one.
     pub(crate) fn server_with_common_name(&self, name: &str) -> Certified {
         self.sign(&params(name, &[]))
+    }
+
+    /// For a server, of X.509 version 1: `openssl x509 -req` made them so for decades.
+    pub(crate) fn server_of_version_1(&self, name: &str) -> Certified {
+        let certified = self.server_with_common_name(name);
+        let mut certificate = Certificate::from_pem(&certified.certificate).expect("it is a certificate");
+        let tbs = &mut certificate.tbs_certificate;
+        (tbs.version, tbs.extensions) = (Version::V1, None);
+        let signature = self.0.key().sign(&tbs.to_der().expect("it can be written")).expect("a signature");
+        certificate.signature = BitString::from_bytes(&signature).expect("bits");
+        let pem = certificate.to_pem(LineEnding::LF).expect("it can be written");
+        Certified { certificate: pem, key: certified.key }
     }
 
     /// For a server, and long over.

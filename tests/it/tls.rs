@@ -221,6 +221,29 @@ fn certificates_as_the_manual_makes_them_will_do() {
 }
 
 #[test]
+fn certificates_of_version_1_will_do_where_the_authority_itself_is_trusted() {
+    let (ours, namesake) = (Authority::new("Ours"), Authority::new("Ours"));
+    let mut door = Door::to_server(&ours.server_of_version_1(HOST));
+    let file = format!("sslrootcert={}", door.home.write("ours.crt", &ours.pem(), 0o644));
+    let other = format!("sslrootcert={}", door.home.write("namesake.crt", &namesake.pem(), 0o644));
+    door.expect("sslmode=require", Made::Encrypted);
+    assert_eq!(door.made("sslmode=prefer").0, Made::Encrypted);
+    door.expect(&format!("sslmode=verify-ca&{file}"), Made::Encrypted);
+    door.expect(&format!("sslmode=verify-full&{file}"), Made::Encrypted);
+    door.expect(&format!("sslmode=verify-ca&{other}"), Made::Not);
+    door.expect_refusal(&format!("sslmode=verify-full&{other}"), "UnknownIssuer", "sslrootcert");
+    let system = door.home.write("system.crt", &ours.pem(), 0o644);
+    door.world.set("SSL_CERT_FILE", &system);
+    door.expect_refusal("sslmode=verify-full", "UnknownIssuer", "PGSSLROOTCERT");
+
+    let mut door = Door::to_server(&ours.server_of_version_1("another.example.test"));
+    let file = format!("sslrootcert={}", door.home.write("ours.crt", &ours.pem(), 0o644));
+    door.expect(&format!("sslmode=verify-ca&{file}"), Made::Encrypted);
+    door.expect(&format!("sslmode=verify-full&{file}"), Made::Not);
+    door.expect_refusal(&format!("sslmode=verify-full&{file}"), "NotValidForName", "sslmode=verify-ca");
+}
+
+#[test]
 fn files_that_are_missing_or_wrong_are_named() {
     let ours = Authority::new("Ours");
     let mut door = Door::to_server(&ours.server(&[HOST]));
