@@ -279,3 +279,121 @@ impl Host {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Host, Target};
+    use crate::database::{DatabaseSettings, VARIABLES};
+    use crate::secret::Secret;
+    use crate::store::tls::{RootCertificates, TlsMode};
+
+    fn resolve(url: &str, variables: &[(&str, &str)]) -> Result<Target, String> {
+        let variables = VARIABLES.iter().filter_map(|(name, option)| {
+            let (_, value) = variables.iter().find(|(set, _)| set == name)?;
+            Some((*name, *option, Secret::verbatim(value)))
+        });
+        Target::resolve(&DatabaseSettings {
+            url: Some(("DATABASE_URL", Secret::new(url))),
+            variables: variables.collect(),
+            home: None,
+            account: Some("account".to_owned()),
+        })
+    }
+
+    #[track_caller]
+    fn tls(url: &str, variables: &[(&str, &str)], mode: TlsMode, roots: RootCertificates) {
+        let target = resolve(url, variables).unwrap();
+        assert_eq!((target.tls.mode, target.tls.roots), (mode, roots), "{url}");
+    }
+
+    #[test]
+    fn ssl_modes_mean_what_they_mean_to_libpq() {
+        let file = || RootCertificates::File("/ca.crt".into());
+        let system = || RootCertificates::System;
+        tls("postgresql://u@h/d", &[], TlsMode::Prefer, system());
+        tls("postgresql://u@h/d?ssl=true", &[], TlsMode::Require, system());
+        tls("postgresql://u@h/d?ssl=true&sslmode=disable", &[], TlsMode::Disable, system());
+        tls("postgresql://u@h/d?sslmode=allow&sslrootcert=/ca.crt", &[], TlsMode::Allow, file());
+        tls("postgresql://u@h/d?sslmode=prefer&sslrootcert=/ca.crt", &[], TlsMode::Prefer, file());
+        tls("postgresql://u@h/d?sslmode=require", &[], TlsMode::Require, system());
+        tls("postgresql://u@h/d?sslmode=require&sslrootcert=/ca.crt", &[], TlsMode::VerifyCa, file());
+        tls("postgresql://u@h/d?sslmode=no-verify&sslrootcert=/ca.crt", &[], TlsMode::Require, file());
+        tls("postgresql://u@h/d?sslmode=verify-full&sslrootcert=%2Fca.crt", &[], TlsMode::VerifyFull, file());
+        tls("postgresql://u@h/d?sslrootcert=system", &[], TlsMode::VerifyFull, system());
+        tls("host=h sslmode=verify-ca", &[("PGSSLROOTCERT", "/ca.crt")], TlsMode::VerifyCa, file());
+        tls("host=h", &[("PGSSLROOTCERT", "/ca.crt"), ("PGSSLMODE", "require")], TlsMode::VerifyCa, file());
+        tls("host=h sslmode=disable", &[("PGSSLMODE", "verify-full")], TlsMode::Disable, system());
+        tls("host=h", &[("PGREQUIRESSL", "1")], TlsMode::Require, system());
+        assert!(resolve("host=h sslrootcert=system", &[("PGSSLMODE", "prefer")]).unwrap_err().contains("verify-full"));
+    }
+
+    #[test]
+    fn each_host_has_its_address_and_port() {
+        let hosts = |url: &str| {
+            let places = resolve(url, &[("PGPORT", "7")]).unwrap().places;
+            places.into_iter().map(|place| (place.host, place.port)).collect::<Vec<_>>()
+        };
+        let tcp = |name: &str, address: Option<&str>| Host::Tcp {
+            name: name.to_owned(),
+            address: address.map(|text| text.parse().unwrap()),
+        };
+        assert_eq!(hosts("postgresql://a"), [(tcp("a", None), 7)]);
+        assert_eq!(hosts("postgresql://a,b"), [(tcp("a", None), 7), (tcp("b", None), 7)]);
+        assert_eq!(hosts("postgresql://a:1,b"), [(tcp("a", None), 1), (tcp("b", None), 5432)]);
+        assert_eq!(hosts("postgresql://[::1]:5/"), [(tcp("::1", None), 5)]);
+        assert_eq!(hosts("host=a hostaddr=10.0.0.1"), [(tcp("a", Some("10.0.0.1")), 7)]);
+        assert_eq!(hosts("hostaddr=::1 port=2"), [(tcp("::1", Some("::1")), 2)]);
+        assert_eq!(hosts("host=/run,b port=3"), [(Host::Socket("/run".into()), 3), (tcp("b", None), 3)]);
+        for (url, part) in [
+            ("dbname=d", "no host"),
+            ("host=a,b port=1,2,3", "differ in number"),
+            ("host=a,b hostaddr=::1", "differ in number"),
+            ("host=a,", "a host is empty"),
+            ("host=a hostaddr=b", "no IP address"),
+            ("host=a port=secret", "no number from 1 to 65535"),
+        ] {
+            let error = resolve(url, &[]).unwrap_err();
+            assert!(error.contains(part) && !error.contains("secret"), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_has_libpqs_defaults_and_what_is_said_counts() {
+        let target = resolve("host=h", &[]).unwrap();
+        assert_eq!((target.config.get_user(), target.config.get_dbname()), (Some("account"), Some("account")));
+        assert_eq!(target.config.get_application_name(), Some("wix-sync"));
+        assert_eq!(target.timeout, Some(Duration::from_secs(15)));
+        let url = "postgres://postgres.ref:p%40ss@h/postgres?pgbouncer=true&connection_limit=1&connect_timeout=1&\
+                   fallback_application_name=other&tcp_user_timeout=1500&keepalives_count=3&keepalives_idle=0";
+        let target = resolve(url, &[("PGPASSWORD", "other"), ("PGUSER", "other")]).unwrap();
+        assert_eq!(target.config.get_user(), Some("postgres.ref"));
+        assert_eq!(target.places[0].password.as_ref().map(Secret::reveal), Some("p@ss"));
+        assert_eq!(target.config.get_application_name(), Some("other"));
+        assert_eq!(target.timeout, Some(Duration::from_secs(2)));
+        assert_eq!(target.config.get_tcp_user_timeout(), Some(&Duration::from_millis(1500)));
+        assert_eq!(target.config.get_keepalives_retries(), Some(3));
+        assert_eq!(resolve("host=h", &[("PGCONNECT_TIMEOUT", "0")]).unwrap().timeout, None);
+        assert!(!format!("{target:?}").contains("p@ss"));
+    }
+
+    #[test]
+    fn what_can_not_be_followed_is_refused_by_the_name_it_has_there() {
+        for (url, variables, message) in [
+            ("host=h service=s", [].as_slice(), "`service` in DATABASE_URL is not supported"),
+            ("host=h", &[("PGSERVICE", "s")], "PGSERVICE is not supported"),
+            ("host=h bogus=1", &[], "DATABASE_URL: the option `bogus` is unknown"),
+            ("host=h", &[("PGCONNECT_TIMEOUT", "x")], "PGCONNECT_TIMEOUT: `x` is no whole number"),
+            (
+                "host=h",
+                &[("PGSSLMODE", "on")],
+                "PGSSLMODE: `on` is unknown or not supported; use disable, allow, prefer, require, verify-ca, verify-full",
+            ),
+        ] {
+            assert_eq!(resolve(url, variables).unwrap_err(), message);
+        }
+        let error = resolve("host=h password=two words=1", &[]).unwrap_err();
+        assert!(error.contains("single quotes") && !error.contains("words"), "{error}");
+    }
+}
