@@ -76,10 +76,9 @@ fn addresses_sockets_and_several_hosts() {
         format!("postgresql://{login}@no-such-host.invalid,localhost/postgres?port={port}"),
         format!("postgresql://{login}@no-such-host.invalid/postgres?port={port}&hostaddr=127.0.0.1"),
         format!("postgresql://{login}@/postgres?port={port}&hostaddr=127.0.0.1"),
-        format!("host=/no/such/directory,127.0.0.1 port=1,{port} user=postgres hostaddr=,127.0.0.1 password=x"),
+        format!("host=/no/such/directory,{directory} port={port} user=postgres hostaddr=,"),
+        format!("postgresql://{login}@{encoded},127.0.0.1/postgres?port=1,{port}&load_balance_hosts=random"),
     ];
-    urls.pop();
-    urls.push(format!("postgresql://{login}@{encoded},127.0.0.1/postgres?port=1,{port}&load_balance_hosts=random"));
     if has_ipv6 {
         urls.push(format!("postgresql://{login}@[::1]:{port}/postgres"));
     }

@@ -61,7 +61,7 @@ impl Door {
     fn since(&self, before: usize, application: &str) -> Made {
         let log = self.world.postgres.log_text();
         let lines = log[before..].lines().filter(|line| line.contains("connection authorized: "));
-        match lines.filter(|line| line.contains(application)).last() {
+        match lines.rev().find(|line| line.contains(application)) {
             Some(line) if line.contains("SSL enabled") => Made::Encrypted,
             Some(_) => Made::Plain,
             None => Made::Not,
