@@ -65,6 +65,14 @@ impl<'a> Object<'a> {
         serde_json::from_str(value.get()).map_err(|_| self.error(name, "a list"))
     }
 
+    /// Checks that a member is a list, or absent, without reading it.
+    pub fn check_list(&self, name: &str) -> Result<(), FieldError> {
+        match self.raw(name) {
+            Some(value) if !value.get().starts_with('[') => Err(self.error(name, "a list")),
+            _ => Ok(()),
+        }
+    }
+
     /// The objects of a list; none if it is absent. Items that are `null` are left out.
     pub fn objects(&self, name: &str) -> Result<Vec<Object<'a>>, FieldError> {
         let items = self.list(name)?.into_iter().filter(|item| item.get() != "null").enumerate();

@@ -53,7 +53,7 @@ impl Entity for Orders {
             Some(purchased) => Some(purchased),
             None => order.instant("createdDate")?,
         };
-        order.list("lineItems")?;
+        order.check_list("lineItems")?;
         Ok(vec![
             Cell::text(buyer.text("contactId")?.filter(|id| !id.is_empty())),
             Cell::text(order.text("number")?),

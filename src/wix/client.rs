@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
@@ -358,7 +359,7 @@ impl WixClient {
         let exchange = async {
             let response = request.send().await?;
             let (status, headers) = (response.status(), response.headers().clone());
-            Ok::<_, reqwest::Error>(Answer::new(status, &headers, response.bytes().await?.to_vec()))
+            Ok::<_, reqwest::Error>(Answer::new(status, &headers, response.bytes().await?))
         };
         tokio::select! {
             answer = exchange => Ok(answer.map_err(|error| chain(&error.without_url()))),
@@ -404,11 +405,11 @@ struct Answer {
     request_id: Option<String>,
     server_time: Option<DateTime<Utc>>,
     retry_after: Option<Duration>,
-    body: Vec<u8>,
+    body: Bytes,
 }
 
 impl Answer {
-    fn new(status: StatusCode, headers: &HeaderMap, body: Vec<u8>) -> Answer {
+    fn new(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Answer {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let server_time = text(DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
         // A date in Retry-After is one of the server's clock: ours may differ.

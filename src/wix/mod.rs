@@ -3,6 +3,7 @@
 //! [`client::WixClient::fetch_page`] is the only way in. Everything that is specific to one stream
 //! (which endpoint, which filter) comes as a [`query::Listing`]; nothing here knows a record's shape.
 
+pub mod answer;
 pub mod auth;
 pub mod client;
 pub mod error;

@@ -1,12 +1,10 @@
-//! How Wix lists a kind of record, and the JSON of such a request and its answer.
+//! How Wix lists a kind of record, and the JSON of such a request.
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use crate::page::{NextPage, Page, PageRequest};
-use crate::{json_text, timestamp};
+use crate::page::PageRequest;
+use crate::timestamp;
 
 /// How a listing is paged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,103 +134,12 @@ impl Listing {
         query["cursorPaging"] = json!({ "limit": 1 });
         json!({ self.envelope: query })
     }
-
-    /// Reads the answer to a GET by id: the record, and whether Wix says that it is the one into which the
-    /// record that was asked for was merged (wix-api.md 2.4).
-    pub fn decode_record(&self, member: &str, body: &[u8]) -> Result<(String, bool), String> {
-        let (text, _) = json_text::storable(body);
-        let answer: std::collections::HashMap<&str, &RawValue> =
-            serde_json::from_str(&text).map_err(|error| describe_bad_json(&text, &error))?;
-        let record = answer.get(member).filter(|record| record.get().starts_with('{'));
-        let record = record.ok_or_else(|| format!("it has no `{member}`"))?;
-        let is_merged = answer.get("responseType").is_some_and(|kind| kind.get() == "\"MERGED\"");
-        Ok((record.get().to_owned(), is_merged))
-    }
-
-    /// Reads an answer. The error says what is wrong with it, without quoting it.
-    ///
-    /// An answer without the member that tells about the page is none: taking `{}` for an empty last page
-    /// would lose all that follows. An absent list of records beside it is an empty one.
-    pub fn decode_page(&self, body: &[u8], server_time: Option<DateTime<Utc>>) -> Result<Page, String> {
-        let (text, repairs) = json_text::storable(body);
-        let answer: std::collections::HashMap<&str, &RawValue> =
-            serde_json::from_str(&text).map_err(|error| describe_bad_json(&text, &error))?;
-        let records: Option<Vec<&RawValue>> = match answer.get(self.items) {
-            Some(items) => serde_json::from_str(items.get()).map_err(|_| format!("`{}` is not a list", self.items))?,
-            None => None,
-        };
-        let metadata: Option<Metadata> = match answer.get(self.metadata) {
-            Some(metadata) => {
-                serde_json::from_str(metadata.get()).map_err(|error| format!("`{}`: {error}", self.metadata))?
-            }
-            None => None,
-        };
-        let next = match (self.paging, &metadata, &records) {
-            (Paging::Offset, None, None) | (Paging::Cursor, None, _) => {
-                return Err(format!("it has no `{}`", self.metadata));
-            }
-            (Paging::Offset, ..) => NextPage::ByOffset,
-            (Paging::Cursor, Some(metadata), _) => metadata.next_page()?,
-        };
-        let total = metadata
-            .as_ref()
-            .filter(|metadata| metadata.too_many_to_count != Some(true))
-            .and_then(|metadata| metadata.total);
-        Ok(Page {
-            records: records.unwrap_or_default().into_iter().map(|record| record.get().to_owned()).collect(),
-            next,
-            total,
-            server_time,
-            repaired_characters: repairs.count(),
-        })
-    }
-}
-
-/// What Wix tells about a page; which members come depends on the endpoint (wix-api.md 2.3, 3.3, 4.2).
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    total: Option<u64>,
-    too_many_to_count: Option<bool>,
-    cursors: Option<Cursors>,
-    has_next: Option<bool>,
-}
-
-#[derive(Deserialize)]
-struct Cursors {
-    next: Option<String>,
-}
-
-impl Metadata {
-    /// `hasNext: false` ends the walk; where it is missing (bookings), the absence of a next cursor does.
-    fn next_page(&self) -> Result<NextPage, String> {
-        let cursor =
-            self.cursors.as_ref().and_then(|cursors| cursors.next.as_deref()).filter(|cursor| !cursor.is_empty());
-        match (self.has_next, cursor) {
-            (Some(false), _) | (None, None) => Ok(NextPage::End),
-            (_, Some(cursor)) => Ok(NextPage::Cursor(cursor.to_owned())),
-            (Some(true), None) => Err("it says that there is more, but names no next cursor".to_owned()),
-        }
-    }
-}
-
-fn describe_bad_json(text: &str, error: &serde_json::Error) -> String {
-    let start = text.trim_start();
-    if start.is_empty() {
-        "its body is empty".to_owned()
-    } else if start.starts_with('<') {
-        "its body is an HTML page".to_owned()
-    } else if error.is_eof() {
-        "its body is cut off".to_owned()
-    } else {
-        format!("its body is not the expected JSON (line {}, column {})", error.line(), error.column())
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{Listing, Lookup, Paging, Selection, Until};
-    use crate::page::{NextPage, PageRequest};
+    use crate::page::PageRequest;
     use crate::timestamp;
 
     const OFFSET: Listing = Listing {
@@ -284,57 +191,5 @@ mod tests {
             CURSOR.request_body(&selection, &PageRequest::Cursor("abc".to_owned())).to_string(),
             r#"{"search":{"cursorPaging":{"cursor":"abc","limit":100}}}"#
         );
-    }
-
-    #[track_caller]
-    fn next(body: &str) -> Result<NextPage, String> {
-        CURSOR.decode_page(body.as_bytes(), None).map(|page| page.next)
-    }
-
-    #[test]
-    fn the_end_of_a_cursor_walk_is_wixs_word_for_it() {
-        let cursor = Ok(NextPage::Cursor("c".to_owned()));
-        assert_eq!(next(r#"{"things":[{}],"pagingMetadata":{"cursors":{"next":"c"}}}"#), cursor);
-        assert_eq!(next(r#"{"things":[],"pagingMetadata":{"cursors":{"next":"c"},"hasNext":true}}"#), cursor);
-        assert_eq!(next(r#"{"things":[{}],"pagingMetadata":{"count":1,"cursors":{}}}"#), Ok(NextPage::End));
-        assert_eq!(next(r#"{"things":[{}],"pagingMetadata":{"cursors":{"next":""}}}"#), Ok(NextPage::End));
-        assert_eq!(
-            next(r#"{"things":[{}],"pagingMetadata":{"cursors":{"next":null},"hasNext":false}}"#),
-            Ok(NextPage::End)
-        );
-        assert_eq!(next(r#"{"pagingMetadata":{"count":0}}"#), Ok(NextPage::End));
-        assert!(next(r#"{"things":[{}],"pagingMetadata":{"hasNext":true}}"#).is_err());
-    }
-
-    #[test]
-    fn what_is_no_answer_is_never_taken_for_an_empty_one() {
-        for body in [
-            "",
-            "{}",
-            "null",
-            "[]",
-            r#"{"things":[]}"#,
-            "<html></html>",
-            r#"{"things":[{"id":"#,
-            r#"{"things":{},"pagingMetadata":{}}"#,
-        ] {
-            assert!(next(body).is_err(), "{body}");
-        }
-        assert!(OFFSET.decode_page(b"{}", None).is_err());
-    }
-
-    #[test]
-    fn offset_listings_tell_their_total_unless_it_is_too_large_to_count() {
-        let page = |body: &str| OFFSET.decode_page(body.as_bytes(), None).unwrap();
-        assert_eq!(
-            page(r#"{"things":[{"id":1}],"pagingMetadata":{"count":1,"offset":0,"total":4,"tooManyToCount":false}}"#)
-                .total,
-            Some(4)
-        );
-        assert_eq!(
-            page(r#"{"things":[{"id":1}],"pagingMetadata":{"count":1,"offset":0,"tooManyToCount":true}}"#).total,
-            None
-        );
-        assert_eq!(page(r#"{"things":[{"id":1}]}"#).next, NextPage::ByOffset);
     }
 }
