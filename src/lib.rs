@@ -27,6 +27,7 @@ pub mod wix;
 pub mod checkpoint;
 pub mod content_hash;
 pub mod database;
+pub mod difference;
 pub mod event;
 pub mod holder;
 pub mod json;

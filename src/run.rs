@@ -44,6 +44,8 @@ pub enum PassKind {
     Range,
     /// Only records that could not be written before.
     Errors,
+    /// Only the gaps that a comparison found.
+    Repair,
 }
 
 /// What happened to the records of one stream.

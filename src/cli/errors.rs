@@ -48,6 +48,7 @@ async fn retry(
         allow_mass_delete: false,
         full: FullPolicy { now: false, every: None },
         only_errors: true,
+        repairs: Vec::new(),
         keep_logs: None,
     };
     execute(global, environment, console, config, plan, None, args.json).await

@@ -44,6 +44,7 @@ pub(super) async fn run(
         allow_mass_delete: args.allow_mass_delete,
         full: FullPolicy { now: args.full, every: positive(args.full_every) },
         only_errors: false,
+        repairs: Vec::new(),
         keep_logs: positive(args.keep_logs),
     };
     execute(global, environment, console, config, plan, args.time_limit, args.json).await

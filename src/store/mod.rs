@@ -8,6 +8,7 @@ pub mod adopt;
 pub mod batch;
 mod certificate;
 pub mod columns;
+pub mod compare;
 pub mod connect;
 pub mod dead_letters;
 mod dial;

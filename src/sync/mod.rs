@@ -4,11 +4,13 @@
 
 pub mod batch;
 mod by_id;
+pub mod compare;
 mod coverage;
 mod dead_letters;
 mod deletions;
 pub mod plan;
 mod reader;
+mod repair;
 pub mod stream_sync;
 pub mod walk;
 
@@ -19,6 +21,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use self::batch::persist;
+use self::compare::Comparison;
 use self::plan::FullPolicy;
 use crate::checkpoint::Checkpoint;
 use crate::event::{Event, Reporter};
@@ -46,6 +49,8 @@ pub struct Plan {
     pub allow_mass_delete: bool,
     /// Nothing is listed: only what is in `sync_errors` is tried again, all of it.
     pub only_errors: bool,
+    /// Nothing is listed: only these gaps are mended.
+    pub repairs: Vec<Comparison>,
     /// How long ended runs stay in `sync_logs`; for ever without.
     pub keep_logs: Option<TimeDelta>,
 }
@@ -64,6 +69,7 @@ impl Plan {
     fn pass_kind(&self, stream: Stream) -> PassKind {
         match self.range {
             _ if self.only_errors => PassKind::Errors,
+            _ if !self.repairs.is_empty() => PassKind::Repair,
             Some(_) if stream == Stream::Appointments => PassKind::Range,
             _ => PassKind::Full,
         }

@@ -33,6 +33,12 @@ impl PassPlan {
         let checkpoint = Checkpoint { pass: PassKind::Range, since: None, watermark: None, created_from: None };
         PassPlan { checkpoint, is_resumed: false }
     }
+
+    /// Everything, whatever was read before.
+    pub fn from_the_beginning() -> PassPlan {
+        let checkpoint = Checkpoint { pass: PassKind::Full, since: None, watermark: None, created_from: None };
+        PassPlan { checkpoint, is_resumed: false }
+    }
 }
 
 /// Decides. A full pass that was begun is always finished; a changes pass gives way to a full one that is

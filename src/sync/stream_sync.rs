@@ -11,6 +11,7 @@ use super::dead_letters::{Due, retry_errors};
 use super::deletions::{hold_back, settle_missing};
 use super::plan::{PassPlan, plan_pass};
 use super::reader::{MappedPage, PageSink, Reading};
+use super::repair::repair;
 use super::{Run, SyncError};
 use crate::checkpoint::Checkpoint;
 use crate::entity::{Entity, entity_of};
@@ -25,16 +26,19 @@ pub async fn sync_stream(run: &Run<'_>, store: &mut Store, summary: &mut StreamS
     let begun_at = Utc::now();
     ensure_connected(store, run.stop).await?;
     let counter = RequestCounter::default();
-    let result = if summary.pass == PassKind::Errors {
-        retry_errors(run, store, entity, Due::All, (None, begun_at), &counter, summary).await
-    } else {
-        let plan = match summary.pass {
-            PassKind::Range => PassPlan::range(),
-            _ => plan_pass(&store.load_stream_state(summary.stream).await?, run.plan.full, begun_at),
-        };
-        summary.pass = plan.checkpoint.pass;
-        summary.resumed = plan.is_resumed;
-        run_pass(run, store, entity, plan, &counter, summary).await
+    let result = match summary.pass {
+        PassKind::Errors => retry_errors(run, store, entity, Due::All, (None, begun_at), &counter, summary).await,
+        PassKind::Repair => match run.plan.repairs.iter().find(|gaps| gaps.table == summary.stream) {
+            Some(gaps) => repair(run, store, entity, gaps, &counter, summary).await,
+            None => Ok(()),
+        },
+        PassKind::Range => run_pass(run, store, entity, PassPlan::range(), &counter, summary).await,
+        PassKind::Full | PassKind::Changes => {
+            let plan = plan_pass(&store.load_stream_state(summary.stream).await?, run.plan.full, begun_at);
+            summary.pass = plan.checkpoint.pass;
+            summary.resumed = plan.is_resumed;
+            run_pass(run, store, entity, plan, &counter, summary).await
+        }
     };
     summary.requests = counter.requests();
     summary.retries = counter.retries();

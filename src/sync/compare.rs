@@ -1,0 +1,233 @@
+//! A pass that writes nothing: its pages are compared with the table. What `--dry-run` and `verify` do.
+
+use chrono::Utc;
+use serde::Serialize;
+
+use super::batch::newest_by_id;
+use super::coverage::Coverage;
+use super::plan::{PassPlan, plan_pass};
+use super::reader::{MappedPage, PageSink, Reading};
+use super::{Run, SyncError};
+use crate::checkpoint::Checkpoint;
+use crate::difference::changed_members;
+use crate::entity::entity_of;
+use crate::event::Event;
+use crate::record::Row;
+use crate::run::PassKind;
+use crate::store::Store;
+use crate::store::compare::Standing;
+use crate::stream::Stream;
+use crate::wix::{RequestCounter, WixError};
+
+/// So many ids of each kind are remembered, lest memory depend on how much is wrong.
+pub const MAX_REMEMBERED: usize = 10_000;
+
+/// Of so many outdated rows it is told which members differ.
+const MAX_SAMPLES: usize = 5;
+
+/// Which pass is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// The one that `sync` would make now.
+    NextPass,
+    /// Everything.
+    Everything,
+}
+
+/// An outdated row, and what differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Sample {
+    /// Wix's id.
+    pub wix_id: String,
+    /// The paths of the members that differ; never their values.
+    pub members: Vec<String>,
+}
+
+/// How a table stands to what Wix lists.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// Which table.
+    #[serde(serialize_with = "table_name")]
+    pub table: Stream,
+    /// How Wix was read.
+    pub pass: PassKind,
+    /// Records that Wix listed.
+    pub listed: u64,
+    /// Of these, the ones that the table lacks or has as deleted: they would be inserted or come back.
+    pub missing: u64,
+    /// The ones that the table has in another version: they would be updated.
+    pub outdated: u64,
+    /// The ones that the table has as Wix has them.
+    pub current: u64,
+    /// The ones that could not be read as a row: they would go to `sync_errors`.
+    pub unreadable: u64,
+    /// Live rows that Wix did not list: they would be asked for by id, and be marked as deleted if they are gone. Only
+    /// where everything was read.
+    pub unlisted: u64,
+    /// Requests to Wix.
+    pub requests: u64,
+    /// True if the site has no such Wix app.
+    pub not_installed: bool,
+    /// Ids of missing records, the first of them.
+    pub missing_ids: Vec<String>,
+    /// Ids of outdated rows, the first of them.
+    pub outdated_ids: Vec<String>,
+    /// Ids of unlisted rows, the first of them.
+    pub unlisted_ids: Vec<String>,
+    /// Ids and reasons of unreadable records, the first of them.
+    pub unreadable_records: Vec<(Option<String>, String)>,
+    /// What differs in some of the outdated rows.
+    pub samples: Vec<Sample>,
+    /// Some record that Wix listed.
+    #[serde(skip)]
+    pub listed_id: Option<String>,
+}
+
+fn table_name<S: serde::Serializer>(stream: &Stream, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(stream.table())
+}
+
+impl Comparison {
+    fn of(table: Stream, pass: PassKind) -> Comparison {
+        Comparison {
+            table,
+            pass,
+            listed: 0,
+            missing: 0,
+            outdated: 0,
+            current: 0,
+            unreadable: 0,
+            unlisted: 0,
+            requests: 0,
+            not_installed: false,
+            missing_ids: Vec::new(),
+            outdated_ids: Vec::new(),
+            unlisted_ids: Vec::new(),
+            unreadable_records: Vec::new(),
+            samples: Vec::new(),
+            listed_id: None,
+        }
+    }
+
+    /// How much of the table is not as Wix has it.
+    pub fn gaps(&self) -> u64 {
+        self.missing + self.outdated + self.unreadable + self.unlisted
+    }
+}
+
+/// Compares a table with what Wix lists. Neither the lease nor any table is touched.
+pub async fn compare_stream(
+    run: &Run<'_>,
+    store: &Store,
+    stream: Stream,
+    extent: Extent,
+) -> Result<Comparison, SyncError> {
+    let entity = entity_of(stream);
+    let counter = RequestCounter::default();
+    let plan = match (extent, run.plan.pass_kind(stream)) {
+        (Extent::NextPass, PassKind::Range) => PassPlan::range(),
+        (Extent::NextPass, _) => plan_pass(&store.load_stream_state(stream).await?, run.plan.full, Utc::now()),
+        (Extent::Everything, _) => PassPlan::from_the_beginning(),
+    };
+    let created_from = plan.checkpoint.created_from;
+    let mut comparer = Comparer {
+        run,
+        store,
+        checkpoint: plan.checkpoint,
+        coverage: Coverage::starting_at(created_from),
+        found: Comparison::of(stream, PassKind::Full),
+    };
+    comparer.found.pass = comparer.checkpoint.pass;
+    let selection = run.plan.selection(stream, &comparer.checkpoint);
+    let reading = Reading { run, entity, selection, created_from, counter: &counter };
+    let read = reading.into_sink(&mut comparer).await;
+    let mut found = comparer.found;
+    found.requests = counter.requests();
+    match read {
+        Err(SyncError::Wix(error @ WixError::AppNotInstalled { .. })) => {
+            run.reporter.report(Event::Notice { stream: Some(stream), text: &error.to_string() });
+            found.not_installed = true;
+            Ok(found)
+        }
+        Err(error) => Err(error),
+        Ok(()) => Ok(found),
+    }
+}
+
+struct Comparer<'a> {
+    run: &'a Run<'a>,
+    store: &'a Store,
+    checkpoint: Checkpoint,
+    coverage: Coverage,
+    found: Comparison,
+}
+
+impl PageSink for Comparer<'_> {
+    async fn take(&mut self, pages: Vec<MappedPage>) -> Result<(), SyncError> {
+        let mut at_end = false;
+        for page in pages {
+            self.checkpoint.created_from = page.frontier;
+            at_end = page.at_end;
+            self.coverage.add(&page.records);
+            let mut rows = Vec::with_capacity(page.records.len());
+            for record in page.records {
+                self.found.listed += 1;
+                match record {
+                    Ok(row) => rows.push(row),
+                    Err(rejection) => {
+                        self.found.unreadable += 1;
+                        remember(&mut self.found.unreadable_records, (rejection.wix_id, rejection.reason));
+                    }
+                }
+            }
+            self.compare(newest_by_id(rows)).await?;
+        }
+        self.found.listed_id = self.coverage.listed_id().map(str::to_owned);
+        let Some(span) = self.coverage.progress(&self.checkpoint, at_end).span else { return Ok(()) };
+        let (ids, count) = self.store.list_unlisted(self.found.table, &span, MAX_REMEMBERED as i64).await?;
+        self.found.unlisted += count;
+        for id in ids {
+            remember(&mut self.found.unlisted_ids, id);
+        }
+        Ok(())
+    }
+}
+
+impl Comparer<'_> {
+    async fn compare(&mut self, rows: Vec<Row>) -> Result<(), SyncError> {
+        let table = self.found.table;
+        for chunk in rows.chunks(self.run.plan.batch_size) {
+            let standings = self.store.compare_rows(table, chunk).await?;
+            for (row, standing) in chunk.iter().zip(standings) {
+                match standing {
+                    Standing::Current => self.found.current += 1,
+                    Standing::Missing => {
+                        self.found.missing += 1;
+                        remember(&mut self.found.missing_ids, row.wix_id.clone());
+                    }
+                    Standing::Outdated => {
+                        self.found.outdated += 1;
+                        remember(&mut self.found.outdated_ids, row.wix_id.clone());
+                        self.sample(row).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn sample(&mut self, row: &Row) -> Result<(), SyncError> {
+        if self.found.samples.len() < MAX_SAMPLES {
+            let stored = self.store.load_raw(self.found.table, &row.wix_id).await?;
+            let members = stored.map_or_else(Vec::new, |stored| changed_members(&stored, &row.raw));
+            self.found.samples.push(Sample { wix_id: row.wix_id.clone(), members });
+        }
+        Ok(())
+    }
+}
+
+fn remember<T>(list: &mut Vec<T>, item: T) {
+    if list.len() < MAX_REMEMBERED {
+        list.push(item);
+    }
+}

@@ -1,0 +1,57 @@
+//! Mends the gaps that a comparison found, and nothing else: each record is asked for by its id.
+
+use chrono::Utc;
+
+use super::batch::persist;
+use super::by_id::{Settled, Unsettled, is_readable, settle_one};
+use super::compare::Comparison;
+use super::deletions::{hold_back, settle_missing};
+use super::{Run, SyncError};
+use crate::entity::Entity;
+use crate::run::StreamSummary;
+use crate::store::Store;
+use crate::wix::RequestCounter;
+
+/// Fetches what is missing or outdated, and asks for the rows that Wix did not list, with the same care as a full pass.
+pub(super) async fn repair(
+    run: &Run<'_>,
+    store: &mut Store,
+    entity: &dyn Entity,
+    gaps: &Comparison,
+    counter: &RequestCounter,
+    summary: &mut StreamSummary,
+) -> Result<(), SyncError> {
+    let stream = entity.stream();
+    let known_id = gaps.listed_id.as_deref();
+    let to_fetch: Vec<&String> = gaps.missing_ids.iter().chain(&gaps.outdated_ids).collect();
+    if !to_fetch.is_empty() && !is_readable(run, entity, known_id, counter).await? {
+        let text = "a record that Wix lists can't be asked for by its id: nothing was repaired".to_owned();
+        hold_back(run, summary, text);
+        return Ok(());
+    }
+    let mut unsettled = Unsettled::default();
+    for wix_id in to_fetch {
+        run.stop.check()?;
+        let settled: Settled = settle_one(run, store, entity, wix_id, counter, summary).await?;
+        if !unsettled.note(&settled) {
+            break;
+        }
+    }
+    if let Some(reasons) = unsettled.describe() {
+        hold_back(run, summary, format!("records that are missing or outdated could not be asked for: {reasons}"));
+    }
+    let unlisted = &gaps.unlisted_ids;
+    if !unlisted.is_empty() {
+        persist(store, run.stop, async |store| store.note_missing(stream, unlisted, Utc::now()).await).await?;
+        settle_missing(run, store, entity, known_id, counter, summary).await?;
+    }
+    let remembered = gaps.missing_ids.len() + gaps.outdated_ids.len() + gaps.unlisted_ids.len();
+    if (remembered as u64) < gaps.missing + gaps.outdated + gaps.unlisted {
+        hold_back(
+            run,
+            summary,
+            "there are more gaps than are mended one by one: run `wix-sync sync --full`".to_owned(),
+        );
+    }
+    Ok(())
+}
