@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::run::{RunSummary, StreamSummary};
+use crate::run::{PassKind, RunSummary, StreamSummary};
 use crate::stream::Stream;
 
 /// Something that happened in a run.
@@ -20,6 +20,15 @@ pub enum Event<'a> {
         /// Which.
         stream: Stream,
     },
+    /// It was decided how the stream's pass reads.
+    PassPlanned {
+        /// Which stream.
+        stream: Stream,
+        /// Full, changes or range.
+        pass: PassKind,
+    },
+    /// A request is sent to Wix, for the stream that was started last.
+    RequestSent,
     /// A batch of records was committed.
     BatchCommitted {
         /// Which stream.

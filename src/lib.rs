@@ -33,6 +33,7 @@ pub mod holder;
 pub mod json;
 pub mod json_text;
 pub mod page;
+pub mod progress;
 pub mod record;
 pub mod retry;
 pub mod run;

@@ -10,7 +10,7 @@ use crate::stream::Stream;
 pub const MAX_ERROR_DETAILS: usize = 100;
 
 /// How a run or a stream's pass stands, in the words of `sync_logs.status`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// At work, or ended in a way that it could not record.
@@ -46,6 +46,18 @@ pub enum PassKind {
     Errors,
     /// Only the gaps that a comparison found.
     Repair,
+}
+
+impl PassKind {
+    /// The word in `sync_logs.results`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            PassKind::Full => "full",
+            PassKind::Changes => "changes",
+            PassKind::Range => "range",
+            PassKind::Errors => "errors",
+        }
+    }
 }
 
 /// What happened to the records of one stream.

@@ -13,6 +13,7 @@ const EXIT_CODES: &str = "Exit codes:
   2    wrong use or configuration; nothing was started
   3    done, but something was left out and named
   4    another run holds the lock
+  5    status --max-age, doctor: looked, and found something wrong
   6    stopped at --time-limit; the next run goes on from there
   130  stopped by SIGINT; 143 by SIGTERM: the batch in hand was finished and the run recorded";
 
@@ -176,6 +177,9 @@ pub struct StatusArgs {
     /// Only runs with this status
     #[arg(long, value_name = "STATUS", value_parser = PossibleValuesParser::new(["running", "completed", "failed"]))]
     pub status: Option<String>,
+    /// End with exit code 5 if a table that was ever synced had its last success longer ago
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "run")]
+    pub max_age: Option<Duration>,
     /// Print one JSON object on stdout
     #[arg(long)]
     pub json: bool,

@@ -18,6 +18,8 @@ pub enum Exit {
     Incomplete = 3,
     /// Another run holds the lock.
     Locked = 4,
+    /// Looked, and found something wrong.
+    Found = 5,
     /// Stopped at `--time-limit`.
     TimeLimit = 6,
     /// Stopped by SIGINT.

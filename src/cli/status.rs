@@ -1,14 +1,17 @@
 //! `wix-sync status`: the last runs and the state of each table. Reads only.
 
+use std::time::Duration;
+
 use anyhow::anyhow;
 
 use super::args::{GlobalArgs, StatusArgs};
 use super::exit::Exit;
 use super::{Failure, connect};
 use crate::config::Environment;
-use crate::report;
+use crate::holder::Holder;
+use crate::report::{self, Status};
 use crate::store::migrate::SchemaState;
-use crate::store::status::RunFilter;
+use crate::store::status::{RunFilter, TableRow};
 
 pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &Environment) -> Result<Exit, Failure> {
     let store = connect(global, environment).await?;
@@ -16,6 +19,9 @@ pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &En
     let state = store.schema_state().await?;
     if state == SchemaState::NotMigrated {
         report::print_not_migrated(&schema, args.json)?;
+        if args.max_age.is_some() {
+            tracing::warn!("nothing is migrated yet: there is nothing that --max-age could judge");
+        }
         return Ok(Exit::Done);
     }
     store.check_migrated().await?;
@@ -30,11 +36,44 @@ pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &En
         };
     }
     let filter = RunFilter { limit: args.limit.into(), sync_type: args.sync_type.clone(), status: args.status.clone() };
-    let runs = store.list_runs(&filter).await?;
     let tables = store.list_tables().await?;
-    let filtered = filter.sync_type.is_some() || filter.status.is_some();
-    report::print_status(&schema, &tables, &runs, filtered, args.json)?;
-    Ok(Exit::Done)
+    let stale = args.max_age.map(|max_age| stale_tables(&tables, max_age));
+    let status = Status {
+        schema: &schema,
+        running: store.running_run(&Holder::current()).await?,
+        runs: store.list_runs(&filter).await?,
+        tables: &tables,
+        stale: stale.as_deref(),
+        filtered: filter.sync_type.is_some() || filter.status.is_some(),
+    };
+    report::print_status(&status, args.json)?;
+    match (args.max_age, stale) {
+        (Some(max_age), Some(stale)) if !stale.is_empty() => Err(too_old(&stale, max_age)),
+        (Some(_), _) if tables.iter().all(|table| table.age_seconds.is_none()) => {
+            tracing::warn!("no table was ever synced: there is nothing that --max-age could judge");
+            Ok(Exit::Done)
+        }
+        _ => Ok(Exit::Done),
+    }
+}
+
+/// Those of the tables that were synced once, but not within `max_age`.
+fn stale_tables(tables: &[TableRow], max_age: Duration) -> Vec<&TableRow> {
+    let is_stale = |table: &&TableRow| {
+        table.age_seconds.is_some_and(|age| u64::try_from(age).is_ok_and(|age| age > max_age.as_secs()))
+    };
+    tables.iter().filter(is_stale).collect()
+}
+
+fn too_old(stale: &[&TableRow], max_age: Duration) -> Failure {
+    let tables: Vec<String> = stale.iter().map(|table| report::describe_age(table)).collect();
+    Failure {
+        exit: Exit::Found,
+        error: anyhow!("longer ago than --max-age {}: {}", humantime::format_duration(max_age), tables.join("; ")),
+        hint: Some(
+            "`wix-sync status` shows the last runs and their reasons; `wix-sync doctor` looks for the cause".to_owned(),
+        ),
+    }
 }
 
 fn no_run(message: String) -> Failure {

@@ -1,5 +1,6 @@
 //! `wix-sync sync`: one run.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -11,8 +12,9 @@ use super::exit::Exit;
 use super::logging::Console;
 use super::{Failure, connect};
 use crate::config::{ConfigError, Environment, SyncConfig, SyncFlags};
-use crate::event::Event;
+use crate::event::{Event, Reporter};
 use crate::holder::Holder;
+use crate::progress::Tracker;
 use crate::report;
 use crate::stop::{StopReason, Stopper, stop_pair};
 use crate::store::lease::Heartbeat;
@@ -66,7 +68,8 @@ pub(super) async fn execute(
     as_json: bool,
 ) -> Result<Exit, Failure> {
     let site_id = config.wix.site_id.clone();
-    let reporter = report::choose(&console.bars, console.draws_bars);
+    let tracker = Arc::new(Tracker::new(report::choose(&console.bars, console.draws_bars)));
+    let reporter: Arc<dyn Reporter> = tracker.clone();
     for notice in &config.notices {
         reporter.report(Event::Notice { stream: None, text: notice });
     }
@@ -85,7 +88,7 @@ pub(super) async fn execute(
     let wix = WixClient::new(config.wix, stop.clone(), reporter.clone()).map_err(|error| failure(error.into()))?;
     let run = Run { plan: &plan, wix: &wix, stop: &stop, reporter: &reporter, run_id: Uuid::new_v4() };
     store.acquire_lease(run.run_id, &Holder::current()).await?;
-    let heartbeat = Heartbeat::start(&store, stopper);
+    let heartbeat = Heartbeat::start(&store, stopper, tracker);
     let outcome = match store.claim_site(&site_id, Utc::now()).await {
         Ok(()) => run.execute(&mut store).await.map_err(failure),
         Err(error) => Err(error.into()),

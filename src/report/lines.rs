@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info, trace, warn};
 
 use super::text::{duration, outcome};
 use crate::event::{Event, Reporter};
@@ -28,6 +28,10 @@ impl Reporter for Lines {
         match event {
             Event::RunStarted { run_id } => info!(%run_id, "run {run_id} started"),
             Event::StreamStarted { stream } => debug!(%stream, "{stream}: started"),
+            Event::PassPlanned { stream, pass } => {
+                debug!(%stream, pass = pass.as_str(), "{stream}: {} pass", pass.as_str())
+            }
+            Event::RequestSent => trace!("request sent to Wix"),
             Event::BatchCommitted { stream, record_count, total } => {
                 debug!(%stream, record_count, total, "{stream}: batch committed")
             }

@@ -16,7 +16,7 @@ use crate::event::Reporter;
 use crate::run::RunSummary;
 use crate::store::dead_letters::ErrorRow;
 use crate::store::migrate::MigrationReport;
-use crate::store::status::{RunRow, TableRow};
+use crate::store::status::{RunRow, RunningRun, TableRow};
 
 pub use error::print_error;
 
@@ -51,25 +51,52 @@ pub fn print_migration(report: &MigrationReport) -> io::Result<()> {
 /// That nothing was migrated yet.
 pub fn print_not_migrated(schema: &str, as_json: bool) -> io::Result<()> {
     if as_json {
-        let object = json!({ "version": 1, "schema": schema, "migrated": false, "tables": [], "runs": [] });
+        let object =
+            json!({ "version": 1, "schema": schema, "migrated": false, "running": null, "tables": [], "runs": [] });
         return print(&format!("{object}\n"));
     }
     print(&format!("Schema {schema} is not migrated yet: run `wix-sync migrate`, then `wix-sync sync all`.\n"))
 }
 
-/// The state of the tables and the last runs. `filtered` tells that only some runs were asked for.
-pub fn print_status(
-    schema: &str,
-    tables: &[TableRow],
-    runs: &[RunRow],
-    filtered: bool,
-    as_json: bool,
-) -> io::Result<()> {
+/// What `status` has to show.
+#[derive(Debug)]
+pub struct Status<'a> {
+    /// The schema's name.
+    pub schema: &'a str,
+    /// The run that stands as running.
+    pub running: Option<RunningRun>,
+    /// How the tables stand.
+    pub tables: &'a [TableRow],
+    /// With `--max-age`: those of them that are too old.
+    pub stale: Option<&'a [&'a TableRow]>,
+    /// The last runs, newest first.
+    pub runs: Vec<RunRow>,
+    /// True if only some runs were asked for.
+    pub filtered: bool,
+}
+
+/// The run at work, the state of the tables, and the last runs.
+pub fn print_status(status: &Status<'_>, as_json: bool) -> io::Result<()> {
     if as_json {
-        let object = json!({ "version": 1, "schema": schema, "migrated": true, "tables": tables, "runs": runs });
+        let mut object = json!({
+            "version": 1,
+            "schema": status.schema,
+            "migrated": true,
+            "running": status.running,
+            "tables": status.tables,
+            "runs": status.runs,
+        });
+        if let Some(stale) = status.stale {
+            object["stale"] = stale.iter().map(|table| table.table.as_str()).collect();
+        }
         return print(&format!("{object}\n"));
     }
-    print(&status::render_status(schema, tables, runs, filtered))
+    print(&status::render_status(status))
+}
+
+/// `orders: last success 3 h 5 min ago, at 2026-01-02T06:00:00Z`.
+pub fn describe_age(table: &TableRow) -> String {
+    status::describe_age(table)
 }
 
 /// The records that could not be written, `total` in all; never the records themselves.

@@ -2,61 +2,148 @@
 
 use std::fmt::Write;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
-use super::text::{counted, duration, grouped, table, time};
+use super::Status;
+use super::text::{age, counted, duration, grouped, minute, table, time};
+use crate::progress::TableProgress;
 use crate::store::dead_letters::ErrorRow;
 use crate::store::migrate::MigrationReport;
-use crate::store::status::{RunRow, TableRow};
+use crate::store::status::{RunRow, RunningRun, RunningState, TableRow};
+use crate::stream::Stream;
 
 /// So much of an id is shown in lists; `status` takes any unique beginning.
 const SHORT_ID: usize = 8;
 
-/// The state of the tables and the last runs.
-pub(super) fn render_status(schema: &str, tables: &[TableRow], runs: &[RunRow], filtered: bool) -> String {
-    let never = || "never".to_owned();
-    let rows: Vec<Vec<String>> = tables
-        .iter()
-        .map(|row| {
-            vec![
-                row.table.to_owned(),
-                grouped(row.rows.unsigned_abs()),
-                grouped(row.deleted_rows.unsigned_abs()),
-                grouped(row.unresolved_errors.unsigned_abs()),
-                row.last_full_pass_at.map_or_else(never, time),
-            ]
-        })
-        .collect();
-    let mut out = format!("Schema {schema}; all times in UTC\n\n");
+/// The run at work, the state of the tables, and the last runs: at most 80 columns wide.
+pub(super) fn render_status(status: &Status<'_>) -> String {
+    let mut out = format!("Schema {}; all times in UTC\n\n", status.schema);
     out.push_str(&table(
-        &["table", "rows", "deleted", "errors", "last full pass"],
-        &[false, true, true, true, false],
-        &rows,
+        &["table", "rows", "deleted", "missing", "errors"],
+        &[false, true, true, true, true],
+        &status.tables.iter().map(count_cells).collect::<Vec<_>>(),
     ));
     out.push('\n');
-    if runs.is_empty() {
-        let text = if filtered { "No such run.\n" } else { "No run yet: `wix-sync sync all` makes the first.\n" };
+    out.push_str(&table(
+        &["table", "last success", "age", "last full pass", "watermark"],
+        &[false, false, true, false, false],
+        &status.tables.iter().map(time_cells).collect::<Vec<_>>(),
+    ));
+    out.push('\n');
+    if let Some(running) = &status.running {
+        out.push_str(&render_running(running));
+        out.push('\n');
+    }
+    if status.runs.is_empty() {
+        let text =
+            if status.filtered { "No such run.\n" } else { "No run yet: `wix-sync sync all` makes the first.\n" };
         out.push_str(text);
         return out;
     }
-    let rows: Vec<Vec<String>> = runs
+    let rows: Vec<Vec<String>> = status
+        .runs
         .iter()
         .map(|run| {
             vec![
                 run.id.to_string()[..SHORT_ID].to_owned(),
                 run.sync_type.clone(),
                 run.status.clone(),
-                run.started_at.map(time).unwrap_or_default(),
+                run.started_at.map(minute).unwrap_or_default(),
                 run_duration(run).unwrap_or_default(),
                 grouped(run.synced_count.unsigned_abs()),
                 grouped(run.error_count.unsigned_abs()),
-                run.error.as_deref().map(first_line).unwrap_or_default(),
             ]
         })
         .collect();
-    let header = ["run", "type", "status", "started", "took", "synced", "errors", "reason"];
-    out.push_str(&table(&header, &[false, false, false, false, true, true, true, false], &rows));
+    let header = ["run", "type", "status", "started", "took", "synced", "errors"];
+    let runs = table(&header, &[false, false, false, false, true, true, true], &rows);
+    let mut lines = runs.lines();
+    let _ = writeln!(out, "{}", lines.next().unwrap_or_default());
+    // The reason below its run: beside it, it would be cut off or break the lines.
+    for (line, run) in lines.zip(&status.runs) {
+        let _ = writeln!(out, "{line}");
+        if let Some(error) = &run.error {
+            let _ = writeln!(out, "  reason: {}", first_line(error));
+        }
+    }
     out
+}
+
+fn count_cells(row: &TableRow) -> Vec<String> {
+    let count = |number: i64| grouped(number.unsigned_abs());
+    vec![
+        row.table.clone(),
+        count(row.rows),
+        count(row.deleted_rows),
+        count(row.missing_rows),
+        count(row.unresolved_errors),
+    ]
+}
+
+fn time_cells(row: &TableRow) -> Vec<String> {
+    let minute_or = |time: Option<DateTime<Utc>>, other: &str| time.map_or_else(|| other.to_owned(), minute);
+    vec![
+        row.table.clone(),
+        minute_or(row.last_success_at, "never"),
+        row.age_seconds.map(age).unwrap_or_default(),
+        minute_or(row.last_full_pass_at, "never"),
+        minute_or(row.watermark, "none"),
+    ]
+}
+
+/// `orders: last success 3 h 5 min ago, at 2026-01-02T06:00:00Z`.
+pub(super) fn describe_age(row: &TableRow) -> String {
+    match (row.age_seconds, row.last_success_at) {
+        (Some(seconds), Some(at)) => format!("{}: last success {} ago, at {}", row.table, age(seconds), time(at)),
+        _ => format!("{}: never synced", row.table),
+    }
+}
+
+/// The run at work, how far it is, or that it is not at work any more.
+fn render_running(run: &RunningRun) -> String {
+    let id = &run.run_id.to_string()[..SHORT_ID];
+    let holder = run.holder.as_deref().map(|holder| format!(", {holder}")).unwrap_or_default();
+    let heard = run.heard_seconds_ago.map(|seconds| format!(", heard {} ago", age(seconds))).unwrap_or_default();
+    let reason = run.reason.as_deref().unwrap_or_default();
+    let mut out = match run.state {
+        RunningState::Running => {
+            let since = run.started_at.map(|at| format!(" since {}", time(at))).unwrap_or_default();
+            format!("At work{since}: run {id} ({}){holder}{heard}\n", run.sync_type)
+        }
+        RunningState::Dead => format!(
+            "Dead: run {id} ({}) stands as running, but {reason}{holder}{heard}\n\
+             The next `wix-sync sync` records it as failed and goes on from there.\n",
+            run.sync_type
+        ),
+        RunningState::Unknown => format!("Run {id} ({}) stands as running; {reason}\n", run.sync_type),
+    };
+    // In the order in which a run takes them.
+    for stream in Stream::ALL {
+        let Some(progress) = run.tables.get(stream.table()) else { continue };
+        let pass = progress.pass.map_or_else(|| "begins".to_owned(), |pass| format!("{} pass", pass.as_str()));
+        let _ = writeln!(
+            out,
+            "  {:<12}  {:<9}  {:<12}  {}, {}",
+            stream.table(),
+            progress.status.as_str(),
+            pass,
+            records(progress),
+            counted(progress.requests, "request")
+        );
+    }
+    out
+}
+
+/// `12,000 of 30,000 records (40 %)`.
+fn records(progress: &TableProgress) -> String {
+    match progress.total.filter(|total| *total > 0) {
+        // What was created meanwhile is not in the total.
+        Some(total) => {
+            let percent = (progress.records.saturating_mul(100) / total).min(100);
+            format!("{} of {} ({percent} %)", grouped(progress.records), counted(total, "record"))
+        }
+        None => counted(progress.records, "record"),
+    }
 }
 
 /// One run in detail.
@@ -159,10 +246,10 @@ fn run_duration(run: &RunRow) -> Option<String> {
     Some(duration(took.to_std().unwrap_or_default()))
 }
 
-/// The first line, at most 80 characters of it.
+/// The first line, cut off where a line of 80 columns would end; `status RUN` has all of it.
 fn first_line(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
-    match line.char_indices().nth(80) {
+    match line.char_indices().nth(69) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line.to_owned(),
     }

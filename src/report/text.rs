@@ -36,6 +36,22 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
+/// How long ago: `12 s`, `5 min`, `3 h 5 min`, `4 d 2 h`. Clocks that differ make nothing younger than now.
+pub(super) fn age(seconds: i64) -> String {
+    let seconds = u64::try_from(seconds).unwrap_or_default();
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+/// A time in UTC, to the minute, where the lines around it say that it is UTC.
+pub(super) fn minute(instant: DateTime<Utc>) -> String {
+    instant.format("%Y-%m-%d %H:%M").to_string()
+}
+
 /// A time in UTC, to the second.
 pub(super) fn time(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Secs, true)
@@ -91,7 +107,7 @@ pub(super) fn table(header: &[&str], numeric: &[bool], rows: &[Vec<String>]) -> 
 mod tests {
     use std::time::Duration;
 
-    use super::{duration, grouped, table};
+    use super::{age, duration, grouped, table};
 
     #[test]
     fn numbers_and_durations() {
@@ -103,6 +119,7 @@ mod tests {
         assert_eq!(duration(Duration::from_millis(4200)), "4.2 s");
         assert_eq!(duration(Duration::from_secs(200)), "3 min 20 s");
         assert_eq!(duration(Duration::from_secs(7500)), "2 h 5 min");
+        assert_eq!([-3, 59, 3599, 11_100, 360_000].map(age), ["0 s", "59 s", "59 min", "3 h 5 min", "4 d 4 h"]);
     }
 
     #[test]

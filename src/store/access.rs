@@ -13,36 +13,52 @@ pub(super) const PUBLIC_ROLES: [&str; 2] = ["anon", "authenticated"];
 /// The role of server-side code on Supabase; it may read.
 const SERVICE_ROLE: &str = "service_role";
 
-/// The names of the ordinary and partitioned tables in the schema.
-pub(super) async fn existing_tables(transaction: &Transaction<'_>, schema: &Schema) -> Result<Vec<String>, StoreError> {
+/// A table or view in the schema.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Relation {
+    name: String,
+    is_view: bool,
+}
+
+/// The ordinary and partitioned tables in the schema, and its views.
+pub(super) async fn existing_relations(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+) -> Result<Vec<Relation>, StoreError> {
     let rows = transaction
         .query_typed(
-            "select c.relname::text from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-             where n.nspname = $1 and c.relkind in ('r', 'p')",
+            "select c.relname::text, c.relkind = 'v'
+             from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+             where n.nspname = $1 and c.relkind in ('r', 'p', 'v')",
             &[(&schema.name(), Type::TEXT)],
         )
         .await
         .map_err(StoreError::database("could not list the tables"))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    Ok(rows.iter().map(|row| Relation { name: row.get(0), is_view: row.get(1) }).collect())
 }
 
-/// Closes tables that were just created, in the same transaction: row level security without a policy,
-/// nothing granted to PUBLIC, `anon` and `authenticated` (row level security does not cover TRUNCATE),
-/// select for `service_role`. No role is assumed to exist.
-pub(super) async fn close(transaction: &Transaction<'_>, schema: &Schema, tables: &[String]) -> Result<(), StoreError> {
+/// Closes tables and views that were just created, in the same transaction: row level security without a
+/// policy (views have none of their own), nothing granted to PUBLIC, `anon` and `authenticated` (row level
+/// security does not cover TRUNCATE), select for `service_role`. No role is assumed to exist.
+pub(super) async fn close(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    relations: &[Relation],
+) -> Result<(), StoreError> {
     let roles = existing_roles(transaction).await?;
     let mut statements = String::new();
-    for table in tables {
-        let table = format!("{schema}.\"{table}\"");
-        statements.push_str(&format!(
-            "alter table {table} enable row level security;\nrevoke all on table {table} from public;\n"
-        ));
+    for relation in relations {
+        let name = format!("{schema}.\"{}\"", relation.name);
+        if !relation.is_view {
+            statements.push_str(&format!("alter table {name} enable row level security;\n"));
+        }
+        statements.push_str(&format!("revoke all on table {name} from public;\n"));
         for role in PUBLIC_ROLES.iter().filter(|role| roles.iter().any(|existing| existing == *role)) {
-            statements.push_str(&format!("revoke all on table {table} from {role};\n"));
+            statements.push_str(&format!("revoke all on table {name} from {role};\n"));
         }
         if roles.iter().any(|role| role == SERVICE_ROLE) {
             statements.push_str(&format!(
-                "revoke all on table {table} from {SERVICE_ROLE};\ngrant select on table {table} to {SERVICE_ROLE};\n"
+                "revoke all on table {name} from {SERVICE_ROLE};\ngrant select on table {name} to {SERVICE_ROLE};\n"
             ));
         }
     }

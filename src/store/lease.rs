@@ -3,6 +3,7 @@
 //! Held by renewal, ended by time, and fenced: whoever lost it can no longer write. Only the server's
 //! clock counts.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 use super::connect::Store;
 use super::error::StoreError;
 use crate::holder::Holder;
+use crate::progress::{RunProgress, Tracker};
 use crate::stop::{StopReason, Stopper};
 
 /// Without a renewal the lease ends after this time; a run that died elsewhere blocks no longer.
@@ -21,6 +23,10 @@ const LEASE_SECS: f64 = 60.0;
 
 /// Three tries at a renewal fit in before the end.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(15);
+
+/// The first beat comes soon, so that `status` can say of a short run as well how far it is; but a run that has
+/// nothing to do is over before it, and opens no second connection.
+const FIRST_BEAT: Duration = Duration::from_secs(1);
 
 /// A lease that was taken: the number that fences writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +66,8 @@ impl Store {
              values ('sync', 1, $1, $2, clock_timestamp(), clock_timestamp(), clock_timestamp() + make_interval(secs => $3))
              on conflict (name) do update set
                 token = l.token + 1, run_id = excluded.run_id, holder = excluded.holder,
-                acquired_at = excluded.acquired_at, renewed_at = excluded.renewed_at, expires_at = excluded.expires_at
+                acquired_at = excluded.acquired_at, renewed_at = excluded.renewed_at, expires_at = excluded.expires_at,
+                progress = null
              where l.expires_at < clock_timestamp() or l.token = $4
              returning token",
         );
@@ -129,16 +136,19 @@ impl Store {
         }))
     }
 
-    /// One renewal: false if the lease is another run's by now.
-    async fn renew_lease(&self, lease: Lease) -> Result<bool, StoreError> {
+    /// One renewal, which also tells how far the run is: false if the lease is another run's by now.
+    async fn renew_lease(&self, lease: Lease, progress: &RunProgress) -> Result<bool, StoreError> {
         let statement = self.schema.sql(
             "update {schema}.sync_locks
-             set renewed_at = clock_timestamp(), expires_at = clock_timestamp() + make_interval(secs => $2)
+             set renewed_at = clock_timestamp(), expires_at = clock_timestamp() + make_interval(secs => $2), progress = $3
              where name = 'sync' and token = $1",
         );
         let renewed = self
             .client
-            .execute_typed(&statement, &[(&lease.token, Type::INT8), (&LEASE_SECS, Type::FLOAT8)])
+            .execute_typed(
+                &statement,
+                &[(&lease.token, Type::INT8), (&LEASE_SECS, Type::FLOAT8), (&Json(progress), Type::JSONB)],
+            )
             .await
             .map_err(StoreError::database("could not renew the lease"))?;
         Ok(renewed == 1)
@@ -174,18 +184,21 @@ pub struct Heartbeat(JoinHandle<()>);
 
 impl Heartbeat {
     /// Starts renewing the lease that `store` holds. A failing renewal is tried again with the next beat.
-    pub fn start(store: &Store, stopper: Stopper) -> Option<Heartbeat> {
+    pub fn start(store: &Store, stopper: Stopper, tracker: Arc<Tracker>) -> Option<Heartbeat> {
         let lease = store.lease?;
         let schema = store.schema.name().to_owned();
         let target = store.target.clone();
         Some(Heartbeat(tokio::spawn(async move {
             let mut connection: Option<Store> = None;
+            let mut wait = FIRST_BEAT;
             loop {
-                tokio::time::sleep(RENEWAL_INTERVAL).await;
+                tokio::time::sleep(wait).await;
+                wait = RENEWAL_INTERVAL;
+                let progress = tracker.progress();
                 let renewed = match &connection {
-                    Some(store) => store.renew_lease(lease).await,
+                    Some(store) => store.renew_lease(lease, &progress).await,
                     None => match Store::connect(target.clone(), Some(&schema)).await {
-                        Ok(store) => connection.insert(store).renew_lease(lease).await,
+                        Ok(store) => connection.insert(store).renew_lease(lease, &progress).await,
                         Err(error) => Err(error),
                     },
                 };

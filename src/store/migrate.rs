@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 
+use super::access::Relation;
 use super::connect::Store;
 use super::error::StoreError;
 use super::schema::Schema;
@@ -41,6 +42,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(9, "0009_sync_state_checkpoint"),
     migration!(10, "0010_sync_missing"),
     migration!(11, "0011_sync_errors_tries"),
+    migration!(12, "0012_sync_health"),
     migration!(13, "0013_sync_unlinked"),
     migration!(14, "0014_lz4"),
 ];
@@ -113,7 +115,7 @@ impl Store {
             return Ok(report);
         }
 
-        let before = access::existing_tables(&transaction, &schema).await?;
+        let before = access::existing_relations(&transaction, &schema).await?;
         if pending.iter().any(|migration| ADOPTABLE_MIGRATIONS.contains(&migration.number)) {
             let definitions: Vec<&str> = MIGRATIONS
                 .iter()
@@ -142,10 +144,10 @@ impl Store {
                 .map_err(StoreError::database("could not record a migration"))?;
             report.applied.push(migration.name);
         }
-        let created: Vec<String> = access::existing_tables(&transaction, &schema)
+        let created: Vec<Relation> = access::existing_relations(&transaction, &schema)
             .await?
             .into_iter()
-            .filter(|table| !before.contains(table))
+            .filter(|relation| !before.contains(relation))
             .collect();
         access::close(&transaction, &schema, &created).await?;
         transaction.commit().await.map_err(StoreError::database("could not commit the migrations"))?;

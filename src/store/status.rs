@@ -2,13 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::Value;
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::connect::Store;
 use super::error::StoreError;
-use crate::stream::Stream;
+use crate::holder::Holder;
+use crate::progress::RunProgress;
 
 /// One row of `sync_logs`.
 #[derive(Clone, Debug, Serialize)]
@@ -33,21 +35,62 @@ pub struct RunRow {
     pub results: Option<serde_json::Value>,
 }
 
-/// How one table stands.
+/// How one table stands: a row of the view `sync_health`.
 #[derive(Clone, Debug, Serialize)]
 pub struct TableRow {
     /// The table's name.
-    pub table: &'static str,
+    pub table: String,
     /// Rows that Wix has.
     pub rows: i64,
     /// Rows that Wix had once.
     pub deleted_rows: i64,
     /// Records that wait in `sync_errors`.
     pub unresolved_errors: i64,
+    /// Rows that Wix did not list and that are not settled yet: candidates for deletion.
+    pub missing_rows: i64,
+    /// When a full or changes pass last reached Wix's own end.
+    pub last_success_at: Option<DateTime<Utc>>,
+    /// Whole seconds since then, by the server's clock.
+    pub age_seconds: Option<i64>,
     /// When the last full pass ended well.
     pub last_full_pass_at: Option<DateTime<Utc>>,
     /// Wix's clock up to which changes are known to be here.
     pub watermark: Option<DateTime<Utc>>,
+}
+
+/// What is known of a run that stands as running in `sync_logs`.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunningRun {
+    /// Its id.
+    pub run_id: Uuid,
+    /// `customers`, `appointments`, `orders` or `all`.
+    pub sync_type: String,
+    /// Whether it is at work.
+    pub state: RunningState,
+    /// Why it is not, or why that can't be known.
+    pub reason: Option<String>,
+    /// Its process, as people name it.
+    pub holder: Option<String>,
+    /// When it began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When its heartbeat was last heard: the time of `tables`.
+    pub renewed_at: Option<DateTime<Utc>>,
+    /// Whole seconds since then, by the server's clock.
+    pub heard_seconds_ago: Option<i64>,
+    /// How far each table is that it has begun.
+    pub tables: RunProgress,
+}
+
+/// Whether a run that stands as running is at work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunningState {
+    /// It holds the lease.
+    Running,
+    /// It does not, or its process is gone: it ended without recording it.
+    Dead,
+    /// The database user can't see the lease.
+    Unknown,
 }
 
 /// Which runs to show.
@@ -99,34 +142,75 @@ impl Store {
 
     /// How each table stands.
     pub async fn list_tables(&self) -> Result<Vec<TableRow>, StoreError> {
-        let mut tables = Vec::new();
-        for stream in Stream::ALL {
-            let (table, id) = (stream.table(), stream.id_column());
-            let statement = self.schema.sql(&format!(
-                "select
-                    (select count(*) from {{schema}}.{table} where {id} is not null and deleted_at is null),
-                    (select count(*) from {{schema}}.{table} where {id} is not null and deleted_at is not null),
-                    (select count(*) from {{schema}}.sync_errors where table_name = $1 and resolved_at is null),
-                    (select last_full_pass_at from {{schema}}.sync_state where table_name = $1),
-                    (select watermark from {{schema}}.sync_state where table_name = $1)"
-            ));
-            let rows = self
-                .client
-                .query_typed(&statement, &[(&table, Type::TEXT)])
-                .await
-                .map_err(StoreError::database("could not read the state of the tables"))?;
-            if let Some(row) = rows.first() {
-                tables.push(TableRow {
-                    table,
-                    rows: row.get(0),
-                    deleted_rows: row.get(1),
-                    unresolved_errors: row.get(2),
-                    last_full_pass_at: row.get(3),
-                    watermark: row.get(4),
-                });
+        let statement = self.schema.sql(
+            "select table_name, rows, deleted_rows, unresolved_errors, missing_rows, last_success_at,
+                floor(extract(epoch from age))::bigint, last_full_pass_at, watermark
+             from {schema}.sync_health",
+        );
+        let rows = self
+            .client
+            .query_typed(&statement, &[])
+            .await
+            .map_err(StoreError::database("could not read the state of the tables"))?;
+        Ok(rows
+            .iter()
+            .map(|row| TableRow {
+                table: row.get(0),
+                rows: row.get(1),
+                deleted_rows: row.get(2),
+                unresolved_errors: row.get(3),
+                missing_rows: row.get(4),
+                last_success_at: row.get(5),
+                age_seconds: row.get(6),
+                last_full_pass_at: row.get(7),
+                watermark: row.get(8),
+            })
+            .collect())
+    }
+
+    /// The run that stands as running: the one that holds the lease, else the newest. `observer` is this
+    /// process: of one that ran on the same machine it is known at once that it died.
+    pub async fn running_run(&self, observer: &Holder) -> Result<Option<RunningRun>, StoreError> {
+        let statement = self.schema.sql(
+            "select r.id, r.sync_type::text, r.started_at, l.holder, l.renewed_at,
+                floor(extract(epoch from clock_timestamp() - l.renewed_at))::bigint,
+                coalesce(l.expires_at >= clock_timestamp(), false), l.progress,
+                not exists (select from {schema}.sync_locks) and row_security_active('{schema}.sync_locks')
+             from {schema}.sync_logs r
+             left join {schema}.sync_locks l on l.name = 'sync' and l.run_id = r.id
+             where r.status = 'running'
+             order by 7 desc, r.started_at desc nulls last, r.id limit 1",
+        );
+        let rows = self
+            .client
+            .query_typed(&statement, &[])
+            .await
+            .map_err(StoreError::database("could not look for a run at work"))?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        let holder: Option<Holder> = row.get::<_, Option<Value>>(3).and_then(|json| serde_json::from_value(json).ok());
+        let (is_held, is_hidden): (bool, bool) = (row.get(6), row.get(8));
+        let (state, reason) = match &holder {
+            _ if is_hidden => {
+                (RunningState::Unknown, Some("row level security hides sync_locks from this database user"))
             }
-        }
-        Ok(tables)
+            Some(holder) if is_held && holder.is_dead(observer) => (RunningState::Dead, Some("its process is gone")),
+            _ if is_held => (RunningState::Running, None),
+            Some(_) => (RunningState::Dead, Some("its lease has ended")),
+            None => (RunningState::Dead, Some("it holds no lease")),
+        };
+        // What another version of this program wrote may not be readable; the rest is.
+        let tables = row.get::<_, Option<Value>>(7).and_then(|json| serde_json::from_value(json).ok());
+        Ok(Some(RunningRun {
+            run_id: row.get(0),
+            sync_type: row.get(1),
+            state,
+            reason: reason.map(str::to_owned),
+            holder: holder.as_ref().map(Holder::describe),
+            started_at: row.get(2),
+            renewed_at: row.get(4),
+            heard_seconds_ago: row.get(5),
+            tables: tables.unwrap_or_default(),
+        }))
     }
 }
 

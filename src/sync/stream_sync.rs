@@ -37,6 +37,7 @@ pub async fn sync_stream(run: &Run<'_>, store: &mut Store, summary: &mut StreamS
             let plan = plan_pass(&store.load_stream_state(summary.stream).await?, run.plan.full, begun_at);
             summary.pass = plan.checkpoint.pass;
             summary.resumed = plan.is_resumed;
+            run.reporter.report(Event::PassPlanned { stream: summary.stream, pass: summary.pass });
             run_pass(run, store, entity, plan, &counter, summary).await
         }
     };

@@ -348,6 +348,7 @@ impl WixClient {
     ) -> Result<Result<Answer, String>, WixError> {
         self.gate.pass(&self.stop).await?;
         counter.requests.fetch_add(1, Ordering::Relaxed);
+        self.reporter.report(Event::RequestSent);
         let address = format!("{}{address}", self.settings.base_url);
         let request = match payload {
             Payload::Get => self.http.get(address),

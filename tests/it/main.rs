@@ -6,6 +6,7 @@
 //! - [`adoption_refused`]: tables of those names that can't be taken over, and what is said about it.
 //! - [`supabase`]: roles, policies and grants: who may read what was created or taken over; `auth.users`.
 //! - [`status`]: every view of `status`, whole outputs, read-only.
+//! - [`health`]: the run at work, dead runs, `--max-age`, the view `sync_health`.
 //! - [`cli_output`]: what the commands print, whole outputs: help, errors, runs.
 //! - [`pooler`]: all commands through a transaction-mode pooler whose servers are busy.
 //! - [`tidy`]: the rules of the house: imports, printing, SQL, file lengths.
@@ -48,6 +49,7 @@ mod deletions;
 mod deletions_held_back;
 mod deletions_resumed;
 mod harness;
+mod health;
 mod lease;
 mod links;
 mod mapping;

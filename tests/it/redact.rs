@@ -37,6 +37,9 @@ fn timestamp(rest: &str) -> Mark {
     if fits(rest, "9999-99-99T99:99:99.999Z") {
         return Some((Some("[---------time---------]"), 24));
     }
+    if fits(rest, "9999-99-99 99:99") {
+        return Some((Some("[----minute----]"), 16));
+    }
     fits(rest, "9999-99-99T99:99:99Z").then_some((Some("[-------time-------]"), 20))
 }
 

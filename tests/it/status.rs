@@ -22,6 +22,8 @@ const HISTORY: &str = r#"
     insert into orders (wix_order_id) values ('o1');
     insert into sync_errors (table_name, record_key, reason, resolved_at) values
         ('customers', 'w1', 'info.birthdate is no date', null), ('customers', 'w2', 'was bad', now());
+    insert into sync_locks (name, token, run_id, holder, acquired_at, renewed_at, expires_at) values
+        ('sync', 3, '4b000000-0000-4000-8000-000000000003', '{}', now(), now(), '-infinity');
     insert into sync_state (table_name, wix_site_id, watermark, last_full_pass_at)
         values ('customers', 'site', '2026-01-02T05:59:59Z', '2026-01-02T06:00:04Z'), ('orders', 'site', null, null)"#;
 
@@ -121,14 +123,28 @@ fn a_beginning_of_several_ids_or_of_none() {
 fn the_fields_that_scripts_rely_on() {
     let json = as_json(&history(), &["--limit", "1", "--status", "failed"]);
     let members = |value: &Value| -> Vec<String> { value.as_object().expect("an object").keys().cloned().collect() };
-    assert_eq!(members(&json), ["migrated", "runs", "schema", "tables", "version"]);
+    assert_eq!(members(&json), ["migrated", "running", "runs", "schema", "tables", "version"]);
     assert_eq!(
         members(&json["runs"][0]),
         ["completed_at", "error", "error_count", "id", "results", "started_at", "status", "sync_type", "synced_count"]
     );
     assert_eq!(
         members(&json["tables"][0]),
-        ["deleted_rows", "last_full_pass_at", "rows", "table", "unresolved_errors", "watermark"]
+        [
+            "age_seconds",
+            "deleted_rows",
+            "last_full_pass_at",
+            "last_success_at",
+            "missing_rows",
+            "rows",
+            "table",
+            "unresolved_errors",
+            "watermark"
+        ]
+    );
+    assert_eq!(
+        members(&json["running"]),
+        ["heard_seconds_ago", "holder", "reason", "renewed_at", "run_id", "started_at", "state", "sync_type", "tables"]
     );
     assert_eq!(json["version"], 1);
     assert_eq!(json["runs"][0]["started_at"], "2026-01-03T06:00:00Z");
@@ -161,7 +177,17 @@ fn it_reads_as_a_role_that_can_do_nothing_else() {
 fn it_reads_where_row_level_security_has_a_policy_for_the_role() {
     let mut world = history();
     world.execute("create role watcher login; grant select on all tables in schema public to watcher");
-    for table in ["customers", "appointments", "orders", "sync_logs", "sync_state", "sync_errors", "sync_migrations"] {
+    for table in [
+        "customers",
+        "appointments",
+        "orders",
+        "sync_logs",
+        "sync_state",
+        "sync_errors",
+        "sync_missing",
+        "sync_locks",
+        "sync_migrations",
+    ] {
         world.execute(&format!("create policy watch on {table} for select to watcher using (true)"));
     }
     let as_owner = world.run(&["status"]).stdout;

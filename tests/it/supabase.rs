@@ -15,6 +15,20 @@ const PROJECT: &str = "
 const OUR_TABLES: [&str; 7] =
     ["customers", "appointments", "orders", "sync_logs", "sync_state", "sync_errors", "sync_migrations"];
 
+#[test]
+fn the_view_for_dashboards_is_closed_to_the_internet_and_open_to_the_service() {
+    let world = project(World::new(5, 5, 5)).migrated();
+    world.run(&["sync", "all"]).expect_exit(0);
+    for role in ["anon", "authenticated"] {
+        assert_eq!(reads(&world, role, "sync_health"), Err(SqlState::INSUFFICIENT_PRIVILEGE), "{role}");
+    }
+    assert_eq!(reads(&world, "service_role", "sync_health"), Ok(3));
+    let granted = "select grantee::text || ' ' || privilege_type from information_schema.role_table_grants
+        where table_name = 'sync_health' and grantee <> grantor";
+    let granted: Vec<String> = world.query(granted).iter().map(|row| row.get(0)).collect();
+    assert_eq!(granted, ["service_role SELECT"]);
+}
+
 fn project(world: World) -> World {
     world.execute(PROJECT);
     world

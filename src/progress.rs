@@ -1,0 +1,135 @@
+//! How far a run is at this moment: gathered from its events, written with each heartbeat, shown by `status`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Event, Reporter};
+use crate::run::{PassKind, Status};
+use crate::stream::Stream;
+
+/// How far each table is that the run has begun, by the table's name.
+pub type RunProgress = BTreeMap<String, TableProgress>;
+
+/// How far one table is: an entry of `sync_locks.progress`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableProgress {
+    /// Whether its pass is at work or has ended, and how.
+    pub status: Status,
+    /// How it reads; null while that is not decided.
+    pub pass: Option<PassKind>,
+    /// Records read and settled so far.
+    pub records: u64,
+    /// Records in the whole listing, where Wix says so.
+    pub total: Option<u64>,
+    /// Requests sent to Wix so far, retries included.
+    pub requests: u64,
+}
+
+/// Passes events on, and remembers from them how far the run is.
+pub struct Tracker {
+    next: Arc<dyn Reporter>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    tables: RunProgress,
+    current: Option<Stream>,
+}
+
+impl Tracker {
+    /// Before `next`, which gets every event as it is.
+    pub fn new(next: Arc<dyn Reporter>) -> Tracker {
+        Tracker { next, state: Mutex::default() }
+    }
+
+    /// How far the run is now.
+    pub fn progress(&self) -> RunProgress {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).tables.clone()
+    }
+}
+
+impl State {
+    fn table(&mut self, stream: Stream) -> &mut TableProgress {
+        self.tables.entry(stream.table().to_owned()).or_insert(TableProgress {
+            status: Status::Running,
+            pass: None,
+            records: 0,
+            total: None,
+            requests: 0,
+        })
+    }
+}
+
+impl Reporter for Tracker {
+    fn report(&self, event: Event<'_>) {
+        {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            match &event {
+                Event::StreamStarted { stream } => {
+                    state.current = Some(*stream);
+                    state.table(*stream);
+                }
+                Event::PassPlanned { stream, pass } => state.table(*stream).pass = Some(*pass),
+                Event::RequestSent => {
+                    // A token may be asked for before the first stream is begun.
+                    if let Some(stream) = state.current {
+                        state.table(stream).requests += 1;
+                    }
+                }
+                Event::BatchCommitted { stream, record_count, total } => {
+                    let table = state.table(*stream);
+                    table.records = *record_count;
+                    table.total = total.or(table.total);
+                }
+                Event::StreamFinished { summary } => {
+                    let table = state.table(summary.stream);
+                    table.status = summary.status;
+                    table.pass = Some(summary.pass);
+                    table.requests = summary.requests;
+                }
+                _ => {}
+            }
+        }
+        self.next.report(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{TableProgress, Tracker};
+    use crate::event::{Event, Reporter};
+    use crate::run::{PassKind, Status};
+    use crate::stream::Stream;
+
+    struct Silence;
+
+    impl Reporter for Silence {
+        fn report(&self, _: Event<'_>) {}
+    }
+
+    #[test]
+    fn requests_count_for_the_table_at_work_and_a_total_once_told_stays() {
+        let tracker = Tracker::new(Arc::new(Silence));
+        let stream = Stream::Orders;
+        tracker.report(Event::RequestSent);
+        tracker.report(Event::StreamStarted { stream });
+        tracker.report(Event::PassPlanned { stream, pass: PassKind::Full });
+        tracker.report(Event::RequestSent);
+        tracker.report(Event::BatchCommitted { stream, record_count: 100, total: Some(250) });
+        tracker.report(Event::RequestSent);
+        tracker.report(Event::BatchCommitted { stream, record_count: 200, total: None });
+        let expected = TableProgress {
+            status: Status::Running,
+            pass: Some(PassKind::Full),
+            records: 200,
+            total: Some(250),
+            requests: 2,
+        };
+        assert_eq!(tracker.progress().into_iter().collect::<Vec<_>>(), [("orders".to_owned(), expected)]);
+    }
+}
