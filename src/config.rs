@@ -23,6 +23,30 @@ const MAX_BATCH_SIZE: u32 = 10_000;
 const DEFAULT_MAX_RETRIES: u32 = 3;
 const DEFAULT_RETRY_DELAY_MS: u32 = 1000;
 
+/// The variables of this program beside those of Wix's credentials, for whoever looks which are set.
+const SETTINGS: [&str; 9] = [
+    "WIX_SITE_ID",
+    "DATABASE_URL",
+    "WIX_SYNC_SCHEMA",
+    "WIX_API_BASE_URL",
+    "WIX_RATE_LIMIT",
+    "WIX_SYNC_BATCH_SIZE",
+    "WIX_SYNC_MAX_RETRIES",
+    "WIX_SYNC_RETRY_DELAY_MS",
+    "WIX_SYNC_HEALTHCHECK_URL",
+];
+
+/// Those of Wix's credentials, under all their names.
+const CREDENTIALS: [&str; 7] = [
+    "WIX_API_TOKEN",
+    "WIX_APP_ID",
+    "WIX_CLIENT_ID",
+    "WIX_APP_SECRET",
+    "WIX_CLIENT_SECRET",
+    "WIX_APP_INSTANCE_ID",
+    "WIX_INSTANCE_ID",
+];
+
 /// A variable or flag can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -94,6 +118,29 @@ impl Environment {
     /// The variable's value with the white space around it, which may belong to a password.
     fn verbatim(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// Where a monitor is told how runs go; whoever knows the address can speak for this program.
+    pub fn healthcheck_url(&self) -> Option<Secret> {
+        self.get("WIX_SYNC_HEALTHCHECK_URL").map(Secret::new)
+    }
+
+    /// The names of the variables of this program that are set.
+    pub fn known(&self) -> Vec<&'static str> {
+        SETTINGS.into_iter().chain(CREDENTIALS).filter(|name| self.get(name).is_some()).collect()
+    }
+
+    /// The names of variables that are set and look like ours, but are not: mistyped, most likely.
+    pub fn unknown(&self) -> Vec<&str> {
+        let is_ours = |name: &&str| SETTINGS.iter().chain(&CREDENTIALS).any(|known| known == name);
+        let mut names: Vec<&str> = self
+            .variables
+            .keys()
+            .map(String::as_str)
+            .filter(|name| name.starts_with("WIX_") && !is_ours(name))
+            .collect();
+        names.sort_unstable();
+        names
     }
 
     /// The first of these variables that is set, with its name.

@@ -8,6 +8,7 @@
 //! - [`entity`]: what differs between the three streams: where Wix lists it, how a record maps to a row.
 //! - [`wix`]: Wix over HTTP: credentials, budget, retries, pages.
 //! - [`store`]: Postgres: connection, migrations, writing rows, the run log, status.
+//! - [`healthcheck`]: tells a monitor how a run ends.
 //! - [`config`]: flags and environment, checked once.
 //! - The rest are values and pure rules without I/O.
 //!
@@ -21,6 +22,7 @@ pub mod sync;
 pub mod entity;
 
 pub mod config;
+pub mod healthcheck;
 pub mod store;
 pub mod wix;
 
@@ -29,6 +31,7 @@ pub mod content_hash;
 pub mod database;
 pub mod difference;
 pub mod event;
+pub mod finding;
 pub mod holder;
 pub mod json;
 pub mod json_text;

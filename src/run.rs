@@ -56,6 +56,7 @@ impl PassKind {
             PassKind::Changes => "changes",
             PassKind::Range => "range",
             PassKind::Errors => "errors",
+            PassKind::Repair => "repair",
         }
     }
 }

@@ -1,25 +1,17 @@
 //! The command line, as clap reads it: no side effects, no defaults that depend on the environment.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::help;
 use crate::stream::Stream;
-
-const EXIT_CODES: &str = "Exit codes:
-  0    done, nothing left out
-  1    failed, or one table of several did; the reason is on stderr and in sync_logs.error
-  2    wrong use or configuration; nothing was started
-  3    done, but something was left out and named
-  4    another run holds the lock
-  5    status --max-age, doctor: looked, and found something wrong
-  6    stopped at --time-limit; the next run goes on from there
-  130  stopped by SIGINT; 143 by SIGTERM: the batch in hand was finished and the run recorded";
 
 /// Keeps the Postgres tables customers, appointments and orders as Wix has them.
 #[derive(Debug, Parser)]
-#[command(name = "wix-sync", version, about, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "wix-sync", version, about, after_help = help::EXIT_CODES, max_term_width = 100)]
 pub struct Args {
     /// Flags that every command takes.
     #[command(flatten)]
@@ -65,22 +57,26 @@ pub enum LogFormat {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Read Wix, write Postgres, and record the run in sync_logs
-    #[command(
-        after_help = "Examples:\n  wix-sync sync all\n  wix-sync sync appointments --start 2025-01-01 --end 2025-01-31"
-    )]
+    #[command(after_help = help::SYNC)]
     Sync(SyncArgs),
     /// Show the last runs and the state of each table, or one run in detail
-    #[command(
-        after_help = "Examples:\n  wix-sync status\n  wix-sync status --status failed --limit 3\n  wix-sync status 4f1c"
-    )]
+    #[command(after_help = help::STATUS)]
     Status(StatusArgs),
     /// Bring the schema up to date; safe to repeat
+    #[command(after_help = help::MIGRATE)]
     Migrate(MigrateArgs),
+    /// Check credentials, permissions, database and tables; changes nothing
+    #[command(after_help = help::DOCTOR)]
+    Doctor(DoctorArgs),
     /// Show the records that could not be written, or try them again
-    #[command(
-        after_help = "Examples:\n  wix-sync errors\n  wix-sync errors list --json\n  wix-sync errors retry orders"
-    )]
+    #[command(after_help = help::ERRORS)]
     Errors(ErrorsArgs),
+    /// Print a script that completes commands and flags in a shell
+    #[command(after_help = help::COMPLETIONS)]
+    Completions(CompletionsArgs),
+    /// Print the main man page, or write one for each command
+    #[command(after_help = help::MAN)]
+    Man(ManArgs),
 }
 
 /// Which tables to sync.
@@ -157,6 +153,9 @@ pub struct SyncArgs {
     /// Requests a minute; 0 is no limit [default: 200] [env: WIX_RATE_LIMIT]
     #[arg(long, value_name = "N")]
     pub rate_limit: Option<u32>,
+    /// Write the run's metrics to this file, in Prometheus's text format
+    #[arg(long, value_name = "FILE")]
+    pub metrics_file: Option<PathBuf>,
     /// Print the run's result as one JSON object on stdout
     #[arg(long)]
     pub json: bool,
@@ -235,12 +234,47 @@ pub struct RetryErrorsArgs {
     pub json: bool,
 }
 
+/// Arguments of `doctor`.
+#[derive(Debug, ClapArgs)]
+pub struct DoctorArgs {
+    /// Print one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Arguments of `migrate`.
 #[derive(Debug, ClapArgs)]
 pub struct MigrateArgs {
     /// Take over tables although Supabase's public roles can read them
     #[arg(long)]
     pub keep_policies: bool,
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, ClapArgs)]
+pub struct CompletionsArgs {
+    /// For which shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// A shell that can be taught to complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    /// GNU Bash.
+    Bash,
+    /// Zsh.
+    Zsh,
+    /// Fish.
+    Fish,
+}
+
+/// Arguments of `man`.
+#[derive(Debug, ClapArgs)]
+pub struct ManArgs {
+    /// Write a page for each command into this directory; default: print the main page
+    #[arg(value_name = "DIRECTORY")]
+    pub directory: Option<PathBuf>,
 }
 
 /// `90s`, `30min`, `2h`, `7d`, or combinations such as `1h 30min`; also `0`.

@@ -3,6 +3,7 @@
 use super::args::{ErrorsArgs, ErrorsCommand, GlobalArgs, ListErrorsArgs, RetryErrorsArgs, Target};
 use super::exit::Exit;
 use super::logging::Console;
+use super::signals::Signals;
 use super::sync::execute;
 use super::{Failure, connect};
 use crate::config::{Environment, SyncConfig, SyncFlags};
@@ -51,5 +52,7 @@ async fn retry(
         repairs: Vec::new(),
         keep_logs: None,
     };
-    execute(global, environment, console, config, plan, None, args.json).await
+    // Done by hand: a monitor waits for the runs that are due, and this is none.
+    let mut signals = Signals::silent(target.sync_type());
+    execute(global, environment, console, config, plan, None, args.json, &mut signals).await
 }

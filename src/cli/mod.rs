@@ -1,10 +1,14 @@
 //! Commands and their wiring. Each command has a file; this one picks it and maps outcomes to exit codes.
 
 pub mod args;
+mod doctor;
 mod errors;
 pub mod exit;
+mod help;
 mod logging;
 mod migrate;
+mod shell;
+mod signals;
 mod status;
 mod sync;
 
@@ -15,17 +19,21 @@ use clap::Parser;
 use crate::config::{ConfigError, DatabaseConfig, Environment};
 use crate::report;
 use crate::store::{Store, StoreError, Target};
-use args::{Args, Command, GlobalArgs};
+use args::{Args, Command, GlobalArgs, LogFormat};
 use exit::Exit;
 
 /// The whole program.
 pub fn main() -> ExitCode {
     // Wrong usage ends here, with clap's message and exit code 2.
-    let args = Args::parse();
+    let args = Args::try_parse().unwrap_or_else(|error| shell::suggest(error).exit());
     let exit = match run(&args) {
         Ok(exit) => exit,
         Err(failure) => {
-            report::print_error(&failure.error, failure.hint.as_deref());
+            let (error, hint) = (&failure.error, failure.hint.as_deref());
+            match args.global.log_format {
+                LogFormat::Text => report::print_error(error, hint),
+                LogFormat::Json => report::log_error(error, hint, failure.exit as u8),
+            }
             failure.exit
         }
     };
@@ -64,15 +72,22 @@ impl From<std::io::Error> for Failure {
 }
 
 fn run(args: &Args) -> Result<Exit, Failure> {
-    let environment = Environment::load()?;
     let console = logging::start(&args.global);
+    let environment = match &args.command {
+        // They need none, and a `.env` that can't be read must not keep them from their work.
+        Command::Completions(_) | Command::Man(_) => Environment::default(),
+        _ => Environment::load()?,
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         match &args.command {
             Command::Sync(command) => sync::run(&args.global, command, &environment, &console).await,
             Command::Status(command) => status::run(&args.global, command, &environment).await,
+            Command::Doctor(command) => doctor::run(&args.global, command, &environment).await,
             Command::Errors(command) => errors::run(&args.global, command, &environment, &console).await,
             Command::Migrate(command) => migrate::run(&args.global, command, &environment).await,
+            Command::Completions(command) => shell::completions(command),
+            Command::Man(command) => shell::man(command),
         }
     })
 }

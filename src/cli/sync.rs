@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use tokio::signal::unix::{SignalKind, signal};
-use uuid::Uuid;
 
 use super::args::{GlobalArgs, SyncArgs, Target};
 use super::exit::Exit;
 use super::logging::Console;
+use super::signals::{Signals, signalled};
 use super::{Failure, connect};
 use crate::config::{ConfigError, Environment, SyncConfig, SyncFlags};
 use crate::event::{Event, Reporter};
@@ -30,6 +30,17 @@ pub(super) async fn run(
     environment: &Environment,
     console: &Console,
 ) -> Result<Exit, Failure> {
+    let work = async |signals: &mut Signals| begin(global, args, environment, console, signals).await;
+    signalled(environment, args.metrics_file.as_deref(), args.target.sync_type(), work).await
+}
+
+async fn begin(
+    global: &GlobalArgs,
+    args: &SyncArgs,
+    environment: &Environment,
+    console: &Console,
+    signals: &mut Signals,
+) -> Result<Exit, Failure> {
     let range = range(args)?;
     let flags = SyncFlags {
         batch_size: args.batch_size,
@@ -49,7 +60,7 @@ pub(super) async fn run(
         repairs: Vec::new(),
         keep_logs: positive(args.keep_logs),
     };
-    execute(global, environment, console, config, plan, args.time_limit, args.json).await
+    execute(global, environment, console, config, plan, args.time_limit, args.json, signals).await
 }
 
 /// A duration of which 0 means never.
@@ -58,6 +69,7 @@ fn positive(duration: Duration) -> Option<TimeDelta> {
 }
 
 /// One run, under the lease, with its record and its exit code.
+#[expect(clippy::too_many_arguments, reason = "the wiring of a run: each is used once, in one place")]
 pub(super) async fn execute(
     global: &GlobalArgs,
     environment: &Environment,
@@ -66,6 +78,7 @@ pub(super) async fn execute(
     plan: Plan,
     time_limit: Option<Duration>,
     as_json: bool,
+    signals: &mut Signals,
 ) -> Result<Exit, Failure> {
     let site_id = config.wix.site_id.clone();
     let tracker = Arc::new(Tracker::new(report::choose(&console.bars, console.draws_bars)));
@@ -86,8 +99,9 @@ pub(super) async fn execute(
     let mut store = connect(global, environment).await?;
     store.check_migrated().await?;
     let wix = WixClient::new(config.wix, stop.clone(), reporter.clone()).map_err(|error| failure(error.into()))?;
-    let run = Run { plan: &plan, wix: &wix, stop: &stop, reporter: &reporter, run_id: Uuid::new_v4() };
+    let run = Run { plan: &plan, wix: &wix, stop: &stop, reporter: &reporter, run_id: signals.run_id() };
     store.acquire_lease(run.run_id, &Holder::current()).await?;
+    signals.started(store.schema().name());
     let heartbeat = Heartbeat::start(&store, stopper, tracker);
     let outcome = match store.claim_site(&site_id, Utc::now()).await {
         Ok(()) => run.execute(&mut store).await.map_err(failure),
@@ -99,6 +113,7 @@ pub(super) async fn execute(
         tracing::debug!(error = error.to_string(), "the lease could not be given back");
     }
     let RunOutcome { summary, error } = outcome?;
+    signals.finished(&summary);
 
     let exit = Exit::of_run(&summary, error.as_ref().and_then(SyncError::stop_reason));
     if as_json {

@@ -1,13 +1,52 @@
-//! The last words of a command that failed: one line with the causes, and one on what to do.
+//! The last words of a command that failed: one line with the causes, and one on what to do. Where log lines are JSON,
+//! it is one of those, so that a program which reads stderr can read all of it.
 
 use std::io::{self, Write};
 
+use console::Term;
+
+use super::text::{broken, columns};
+
+/// Tells an error as the last log line, with the hint and how the program ends beside it.
+pub fn log_error(error: &anyhow::Error, hint: Option<&str>, exit_code: u8) {
+    tracing::error!(hint, exit_code, "{error:#}");
+}
+
 /// Prints an error with its causes, and the hint if there is one, to stderr.
 pub fn print_error(error: &anyhow::Error, hint: Option<&str>) {
-    let mut text = format!("error: {error:#}\n");
+    let width = columns(&Term::stderr());
+    let mut text = in_lines(&format!("error: {error:#}"), width);
     if let Some(hint) = hint {
-        text.push_str(&format!("hint: {hint}\n"));
+        text.push_str(&in_lines(&format!("hint: {hint}"), width));
     }
     // Nobody is left to tell that stderr can't be written.
     let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// As it is, or on a terminal broken at spaces; a list within it stays one.
+fn in_lines(text: &str, width: Option<usize>) -> String {
+    let Some(width) = width else { return format!("{text}\n") };
+    let mut out = String::new();
+    for line in text.lines() {
+        let indent = line.len() - line.trim_start().len();
+        for part in broken(line, Some(width.saturating_sub(indent))) {
+            out.push_str(&format!("{:indent$}{part}\n", ""));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_lines;
+
+    #[test]
+    fn on_a_terminal_no_word_is_cut_and_lists_stay_lists() {
+        let text = "error: nothing was changed: these are in the way\n  a view named first\n  another one";
+        assert_eq!(in_lines(text, None), format!("{text}\n"));
+        assert_eq!(
+            in_lines(text, Some(30)),
+            "error: nothing was changed:\nthese are in the way\n  a view named first\n  another one\n"
+        );
+    }
 }

@@ -1,7 +1,9 @@
 //! The only place that prints. stdout is for data, stderr for everything else.
 
+mod doctor;
 mod error;
 mod lines;
+mod metrics;
 mod progress;
 mod status;
 mod text;
@@ -13,12 +15,14 @@ use indicatif::MultiProgress;
 use serde_json::json;
 
 use crate::event::Reporter;
+use crate::finding::{Finding, Mark};
 use crate::run::RunSummary;
 use crate::store::dead_letters::ErrorRow;
 use crate::store::migrate::MigrationReport;
 use crate::store::status::{RunRow, RunningRun, TableRow};
 
-pub use error::print_error;
+pub use error::{log_error, print_error};
+pub use metrics::{MetricsFile, RunMetrics};
 
 /// Bars on a terminal, lines elsewhere.
 pub fn choose(bars: &MultiProgress, draws_bars: bool) -> Arc<dyn Reporter> {
@@ -41,6 +45,20 @@ pub fn print_run_json(summary: &RunSummary, exit_code: u8) -> io::Result<()> {
         "exit_code": exit_code,
     });
     print(&format!("{object}\n"))
+}
+
+/// What `doctor` found, the worst of it in its last line. `version` grows when a field changes its meaning or goes.
+pub fn print_findings(findings: &[Finding], exit_code: u8, as_json: bool) -> io::Result<()> {
+    if as_json {
+        let object = json!({
+            "version": 1,
+            "ok": findings.iter().all(|finding| finding.mark != Mark::Fail),
+            "findings": findings,
+            "exit_code": exit_code,
+        });
+        return print(&format!("{object}\n"));
+    }
+    print(&doctor::render_findings(findings, doctor::Paper::of_stdout()))
 }
 
 /// What `migrate` did.
@@ -114,6 +132,11 @@ pub fn print_run(run: &RunRow, as_json: bool) -> io::Result<()> {
         return print(&format!("{}\n", json!({ "version": 1, "run": run })));
     }
     print(&status::render_run(run))
+}
+
+/// What is meant for a file, such as a completion script, on stdout.
+pub fn print_file(contents: &[u8]) -> io::Result<()> {
+    print(&String::from_utf8_lossy(contents))
 }
 
 /// To stdout. Whoever closed the pipe has read enough: that is no error.

@@ -5,17 +5,21 @@ use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
-use super::text::{duration, outcome};
+use super::text::{broken, columns, duration, short_outcome};
 use crate::event::{Event, Reporter};
 use crate::run::{Status, StreamSummary};
 use crate::stream::Stream;
 
-const WITH_TOTAL: &str =
-    "{spinner} {prefix:<12} [{bar:24}] {human_pos:>9} of {human_len} records  {rate}, {eta} left  {wide_msg}";
-const WITHOUT_TOTAL: &str = "{spinner} {prefix:<12} {human_pos:>9} records  {rate}, {elapsed}  {wide_msg}";
-const FINISHED: &str = "{prefix:<12} {wide_msg}";
+// Each fits into 80 columns: of a bar that breaks, a part stays on the screen.
+const WITH_TOTAL: &str = "{spinner} {prefix:<12} [{wide_bar}] {human_pos} of {human_len}  {rate}, {eta} left";
+const WITHOUT_TOTAL: &str = "{spinner} {prefix:<12} {human_pos} records  {rate}, {elapsed}";
+const WAITING: &str = "{spinner} {prefix:<12} {wide_msg}";
+
+/// As wide as the longest table's name, and as in the templates.
+const NAME_WIDTH: usize = 12;
 
 /// Draws bars.
 pub(super) struct Progress {
@@ -39,9 +43,20 @@ impl Progress {
         change(bar);
     }
 
+    /// A line above the bars, which stay usable if it can't be written.
     fn say(&self, text: &str) {
-        // The bars stay usable if a line could not be written above them.
-        let _ = self.area.println(text);
+        for line in broken(text, columns(&Term::stderr())) {
+            let _ = self.area.println(line);
+        }
+    }
+
+    /// A line about a table, its name to the left.
+    fn say_of(&self, table: &str, text: &str) {
+        let width = columns(&Term::stderr()).map(|width| width - NAME_WIDTH - 1);
+        for (index, line) in broken(text, width).iter().enumerate() {
+            let name = if index == 0 { table } else { "" };
+            let _ = self.area.println(format!("{name:<NAME_WIDTH$} {line}"));
+        }
     }
 }
 
@@ -52,10 +67,9 @@ impl Reporter for Progress {
             Event::StreamStarted { stream } => self.with_bar(stream, |_| {}),
             Event::BatchCommitted { stream, record_count, total } => self.with_bar(stream, |bar| {
                 if let (Some(total), None) = (total, bar.length()) {
-                    bar.set_style(style(WITH_TOTAL));
                     bar.set_length(total);
                 }
-                bar.set_message("");
+                bar.set_style(style(if bar.length().is_some() { WITH_TOTAL } else { WITHOUT_TOTAL }));
                 bar.set_position(record_count);
             }),
             Event::RecordRejected { .. } => {}
@@ -64,13 +78,14 @@ impl Reporter for Progress {
             Event::Waiting { delay, reason } => {
                 let bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
                 for bar in bars.values().filter(|bar| !bar.is_finished()) {
+                    bar.set_style(style(WAITING));
                     bar.set_message(format!("waiting {}: {reason}", duration(delay)));
                 }
             }
-            Event::StreamFinished { summary } => self.with_bar(summary.stream, |bar| {
-                bar.set_style(style(FINISHED));
-                bar.finish_with_message(finish_line(summary));
-            }),
+            Event::StreamFinished { summary } => {
+                self.with_bar(summary.stream, |bar| bar.finish_and_clear());
+                self.say_of(summary.stream.table(), &finish_line(summary));
+            }
             Event::RunFinished { summary } => {
                 for stream in &summary.streams {
                     for error in stream.error_details.iter().take(10) {
@@ -80,9 +95,7 @@ impl Reporter for Progress {
                 }
                 let word = if summary.status == Status::Completed { "completed" } else { "failed" };
                 let elapsed = duration(Duration::from_millis(summary.duration_ms));
-                // Below the bars, which stay.
-                let last = self.area.add(ProgressBar::no_length().with_style(style("{wide_msg}")));
-                last.finish_with_message(format!("Run {} {word} in {elapsed}.", &summary.run_id.to_string()[..8]));
+                self.say(&format!("Run {} {word} in {elapsed}.", &summary.run_id.to_string()[..8]));
             }
         }
     }
@@ -90,8 +103,8 @@ impl Reporter for Progress {
 
 fn finish_line(summary: &StreamSummary) -> String {
     match &summary.error {
-        None => outcome(summary),
-        Some(_) => format!("failed after {}", outcome(summary)),
+        None => short_outcome(summary),
+        Some(_) => format!("failed after {}", short_outcome(summary)),
     }
 }
 
@@ -109,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_templates_can_be_parsed() {
-        for template in [super::WITH_TOTAL, super::WITHOUT_TOTAL, super::FINISHED] {
+        for template in [super::WITH_TOTAL, super::WITHOUT_TOTAL, super::WAITING] {
             ProgressStyle::with_template(template).unwrap();
         }
     }

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::Status;
 use super::text::{age, counted, duration, grouped, minute, table, time};
 use crate::progress::TableProgress;
+use crate::run::PassKind;
 use crate::store::dead_letters::ErrorRow;
 use crate::store::migrate::MigrationReport;
 use crate::store::status::{RunRow, RunningRun, RunningState, TableRow};
@@ -102,47 +103,54 @@ pub(super) fn describe_age(row: &TableRow) -> String {
 /// The run at work, how far it is, or that it is not at work any more.
 fn render_running(run: &RunningRun) -> String {
     let id = &run.run_id.to_string()[..SHORT_ID];
-    let holder = run.holder.as_deref().map(|holder| format!(", {holder}")).unwrap_or_default();
-    let heard = run.heard_seconds_ago.map(|seconds| format!(", heard {} ago", age(seconds))).unwrap_or_default();
+    let heard = run.heard_seconds_ago.map(|seconds| format!("heard {} ago", age(seconds)));
+    let holder: Vec<String> = run.holder.clone().into_iter().chain(heard).collect();
+    let holder = holder.join(", ");
     let reason = run.reason.as_deref().unwrap_or_default();
     let mut out = match run.state {
         RunningState::Running => {
             let since = run.started_at.map(|at| format!(" since {}", time(at))).unwrap_or_default();
-            format!("At work{since}: run {id} ({}){holder}{heard}\n", run.sync_type)
+            format!("At work{since}: run {id} ({})\n", run.sync_type)
         }
         RunningState::Dead => format!(
-            "Dead: run {id} ({}) stands as running, but {reason}{holder}{heard}\n\
+            "Dead: run {id} ({}) stands as running, but {reason}.\n\
              The next `wix-sync sync` records it as failed and goes on from there.\n",
             run.sync_type
         ),
-        RunningState::Unknown => format!("Run {id} ({}) stands as running; {reason}\n", run.sync_type),
+        RunningState::Unknown => format!("Run {id} ({}) stands as running; {reason}.\n", run.sync_type),
     };
+    if !holder.is_empty() {
+        let _ = writeln!(out, "{holder}");
+    }
     // In the order in which a run takes them.
-    for stream in Stream::ALL {
-        let Some(progress) = run.tables.get(stream.table()) else { continue };
-        let pass = progress.pass.map_or_else(|| "begins".to_owned(), |pass| format!("{} pass", pass.as_str()));
-        let _ = writeln!(
-            out,
-            "  {:<12}  {:<9}  {:<12}  {}, {}",
-            stream.table(),
-            progress.status.as_str(),
-            pass,
-            records(progress),
-            counted(progress.requests, "request")
-        );
+    let tables = Stream::ALL.iter().filter_map(|stream| Some((stream.table(), run.tables.get(stream.table())?)));
+    let rows: Vec<Vec<String>> = tables
+        .map(|(table, progress)| {
+            vec![
+                format!("  {table}"),
+                progress.status.as_str().to_owned(),
+                progress.pass.map_or("", PassKind::as_str).to_owned(),
+                records(progress),
+                grouped(progress.requests),
+            ]
+        })
+        .collect();
+    if !rows.is_empty() {
+        let header = ["  table", "state", "pass", "records", "requests"];
+        out.push_str(&table(&header, &[false, false, false, false, true], &rows));
     }
     out
 }
 
-/// `12,000 of 30,000 records (40 %)`.
+/// `12,000 of 30,000 (40 %)`.
 fn records(progress: &TableProgress) -> String {
     match progress.total.filter(|total| *total > 0) {
         // What was created meanwhile is not in the total.
         Some(total) => {
             let percent = (progress.records.saturating_mul(100) / total).min(100);
-            format!("{} of {} ({percent} %)", grouped(progress.records), counted(total, "record"))
+            format!("{} of {} ({percent} %)", grouped(progress.records), grouped(total))
         }
-        None => counted(progress.records, "record"),
+        None => grouped(progress.records),
     }
 }
 

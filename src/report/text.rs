@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use console::Term;
 
 use crate::run::StreamSummary;
 
@@ -60,15 +61,33 @@ pub(super) fn time(instant: DateTime<Utc>) -> String {
 /// What a stream's pass did, in a line without its name.
 pub(super) fn outcome(summary: &StreamSummary) -> String {
     let counts = &summary.counts;
-    let mut parts = vec![
-        format!("{} synced", grouped(counts.synced)),
-        format!(
-            "{} new, {} changed, {} as before",
-            grouped(counts.inserted),
-            grouped(counts.updated),
-            grouped(counts.unchanged)
-        ),
-    ];
+    let kinds = format!(
+        "{} new, {} changed, {} as before",
+        grouped(counts.inserted),
+        grouped(counts.updated),
+        grouped(counts.unchanged)
+    );
+    describe(summary, kinds)
+}
+
+/// The same without what is zero: for a terminal, where room is scarce.
+pub(super) fn short_outcome(summary: &StreamSummary) -> String {
+    let counts = &summary.counts;
+    let kinds = [(counts.inserted, "new"), (counts.updated, "changed"), (counts.unchanged, "as before")];
+    let kinds: Vec<String> = kinds
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, kind)| format!("{} {kind}", grouped(*count)))
+        .collect();
+    describe(summary, kinds.join(", "))
+}
+
+fn describe(summary: &StreamSummary, kinds: String) -> String {
+    let counts = &summary.counts;
+    let mut parts = vec![format!("{} synced", grouped(counts.synced))];
+    if !kinds.is_empty() {
+        parts.push(kinds);
+    }
     if counts.deleted > 0 {
         parts.push(format!("{} deleted", grouped(counts.deleted)));
     }
@@ -83,6 +102,31 @@ pub(super) fn outcome(summary: &StreamSummary) -> String {
     parts.push(format!("{}{retries}", counted(summary.requests, "request")));
     parts.push(duration(Duration::from_millis(summary.duration_ms)));
     parts.join("; ")
+}
+
+/// Narrower than this nothing is broken into lines: it would be all lines.
+const MIN_COLUMNS: usize = 40;
+
+/// How wide the terminal is; none where it is no terminal, and lines have no end.
+pub(super) fn columns(term: &Term) -> Option<usize> {
+    let width = term.is_term().then(|| term.size_checked()).flatten().map(|(_, columns)| columns.into());
+    width.filter(|width| *width >= MIN_COLUMNS)
+}
+
+/// Broken at spaces into lines of at most `width` characters; a longer word has a line of its own.
+pub(super) fn broken(text: &str, width: Option<usize>) -> Vec<String> {
+    let Some(width) = width else { return vec![text.replace('\n', " ")] };
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// Columns of text, padded to the widest cell; numbers to the right.

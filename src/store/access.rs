@@ -1,8 +1,8 @@
 //! Who may read the tables. They hold personal data, and Supabase serves whatever the roles `anon` and
 //! `authenticated` can read to anyone on the internet who has the project's public key.
 
-use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
+use tokio_postgres::{GenericClient, Transaction};
 
 use super::error::StoreError;
 use super::schema::Schema;
@@ -92,13 +92,24 @@ async fn existing_roles(transaction: &Transaction<'_>) -> Result<Vec<String>, St
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// The sentences that say which public role can read which of `tables`, and why. None if no one can.
+/// A role that Supabase opens to the internet and that can read a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PublicReader {
+    /// The table's name.
+    pub(super) table: String,
+    /// The role.
+    pub(super) role: String,
+    /// A sentence that says so, with the policies and grants that let it.
+    pub(super) sentence: String,
+}
+
+/// Which public role can read which of `tables`, and why. None if no one can.
 pub(super) async fn public_readers(
-    transaction: &Transaction<'_>,
+    client: &impl GenericClient,
     schema: &Schema,
     tables: &[&str],
-) -> Result<Vec<String>, StoreError> {
-    let rows = transaction
+) -> Result<Vec<PublicReader>, StoreError> {
+    let rows = client
         .query_typed(
             include_str!("sql/public_readers.sql"),
             &[(&schema.name(), Type::TEXT), (&tables, Type::TEXT_ARRAY), (&PUBLIC_ROLES.as_slice(), Type::TEXT_ARRAY)],
@@ -116,7 +127,8 @@ pub(super) async fn public_readers(
                 None => "row level security is off".to_owned(),
             };
             let grants = grants.map(|grants| format!("; granted: {grants}")).unwrap_or_default();
-            format!("{}.{table}: {role} can read it ({why}{grants})", schema.name())
+            let sentence = format!("{}.{table}: {role} can read it ({why}{grants})", schema.name());
+            PublicReader { table, role, sentence }
         })
         .collect())
 }

@@ -59,7 +59,7 @@ pub(super) async fn adopt(
                 "nothing was changed: Supabase's public roles can read tables that would be taken over, and would then \
                  read `raw` and every new column of them too\n  {}\n\
                  Drop or revoke what is named here and run it again, or keep it as it is with --keep-policies.",
-                readers.join("\n  ")
+                readers.iter().map(|reader| reader.sentence.as_str()).collect::<Vec<_>>().join("\n  ")
             )));
         }
     }

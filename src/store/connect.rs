@@ -47,6 +47,11 @@ impl Store {
         })
     }
 
+    /// One more connection to the same database.
+    pub(super) async fn another(&self) -> Result<Client, StoreError> {
+        dial(&self.target).await
+    }
+
     /// True once the connection is known to be gone.
     pub fn is_closed(&self) -> bool {
         self.client.is_closed()

@@ -13,6 +13,7 @@ pub mod connect;
 pub mod dead_letters;
 mod dial;
 mod dial_hint;
+pub mod doctor;
 pub mod error;
 pub mod lease;
 pub mod links;

@@ -1,5 +1,7 @@
 //! The HTTP client: one request at a time through the gate, repeated where that helps.
 
+pub mod probe;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};

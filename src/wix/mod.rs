@@ -1,6 +1,6 @@
 //! Wix over HTTP: credentials, request budget, retries, and pages of records.
 //!
-//! [`client::WixClient::fetch_page`] is the only way in. Everything that is specific to one stream
+//! [`client::WixClient::fetch_page`] is the way in (`doctor` has [`client::probe`]). Everything that is specific to one stream
 //! (which endpoint, which filter) comes as a [`query::Listing`]; nothing here knows a record's shape.
 
 pub mod answer;
@@ -10,6 +10,7 @@ pub mod error;
 pub mod gate;
 pub mod query;
 
+pub use client::probe::Probe;
 pub use client::{RequestCounter, WixClient, WixSettings};
 pub use error::{WixAnswer, WixError};
 pub use query::{Listing, Lookup, Paging, Selection};

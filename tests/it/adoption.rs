@@ -202,11 +202,12 @@ fn the_predecessors_runs_are_kept_and_shown() {
         assert_eq!(
             said,
             [
-                "50000000 all failed 2024-05-03T10:00:00Z 1 min 0 s 0 3 it broke",
-                "50000000 orders running 2024-05-02T10:00:00Z 0 0",
-                "50000000 customers completed 2024-05-01T10:00:00Z 9.0 s 42 1",
+                "50000000 all failed 2024-05-03 10:00 1 min 0 s 0 3",
+                "50000000 orders running 2024-05-02 10:00 0 0",
+                "50000000 customers completed 2024-05-01 10:00 9.0 s 42 1",
             ]
         );
+        assert!(status.stdout.contains("\n  reason: it broke\n"), "{}", status.stdout);
         let run = "50000000-0000-4000-8000-000000000003";
         let detail = world.run(&["status", run]).expect_exit(0);
         assert!(detail.stdout.contains("it broke"), "{detail:#?}");

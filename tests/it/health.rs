@@ -47,9 +47,10 @@ fn a_run_at_work_tells_how_far_it_is() {
     );
     let text = world.run(&["status"]).expect_exit(0).stdout;
     for part in [
-        &format!("run {} (all), pid {} on ", &run[..8], first.pid()),
-        "  customers     completed  full pass     30 of 30 records (100 %), 1 request\n",
-        "  appointments  running    full pass     200 records, 3 requests\n",
+        &format!(": run {} (all)\npid {} on ", &run[..8], first.pid()),
+        "\n  table         state      pass  records           requests\n",
+        "\n  customers     completed  full  30 of 30 (100 %)         1\n",
+        "\n  appointments  running    full  200                      3\n",
     ] {
         assert!(text.contains(part), "`{part}` is not in {text}");
     }

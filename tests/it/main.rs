@@ -7,6 +7,9 @@
 //! - [`supabase`]: roles, policies and grants: who may read what was created or taken over; `auth.users`.
 //! - [`status`]: every view of `status`, whole outputs, read-only.
 //! - [`health`]: the run at work, dead runs, `--max-age`, the view `sync_health`.
+//! - [`doctor`]: each fault that it finds, that it goes on after it, and that it changes nothing.
+//! - [`signals_out`]: a monitor's pings, the metrics file, log lines as JSON.
+//! - [`shell`]: completions, man pages, help, and what is said about mistyped values.
 //! - [`cli_output`]: what the commands print, whole outputs: help, errors, runs.
 //! - [`pooler`]: all commands through a transaction-mode pooler whose servers are busy.
 //! - [`tidy`]: the rules of the house: imports, printing, SQL, file lengths.
@@ -34,6 +37,7 @@
 //! - [`harness`]: a private Postgres, a simulated site, and the binary between them.
 //! - [`authority`]: private authorities, their certificates, and servers that show them.
 //! - [`running`]: the binary while it is at work.
+//! - [`monitor`]: a monitor that takes pings.
 //! - [`redact`]: whole outputs made comparable.
 
 mod adoption;
@@ -48,6 +52,7 @@ mod dead_letters;
 mod deletions;
 mod deletions_held_back;
 mod deletions_resumed;
+mod doctor;
 mod harness;
 mod health;
 mod lease;
@@ -56,12 +61,15 @@ mod mapping;
 mod merges;
 mod migrate;
 mod migrate_failures;
+mod monitor;
 mod passes;
 mod pooler;
 mod redact;
 mod resume;
 mod running;
 mod samples;
+mod shell;
+mod signals_out;
 mod status;
 mod supabase;
 mod tidy;

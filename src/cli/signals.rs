@@ -1,0 +1,168 @@
+//! What the world outside is told of a run: a monitor's pings, and a file of metrics. Neither ever fails a run.
+
+use std::path::Path;
+use std::time::Instant;
+
+use chrono::Utc;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::Failure;
+use super::exit::Exit;
+use crate::config::{ConfigError, Environment};
+use crate::healthcheck::{Healthcheck, Signal};
+use crate::report::{MetricsFile, RunMetrics};
+use crate::run::{RunSummary, StreamSummary};
+
+/// Gathers what is to be told.
+pub(super) struct Signals {
+    run_id: Uuid,
+    sync_type: &'static str,
+    clock: Instant,
+    healthcheck: Option<Healthcheck>,
+    start: Option<JoinHandle<Result<(), String>>>,
+    metrics: Option<MetricsFile>,
+    schema: Option<String>,
+    summary: Option<RunSummary>,
+}
+
+/// Does the work of a run, and tells of its end, however it ended.
+pub(super) async fn signalled(
+    environment: &Environment,
+    metrics_file: Option<&Path>,
+    sync_type: &'static str,
+    work: impl AsyncFnOnce(&mut Signals) -> Result<Exit, Failure>,
+) -> Result<Exit, Failure> {
+    let mut signals = Signals::prepare(environment, metrics_file, sync_type)?;
+    let result = work(&mut signals).await;
+    signals.ended(&result).await;
+    result
+}
+
+impl Signals {
+    /// Tells nobody.
+    pub(super) fn silent(sync_type: &'static str) -> Signals {
+        Signals {
+            run_id: Uuid::new_v4(),
+            sync_type,
+            clock: Instant::now(),
+            healthcheck: None,
+            start: None,
+            metrics: None,
+            schema: None,
+            summary: None,
+        }
+    }
+
+    /// Checks address and path before anything is begun.
+    fn prepare(
+        environment: &Environment,
+        metrics_file: Option<&Path>,
+        sync_type: &'static str,
+    ) -> Result<Signals, ConfigError> {
+        let silent = Signals::silent(sync_type);
+        let healthcheck = environment
+            .healthcheck_url()
+            .map(|url| Healthcheck::new(&url, silent.run_id))
+            .transpose()
+            .map_err(|what| ConfigError { message: format!("WIX_SYNC_HEALTHCHECK_URL: {what}"), hint: None })?;
+        let metrics = metrics_file
+            .map(|path| {
+                MetricsFile::new(path).map_err(|error| ConfigError {
+                    message: format!("--metrics-file {}: it can't be written: {error}", path.display()),
+                    hint: Some("its directory must exist, and be writable for this user".to_owned()),
+                })
+            })
+            .transpose()?;
+        Ok(Signals { healthcheck, metrics, ..silent })
+    }
+
+    /// The run's id, in `sync_logs` and for the monitor.
+    pub(super) fn run_id(&self) -> Uuid {
+        self.run_id
+    }
+
+    /// The run holds the lease and begins. It does not wait for the monitor.
+    pub(super) fn started(&mut self, schema: &str) {
+        self.schema = Some(schema.to_owned());
+        if let Some(healthcheck) = self.healthcheck.clone() {
+            self.start = Some(tokio::spawn(async move { healthcheck.tell(Signal::Start, "").await }));
+        }
+    }
+
+    /// What the run did, which is more than how it ended.
+    pub(super) fn finished(&mut self, summary: &RunSummary) {
+        self.summary = Some(summary.clone());
+    }
+
+    async fn ended(mut self, result: &Result<Exit, Failure>) {
+        let exit = match result {
+            Ok(exit) => *exit,
+            Err(failure) => failure.exit,
+        };
+        // The run that holds the lock tells of itself, and would be contradicted.
+        if exit == Exit::Locked {
+            return;
+        }
+        self.write_metrics(exit);
+        let Some(healthcheck) = self.healthcheck.take() else { return };
+        // In order: the start first, and one complaint is enough for a monitor that is away.
+        let start = match self.start.take() {
+            Some(start) => start.await.unwrap_or(Ok(())),
+            None => Ok(()),
+        };
+        let end = healthcheck.tell(signal_of(exit), &self.body(result)).await;
+        if let Err(reason) = start.and(end) {
+            tracing::warn!(error = reason, "the monitor in WIX_SYNC_HEALTHCHECK_URL could not be told: {reason}");
+        }
+    }
+
+    fn write_metrics(&self, exit: Exit) {
+        let Some(file) = &self.metrics else { return };
+        let metrics = RunMetrics {
+            sync_type: self.sync_type,
+            schema: self.schema.as_deref(),
+            ended_at: Utc::now(),
+            duration: self.clock.elapsed(),
+            exit_code: exit as u8,
+            summary: self.summary.as_ref(),
+        };
+        if let Err(error) = file.write(&metrics) {
+            tracing::warn!(error = error.to_string(), "--metrics-file could not be written: {error}");
+        }
+    }
+
+    /// What `sync_logs.error` says, or what was left out, or how much was done.
+    fn body(&self, result: &Result<Exit, Failure>) -> String {
+        if let Err(failure) = result {
+            return format!("exit code {}: {:#}\n", failure.exit as u8, failure.error);
+        }
+        let streams = self.summary.as_ref().map_or(&[][..], |summary| &summary.streams);
+        streams.iter().map(line_of).collect()
+    }
+}
+
+/// A table in a line, and what was left out of it.
+fn line_of(summary: &StreamSummary) -> String {
+    let counts = &summary.counts;
+    let mut line = format!("{}: {} synced, {} deleted", summary.stream, counts.synced, counts.deleted);
+    if counts.errors > 0 {
+        line.push_str(&format!(", {} left out (see `wix-sync errors`)", counts.errors));
+    }
+    for notice in &summary.notices {
+        line.push_str(&format!("\n  {notice}"));
+    }
+    line.push('\n');
+    line
+}
+
+/// Exit code 3 is a success for a monitor: the tables are fresh, and one bad record must not hide an outage for
+/// weeks; the body says what was left out. At the time limit neither was reached: the monitor only notes it, and
+/// complains by itself if no success follows in time.
+fn signal_of(exit: Exit) -> Signal {
+    match exit {
+        Exit::Done | Exit::Incomplete => Signal::Success,
+        Exit::TimeLimit => Signal::Log,
+        _ => Signal::Fail,
+    }
+}

@@ -1,0 +1,154 @@
+//! Tells a monitor that a run begins and how it ended, by the protocol of healthchecks.io.
+//!
+//! The monitor is nobody's master: it gets a few seconds, and what it answers changes nothing about the run. Its
+//! address is as good as a password, so it never appears in a message. (The one HTTP client beside [`crate::wix`]:
+//! it knows neither credentials nor records, and must not share their headers.)
+
+use std::time::Duration;
+
+use reqwest::{Client, Url, redirect};
+use uuid::Uuid;
+
+use crate::secret::Secret;
+
+/// A monitor that has not answered within this time is left alone.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One more try, after this time.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+
+/// The monitor keeps so much of a body; more is not sent.
+const MAX_BODY: usize = 10_000;
+
+/// What is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// A run begins.
+    Start,
+    /// It did its work.
+    Success,
+    /// It did not.
+    Fail,
+    /// Neither: it is only noted.
+    Log,
+}
+
+/// Where the signals of one run go.
+#[derive(Clone, Debug)]
+pub struct Healthcheck {
+    http: Client,
+    address: Secret,
+    run_id: Uuid,
+}
+
+impl Healthcheck {
+    /// For the signals of this run. The error is about the address, and does not quote it.
+    pub fn new(address: &Secret, run_id: Uuid) -> Result<Healthcheck, String> {
+        let url = Url::parse(address.reveal()).map_err(|error| error.to_string())?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err("it is not an http:// or https:// address".to_owned());
+        }
+        // Fails only if a provider is installed already, which is just as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = Client::builder()
+            .user_agent(concat!("wix-sync/", env!("CARGO_PKG_VERSION")))
+            .timeout(TIMEOUT)
+            .redirect(redirect::Policy::limited(3))
+            .build()
+            .map_err(|error| error.without_url().to_string())?;
+        Ok(Healthcheck { http, address: address.clone(), run_id })
+    }
+
+    /// Tells it, at most twice. The error says why it did not arrive, without the address.
+    pub async fn tell(&self, signal: Signal, body: &str) -> Result<(), String> {
+        let url = signal_url(self.address.reveal(), signal, self.run_id)?;
+        let end = body.char_indices().map(|(at, _)| at).find(|at| *at >= MAX_BODY).unwrap_or(body.len());
+        let first = self.send(&url, &body[..end]).await;
+        match first {
+            Err((_, true)) => {
+                tokio::time::sleep(RETRY_DELAY).await;
+                self.send(&url, &body[..end]).await.map_err(|(reason, _)| reason)
+            }
+            other => other.map_err(|(reason, _)| reason),
+        }
+    }
+
+    /// One try. The error comes with whether another may do better.
+    async fn send(&self, url: &Url, body: &str) -> Result<(), (String, bool)> {
+        let response = self.http.post(url.clone()).body(body.to_owned()).send().await.map_err(|error| {
+            let reason = if error.is_timeout() { "no answer in time".to_owned() } else { chain(&error.without_url()) };
+            (reason, true)
+        })?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(());
+        }
+        Err((format!("it answered {}", status.as_u16()), status.is_server_error()))
+    }
+}
+
+/// The address of a signal: a word behind the path, and the run's id, by which start and end find each other.
+fn signal_url(address: &str, signal: Signal, run_id: Uuid) -> Result<Url, String> {
+    let mut url = Url::parse(address).map_err(|error| error.to_string())?;
+    let word = match signal {
+        Signal::Start => "/start",
+        Signal::Success => "",
+        Signal::Fail => "/fail",
+        Signal::Log => "/log",
+    };
+    let path = format!("{}{word}", url.path().trim_end_matches('/'));
+    url.set_path(&path);
+    url.query_pairs_mut().append_pair("rid", &run_id.to_string());
+    Ok(url)
+}
+
+/// An error with its sources: the top line alone often says little.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::{Healthcheck, Signal, signal_url};
+    use crate::secret::Secret;
+
+    #[test]
+    fn the_word_goes_behind_the_path_and_before_the_query() {
+        let shown = |address, signal| signal_url(address, signal, Uuid::nil()).unwrap().to_string();
+        let rid = "rid=00000000-0000-0000-0000-000000000000";
+        assert_eq!(shown("https://hc-ping.com/abc", Signal::Start), format!("https://hc-ping.com/abc/start?{rid}"));
+        assert_eq!(shown("https://hc-ping.com/abc/", Signal::Success), format!("https://hc-ping.com/abc?{rid}"));
+        assert_eq!(
+            shown("http://h:8000/ping/k/slug?create=1", Signal::Fail),
+            format!("http://h:8000/ping/k/slug/fail?create=1&{rid}")
+        );
+        assert_eq!(shown("https://h/x", Signal::Log), format!("https://h/x/log?{rid}"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_monitor_that_says_nothing_is_left_alone_after_a_few_seconds() {
+        // The system takes the connection, and nobody ever reads from it.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Secret::new(&format!("http://{}/check", listener.local_addr().unwrap()));
+        let healthcheck = Healthcheck::new(&address, Uuid::nil()).unwrap();
+        let begin = tokio::time::Instant::now();
+        assert_eq!(healthcheck.tell(Signal::Success, "").await, Err("no answer in time".to_owned()));
+        assert!(begin.elapsed() < std::time::Duration::from_secs(12), "{:?}", begin.elapsed());
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_without_being_quoted() {
+        for bad in ["hc-ping.com/secret-id", "ftp://h/secret-id", "", "https://"] {
+            let error = Healthcheck::new(&Secret::new(bad), Uuid::nil()).unwrap_err();
+            assert!(!error.contains("secret-id"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What `doctor` found as text: a line each, with a word for how it stands; colour only beside it.
+
+use std::fmt::Write;
+use std::io::IsTerminal;
+
+use console::Term;
+
+use super::text::{broken, columns, counted};
+use crate::finding::{Finding, Mark};
+
+/// What it is written on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Paper {
+    /// Columns, where lines have an end.
+    pub(super) width: Option<usize>,
+    /// Whether colours are wanted.
+    pub(super) colour: bool,
+}
+
+impl Paper {
+    /// As stdout is: a terminal has a width, and colours unless NO_COLOR is set; anything else gets one line each.
+    pub(super) fn of_stdout() -> Paper {
+        Paper { width: columns(&Term::stdout()), colour: std::io::stdout().is_terminal() && console::colors_enabled() }
+    }
+}
+
+/// A line each, and how many of which kind at the end.
+pub(super) fn render_findings(findings: &[Finding], paper: Paper) -> String {
+    let mut out = String::new();
+    let check_width = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or_default();
+    for finding in findings {
+        let mend = finding.mend.as_deref().map(|mend| format!("; mend: {mend}")).unwrap_or_default();
+        let mark = format!("{:<4}", finding.mark.as_str());
+        let mark = if paper.colour { coloured(&mark, finding.mark) } else { mark };
+        let indent = 4 + 2 + check_width + 2;
+        let lines = broken(&format!("{}{mend}", finding.found), paper.width.map(|width| width - indent.min(width / 2)));
+        let _ = writeln!(out, "{mark}  {:<check_width$}  {}", finding.check, lines.join(&format!("\n{:indent$}", "")));
+    }
+    let count = |mark: Mark| findings.iter().filter(|finding| finding.mark == mark).count();
+    let verdict = match (count(Mark::Fail), count(Mark::Warn)) {
+        (0, 0) => "All is well.".to_owned(),
+        (0, warnings) => format!("Nothing is wrong; {}.", counted(warnings, "warning")),
+        (faults, warnings) => format!("{}, {}.", counted(faults, "fault"), counted(warnings, "warning")),
+    };
+    let _ = writeln!(out, "\n{verdict}");
+    out
+}
+
+fn coloured(text: &str, mark: Mark) -> String {
+    let code = match mark {
+        Mark::Ok => 32,
+        Mark::Warn => 33,
+        Mark::Fail => 31,
+    };
+    format!("\u{1b}[{code}m{text}\u{1b}[0m")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Paper, render_findings};
+    use crate::finding::Finding;
+
+    fn findings() -> Vec<Finding> {
+        vec![
+            Finding::ok("clock", "agrees"),
+            Finding::warn("orders", "last success more than a day ago", "look at cron"),
+            Finding::fail("database", "could not connect", "check host and port"),
+        ]
+    }
+
+    #[test]
+    fn a_finding_is_a_line_with_its_mend_and_breaks_on_a_terminal_only() {
+        let text = render_findings(&findings(), Paper { width: None, colour: false });
+        assert_eq!(
+            text,
+            "ok    clock     agrees\n\
+             warn  orders    last success more than a day ago; mend: look at cron\n\
+             fail  database  could not connect; mend: check host and port\n\n\
+             1 fault, 1 warning.\n"
+        );
+        let narrow = render_findings(&findings(), Paper { width: Some(44), colour: false });
+        assert!(narrow.lines().all(|line| line.chars().count() <= 44), "{narrow}");
+        assert!(
+            narrow.contains("warn  orders    last success more than a day\n                ago; mend: look at cron\n"),
+            "{narrow}"
+        );
+    }
+
+    #[test]
+    fn colour_stands_beside_the_word_only() {
+        let text = render_findings(&findings(), Paper { width: None, colour: true });
+        assert!(text.contains("\u{1b}[31mfail\u{1b}[0m  database"), "{text:?}");
+        assert_eq!(text.matches('\u{1b}').count(), 6);
+    }
+}

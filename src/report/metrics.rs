@@ -1,0 +1,243 @@
+//! A run as metrics in Prometheus's text format, for node_exporter's textfile collector.
+//!
+//! The file is replaced as a whole, so that no reader ever sees half of it. When a table last succeeded is carried
+//! over from the file before, so that it stays known while runs fail.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use crate::run::{PassKind, RunSummary, Status, StreamSummary};
+use crate::stream::Stream;
+
+/// What a metric tells of a table's pass.
+type Count = fn(&StreamSummary) -> u64;
+
+const LAST_SUCCESS: &str = "wix_sync_last_success_timestamp_seconds";
+const EXIT_CODE: &str = "wix_sync_last_run_exit_code";
+
+/// Where metrics go.
+#[derive(Clone, Debug)]
+pub struct MetricsFile {
+    path: PathBuf,
+}
+
+/// How a run, or the try to begin one, ended.
+#[derive(Debug)]
+pub struct RunMetrics<'a> {
+    /// `customers`, `appointments`, `orders` or `all`.
+    pub sync_type: &'a str,
+    /// Where the tables live, where that is known.
+    pub schema: Option<&'a str>,
+    /// When it ended.
+    pub ended_at: DateTime<Utc>,
+    /// How long the program was at it.
+    pub duration: Duration,
+    /// How it ends the program.
+    pub exit_code: u8,
+    /// What it did, if it began.
+    pub summary: Option<&'a RunSummary>,
+}
+
+impl MetricsFile {
+    /// Makes sure that the file can be written, without changing it.
+    pub fn new(path: &Path) -> io::Result<MetricsFile> {
+        let file = MetricsFile { path: path.to_owned() };
+        if path.file_name().is_none() || path.is_dir() {
+            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
+        }
+        let temporary = file.temporary();
+        File::create(&temporary)?;
+        fs::remove_file(&temporary)?;
+        Ok(file)
+    }
+
+    /// Replaces the file.
+    pub fn write(&self, metrics: &RunMetrics<'_>) -> io::Result<()> {
+        // Where there is none yet, or none that can be read, nothing is carried over.
+        let before = fs::read_to_string(&self.path).unwrap_or_default();
+        let temporary = self.temporary();
+        let written = File::create(&temporary).and_then(|mut file| {
+            file.write_all(render(metrics, &before).as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&temporary, &self.path)
+        });
+        if written.is_err() {
+            // What is left of it helps nobody; that it can't be removed either changes nothing.
+            let _ = fs::remove_file(&temporary);
+        }
+        written
+    }
+
+    /// Beside the file, since only within a directory a file is replaced at one stroke. The collector does not
+    /// read it: its name does not end in `.prom`.
+    fn temporary(&self) -> PathBuf {
+        let mut name = OsString::from(".");
+        name.push(self.path.file_name().unwrap_or_default());
+        name.push(format!(".{}.tmp", std::process::id()));
+        self.path.with_file_name(name)
+    }
+}
+
+fn render(metrics: &RunMetrics<'_>, before: &str) -> String {
+    let before = Before::read(before);
+    let schema = escaped(metrics.schema.or(before.schema.as_deref()).unwrap_or("unknown"));
+    let run_labels = format!("schema=\"{schema}\",type=\"{}\"", metrics.sync_type);
+    let mut out = String::new();
+    let mut gauge = |name: &str, help: &str, samples: &[(String, f64)]| {
+        if samples.is_empty() {
+            return;
+        }
+        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
+        for (labels, value) in samples {
+            let _ = writeln!(out, "{name}{{{labels}}} {value}");
+        }
+    };
+    let one = |value: f64| [(run_labels.clone(), value)];
+    let is_success = metrics.summary.is_some_and(|summary| summary.status == Status::Completed);
+    gauge("wix_sync_last_run_timestamp_seconds", "When the last run ended.", &one(seconds(metrics.ended_at)));
+    gauge("wix_sync_last_run_duration_seconds", "How long it took.", &one(metrics.duration.as_secs_f64()));
+    gauge(
+        "wix_sync_last_run_success",
+        "1 if it completed, also where it left something out.",
+        &one(f64::from(u8::from(is_success))),
+    );
+    gauge(EXIT_CODE, "Its exit code: 3 is completed, with something left out.", &one(metrics.exit_code.into()));
+
+    let streams: &[StreamSummary] = metrics.summary.map_or(&[], |summary| &summary.streams);
+    let labels = |stream: Stream| format!("schema=\"{schema}\",table=\"{}\"", stream.table());
+    let counts: [(&str, &str, Count); 9] = [
+        ("table_success", "1 if the table's pass reached Wix's own end.", |it| {
+            u64::from(it.status == Status::Completed)
+        }),
+        ("synced", "Records that stand in the table as Wix has them.", |it| it.counts.synced),
+        ("inserted", "New rows.", |it| it.counts.inserted),
+        ("updated", "Rows that changed.", |it| it.counts.updated),
+        ("unchanged", "Rows that were as Wix has them.", |it| it.counts.unchanged),
+        ("deleted", "Rows marked as deleted.", |it| it.counts.deleted),
+        ("errors", "Records that could not be written.", |it| it.counts.errors),
+        ("requests", "Requests sent to Wix, retries included.", |it| it.requests),
+        ("retries", "Requests that were sent again.", |it| it.retries),
+    ];
+    for (name, help, count) in counts {
+        let samples: Vec<(String, f64)> =
+            streams.iter().map(|summary| (labels(summary.stream), count(summary) as f64)).collect();
+        gauge(&format!("wix_sync_last_run_{name}"), help, &samples);
+    }
+    let mut successes = before.successes;
+    for summary in streams.iter().filter(|summary| is_whole(summary)) {
+        successes.insert(labels(summary.stream), seconds(metrics.ended_at));
+    }
+    // Of another schema, the file before was another site's.
+    let ours = format!("schema=\"{schema}\",");
+    let successes: Vec<(String, f64)> = successes.into_iter().filter(|(labels, _)| labels.starts_with(&ours)).collect();
+    gauge(LAST_SUCCESS, "When the table was last read to Wix's own end.", &successes);
+    out
+}
+
+/// A pass that read all there was to read: neither a range of time nor only records that failed before.
+fn is_whole(summary: &StreamSummary) -> bool {
+    summary.status == Status::Completed && matches!(summary.pass, PassKind::Full | PassKind::Changes)
+}
+
+/// What is carried over from the file before.
+#[derive(Default)]
+struct Before {
+    schema: Option<String>,
+    successes: BTreeMap<String, f64>,
+}
+
+impl Before {
+    fn read(text: &str) -> Before {
+        let mut before = Before::default();
+        for line in text.lines() {
+            let Some((name, (labels, value))) =
+                line.split_once('{').and_then(|(name, rest)| Some((name, rest.rsplit_once("} ")?)))
+            else {
+                continue;
+            };
+            if name == EXIT_CODE {
+                let schema = labels.strip_prefix("schema=\"").and_then(|rest| rest.split_once("\",type="));
+                before.schema = schema.map(|(schema, _)| schema.to_owned());
+            } else if let (LAST_SUCCESS, Ok(value)) = (name, value.trim().parse()) {
+                before.successes.insert(labels.to_owned(), value);
+            }
+        }
+        before
+    }
+}
+
+fn seconds(instant: DateTime<Utc>) -> f64 {
+    instant.timestamp_millis() as f64 / 1000.0
+}
+
+fn escaped(label: &str) -> String {
+    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chrono::{DateTime, Utc};
+    use uuid::Uuid;
+
+    use super::{RunMetrics, render};
+    use crate::run::{PassKind, RunSummary, Status, StreamSummary};
+    use crate::stream::Stream;
+
+    fn summary(statuses: &[(Stream, Status)]) -> RunSummary {
+        let stream = |(stream, status): &(Stream, Status)| {
+            let mut summary = StreamSummary::new(*stream, PassKind::Changes);
+            summary.status = *status;
+            summary.counts.add(5, 0, 1995);
+            summary
+        };
+        RunSummary {
+            run_id: Uuid::nil(),
+            sync_type: "all",
+            status: Status::Failed,
+            started_at: Utc::now(),
+            duration_ms: 0,
+            streams: statuses.iter().map(stream).collect(),
+            error: None,
+        }
+    }
+
+    fn at(seconds: i64, summary: Option<&RunSummary>, schema: Option<&str>, before: &str) -> String {
+        let ended_at = DateTime::from_timestamp(seconds, 500_000_000).unwrap();
+        let duration = Duration::from_millis(1250);
+        render(&RunMetrics { sync_type: "all", schema, ended_at, duration, exit_code: 1, summary }, before)
+    }
+
+    #[test]
+    fn when_a_table_last_succeeded_stays_known_while_runs_fail() {
+        let first = summary(&[(Stream::Customers, Status::Completed), (Stream::Orders, Status::Failed)]);
+        let first = at(1000, Some(&first), Some("wix"), "");
+        for line in [
+            "wix_sync_last_run_duration_seconds{schema=\"wix\",type=\"all\"} 1.25",
+            "wix_sync_last_run_success{schema=\"wix\",type=\"all\"} 0",
+            "wix_sync_last_run_unchanged{schema=\"wix\",table=\"orders\"} 1995",
+            "wix_sync_last_success_timestamp_seconds{schema=\"wix\",table=\"customers\"} 1000.5",
+        ] {
+            assert!(first.lines().any(|found| found == line), "{line} is not in {first}");
+        }
+        assert!(!first.contains("seconds{schema=\"wix\",table=\"orders\"}"), "{first}");
+        // The database could not be reached: neither tables nor the schema are known.
+        let second = at(2000, None, None, &first);
+        assert!(second.contains("exit_code{schema=\"wix\",type=\"all\"} 1"), "{second}");
+        assert!(second.contains("success_timestamp_seconds{schema=\"wix\",table=\"customers\"} 1000.5"), "{second}");
+        assert!(!second.contains("last_run_synced"), "{second}");
+        let third = summary(&[(Stream::Customers, Status::Failed), (Stream::Orders, Status::Completed)]);
+        let third = at(3000, Some(&third), Some("wix"), &second);
+        assert!(third.contains("table=\"customers\"} 1000.5") && third.contains("table=\"orders\"} 3000.5"), "{third}");
+        // A file of another site is none of ours.
+        assert!(!at(4000, None, Some("other"), &third).contains("1000.5"));
+    }
+}

@@ -1,0 +1,126 @@
+//! A look at whether Wix can be used: one record of a listing, asked for with little patience.
+//!
+//! Two tries at most, and no waiting where Wix asks for some: `doctor` wants to know, not to get through.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::{Instant, timeout};
+
+use super::{Attempt, Payload, RequestCounter, WixClient};
+use crate::page::PageRequest;
+use crate::wix::auth::Credentials;
+use crate::wix::error::{WixAnswer, WixError};
+use crate::wix::query::{Listing, Paging, Selection};
+
+/// No answer within this time is none.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often it is asked.
+const TRIES: usize = 2;
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Probe<T> {
+    /// Wix answered as it should.
+    Answered(T),
+    /// Wix answered with 429: too many requests.
+    Throttled(Box<WixAnswer>),
+    /// Wix said no.
+    Refused(WixError),
+    /// No usable answer came; this is why, the last time.
+    Failed(String),
+}
+
+impl WixClient {
+    /// Exchanges app credentials for an access token; an API key needs none, which is `Answered` as well.
+    pub async fn probe_token(&self) -> Probe<()> {
+        if matches!(self.settings.credentials, Credentials::ApiKey { .. }) {
+            return Probe::Answered(());
+        }
+        let counter = RequestCounter::default();
+        let mut current = self.tokens.current.lock().await;
+        match tries(async || self.try_token(&counter).await).await {
+            Probe::Answered(token) => {
+                *current = Some(token);
+                Probe::Answered(())
+            }
+            Probe::Throttled(answer) => Probe::Throttled(answer),
+            Probe::Refused(error) => Probe::Refused(error),
+            Probe::Failed(what) => Probe::Failed(what),
+        }
+    }
+
+    /// Asks for one record of a listing. Answered with how far this machine's clock is ahead of Wix's, where
+    /// Wix tells its own; it does so to the second.
+    pub async fn probe_listing(&self, listing: &'static Listing) -> Probe<Option<TimeDelta>> {
+        let mut body =
+            listing.request_body(&Selection::default(), &PageRequest::Window { created_from: None, offset: 0 });
+        let paging = match listing.paging {
+            Paging::Offset => "paging",
+            Paging::Cursor => "cursorPaging",
+        };
+        body[listing.envelope][paging]["limit"] = 1.into();
+        let payload = Payload::Post(body);
+        let counter = RequestCounter::default();
+        tries(async || {
+            let (asked_at, clock) = (Utc::now(), Instant::now());
+            let decode = |answer: &super::Answer| {
+                let page = listing.decode_page(&answer.body, answer.server_time)?;
+                Ok(page.server_time.map(|theirs| ahead(asked_at, clock.elapsed(), theirs)))
+            };
+            self.attempt(listing, listing.path, &payload, &counter, decode).await
+        })
+        .await
+    }
+}
+
+/// How far our clock is ahead of one that showed `theirs`, cut off to the second, at some moment of an exchange
+/// that began at `asked_at` and took `took`: the least difference that explains it.
+fn ahead(asked_at: DateTime<Utc>, took: Duration, theirs: DateTime<Utc>) -> TimeDelta {
+    let took = TimeDelta::from_std(took).unwrap_or_default();
+    let (least, most) = (asked_at - (theirs + TimeDelta::seconds(1)), asked_at + took - theirs);
+    if least > TimeDelta::zero() {
+        least
+    } else if most < TimeDelta::zero() {
+        most
+    } else {
+        TimeDelta::zero()
+    }
+}
+
+async fn tries<T>(attempt: impl AsyncFn() -> Result<Attempt<T>, WixError>) -> Probe<T> {
+    let mut last = "no answer".to_owned();
+    for _ in 0..TRIES {
+        last = match timeout(PATIENCE, attempt()).await {
+            Ok(Ok(Attempt::Done(value))) => return Probe::Answered(value),
+            Ok(Ok(Attempt::Throttled { answer, .. })) => return Probe::Throttled(answer),
+            Ok(Ok(Attempt::Refused(error)) | Err(error)) => return Probe::Refused(error),
+            Ok(Ok(Attempt::Failed { what, .. })) => what,
+            Ok(Ok(Attempt::TokenRefused)) => "a fresh access token was refused".to_owned(),
+            Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
+        };
+    }
+    Probe::Failed(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chrono::{DateTime, TimeDelta, Utc};
+
+    use super::ahead;
+
+    #[test]
+    fn a_difference_of_clocks_is_told_only_as_far_as_it_is_certain() {
+        let at = |seconds: f64| DateTime::<Utc>::UNIX_EPOCH + TimeDelta::milliseconds((seconds * 1000.0) as i64);
+        let second = Duration::from_secs(1);
+        // Asked at 100.5, answered at 101.5: a server whose clock is right says 100 or 101.
+        for right in [100.0, 101.0] {
+            assert_eq!(ahead(at(100.5), second, at(right)), TimeDelta::zero());
+        }
+        assert_eq!(ahead(at(100.5), second, at(40.0)), TimeDelta::milliseconds(59_500));
+        assert_eq!(ahead(at(100.5), second, at(160.0)), TimeDelta::milliseconds(-58_500));
+    }
+}
