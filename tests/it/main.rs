@@ -31,6 +31,7 @@
 //! - [`tls`]: every `sslmode`, private authorities, client certificates, channel binding, a pooler with TLS.
 //! - [`connection_urls`]: special characters, several hosts, libpq's variables, password files, mistakes.
 //! - [`database_faults`]: what happens to the database during a run, and what becomes of the run.
+//! - [`lost_answers`]: connections that break around COMMIT and at any byte: nothing lost, nothing counted twice.
 //!
 //! What they stand on:
 //!
@@ -38,6 +39,7 @@
 //! - [`authority`]: private authorities, their certificates, and servers that show them.
 //! - [`running`]: the binary while it is at work.
 //! - [`monitor`]: a monitor that takes pings.
+//! - [`cutting_proxy`]: a wire to Postgres or PgBouncer that breaks where a test wants.
 //! - [`redact`]: whole outputs made comparable.
 
 mod adoption;
@@ -47,6 +49,7 @@ mod bad_records;
 mod cli_output;
 mod connection_urls;
 mod credentials;
+mod cutting_proxy;
 mod database_faults;
 mod dead_letters;
 mod deletions;
@@ -57,6 +60,7 @@ mod harness;
 mod health;
 mod lease;
 mod links;
+mod lost_answers;
 mod mapping;
 mod merges;
 mod migrate;
