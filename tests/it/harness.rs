@@ -3,7 +3,7 @@
 use std::process::{Command, Output, Stdio};
 
 use postgres::{Client, NoTls, Row};
-use private_postgres::Server;
+use private_postgres::{Builder, Server};
 use serde_json::Value;
 use wix_sim::{Sim, Site, Sizes};
 
@@ -31,7 +31,12 @@ impl World {
 
     /// A simulator that the test has set up.
     pub(crate) fn with_sim(sim: Sim) -> World {
-        World { sim, postgres: Server::start().expect("Postgres starts"), variables: Vec::new() }.with_api_key()
+        World::with_server(sim, Server::builder())
+    }
+
+    /// The same with a server of the test's choice.
+    pub(crate) fn with_server(sim: Sim, server: Builder) -> World {
+        World { sim, postgres: server.start().expect("Postgres starts"), variables: Vec::new() }.with_api_key()
     }
 
     /// A server that the test has set up, and a small site.

@@ -31,6 +31,7 @@
 //! - [`tls`]: every `sslmode`, private authorities, client certificates, channel binding, a pooler with TLS.
 //! - [`connection_urls`]: special characters, several hosts, libpq's variables, password files, mistakes.
 //! - [`database_faults`]: what happens to the database during a run, and what becomes of the run.
+//! - [`disk_full`]: a disk that has no room left: said, nothing lost, gone on with when there is room again.
 //! - [`lost_answers`]: connections that break around COMMIT and at any byte: nothing lost, nothing counted twice.
 //!
 //! What they stand on:
@@ -39,6 +40,7 @@
 //! - [`authority`]: private authorities, their certificates, and servers that show them.
 //! - [`running`]: the binary while it is at work.
 //! - [`monitor`]: a monitor that takes pings.
+//! - [`small_disk`]: a disk that gets full, real or pretended, and has room again when a test says so.
 //! - [`cutting_proxy`]: a wire to Postgres or PgBouncer that breaks where a test wants.
 //! - [`redact`]: whole outputs made comparable.
 
@@ -56,6 +58,7 @@ mod deletions;
 mod deletions_held_back;
 mod deletions_resumed;
 mod doctor;
+mod disk_full;
 mod harness;
 mod health;
 mod lease;
@@ -74,6 +77,7 @@ mod running;
 mod samples;
 mod shell;
 mod signals_out;
+mod small_disk;
 mod status;
 mod supabase;
 mod tidy;

@@ -7,7 +7,7 @@ use crate::{
     scratch,
 };
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs,
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf, absolute},
@@ -34,6 +34,7 @@ const THROWAWAY: &[&str] = &["shared_buffers=16MB", "max_connections=50", "dynam
 pub struct Builder {
     settings: Vec<(String, String)>,
     files: Vec<(String, Vec<u8>)>,
+    environment: Vec<OsString>,
     tcp: bool,
     durable: bool,
     keep: Option<PathBuf>,
@@ -52,6 +53,15 @@ impl Builder {
     /// and `server.key` for `ssl=on`, or a `pg_hba.conf` in place of the trusting one.
     pub fn data_file(mut self, name: impl Into<String>, contents: impl Into<Vec<u8>>) -> Self {
         self.files.push((name.into(), contents.into()));
+        self
+    }
+
+    /// A variable of the server's environment, which is bare otherwise.
+    pub fn environment(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        let mut entry = OsString::from(name);
+        entry.push("=");
+        entry.push(value);
+        self.environment.push(entry);
         self
     }
 
@@ -181,7 +191,12 @@ impl Builder {
     }
 
     fn command(&self, binaries: &Binaries, data: &Path, sockets: &Path, port: u16) -> Vec<OsString> {
-        let mut command = vec![binaries.dir().join("postgres").into(), "-D".into(), data.into()];
+        let mut command: Vec<OsString> = Vec::new();
+        if !self.environment.is_empty() {
+            command.push("/usr/bin/env".into());
+            command.extend(self.environment.iter().cloned());
+        }
+        command.extend([binaries.dir().join("postgres").into(), "-D".into(), data.into()]);
         let mut add = |setting: OsString| command.extend(["-c".into(), setting]);
         let mut socket_setting = OsString::from("unix_socket_directories=");
         socket_setting.push(sockets);
