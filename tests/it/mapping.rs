@@ -310,3 +310,63 @@ fn records_edited_during_the_walk_arrive_as_they_were_or_are() {
     world.sync_json(&["all"], 0);
     world.assert_tables_equal_truth();
 }
+
+#[test]
+fn a_batch_of_more_rows_than_a_statement_has_parameters_lands() {
+    // A statement has 65,535 parameters at most: far fewer rows than these, with a parameter for each cell.
+    let world = World::new(10_000, 3500, 0).migrated();
+    let result = world.sync_json(&["all", "--batch-size", "10000"], 0);
+    for (table, count) in [("customers", 10_000), ("appointments", 3500)] {
+        assert_eq!(result["results"][table]["inserted"], count);
+        let landed = format!("select (count(distinct xmin::text), count(*))::text from {table} where raw is not null");
+        assert_eq!(world.value::<String>(&landed), format!("(1,{count})"), "one transaction wrote all of {table}");
+    }
+}
+
+/// A booking by the clock of a place, without an offset, and with offsets of both signs.
+fn booking_at(id: &str, start: &str, end: &str, zone: &str) -> String {
+    json!({"booking": {
+        "id": id, "revision": "1", "status": "CONFIRMED",
+        "createdDate": "2026-01-01T01:30:00.123+05:30", "updatedDate": "2026-01-01T00:00:00.5-03:30",
+        "startDate": start, "endDate": end, "bookedEntity": {"slot": {"timezone": zone}},
+    }})
+    .to_string()
+}
+
+#[test]
+fn the_time_zones_of_machine_and_database_change_nothing() {
+    for (machine, database) in [
+        ("America/New_York", "Asia/Kolkata"),
+        ("Asia/Kolkata", "America/New_York"),
+        ("Pacific/Apia", "Pacific/Marquesas"),
+        ("Europe/Berlin", "Europe/Dublin"),
+    ] {
+        let mut world = World::new(40, 130, 110).migrated();
+        world.execute(&format!("alter database postgres set timezone = '{database}'"));
+        world.set("TZ", machine);
+        for (id, start, end, zone) in [
+            // The hour that comes twice, the night of the lost hour, and the last minute of a year.
+            ("fold", "2026-10-25T02:30:00", "2026-10-25T03:30:00.5", "Europe/Berlin"),
+            ("gap", "2026-03-29T01:59:59.999", "2026-03-29T03:00:00", "Europe/Berlin"),
+            ("us", "2026-03-08T01:30:00", "2026-11-01T01:30:00", "America/New_York"),
+            ("offset", "2026-06-30T23:59:59.999-11:00", "2026-07-01T00:00:00+14:00", "Asia/Kolkata"),
+            ("utc", "2026-12-31T23:59:00Z", "2027-01-01T00:00:00Z", "Pacific/Apia"),
+            ("no zone", "2026-10-25T02:30:00", "2026-10-25T03:30:00", ""),
+        ] {
+            world.sim.put_raw(Entity::Bookings, &booking_at(id, start, end, zone));
+        }
+        world.sync_json(&["all", "--batch-size", "50"], 0);
+        world.assert_tables_equal_truth();
+        // A day's bounds are those of UTC, and a changes pass asks from the right moment on.
+        let day = world.sync_json(&["appointments", "--start", "2026-12-31", "--end", "2026-12-31"], 0);
+        let listed = world.sim.bookings().iter().filter(|booking| start_of(booking).starts_with("2026-12-31")).count();
+        assert_eq!(day["results"]["appointments"]["synced"], listed, "TZ={machine}");
+        world.sim.edit(Entity::Bookings, "fold", |booking| booking["booking"]["status"] = json!("CANCELED"));
+        let changes = world.sync_json(&["all"], 0);
+        assert_eq!(changes["results"]["appointments"]["synced"], 1, "TZ={machine}");
+        let again = world.full_sync_json(&["appointments"], 0);
+        let results = &again["results"]["appointments"];
+        assert_eq!((&results["updated"], &results["deleted"]), (&json!(0), &json!(0)), "TZ={machine}");
+        world.assert_tables_equal_truth();
+    }
+}

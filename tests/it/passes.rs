@@ -254,3 +254,89 @@ fn dates_finer_than_postgres_keeps_them_lose_nothing() {
     assert_eq!(result["results"]["customers"]["requests"], 3, "no row is taken for missing");
     world.assert_tables_equal_truth();
 }
+
+#[test]
+fn more_bookings_and_orders_of_one_moment_than_a_page_holds_all_arrive() {
+    for disturbance in ["nothing", "a dying cursor", "a kill"] {
+        let world = World::new(0, 120, 120).migrated();
+        let moment = freeze(&world);
+        for entity in [Entity::Bookings, Entity::Orders] {
+            world.sim.add(entity, 350);
+        }
+        world.sim.set_clock_offset(TimeDelta::minutes(1));
+        for entity in [Entity::Bookings, Entity::Orders] {
+            world.sim.add(entity, 30);
+        }
+        for (endpoint, table) in [(Endpoint::BookingsQuery, "appointments"), (Endpoint::OrdersSearch, "orders")] {
+            // The fourth page lies within the block.
+            match disturbance {
+                "a dying cursor" => world.sim.fault(Fault::on(endpoint).nth(4).expire_cursors()),
+                "a kill" => {
+                    let gate = Gate::before(&world.sim, endpoint, 4);
+                    let running = world.start(&["sync", table, "--batch-size", "100"]);
+                    gate.wait();
+                    running.signal("KILL");
+                    running.wait();
+                }
+                _ => {}
+            }
+            world.run(&["sync", table, "--batch-size", "100"]).expect_exit(0);
+            let count = format!("select count(*) from {table} where wix_created_at = '{moment}'");
+            assert_eq!(world.value::<i64>(&count), 350, "{table}, {disturbance}");
+        }
+        world.assert_tables_equal_truth();
+        // All of one moment again, now in a changes pass.
+        world.sim.set_clock_offset(TimeDelta::hours(1));
+        for entity in [Entity::Bookings, Entity::Orders] {
+            world.sim.add(entity, 250);
+        }
+        for table in ["appointments", "orders"] {
+            assert_eq!(world.sync_json(&[table], 0)["results"][table]["inserted"], 250, "{table}");
+        }
+        world.assert_tables_equal_truth();
+    }
+}
+
+#[test]
+fn dates_finer_than_milliseconds_are_found_at_the_boundary_and_at_the_seam_of_a_resume() {
+    let world = World::empty().migrated();
+    let begin = freeze(&world);
+    world.run(&["sync", "all"]).expect_exit(0);
+    // Around ten minutes before the watermark, by a millisecond, a microsecond and a nanosecond.
+    let whole = (begin - TimeDelta::minutes(10)).format("%Y-%m-%dT%H:%M:%S").to_string();
+    for (id, fraction) in [("ms", "001"), ("micro", "000001"), ("nano", "000000001"), ("exact", "000000000")] {
+        let updated = format!("{whole}.{fraction}Z");
+        world.sim.put_raw(Entity::Contacts, &contact(id, &updated, &updated));
+        let booking = json!({"booking": {"id": id, "revision": "1", "createdDate": updated, "updatedDate": updated}});
+        world.sim.put_raw(Entity::Bookings, &booking.to_string());
+        let order = json!({"id": id, "status": "APPROVED", "createdDate": updated, "updatedDate": updated});
+        world.sim.put_raw(Entity::Orders, &order.to_string());
+    }
+    let result = world.sync_json(&["all"], 0);
+    for table in ["customers", "appointments", "orders"] {
+        assert_eq!(result["results"][table]["inserted"], 4, "{table}");
+    }
+
+    // A seam between records that differ by less than Postgres or a filter in milliseconds can tell.
+    for digits in [3, 6, 9] {
+        let world = World::empty().migrated();
+        for index in 0..400 {
+            let fraction = format!("{:09}", 999_999_000 + index);
+            let date = format!("2026-01-01T00:00:00.{}Z", &fraction[..digits]);
+            let booking = json!({"booking": {"id": format!("b{index:03}"), "createdDate": date, "updatedDate": date}});
+            world.sim.put_raw(Entity::Bookings, &booking.to_string());
+        }
+        let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 3);
+        let running = world.start(&["sync", "appointments", "--batch-size", "100"]);
+        gate.wait();
+        running.signal("KILL");
+        running.wait();
+        drop(gate);
+        let result = world.sync_json(&["appointments", "--batch-size", "100"], 0);
+        assert_eq!(result["results"]["appointments"]["resumed"], true, "{digits} digits");
+        assert_eq!(world.value::<i64>("select count(*) from appointments where deleted_at is null"), 400);
+        let again = world.full_sync_json(&["appointments", "--batch-size", "100"], 0);
+        assert_eq!(again["results"]["appointments"]["unchanged"], 400, "{digits} digits: no row is taken for missing");
+        world.assert_tables_equal_truth();
+    }
+}

@@ -7,9 +7,12 @@ use std::thread::JoinHandle;
 
 use postgres::{Client, NoTls};
 use private_postgres::{PgBouncer, PoolMode};
+use wix_sim::Endpoint;
 
 use crate::adoption::{TABLES, inherited};
 use crate::harness::World;
+use crate::running::Gate;
+use crate::truth::Truth;
 
 const SETTINGS: [(&str, &str); 2] = [("default_pool_size", "3"), ("server_round_robin", "1")];
 
@@ -122,4 +125,60 @@ fn several_migrate_at_once_through_a_pooler() {
     let finished = crate::migrate::at_once(&world, 6, &["migrate"]);
     crate::migrate::done_by_one(&finished);
     world.run(&["status"]).expect_exit(0);
+}
+
+/// Leaves prepared statements on the pooler's servers, of the names that drivers give them, and goes away.
+fn leave_statements(url: &str) {
+    let mut clients: Vec<Client> = (0..3).map(|_| Client::connect(url, NoTls).expect("the pooler answers")).collect();
+    // Each in a transaction at the same time: so each has a server of its own.
+    for client in &mut clients {
+        client.batch_execute("begin").expect("a server");
+    }
+    for client in &mut clients {
+        let statements: String = (0..50).map(|number| format!("prepare s{number} as select {number};")).collect();
+        client.batch_execute(&statements).expect("they are prepared");
+    }
+    for client in &mut clients {
+        client.batch_execute("commit").expect("it ends");
+    }
+}
+
+#[test]
+fn statements_that_others_left_prepared_are_in_nobodys_way() {
+    let mut world = World::new(150, 120, 120);
+    let bouncer = PgBouncer::start(&world.postgres, PoolMode::Transaction, &SETTINGS).expect("the pooler starts");
+    let url = bouncer.url("postgres");
+    leave_statements(&url);
+    let mut client = Client::connect(&url, NoTls).expect("the pooler answers");
+    let left = client.simple_query("select name from pg_prepared_statements").expect("an answer");
+    assert!(left.len() > 50, "a server of the pool holds them");
+    world.set("DATABASE_URL", &url);
+    world.run(&["migrate"]).expect_exit(0);
+    for arguments in [&["sync", "all"][..], &["sync", "all", "--full"], &["status"], &["errors", "retry"]] {
+        world.run(arguments).expect_exit(0);
+    }
+    world.assert_live_rows_equal(&Truth { stubs_are_gone: true, ..Truth::of(&world.sim) });
+}
+
+#[test]
+fn a_run_that_is_killed_behind_a_busy_pooler_strands_no_lock() {
+    let mut world = World::new(30, 450, 0);
+    let bouncer = PgBouncer::start(&world.postgres, PoolMode::Transaction, &SETTINGS).expect("the pooler starts");
+    let url = bouncer.url("postgres");
+    world.set("DATABASE_URL", &url);
+    world.run(&["migrate"]).expect_exit(0);
+    let crowd = Crowd::through(&url);
+    for nth in [1, 3] {
+        let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, nth);
+        let running = world.start(&["sync", "all", "--batch-size", "100"]);
+        gate.wait();
+        running.signal("KILL");
+        running.wait();
+        drop(gate);
+        let locks = "select count(*) from pg_locks where locktype = 'advisory'";
+        assert_eq!(world.value::<i64>(locks), 0, "no session may hold a lock: the next client gets that session");
+    }
+    world.run(&["sync", "all"]).expect_exit(0);
+    crowd.disperse();
+    world.assert_tables_equal_truth();
 }

@@ -307,3 +307,38 @@ fn a_stop_while_waiting_for_wix_ends_at_once_and_is_recorded() {
         assert!(seconds < 50.0, "it waited {seconds} s");
     }
 }
+
+#[test]
+fn a_storm_of_refusals_that_name_no_wait_is_outlived_without_using_up_retries() {
+    let world = small();
+    for endpoint in [Endpoint::ContactsQuery, Endpoint::BookingsQuery, Endpoint::OrdersSearch] {
+        world.sim.fault(Fault::on(endpoint).times(9).throttled().retry_after("0"));
+    }
+    let past = (world.sim.now() - TimeDelta::hours(1)).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    world.sim.fault(Fault::on(Endpoint::OrdersSearch).nth(2).times(3).throttled().retry_after(&past));
+    let result = world.sync_json(&["all", "--max-retries", "0"], 0);
+    world.assert_tables_equal_truth();
+    assert_eq!(result["results"]["customers"]["retries"], 9);
+    assert_eq!(result["results"]["orders"]["retries"], 12);
+}
+
+#[test]
+fn a_refusal_for_very_long_or_for_an_unknown_time_is_waited_for_and_not_asked_again_meanwhile() {
+    type Header = fn(Fault) -> Fault;
+    let headers: [(&str, Header); 4] = [
+        ("huge", |fault| fault.retry_after("99999999999999999999")),
+        ("a far date", |fault| fault.retry_after("Fri, 31 Dec 9999 23:59:59 GMT")),
+        ("absent", |fault| fault),
+        ("unreadable", |fault| fault.retry_after("soon")),
+    ];
+    for (name, header) in headers {
+        let world = small();
+        world.sim.fault(header(Fault::on(Endpoint::BookingsQuery).nth(2).throttled()));
+        world.run(&["sync", "all", "--time-limit", "2s", "--batch-size", "100"]).expect_exit(6);
+        assert_eq!(world.sim.request_count(Endpoint::BookingsQuery), 2, "{name}: it asked again at once");
+        assert_eq!(world.value::<i64>("select count(*) from appointments"), 100, "{name}: what was read is kept");
+        assert_eq!(last_run(&world)["status"], "failed", "{name}");
+        world.run(&["sync", "all"]).expect_exit(0);
+        world.assert_tables_equal_truth();
+    }
+}
