@@ -31,6 +31,7 @@
 //! - [`tls`]: every `sslmode`, private authorities, client certificates, channel binding, a pooler with TLS.
 //! - [`connection_urls`]: special characters, several hosts, libpq's variables, password files, mistakes.
 //! - [`database_faults`]: what happens to the database during a run, and what becomes of the run.
+//! - [`soak`]: a changing site, every fault and kills at random, for as long as is wanted.
 //! - [`disk_full`]: a disk that has no room left: said, nothing lost, gone on with when there is room again.
 //! - [`lost_answers`]: connections that break around COMMIT and at any byte: nothing lost, nothing counted twice.
 //!
@@ -40,6 +41,9 @@
 //! - [`authority`]: private authorities, their certificates, and servers that show them.
 //! - [`running`]: the binary while it is at work.
 //! - [`monitor`]: a monitor that takes pings.
+//! - [`soak_site`]: how the site of a soak changes.
+//! - [`soak_faults`]: the faults of a soak, armed at random.
+//! - [`soak_checks`]: what has to hold during a soak and at its end.
 //! - [`small_disk`]: a disk that gets full, real or pretended, and has room again when a test says so.
 //! - [`cutting_proxy`]: a wire to Postgres or PgBouncer that breaks where a test wants.
 //! - [`redact`]: whole outputs made comparable.
@@ -78,6 +82,10 @@ mod samples;
 mod shell;
 mod signals_out;
 mod small_disk;
+mod soak;
+mod soak_checks;
+mod soak_faults;
+mod soak_site;
 mod status;
 mod supabase;
 mod tidy;

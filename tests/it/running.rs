@@ -44,6 +44,19 @@ impl Running {
         });
     }
 
+    /// Stops it where it stands, and returns once it stands still; false if it has ended instead.
+    pub(crate) fn pause_if_alive(&self) -> bool {
+        self.signal("STOP");
+        let mut is_alive = true;
+        wait_until("the process stands still or has ended", || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it was not waited for");
+            let state = stat.rsplit_once(')').and_then(|(_, fields)| fields.trim_start().chars().next());
+            is_alive = state == Some('T');
+            is_alive || state == Some('Z')
+        });
+        is_alive
+    }
+
     /// True once it has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.as_mut().expect("it was not waited for").try_wait().expect("it can be asked after").is_some()

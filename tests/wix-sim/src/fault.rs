@@ -53,6 +53,7 @@ pub(crate) struct Tweaks {
     pub(crate) has_next: bool,
     pub(crate) refuse_sort: bool,
     pub(crate) expire_cursor: bool,
+    pub(crate) stale: bool,
 }
 
 impl Fault {
@@ -233,6 +234,13 @@ impl Fault {
     /// Refuses the cursor of the request as expired; a request without one is answered.
     pub fn expire_cursors(mut self) -> Self {
         self.effect.tweaks.expire_cursor = true;
+        self
+    }
+
+    /// Answers from the records as they were at the last [`remember`](crate::SimHandle::remember), as a replica does
+    /// that lags behind. Without one, as they are.
+    pub fn stale(mut self) -> Self {
+        self.effect.tweaks.stale = true;
         self
     }
 

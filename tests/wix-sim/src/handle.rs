@@ -161,6 +161,13 @@ impl SimHandle {
         self.shared.lock().faults.clear();
     }
 
+    /// Keeps the records as they are now for answers that are to be [`stale`](Fault::stale).
+    pub fn remember(&self) {
+        let mut state = self.shared.lock();
+        let now = [state.contacts.clone(), state.bookings.clone(), state.orders.clone()];
+        state.past = Some(Box::new(now));
+    }
+
     /// Runs a closure right before the `nth` request to the endpoint from now on is answered.
     pub fn on_request(&self, endpoint: Endpoint, nth: usize, run: impl FnOnce(&SimHandle) + Send + 'static) {
         self.hook(endpoint, nth, false, Box::new(run));

@@ -116,7 +116,13 @@ fn reply(shared: &Shared, request: &Request, id: Option<&str>, effect: &Effect, 
         return throttled();
     }
     let ask = Ask { request, id, tweaks: effect.tweaks, options: &shared.options, serial };
-    answer(shared, &mut state, &ask)
+    if !effect.tweaks.stale {
+        return answer(shared, &mut state, &ask);
+    }
+    state.exchange_past();
+    let stale = answer(shared, &mut state, &ask);
+    state.exchange_past();
+    stale
 }
 
 async fn run_hooks(shared: &Arc<Shared>, hooks: Vec<Hook>) -> io::Result<()> {

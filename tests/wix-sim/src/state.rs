@@ -52,6 +52,8 @@ pub(crate) struct State {
     pub(crate) contacts: Table,
     pub(crate) bookings: Table,
     pub(crate) orders: Table,
+    /// The tables as they were when last remembered.
+    pub(crate) past: Option<Box<[Table; 3]>>,
     /// Ids that were merged away, and where they went.
     pub(crate) merged: HashMap<String, String>,
     pub(crate) selections: Selections,
@@ -98,6 +100,7 @@ impl State {
             contacts: table(Entity::Contacts),
             bookings: table(Entity::Bookings),
             orders: table(Entity::Orders),
+            past: None,
             merged: HashMap::new(),
             selections: Selections::default(),
             tokens: Tokens::new(credentials, token_life),
@@ -125,6 +128,16 @@ impl State {
             Entity::Contacts => &mut self.contacts,
             Entity::Bookings => &mut self.bookings,
             Entity::Orders => &mut self.orders,
+        }
+    }
+
+    /// Exchanges the tables with those that were remembered, if any were.
+    pub(crate) fn exchange_past(&mut self) {
+        if let Some(past) = &mut self.past {
+            let [contacts, bookings, orders] = &mut **past;
+            std::mem::swap(&mut self.contacts, contacts);
+            std::mem::swap(&mut self.bookings, bookings);
+            std::mem::swap(&mut self.orders, orders);
         }
     }
 

@@ -51,7 +51,7 @@ impl OrderStatus {
 }
 
 /// One record: where it stands, and its text if it is not the generator's.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Record {
     pub(crate) id: u128,
     pub(crate) created: i64,
@@ -68,7 +68,7 @@ impl Record {
 }
 
 /// The records of one entity in (createdDate, id) order.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Table {
     pub(crate) entity: Entity,
     pub(crate) records: Vec<Record>,

@@ -133,3 +133,15 @@ fn a_condition_chooses_the_request() {
     let next = post(&sim, ORDERS, &json!({"search": {"cursorPaging": {"cursor": cursor}}}));
     assert_eq!((next.status, next.body.as_str()), (500, ""));
 }
+
+#[test]
+fn a_stale_answer_is_that_of_a_moment_that_was_remembered() {
+    let sim = site(10, 0, 0);
+    sim.fault(Fault::on(Endpoint::ContactsQuery).stale());
+    let total = || post(&sim, CONTACTS, &json!({})).json()["pagingMetadata"]["total"].clone();
+    assert_eq!(total(), 10, "nothing was remembered");
+    sim.remember();
+    sim.add(Entity::Contacts, 3);
+    sim.fault(Fault::on(Endpoint::ContactsQuery).nth(2).stale());
+    assert_eq!([total(), total(), total()], [json!(13), json!(10), json!(13)]);
+}

@@ -1,0 +1,435 @@
+//! The soak: a site that changes, runs in a loop, every fault of Wix's and the database's and kills at random; in the
+//! end the tables are as Wix has them, and nothing that must not happen has happened in between.
+//!
+//! `WIX_SYNC_SOAK_SECONDS` says for how long, `WIX_SYNC_SOAK_SEED` repeats the choices of another soak (their timing is
+//! the machine's own). The numbers are printed: `cargo test --test it soak -- --nocapture`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::process::Command;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use fastrand::Rng;
+use postgres::{Client, NoTls};
+use private_postgres::{PgBouncer, PoolMode, Server};
+use wix_sim::{Endpoint, Sim, Site, Sizes};
+
+use crate::harness::{Finished, World};
+use crate::running::Running;
+use crate::soak_checks::{broken, judge, missing_or_old, watch, wrong_at_the_end};
+use crate::soak_faults::{Armed, arm};
+use crate::soak_site::SoakSite;
+
+/// How long it takes if nobody says so: short enough for every test run.
+const SECONDS: u64 = 20;
+
+/// A run that takes longer hangs: no fault makes one wait for so long.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// So many of the last things that happened are told where something is wrong.
+const TOLD: usize = 25;
+
+/// What happened how often.
+#[derive(Default)]
+struct Numbers {
+    runs: BTreeMap<String, usize>,
+    kills: BTreeMap<&'static str, usize>,
+    database: BTreeMap<&'static str, usize>,
+    armed: Armed,
+    answers: BTreeMap<String, usize>,
+    checks: usize,
+}
+
+struct Soak {
+    seed: u64,
+    world: World,
+    bouncer: PgBouncer,
+    random: Rng,
+    site: SoakSite,
+    numbers: Numbers,
+    journal: Vec<String>,
+    clock_offset: TimeDelta,
+    /// True while a fault is armed that makes a run wait for minutes.
+    has_long_faults: bool,
+    serial: usize,
+}
+
+fn variable(name: &str, otherwise: u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{name}: `{text}` is no number")),
+        Err(_) => otherwise,
+    }
+}
+
+#[test]
+fn a_changing_site_under_every_fault_ends_as_wix_has_it() {
+    let mut soak = Soak::new(variable("WIX_SYNC_SOAK_SEED", 1));
+    let end = Instant::now() + Duration::from_secs(variable("WIX_SYNC_SOAK_SECONDS", SECONDS));
+    while Instant::now() < end {
+        soak.cycle();
+    }
+    soak.finish();
+    soak.print_numbers();
+}
+
+impl Soak {
+    fn new(seed: u64) -> Soak {
+        // More contacts of one moment than two pages hold.
+        let sizes = Sizes { contacts: 2600, bookings: 420, orders: 420, tie_block: 2100 };
+        let sim = Sim::start(Site::generate(sizes).seed(seed)).expect("the simulator starts");
+        let site = SoakSite::new(sim.handle());
+        // What was committed has to outlive a crash of the server.
+        let world = World::with_server(sim, Server::builder().setting("synchronous_commit", "on")).migrated();
+        world.execute("create role syncer superuser login");
+        watch(&world);
+        let settings = [("default_pool_size", "4"), ("server_round_robin", "1"), ("server_login_retry", "1")];
+        let bouncer = PgBouncer::start(&world.postgres, PoolMode::Transaction, &settings).expect("the pooler starts");
+        Soak {
+            seed,
+            world,
+            bouncer,
+            random: Rng::with_seed(seed),
+            site,
+            numbers: Numbers::default(),
+            journal: Vec::new(),
+            clock_offset: TimeDelta::zero(),
+            has_long_faults: false,
+            serial: 0,
+        }
+    }
+
+    /// A run, or two, and what befalls them.
+    fn cycle(&mut self) {
+        if self.random.u8(0..3) == 0 {
+            self.clock_offset += TimeDelta::seconds(self.random.i64(0..1200));
+            self.world.sim.set_clock_offset(self.clock_offset);
+        }
+        self.world.sim.remember();
+        if self.random.bool() {
+            self.site.change(&mut self.random);
+        }
+        if self.random.bool() {
+            self.clear_faults();
+        }
+        self.has_long_faults |= arm(&self.world.sim, &mut self.random, &mut self.numbers.armed);
+        match self.random.u8(0..100) {
+            0..38 => self.plain(),
+            38..58 => self.killed(),
+            58..64 => self.suspended(),
+            64..72 => self.two_at_once(),
+            72..92 => self.without_its_database(),
+            _ => self.calm(),
+        }
+        let broken = broken(&self.world);
+        self.expect(broken.is_empty(), || broken.join("\n"));
+        for request in self.world.sim.requests() {
+            let status = request.status.map_or("none".to_owned(), |status| status.to_string());
+            *self.numbers.answers.entry(status).or_default() += 1;
+        }
+        self.world.sim.clear_requests();
+    }
+
+    fn clear_faults(&mut self) {
+        self.world.sim.clear_faults();
+        self.has_long_faults = false;
+    }
+
+    /// A run of some kind.
+    fn arguments(&mut self) -> Vec<String> {
+        let random = &mut self.random;
+        if !self.has_long_faults && random.u8(0..25) == 0 {
+            return ["errors", "retry", "--json"].map(str::to_owned).to_vec();
+        }
+        let table = *random.choice(&["all", "all", "all", "customers", "appointments", "orders"]).expect("some");
+        let mut arguments = vec!["sync".to_owned(), table.to_owned(), "--json".to_owned()];
+        let mut add = |parts: &[&str]| arguments.extend(parts.iter().map(|part| (*part).to_owned()));
+        match random.u8(0..20) {
+            0..6 => add(&["--full"]),
+            6 => add(&["--full-every", "1s"]),
+            7 if matches!(table, "all" | "appointments") => add(&["--start", "2025-01-01", "--end", "2026-06-30"]),
+            _ => {}
+        }
+        add(&["--batch-size", random.choice(&["20", "100", "333", "1000", "5000"]).expect("some")]);
+        add(&["--max-retries", random.choice(&["0", "2", "3", "6"]).expect("some")]);
+        if self.has_long_faults || random.u8(0..10) == 0 {
+            add(&["--time-limit", &format!("{}ms", random.u32(50..1200))]);
+        }
+        arguments
+    }
+
+    /// The binary, directly or through the pooler, with credentials of either kind.
+    fn command(&mut self, arguments: &[&str]) -> Command {
+        self.serial += 1;
+        let pooled = self.random.u8(0..5) < 2;
+        let url = if pooled {
+            self.bouncer.url_as("syncer", "postgres")
+        } else {
+            self.world.postgres.url_as("syncer", "postgres")
+        };
+        let mut command = self.world.command(arguments);
+        command.env("DATABASE_URL", format!("{url}&application_name=soak-{}", self.serial));
+        if self.random.bool() {
+            let credentials = self.world.sim.credentials();
+            command.env_remove("WIX_API_TOKEN").env("WIX_APP_ID", &credentials.app_id);
+            command.env("WIX_APP_SECRET", &credentials.app_secret);
+            command.env("WIX_APP_INSTANCE_ID", &credentials.instance_id);
+        }
+        let how = if pooled { "pooled" } else { "direct" };
+        self.journal.push(format!("{}: {how}: {}", self.serial, arguments.join(" ")));
+        command
+    }
+
+    fn start(&mut self) -> Running {
+        let arguments = self.arguments();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let command = self.command(&arguments);
+        Running::of(&arguments, command)
+    }
+
+    /// Told of some request from now on.
+    fn some_request(&mut self) -> Receiver<()> {
+        let (told, receiver) = channel();
+        let hook = move |_: &wix_sim::SimHandle| {
+            // A run that ended earlier leaves nobody to tell.
+            let _ = told.send(());
+        };
+        // A changes pass makes three requests, a full one more than twenty.
+        let most = if self.random.bool() { 3 } else { 15 };
+        let nth = self.random.usize(1..=most);
+        if self.random.bool() {
+            self.world.sim.on_request(Endpoint::Any, nth, hook);
+        } else {
+            self.world.sim.after_request(Endpoint::Any, nth, hook);
+        }
+        receiver
+    }
+
+    /// Waits until the run has come to some request, and a moment longer. False if it ended before that.
+    fn comes_to_some_point(&mut self, running: &mut Running) -> bool {
+        let request = self.some_request();
+        let is_there = loop {
+            match request.recv_timeout(Duration::from_millis(2)) {
+                Ok(()) => break true,
+                _ if running.has_ended() => break false,
+                Err(RecvTimeoutError::Timeout) => {}
+                // The hook is gone, with a request that was never made.
+                Err(RecvTimeoutError::Disconnected) => break true,
+            }
+        };
+        let moment = Duration::from_micros(self.random.u64(0..40_000));
+        pass(if self.random.bool() { moment } else { Duration::ZERO });
+        is_there && !running.has_ended()
+    }
+
+    /// Waits for the end of a run and judges it.
+    fn end(&mut self, mut running: Running, was_alone: bool) -> Finished {
+        let begun = Instant::now();
+        while !running.has_ended() {
+            if begun.elapsed() > PATIENCE {
+                running.signal("KILL");
+                let finished = running.wait();
+                self.fail(&format!("it hangs: {finished:#?}"));
+            }
+            pass(Duration::from_millis(2));
+        }
+        let finished = running.wait();
+        let code = finished.code.map_or("killed".to_owned(), |code| code.to_string());
+        self.journal.push(format!("   -> {code}: {}", finished.stderr.lines().last().unwrap_or_default()));
+        *self.numbers.runs.entry(code).or_default() += 1;
+        let wrong = judge(&self.world, &finished, was_alone);
+        self.expect(wrong.is_empty(), || format!("{}\n{finished:#?}", wrong.join("\n")));
+        finished
+    }
+
+    fn plain(&mut self) {
+        let mut running = self.start();
+        while self.comes_to_some_point(&mut running) {
+            self.site.change(&mut self.random);
+        }
+        self.end(running, true);
+    }
+
+    fn killed(&mut self) {
+        let mut running = self.start();
+        if self.comes_to_some_point(&mut running) {
+            let signal = *self.random.choice(&["KILL", "KILL", "TERM", "INT"]).expect("some");
+            self.note_kill(signal);
+            running.signal(signal);
+        }
+        self.end(running, true);
+    }
+
+    fn note_kill(&mut self, signal: &'static str) {
+        self.journal.push(format!("   {signal}"));
+        *self.numbers.kills.entry(signal).or_default() += 1;
+    }
+
+    /// A run stands still until its lease is over and another has been at work; then it wakes up.
+    fn suspended(&mut self) {
+        let mut running = self.start();
+        if !self.comes_to_some_point(&mut running) || !running.pause_if_alive() {
+            self.end(running, true);
+            return;
+        }
+        self.note_kill("STOP, a take-over, CONT");
+        // It may stand still with that row in its hands: then nobody takes over.
+        let _ = self.world.client().batch_execute(
+            "set lock_timeout = '1s';
+             update sync_locks set expires_at = clock_timestamp() - interval '1 second'",
+        );
+        let second = self.start();
+        self.end(second, false);
+        running.signal("CONT");
+        self.end(running, false);
+    }
+
+    fn two_at_once(&mut self) {
+        let (first, second) = (self.start(), self.start());
+        self.end(first, false);
+        self.end(second, false);
+    }
+
+    /// Something happens to the database during a run.
+    fn without_its_database(&mut self) {
+        let names = [
+            "connections cut",
+            "one connection cut",
+            "server restarted",
+            "server crashed",
+            "a table locked",
+            "rows locked",
+            "statement_timeout",
+        ];
+        let name = *self.random.choice(&names).expect("some");
+        let limits = name == "statement_timeout";
+        if limits {
+            let limit = self.random.u32(20..400);
+            self.world.execute(&format!("alter role syncer set statement_timeout = '{limit}ms'"));
+        }
+        let mut running = self.start();
+        if self.comes_to_some_point(&mut running) {
+            self.journal.push(format!("   {name}"));
+            *self.numbers.database.entry(name).or_default() += 1;
+            self.strike_database(name);
+        }
+        self.end(running, true);
+        if limits {
+            self.world.execute("alter role syncer reset statement_timeout");
+        }
+    }
+
+    fn strike_database(&mut self, name: &str) {
+        let cut = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'syncer'";
+        let world = &self.world;
+        match name {
+            "connections cut" => world.execute(cut),
+            "one connection cut" => world.execute(&format!("{cut} order by random() limit 1")),
+            "server restarted" => {
+                world.postgres.stop().expect("the server stops");
+                pass(Duration::from_millis(self.random.u64(0..300)));
+                world.postgres.restart().expect("the server starts");
+            }
+            "server crashed" => {
+                world.postgres.kill_hard().expect("the server ends");
+                world.postgres.restart().expect("the server starts");
+            }
+            "a table locked" => {
+                let table = *self.random.choice(&["customers", "appointments", "orders", "sync_state"]).expect("some");
+                self.hold(&format!("lock table {table} in exclusive mode"));
+            }
+            "rows locked" => self.hold("update customers set name = name where wix_contact_id < '4'"),
+            _ => {}
+        }
+    }
+
+    /// Another writer holds what this statement locks for a while. It may be the one that a deadlock ends.
+    fn hold(&mut self, statement: &str) {
+        let url = self.world.postgres.url("postgres");
+        let mut writer = Client::connect(&url, NoTls).expect("the database can be reached");
+        if writer.batch_execute(&format!("set lock_timeout = '5s'; begin; {statement}")).is_ok() {
+            pass(Duration::from_millis(self.random.u64(0..900)));
+            let _ = writer.batch_execute("rollback");
+        }
+    }
+
+    /// Nothing goes wrong for once: then all is there that a changes pass can find.
+    fn calm(&mut self) {
+        self.clear_faults();
+        // The second finds what changed behind a pass that the first only took to its end.
+        for _ in 0..2 {
+            let command = self.command(&["sync", "all", "--json"]);
+            let finished = self.end(Running::of(&["sync all --json"], command), true);
+            self.expect(matches!(finished.code, Some(0 | 3)), || format!("a calm run failed: {finished:#?}"));
+        }
+        self.numbers.checks += 1;
+        let wrong = missing_or_old(&self.world, &self.site);
+        self.expect(wrong.is_empty(), || wrong.join("\n"));
+    }
+
+    /// The end: nothing goes wrong any more, and full passes find what only they can find.
+    fn finish(&mut self) {
+        self.clear_faults();
+        self.calm();
+        self.site.mend_all();
+        let full: &[&str] = &["sync", "all", "--full", "--allow-mass-delete", "--json"];
+        // Records that were deleted while nobody could read them are asked for by `errors retry` alone; stubs that the
+        // first pass makes, by the second.
+        for (arguments, exits) in
+            [(&["errors", "retry", "--json"], &[0, 3][..]), (full, &[0, 3]), (full, &[0])] as [(&[&str], &[i32]); 3]
+        {
+            let command = self.command(arguments);
+            let finished = self.end(Running::of(arguments, command), true);
+            self.expect(finished.code.is_some_and(|code| exits.contains(&code)), || format!("{finished:#?}"));
+        }
+        let wrong = wrong_at_the_end(&self.world, &self.site);
+        self.expect(wrong.is_empty(), || wrong.join("\n"));
+        let broken = broken(&self.world);
+        self.expect(broken.is_empty(), || broken.join("\n"));
+    }
+
+    fn expect(&self, holds: bool, otherwise: impl FnOnce() -> String) {
+        if !holds {
+            self.fail(&otherwise());
+        }
+    }
+
+    fn fail(&self, what: &str) -> ! {
+        let told = self.journal[self.journal.len().saturating_sub(TOLD)..].join("\n");
+        panic!("WIX_SYNC_SOAK_SEED={}, run {}:\n{what}\nbefore that:\n{told}", self.seed, self.serial);
+    }
+
+    #[expect(clippy::print_stdout, reason = "the numbers are what a soak is for")]
+    fn print_numbers(&self) {
+        let mut text = format!("soak: seed {}\n", self.seed);
+        let mut line = |name: &str, counts: Vec<(String, usize)>| {
+            let total: usize = counts.iter().map(|(_, count)| count).sum();
+            let parts: Vec<String> = counts.iter().map(|(name, count)| format!("{name}: {count}")).collect();
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "soak: {total} {name} ({})", parts.join(", "));
+        };
+        fn owned<K: ToString>(counts: &BTreeMap<K, usize>) -> Vec<(String, usize)> {
+            counts.iter().map(|(name, count)| (name.to_string(), *count)).collect()
+        }
+        line("runs by exit code", owned(&self.numbers.runs));
+        line("kills", owned(&self.numbers.kills));
+        line("blows to the database", owned(&self.numbers.database));
+        line("faults of Wix armed", owned(&self.numbers.armed));
+        line("requests by answer", owned(&self.numbers.answers));
+        line("changes of the site", owned(&self.site.counts));
+        let rows = ["customers", "appointments", "orders"].map(|table| {
+            let count: i64 = self.world.value(&format!("select count(*) from {table} where deleted_at is null"));
+            (table.to_owned(), count as usize)
+        });
+        line("live rows in the end", rows.to_vec());
+        line("checks of all rows in between", vec![("calm".to_owned(), self.numbers.checks)]);
+        println!("{text}");
+    }
+}
+
+/// Lets this time pass.
+fn pass(time: Duration) {
+    let (_open, never) = channel::<()>();
+    let _ = never.recv_timeout(time);
+}
