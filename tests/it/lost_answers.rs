@@ -191,6 +191,31 @@ fn whichever_commit_of_a_later_pass_through_a_pooler_gets_lost_every_change_is_t
     a_later_pass_survives_each_loss(true);
 }
 
+#[test]
+fn whichever_commit_of_migrate_gets_lost_the_next_migrate_completes_it() {
+    let wired = Wired::new(5, 5, 5, false);
+    let world = &wired.world;
+    let anew = || world.execute("drop schema public cascade; create schema public");
+    anew();
+    world.run(&["migrate"]).expect_exit(0);
+    let whole = world.catalog();
+    for loss in [Loss::Answer, Loss::Request] {
+        for nth in 1.. {
+            anew();
+            wired.proxy.lose(loss, nth, "");
+            let finished = world.run(&["migrate"]);
+            let struck = wired.proxy.cuts().pop();
+            wired.proxy.mend();
+            let Some(struck) = struck else { break };
+            assert!(matches!(finished.code, Some(0 | 1)), "{finished:#?}");
+            world.run(&["migrate"]).expect_exit(0);
+            assert_eq!(world.catalog(), whole, "{loss:?} of COMMIT {nth} behind\n{struck}");
+        }
+        world.run(&["sync", "all"]).expect_exit(0);
+        world.assert_tables_equal_truth();
+    }
+}
+
 /// A trigger that runs within COMMIT and goes on there for as long as the test holds a lock. It asks for that again
 /// and again: waiting for it would end with the program's own limit.
 const SLOW_COMMIT: &str = "
