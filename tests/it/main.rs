@@ -43,6 +43,7 @@
 //! - [`monitor`]: a monitor that takes pings.
 //! - [`soak_site`]: how the site of a soak changes.
 //! - [`soak_faults`]: the faults of a soak, armed at random.
+//! - [`soak_numbers`]: what happened during a soak, and how often.
 //! - [`soak_checks`]: what has to hold during a soak and at its end.
 //! - [`small_disk`]: a disk that gets full, real or pretended, and has room again when a test says so.
 //! - [`cutting_proxy`]: a wire to Postgres or PgBouncer that breaks where a test wants.
@@ -85,6 +86,7 @@ mod small_disk;
 mod soak;
 mod soak_checks;
 mod soak_faults;
+mod soak_numbers;
 mod soak_site;
 mod status;
 mod supabase;

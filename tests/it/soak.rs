@@ -4,8 +4,6 @@
 //! `WIX_SYNC_SOAK_SECONDS` says for how long, `WIX_SYNC_SOAK_SEED` repeats the choices of another soak (their timing is
 //! the machine's own). The numbers are printed: `cargo test --test it soak -- --nocapture`.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -19,28 +17,21 @@ use wix_sim::{Endpoint, Sim, Site, Sizes};
 use crate::harness::{Finished, World};
 use crate::running::Running;
 use crate::soak_checks::{broken, judge, missing_or_old, watch, wrong_at_the_end};
-use crate::soak_faults::{Armed, arm};
+use crate::soak_faults::arm;
+use crate::soak_numbers::Numbers;
 use crate::soak_site::SoakSite;
 
 /// How long it takes if nobody says so: short enough for every test run.
 const SECONDS: u64 = 20;
+
+/// However slow the machine is.
+const LEAST_CYCLES: usize = 15;
 
 /// A run that takes longer hangs: no fault makes one wait for so long.
 const PATIENCE: Duration = Duration::from_secs(150);
 
 /// So many of the last things that happened are told where something is wrong.
 const TOLD: usize = 25;
-
-/// What happened how often.
-#[derive(Default)]
-struct Numbers {
-    runs: BTreeMap<String, usize>,
-    kills: BTreeMap<&'static str, usize>,
-    database: BTreeMap<&'static str, usize>,
-    armed: Armed,
-    answers: BTreeMap<String, usize>,
-    checks: usize,
-}
 
 struct Soak {
     seed: u64,
@@ -67,11 +58,14 @@ fn variable(name: &str, otherwise: u64) -> u64 {
 fn a_changing_site_under_every_fault_ends_as_wix_has_it() {
     let mut soak = Soak::new(variable("WIX_SYNC_SOAK_SEED", 1));
     let end = Instant::now() + Duration::from_secs(variable("WIX_SYNC_SOAK_SECONDS", SECONDS));
-    while Instant::now() < end {
+    let mut cycles = 0;
+    while cycles < LEAST_CYCLES || Instant::now() < end {
         soak.cycle();
+        cycles += 1;
     }
     soak.finish();
-    soak.print_numbers();
+    soak.numbers.print(soak.seed, &soak.world, &soak.site.counts);
+    soak.numbers.assert_something_happened(cycles);
 }
 
 impl Soak {
@@ -398,33 +392,6 @@ impl Soak {
     fn fail(&self, what: &str) -> ! {
         let told = self.journal[self.journal.len().saturating_sub(TOLD)..].join("\n");
         panic!("WIX_SYNC_SOAK_SEED={}, run {}:\n{what}\nbefore that:\n{told}", self.seed, self.serial);
-    }
-
-    #[expect(clippy::print_stdout, reason = "the numbers are what a soak is for")]
-    fn print_numbers(&self) {
-        let mut text = format!("soak: seed {}\n", self.seed);
-        let mut line = |name: &str, counts: Vec<(String, usize)>| {
-            let total: usize = counts.iter().map(|(_, count)| count).sum();
-            let parts: Vec<String> = counts.iter().map(|(name, count)| format!("{name}: {count}")).collect();
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "soak: {total} {name} ({})", parts.join(", "));
-        };
-        fn owned<K: ToString>(counts: &BTreeMap<K, usize>) -> Vec<(String, usize)> {
-            counts.iter().map(|(name, count)| (name.to_string(), *count)).collect()
-        }
-        line("runs by exit code", owned(&self.numbers.runs));
-        line("kills", owned(&self.numbers.kills));
-        line("blows to the database", owned(&self.numbers.database));
-        line("faults of Wix armed", owned(&self.numbers.armed));
-        line("requests by answer", owned(&self.numbers.answers));
-        line("changes of the site", owned(&self.site.counts));
-        let rows = ["customers", "appointments", "orders"].map(|table| {
-            let count: i64 = self.world.value(&format!("select count(*) from {table} where deleted_at is null"));
-            (table.to_owned(), count as usize)
-        });
-        line("live rows in the end", rows.to_vec());
-        line("checks of all rows in between", vec![("calm".to_owned(), self.numbers.checks)]);
-        println!("{text}");
     }
 }
 

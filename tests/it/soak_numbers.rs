@@ -1,0 +1,69 @@
+//! What happened during a soak, and how often: printed at its end, so that it can be quoted.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use crate::harness::World;
+use crate::soak_faults::Armed;
+
+/// The counts of a soak.
+#[derive(Default)]
+pub(crate) struct Numbers {
+    /// Runs by exit code.
+    pub(crate) runs: BTreeMap<String, usize>,
+    /// Signals that were sent.
+    pub(crate) kills: BTreeMap<&'static str, usize>,
+    /// What happened to the database during a run.
+    pub(crate) database: BTreeMap<&'static str, usize>,
+    /// Faults of Wix; not each of them met a request.
+    pub(crate) armed: Armed,
+    /// Requests by the status of the answer.
+    pub(crate) answers: BTreeMap<String, usize>,
+    /// How often all rows were compared in between.
+    pub(crate) checks: usize,
+}
+
+fn owned<K: ToString>(counts: &BTreeMap<K, usize>) -> Vec<(String, usize)> {
+    counts.iter().map(|(name, count)| (name.to_string(), *count)).collect()
+}
+
+fn total<K>(counts: &BTreeMap<K, usize>) -> usize {
+    counts.values().sum()
+}
+
+impl Numbers {
+    #[expect(clippy::print_stdout, reason = "the numbers are what a soak is for")]
+    pub(crate) fn print(&self, seed: u64, world: &World, changes: &BTreeMap<&'static str, usize>) {
+        let mut text = format!("soak: seed {seed}\n");
+        let mut line = |name: &str, counts: Vec<(String, usize)>| {
+            let total: usize = counts.iter().map(|(_, count)| count).sum();
+            let parts: Vec<String> = counts.iter().map(|(name, count)| format!("{name}: {count}")).collect();
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "soak: {total} {name} ({})", parts.join(", "));
+        };
+        line("runs by exit code", owned(&self.runs));
+        line("kills", owned(&self.kills));
+        line("blows to the database", owned(&self.database));
+        line("faults of Wix armed", owned(&self.armed));
+        line("requests by answer", owned(&self.answers));
+        line("changes of the site", owned(changes));
+        let rows = ["customers", "appointments", "orders"].map(|table| {
+            let count: i64 = world.value(&format!("select count(*) from {table} where deleted_at is null"));
+            (table.to_owned(), usize::try_from(count).unwrap_or_default())
+        });
+        line("live rows in the end", rows.to_vec());
+        line("comparisons of all rows in between", vec![("after passes without faults".to_owned(), self.checks)]);
+        println!("{text}");
+    }
+
+    /// A soak in which nothing goes wrong proves nothing.
+    pub(crate) fn assert_something_happened(&self, cycles: usize) {
+        assert!(total(&self.runs) >= cycles, "each cycle has a run");
+        let done: usize = ["0", "3"].iter().filter_map(|code| self.runs.get(*code)).sum();
+        assert!(done > 0 && done < total(&self.runs), "some runs got through and some did not: {:?}", self.runs);
+        assert!(total(&self.kills) + total(&self.database) > 0, "something happened during a run");
+        let refused: usize = self.answers.iter().filter(|(status, _)| *status != "200").map(|(_, count)| count).sum();
+        assert!(total(&self.armed) > 0 && refused > 0, "faults met requests");
+        assert!(self.checks > 0, "the tables were compared in between");
+    }
+}
