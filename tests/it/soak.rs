@@ -123,12 +123,12 @@ impl Soak {
 
     /// Some time passes at Wix, often more than two passes overlap.
     fn let_time_pass(&mut self) {
+        // First: a stale answer is of now, at most, since no overlap would do for older ones.
+        self.world.sim.remember();
         if self.random.bool() {
             self.clock_offset += TimeDelta::seconds(self.random.i64(0..3600));
             self.world.sim.set_clock_offset(self.clock_offset);
         }
-        // A stale answer is of now, at most: no overlap would do for older ones.
-        self.world.sim.remember();
     }
 
     fn clear_faults(&mut self) {

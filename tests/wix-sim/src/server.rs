@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use http_body_util::channel::Channel;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -81,6 +82,8 @@ async fn respond(shared: &Arc<Shared>, request: hyper::Request<Incoming>) -> Res
     run_hooks(shared, before).await?;
 
     let reply = reply(shared, &request, id.as_deref(), &effect, serial);
+    // The date of an answer is that of its records, however late it is sent.
+    let made_at = shared.lock().clock.now();
     run_hooks(shared, after).await?;
     let wait = shared.options.latency + effect.delay;
     if !wait.is_zero() {
@@ -92,7 +95,7 @@ async fn respond(shared: &Arc<Shared>, request: hyper::Request<Incoming>) -> Res
         Manner::Whole | Manner::Cut | Manner::CutChunked => {}
     }
     note_answer(shared, serial, &reply);
-    Ok(send(shared, reply, &effect, serial))
+    Ok(send(reply, &effect, serial, made_at))
 }
 
 /// Completes the entry of the log, unless that was cleared meanwhile.
@@ -175,8 +178,7 @@ fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
-fn send(shared: &Shared, reply: Reply, effect: &Effect, serial: u64) -> Response<Body> {
-    let now = shared.lock().clock.now();
+fn send(reply: Reply, effect: &Effect, serial: u64, made_at: DateTime<Utc>) -> Response<Body> {
     let mut response = Response::new(body(&reply, effect.manner));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
@@ -184,8 +186,8 @@ fn send(shared: &Shared, reply: Reply, effect: &Effect, serial: u64) -> Response
     if effect.manner == Manner::Cut {
         headers.insert("content-length", HeaderValue::from(reply.body.len()));
     }
-    let request_id = format!("{}.{:019}", now.timestamp(), serial.wrapping_mul(7_919));
-    let date = httpdate::fmt_http_date(now.into());
+    let request_id = format!("{}.{:019}", made_at.timestamp(), serial.wrapping_mul(7_919));
+    let date = httpdate::fmt_http_date(made_at.into());
     for (name, value) in [("x-wix-request-id", request_id), ("date", date)] {
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(name, value);
