@@ -1,6 +1,7 @@
 //! Connections that break at the worst moments: around COMMIT, while the server still commits, and at any byte.
 //! No doubt remains about what was written: nothing is lost, and nothing is counted twice.
 
+use postgres::Client;
 use private_postgres::{PgBouncer, PoolMode};
 use serde_json::{Value, json};
 use wix_sim::Entity;
@@ -121,6 +122,24 @@ fn a_first_load_survives_each_loss(pooled: bool) {
     }
 }
 
+/// In turn every COMMIT of a first load whose pages are several batches each.
+#[test]
+fn whichever_part_of_a_page_gets_lost_every_row_is_there_and_counted_once() {
+    let wired = Wired::new(20, 60, 60, false);
+    let sizes = [wired.world.sim.contacts().len(), wired.world.sim.bookings().len(), wired.world.sim.orders().len()];
+    for nth in 1.. {
+        wired.begin_anew();
+        let Some(struck) = wired.run_with_loss(&["sync", "all", "--batch-size", "15"], Loss::Answer, nth) else {
+            break;
+        };
+        for (table, size) in TABLES.iter().zip(sizes) {
+            let counted = wired.counted(table, "inserted");
+            assert_eq!(counted, size as i64, "{table}, COMMIT {nth} behind\n{struck}");
+        }
+    }
+    wired.world.assert_tables_equal_truth();
+}
+
 #[test]
 fn whichever_commit_of_a_first_load_gets_lost_every_row_is_there_and_counted_once() {
     a_first_load_survives_each_loss(false);
@@ -230,15 +249,17 @@ const SLOW_COMMIT: &str = "
 const COMMITTING: &str = "state = 'active' and query = 'COMMIT'";
 const BLOCKED: &str = "wait_event_type = 'Lock'";
 
-/// The wire breaks while the server is committing a batch, which goes on until the program waits for it.
-fn a_commit_goes_on_behind_a_broken_wire(pooled: bool) {
+/// The wire breaks while the server is committing a batch, which goes on until the program waits for it and for as
+/// long as `holds` says. A page is one batch or, `in_parts`, three.
+fn a_commit_goes_on_behind_a_broken_wire(pooled: bool, in_parts: bool, mut holds: impl FnMut(&mut Client) -> bool) {
     let wired = Wired::new(250, 0, 0, pooled);
     let world = &wired.world;
     world.execute(SLOW_COMMIT);
     let (mut keeper, mut watcher) = (world.client(), world.client());
     keeper.batch_execute("select pg_advisory_lock(7)").expect("the lock");
     wired.proxy.lose(Loss::Wire, 1, WRITES_A_BATCH);
-    let running = world.start(&["sync", "customers", "--json"]);
+    let size = if in_parts { "100" } else { "1000" };
+    let running = world.start(&["sync", "customers", "--batch-size", size, "--json"]);
     wait_until("the wire is cut", || !wired.proxy.cuts().is_empty());
     let mut is_there = |condition: &str| {
         let sql = format!("select exists (select from pg_stat_activity where {condition})");
@@ -246,6 +267,7 @@ fn a_commit_goes_on_behind_a_broken_wire(pooled: bool) {
     };
     wait_until("the program wants to know what stands, and waits", || is_there(BLOCKED));
     assert!(is_there(COMMITTING), "the old backend is still at it");
+    wait_until("it has been held long enough", || !holds(&mut watcher));
     keeper.batch_execute("select pg_advisory_unlock(7)").expect("the lock is given back");
     let finished = running.wait().expect_exit(0);
     let result: Value = serde_json::from_str(&finished.stdout).expect("JSON");
@@ -257,12 +279,28 @@ fn a_commit_goes_on_behind_a_broken_wire(pooled: bool) {
 
 #[test]
 fn a_commit_that_goes_on_behind_a_broken_wire_is_waited_for() {
-    a_commit_goes_on_behind_a_broken_wire(false);
+    a_commit_goes_on_behind_a_broken_wire(false, false, |_| false);
 }
 
 #[test]
 fn a_commit_that_goes_on_behind_a_broken_wire_to_a_pooler_is_waited_for() {
-    a_commit_goes_on_behind_a_broken_wire(true);
+    a_commit_goes_on_behind_a_broken_wire(true, false, |_| false);
+}
+
+#[test]
+fn a_commit_of_a_part_of_a_page_that_goes_on_behind_a_broken_wire_is_counted() {
+    a_commit_goes_on_behind_a_broken_wire(false, true, |_| false);
+}
+
+#[test]
+fn a_commit_that_goes_on_for_longer_than_a_lock_is_waited_for_is_counted_as_well() {
+    let mut first = None;
+    a_commit_goes_on_behind_a_broken_wire(false, false, move |client| {
+        // Held until the program has given up waiting once: then another transaction of its waits.
+        let sql = format!("select min(xact_start)::text from pg_stat_activity where {BLOCKED}");
+        let begun: Option<String> = client.query_one(&sql, &[]).expect("an answer").get(0);
+        begun.is_none_or(|begun| *first.get_or_insert_with(|| begun.clone()) == begun)
+    });
 }
 
 /// How often a wire is cut in all.
