@@ -30,6 +30,8 @@
 //! - [`lease`]: two runs at once, dead holders, and runs that were stopped and woke up too late.
 //! - [`tls`]: every `sslmode`, private authorities, client certificates, channel binding, a pooler with TLS.
 //! - [`connection_urls`]: special characters, several hosts, libpq's variables, password files, mistakes.
+//! - [`docs`]: the documentation and the examples name only what is there: commands, flags, variables, links, messages.
+//! - [`docs_sql`]: the SQL of the documentation runs, and its list of columns is that of the catalog.
 //! - [`database_faults`]: what happens to the database during a run, and what becomes of the run.
 //! - [`soak`]: a changing site, every fault and kills at random, for as long as is wanted.
 //! - [`disk_full`]: a disk that has no room left: said, nothing lost, gone on with when there is room again.
@@ -64,6 +66,8 @@ mod deletions_held_back;
 mod deletions_resumed;
 mod doctor;
 mod disk_full;
+mod docs;
+mod docs_sql;
 mod harness;
 mod health;
 mod lease;

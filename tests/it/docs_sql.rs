@@ -1,0 +1,228 @@
+//! The SQL of the documentation, run as it stands, and its tables of columns against the catalog. The commands and
+//! words of the documentation: docs.rs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use postgres::{Client, SimpleQueryMessage};
+use serde_json::json;
+use wix_sim::Entity;
+
+use crate::adoption::{TABLES, inherited};
+use crate::docs::{self, Block};
+use crate::harness::World;
+
+/// A site with some of everything that the queries ask for: a merge, a deletion, a record that can't be written,
+/// duplicates and missing links.
+fn busy_site() -> World {
+    let world = World::new(300, 200, 200).migrated();
+    world.sync_json(&["all"], 0);
+    let contacts = world.sim.contacts();
+    let id = |index: usize| contacts[index]["id"].as_str().expect("an id").to_owned();
+    world.sim.merge_contacts(&id(1), &id(2));
+    world.sim.delete(Entity::Contacts, &id(3));
+    world.sim.edit(Entity::Contacts, &id(4), |contact| contact["info"]["birthdate"] = json!("soon"));
+    let bookings = world.sim.bookings();
+    let booked = bookings[0]["booking"]["id"].as_str().expect("an id");
+    world.sync_json(&["all", "--full"], 3);
+    world.execute(&format!("update appointments set notes = 'a no-show' where wix_booking_id = '{booked}'"));
+    world
+}
+
+/// Runs a block; gives back how many rows it returned, or what Postgres said.
+fn run(client: &mut Client, block: &Block) -> Result<usize, String> {
+    match client.simple_query(&block.text) {
+        Ok(messages) => Ok(messages.iter().filter(|message| matches!(message, SimpleQueryMessage::Row(_))).count()),
+        Err(error) => {
+            let said = error.as_db_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+            Err(format!("{}: {said}\n{}", block.place, block.text))
+        }
+    }
+}
+
+/// Whether the block has to return rows on the busy site: it asks for something, and not for a part of time that is
+/// over by now, nor for what is wrong with the sync.
+fn has_rows(block: &Block) -> bool {
+    let text = block.text.to_ascii_lowercase();
+    block.place.contains("queries.md") && text.contains("select ") && !text.contains("now()")
+}
+
+#[test]
+fn every_statement_runs_and_those_without_a_time_find_something() {
+    let world = busy_site();
+    let mut client = world.client();
+    let (mut broken, mut ran) = (Vec::new(), 0);
+    for file in ["docs/schema.md", "docs/queries.md", "docs/failures.md", "docs/many-sites.md"] {
+        for block in docs::blocks(file, "sql").iter().filter(|block| docs::is_there(&world, &block.text)) {
+            ran += 1;
+            match run(&mut client, block) {
+                Ok(0) if has_rows(block) => broken.push(format!("{}: finds nothing\n{}", block.place, block.text)),
+                Ok(_) => {}
+                Err(problem) => broken.push(problem),
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    assert!(ran > 25, "the statements are found at all: {ran}");
+}
+
+#[test]
+fn no_statement_of_another_kind_hides_from_the_test() {
+    let mut seen = BTreeSet::new();
+    for file in docs::markdown() {
+        for block in docs::all_blocks(&file) {
+            let looks_like_sql = ["select ", "create ", "alter ", "drop "].iter().any(|word| block.text.contains(word));
+            if looks_like_sql && block.info != "sql" {
+                seen.insert(block.info.clone());
+            }
+        }
+    }
+    // psql's own command line stands in `sh`; pg_cron can't be had here.
+    assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>(), ["sh", "sql pg_cron"]);
+}
+
+#[test]
+fn moving_over_goes_as_it_is_written_from_top_to_bottom() {
+    let world = inherited(TABLES);
+    world.execute("create role anon nologin; create role authenticated nologin");
+    let mut client = world.client();
+    let (mut statements, mut commands) = (0, 0);
+    for block in docs::all_blocks("docs/moving-over.md") {
+        match block.info.as_str() {
+            "sql" => {
+                statements += 1;
+                run(&mut client, &block).unwrap_or_else(|problem| panic!("{problem}"));
+            }
+            "sh" => {
+                for line in docs::command_lines(&block.text).iter().filter(|line| !docs::is_awaited(line)) {
+                    commands += 1;
+                    let arguments: Vec<&str> = line.iter().map(String::as_str).collect();
+                    let finished = world.run(&arguments);
+                    // What looks before the move may find something: the old tables are not migrated yet.
+                    let may_find = arguments[0] == "doctor" && finished.code == Some(5);
+                    assert!(finished.code == Some(0) || may_find, "{}: {finished:#?}", block.place);
+                }
+            }
+            other => panic!("{}: what is `{other}`?", block.place),
+        }
+    }
+    assert!(statements > 5 && commands > 5, "{statements} {commands}");
+    // The view in the old words shows the fulfillment status, and no order that waits.
+    let states =
+        "select string_agg(distinct status, ',' order by status) from orders_as_before where wix_order_id is not null";
+    assert_eq!(world.value::<String>(states), "FULFILLED,NOT_FULFILLED,PARTIALLY_FULFILLED");
+    assert!(world.value::<bool>("select exists (select from orders where status = 'PENDING')"));
+}
+
+/// What Supabase has of itself, as far as the page names it; `auth.jwt` as Supabase defines it.
+const SUPABASE: &str = "
+    create role anon nologin; create role authenticated nologin; create role service_role nologin bypassrls;
+    grant usage on schema public to anon, authenticated, service_role;
+    alter default privileges in schema public grant all on tables to anon, authenticated, service_role;
+    create schema auth; create table auth.users (id uuid primary key); grant usage on schema auth to anon, authenticated;
+    create function auth.jwt() returns jsonb language sql stable
+        as $$ select nullif(current_setting('request.jwt.claims', true), '')::jsonb $$;
+    create publication supabase_realtime";
+
+#[test]
+fn the_app_sees_what_the_supabase_page_lets_it_see_and_nothing_else() {
+    let world = World::new(50, 50, 50);
+    let version: i32 = world.value("select current_setting('server_version_num')::integer");
+    // Views with security_invoker and publications of columns came with 15; Supabase has no older one.
+    if version < 150_000 {
+        return;
+    }
+    world.execute(SUPABASE);
+    world.run(&["migrate"]).expect_exit(0);
+    world.run(&["sync", "all"]).expect_exit(0);
+    let mut client = world.client();
+    for block in docs::blocks("docs/supabase.md", "sql").iter().filter(|block| docs::is_there(&world, &block.text)) {
+        run(&mut client, block).unwrap_or_else(|problem| panic!("{problem}"));
+    }
+    let buyer: String = world.value("select min(email) from orders where email = lower(email)");
+    let own: i64 = world
+        .value(&format!("select count(*) from orders where lower(btrim(email)) = '{buyer}' and deleted_at is null"));
+    let claims = json!({ "email": buyer.to_uppercase() });
+    let asked = |role: &str, sql: &str| -> Result<i64, String> {
+        let mut client = world.client();
+        client
+            .batch_execute(&format!("select set_config('request.jwt.claims', '{claims}', false); set role {role}"))
+            .expect("the role is there");
+        let row = client.query_one(sql, &[]);
+        row.map(|row| row.get(0)).map_err(|error| error.as_db_error().expect("Postgres answers").message().to_owned())
+    };
+    assert!(own > 0);
+    assert_eq!(asked("authenticated", "select count(*) from my_orders"), Ok(own));
+    assert_eq!(asked("authenticated", "select count(order_number) from orders"), Ok(own));
+    for column in ["raw", "email", "items"] {
+        let refused = asked("authenticated", &format!("select count({column}) from orders"));
+        assert_eq!(refused, Err("permission denied for table orders".to_owned()), "{column}");
+    }
+    for (role, sql, view) in [
+        ("anon", "select count(*) from my_orders", "view my_orders"),
+        ("anon", "select count(order_number) from orders", "table orders"),
+        ("authenticated", "select count(*) from customers", "table customers"),
+    ] {
+        assert_eq!(asked(role, sql), Err(format!("permission denied for {view}")), "{role}: {sql}");
+    }
+    for role in ["anon", "authenticated"] {
+        assert!(asked(role, "select count(*) from free_hours").is_ok(), "{role}");
+    }
+}
+
+/// Of each table its columns and their types.
+type Columns = BTreeMap<String, BTreeMap<String, String>>;
+
+/// What docs/schema.md says: a heading a table, and a row a column.
+fn documented() -> Columns {
+    let (mut columns, mut table) = (Columns::new(), None);
+    for line in docs::read("docs/schema.md").lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            table = Some(heading.trim_matches('`').to_owned());
+        }
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let (Some(table), [column, data_type, _]) = (&table, cells.as_slice()) else { continue };
+        if let Some(column) = column.strip_prefix('`').and_then(|column| column.strip_suffix('`')) {
+            columns.entry(table.clone()).or_default().insert(column.to_owned(), (*data_type).to_owned());
+        }
+    }
+    let common = columns.remove("All three").expect("the columns that all three have");
+    for table in ["customers", "appointments", "orders"] {
+        columns.get_mut(table).expect("the table has a section").extend(common.clone());
+    }
+    columns
+}
+
+#[test]
+fn the_schema_page_has_every_table_and_column_with_its_type() {
+    let world = World::empty().migrated();
+    let mut real = Columns::new();
+    for row in world.query(
+        "select table_name::text, column_name::text,
+            case data_type when 'timestamp with time zone' then 'timestamptz' when 'ARRAY' then 'text[]' else data_type end
+         from information_schema.columns where table_schema = 'public'",
+    ) {
+        let table = real.entry(row.get(0)).or_default();
+        table.insert(row.get(1), row.get::<_, String>(2));
+    }
+    let mut documented = documented();
+    // What the page promises ahead of the program.
+    for &(table, column) in docs::awaited_columns() {
+        let is_there = real.get(table).is_some_and(|columns| column.is_none_or(|column| columns.contains_key(column)));
+        assert!(!is_there, "{table} {column:?} is there by now: take it off the list in tests/it/docs.rs");
+        match column {
+            Some(column) => drop(documented.get_mut(table).and_then(|columns| columns.remove(column))),
+            None => drop(documented.remove(table)),
+        }
+    }
+    let (documented, real) = (lines(&documented), lines(&real));
+    let missing: Vec<_> = real.difference(&documented).collect();
+    let invented: Vec<_> = documented.difference(&real).collect();
+    assert!(missing.is_empty() && invented.is_empty(), "not on the page: {missing:#?}; only there: {invented:#?}");
+}
+
+fn lines(columns: &Columns) -> BTreeSet<String> {
+    let of_table = |(table, columns): (&String, &BTreeMap<String, String>)| {
+        columns.iter().map(|(column, data_type)| format!("{table}.{column} {data_type}")).collect::<Vec<_>>()
+    };
+    columns.iter().flat_map(of_table).collect()
+}
