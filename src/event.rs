@@ -27,8 +27,11 @@ pub enum Event<'a> {
         /// Full, changes or range.
         pass: PassKind,
     },
-    /// A request is sent to Wix, for the stream that was started last.
-    RequestSent,
+    /// A request is sent to Wix.
+    RequestSent {
+        /// For which stream; none where a command only looks.
+        stream: Option<Stream>,
+    },
     /// A batch of records was committed.
     BatchCommitted {
         /// Which stream.

@@ -47,7 +47,10 @@ impl Holder {
         match process_stat(self.pid) {
             // A zombie writes nothing any more; its parent has just not asked after it.
             Some((state, started)) => matches!(state, 'Z' | 'X') || Some(started) != self.started,
-            None => !fs::exists(format!("/proc/{}", self.pid)).unwrap_or(true),
+            // Where other users' processes are hidden (`hidepid`, systemd's `ProtectProc`), not even the first is seen.
+            None => {
+                fs::exists("/proc/1").unwrap_or(false) && !fs::exists(format!("/proc/{}", self.pid)).unwrap_or(true)
+            }
         }
     }
 

@@ -36,7 +36,6 @@ pub struct Tracker {
 #[derive(Default)]
 struct State {
     tables: RunProgress,
-    current: Option<Stream>,
 }
 
 impl Tracker {
@@ -69,16 +68,10 @@ impl Reporter for Tracker {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             match &event {
                 Event::StreamStarted { stream } => {
-                    state.current = Some(*stream);
                     state.table(*stream);
                 }
                 Event::PassPlanned { stream, pass } => state.table(*stream).pass = Some(*pass),
-                Event::RequestSent => {
-                    // A token may be asked for before the first stream is begun.
-                    if let Some(stream) = state.current {
-                        state.table(stream).requests += 1;
-                    }
-                }
+                Event::RequestSent { stream: Some(stream) } => state.table(*stream).requests += 1,
                 Event::BatchCommitted { stream, record_count, total } => {
                     let table = state.table(*stream);
                     table.records = *record_count;
@@ -113,15 +106,15 @@ mod tests {
     }
 
     #[test]
-    fn requests_count_for_the_table_at_work_and_a_total_once_told_stays() {
+    fn requests_count_for_their_table_and_a_total_once_told_stays() {
         let tracker = Tracker::new(Arc::new(Silence));
         let stream = Stream::Orders;
-        tracker.report(Event::RequestSent);
+        tracker.report(Event::RequestSent { stream: None });
         tracker.report(Event::StreamStarted { stream });
         tracker.report(Event::PassPlanned { stream, pass: PassKind::Full });
-        tracker.report(Event::RequestSent);
+        tracker.report(Event::RequestSent { stream: Some(stream) });
         tracker.report(Event::BatchCommitted { stream, record_count: 100, total: Some(250) });
-        tracker.report(Event::RequestSent);
+        tracker.report(Event::RequestSent { stream: Some(stream) });
         tracker.report(Event::BatchCommitted { stream, record_count: 200, total: None });
         let expected = TableProgress {
             status: Status::Running,

@@ -31,7 +31,7 @@ impl Reporter for Lines {
             Event::PassPlanned { stream, pass } => {
                 debug!(%stream, pass = pass.as_str(), "{stream}: {} pass", pass.as_str())
             }
-            Event::RequestSent => trace!("request sent to Wix"),
+            Event::RequestSent { .. } => trace!("request sent to Wix"),
             Event::BatchCommitted { stream, record_count, total } => {
                 debug!(%stream, record_count, total, "{stream}: batch committed")
             }

@@ -63,7 +63,7 @@ impl Progress {
 impl Reporter for Progress {
     fn report(&self, event: Event<'_>) {
         match event {
-            Event::RunStarted { .. } | Event::PassPlanned { .. } | Event::RequestSent => {}
+            Event::RunStarted { .. } | Event::PassPlanned { .. } | Event::RequestSent { .. } => {}
             Event::StreamStarted { stream } => self.with_bar(stream, |_| {}),
             Event::BatchCommitted { stream, record_count, total } => self.with_bar(stream, |bar| {
                 if let (Some(total), None) = (total, bar.length()) {

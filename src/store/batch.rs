@@ -26,6 +26,8 @@ pub struct BatchOutcome {
     pub updated: u64,
     /// Rows that are as Wix has them already, or newer; not written.
     pub unchanged: u64,
+    /// The transaction's id, once all is sent but COMMIT: what tells whether that was done, should its answer get lost.
+    pub transaction_id: Option<i64>,
 }
 
 /// What a batch is written with.
@@ -83,7 +85,8 @@ impl Store {
         }
         let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
         // Sent together, in this order: over a long line every answer that is waited for counts.
-        tokio::try_join!(
+        let (transaction_id, ..) = tokio::try_join!(
+            current_transaction(&transaction),
             forget(&transaction, &schema, context.stream, &ids),
             async {
                 match context.has_unresolved_errors {
@@ -98,7 +101,45 @@ impl Store {
                 }
             },
         )?;
+        outcome.transaction_id = Some(transaction_id);
         transaction.commit().await.map_err(StoreError::database("could not commit a batch"))
+    }
+}
+
+async fn current_transaction(transaction: &Transaction<'_>) -> Result<i64, StoreError> {
+    let rows = transaction
+        .query_typed("select pg_current_xact_id()::text::bigint", &[])
+        .await
+        .map_err(StoreError::database("could not read the transaction's id"))?;
+    Ok(rows.first().map_or(0, |row| row.get(0)))
+}
+
+/// What became of a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was committed.
+    Committed,
+    /// It was not, and will not be.
+    Aborted,
+    /// Its backend is still at it, maybe within COMMIT.
+    InProgress,
+}
+
+impl Store {
+    /// What became of a transaction whose COMMIT got no answer. Asked on another connection than its own.
+    pub async fn fate_of(&self, transaction_id: i64) -> Result<Fate, StoreError> {
+        let rows = self
+            .client
+            .query_typed("select pg_xact_status($1::text::xid8)", &[(&transaction_id.to_string(), Type::TEXT)])
+            .await
+            .map_err(StoreError::database("could not ask what became of a transaction"))?;
+        let status: Option<String> = rows.first().and_then(|row| row.get(0));
+        Ok(match status.as_deref() {
+            Some("committed") => Fate::Committed,
+            Some("in progress") => Fate::InProgress,
+            // Null: so old that the server has forgotten it, which none of ours is.
+            _ => Fate::Aborted,
+        })
     }
 }
 

@@ -16,7 +16,7 @@ use crate::finding::Finding;
 use crate::holder::Holder;
 
 /// Each table with the rights on it that commands need.
-const NEEDED: [(&str, &[&str]); 9] = [
+const NEEDED: [(&str, &[&str]); 10] = [
     ("customers", &["SELECT", "INSERT", "UPDATE"]),
     ("appointments", &["SELECT", "INSERT", "UPDATE"]),
     ("orders", &["SELECT", "INSERT", "UPDATE"]),
@@ -24,6 +24,7 @@ const NEEDED: [(&str, &[&str]); 9] = [
     ("sync_state", &["SELECT", "INSERT", "UPDATE"]),
     ("sync_errors", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("sync_missing", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("sync_unlinked", &["SELECT", "INSERT", "DELETE"]),
     ("sync_locks", &["SELECT", "INSERT", "UPDATE"]),
     ("sync_migrations", &["SELECT"]),
 ];

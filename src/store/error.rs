@@ -84,6 +84,11 @@ pub enum StoreError {
     /// Another run took the lease: this one may no longer write.
     #[error("the lease was taken by another run, since this one did not renew it in time; it wrote nothing since")]
     LeaseLost,
+    /// The connection broke at COMMIT, and the server has not ended the transaction since.
+    #[error(
+        "the connection broke at a COMMIT that the server has not ended for a minute; the next run will see what became of it"
+    )]
+    StillCommitting,
     /// Postgres refused a statement, or the connection broke.
     #[error("{doing}: {message}")]
     Database {
@@ -140,6 +145,7 @@ impl StoreError {
                 | StoreError::Connect { .. }
                 | StoreError::Locked { .. }
                 | StoreError::LeaseLost
+                | StoreError::StillCommitting
         )
     }
 

@@ -5,7 +5,7 @@ use tokio_postgres::Transaction;
 use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
 
-use super::connect::Store;
+use super::connect::{Parameter, Store};
 use super::error::StoreError;
 use super::missing::{Span, insert_missing};
 use super::schema::Schema;
@@ -113,14 +113,24 @@ impl Store {
 
     /// Lets the next pass be a full one: the last one proved nothing.
     pub async fn forget_full_pass(&mut self, stream: Stream) -> Result<(), StoreError> {
-        let doing = "could not ask for another full pass in sync_state";
-        let statement =
-            self.schema.sql("update {schema}.sync_state set last_full_pass_at = null where table_name = $1");
+        let statement = "update {schema}.sync_state set last_full_pass_at = null where table_name = $1";
+        self.update_state(statement, &[(&stream.table(), Type::TEXT)]).await
+    }
+
+    /// Notes a success without a pass: Wix has no such data.
+    pub async fn note_success(&mut self, stream: Stream, run_id: Uuid, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let statement = "update {schema}.sync_state set last_success_at = $3, last_run_id = $2, updated_at = $3
+             where table_name = $1";
+        let parameters: [Parameter<'_>; 3] =
+            [(&stream.table(), Type::TEXT), (&run_id, Type::UUID), (&now, Type::TIMESTAMPTZ)];
+        self.update_state(statement, &parameters).await
+    }
+
+    async fn update_state(&mut self, statement: &str, parameters: &[Parameter<'_>]) -> Result<(), StoreError> {
+        let doing = "could not change sync_state";
+        let statement = self.schema.sql(statement);
         let transaction = self.begin().await?;
-        transaction
-            .execute_typed(&statement, &[(&stream.table(), Type::TEXT)])
-            .await
-            .map_err(StoreError::database(doing))?;
+        transaction.execute_typed(&statement, parameters).await.map_err(StoreError::database(doing))?;
         transaction.commit().await.map_err(StoreError::database(doing))
     }
 

@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::record::{MappedRecord, Rejection, Row};
 use crate::run::StreamSummary;
 use crate::stop::Stop;
-use crate::store::batch::{BatchContext, BatchOutcome};
+use crate::store::batch::{BatchContext, BatchOutcome, Fate};
 use crate::store::state::Progress;
 use crate::store::{Store, StoreError};
 use crate::stream::Stream;
@@ -21,6 +21,8 @@ use crate::stream::Stream;
 const MAX_TRIES: u32 = 5;
 /// The first wait between two tries.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
+/// So often it is looked whether a transaction has ended that was left behind in COMMIT: with the wait above, a minute.
+const MAX_WAITS_FOR_COMMIT: u32 = 300;
 /// The longest wait for a server that is gone.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(8);
 /// With the waits above: about a minute.
@@ -213,8 +215,8 @@ impl BatchWriter<'_> {
         Ok(written)
     }
 
-    /// Writes rows in one transaction, again after a deadlock or a lost connection. Where only the answer to
-    /// COMMIT was lost, the checkpoint tells whether it was done; without one, writing again changes nothing.
+    /// Writes rows in one transaction, again after a deadlock or a lost connection. Where the answer to COMMIT was
+    /// lost, the server is asked what became of it: nothing is written or counted twice.
     async fn write_part(&mut self, rows: &[Row], progress: Option<&Progress>) -> Result<BatchOutcome, SyncError> {
         let mut tries = 0;
         loop {
@@ -233,14 +235,28 @@ impl BatchWriter<'_> {
                 continue;
             }
             reconnect(self.store, self.stop).await?;
-            if let Some(progress) = progress {
-                match self.store.is_committed(self.context.stream, &progress.checkpoint).await {
-                    Ok(true) => return Ok(outcome),
-                    Ok(false) => {}
-                    // The old backend still holds the row: the next try waits for it again.
-                    Err(error) if error.is_connection_lost() || error.is_contention() => {}
-                    Err(error) => return Err(error.into()),
+            if let Some(transaction_id) = outcome.transaction_id
+                && self.was_committed(transaction_id).await?
+            {
+                return Ok(outcome);
+            }
+        }
+    }
+
+    /// Whether a transaction was committed whose COMMIT got no answer; waits while its backend is still at it.
+    async fn was_committed(&mut self, transaction_id: i64) -> Result<bool, SyncError> {
+        let mut waits = 0;
+        loop {
+            match self.store.fate_of(transaction_id).await {
+                Ok(Fate::Committed) => return Ok(true),
+                Ok(Fate::Aborted) => return Ok(false),
+                Ok(Fate::InProgress) if waits < MAX_WAITS_FOR_COMMIT => {
+                    waits += 1;
+                    tokio::time::sleep(RETRY_DELAY).await;
                 }
+                Ok(Fate::InProgress) => return Err(StoreError::StillCommitting.into()),
+                Err(error) if error.is_connection_lost() => reconnect(self.store, self.stop).await?,
+                Err(error) => return Err(error.into()),
             }
         }
     }

@@ -123,7 +123,7 @@ pub async fn compare_stream(
     extent: Extent,
 ) -> Result<Comparison, SyncError> {
     let entity = entity_of(stream);
-    let counter = RequestCounter::default();
+    let counter = RequestCounter::of(stream);
     let plan = match (extent, run.plan.pass_kind(stream)) {
         (Extent::NextPass, PassKind::Range) => PassPlan::range(),
         (Extent::NextPass, _) => plan_pass(&store.load_stream_state(stream).await?, run.plan.full, Utc::now()),

@@ -25,7 +25,7 @@ pub async fn sync_stream(run: &Run<'_>, store: &mut Store, summary: &mut StreamS
     let entity = entity_of(summary.stream);
     let begun_at = Utc::now();
     ensure_connected(store, run.stop).await?;
-    let counter = RequestCounter::default();
+    let counter = RequestCounter::of(summary.stream);
     let result = match summary.pass {
         PassKind::Errors => retry_errors(run, store, entity, Due::All, (None, begun_at), &counter, summary).await,
         PassKind::Repair => match run.plan.repairs.iter().find(|gaps| gaps.table == summary.stream) {
@@ -136,7 +136,7 @@ impl PageSink for PassWriter<'_> {
 /// A site without the Wix app has no such records. That is fine while the table holds none either.
 async fn app_not_installed(
     run: &Run<'_>,
-    store: &Store,
+    store: &mut Store,
     summary: &mut StreamSummary,
     error: &WixError,
 ) -> Result<(), SyncError> {
@@ -146,6 +146,9 @@ async fn app_not_installed(
         let notice = error.to_string();
         run.reporter.report(Event::Notice { stream: Some(summary.stream), text: &notice });
         summary.notices.push(notice);
+        // It was looked at, and there is nothing: the table is as Wix has it. What a later pass begins with stays.
+        let (stream, now) = (summary.stream, Utc::now());
+        persist(store, run.stop, async |store| store.note_success(stream, run.run_id, now).await).await?;
     }
     Ok(())
 }

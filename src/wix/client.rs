@@ -24,6 +24,7 @@ use crate::page::{Found, Page, PageRequest};
 use crate::retry::{self, RetryPolicy, THROTTLE_PATIENCE};
 use crate::secret::Secret;
 use crate::stop::Stop;
+use crate::stream::Stream;
 
 const TOKEN_PATH: &str = "/oauth2/token";
 
@@ -52,11 +53,17 @@ pub struct WixSettings {
 /// Counts the requests made for one stream.
 #[derive(Debug, Default)]
 pub struct RequestCounter {
+    stream: Option<Stream>,
     requests: AtomicU64,
     retries: AtomicU64,
 }
 
 impl RequestCounter {
+    /// A counter for a stream, which is named to whoever is told of requests.
+    pub fn of(stream: Stream) -> RequestCounter {
+        RequestCounter { stream: Some(stream), ..RequestCounter::default() }
+    }
+
     /// Requests sent, retries included.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
@@ -350,7 +357,7 @@ impl WixClient {
     ) -> Result<Result<Answer, String>, WixError> {
         self.gate.pass(&self.stop).await?;
         counter.requests.fetch_add(1, Ordering::Relaxed);
-        self.reporter.report(Event::RequestSent);
+        self.reporter.report(Event::RequestSent { stream: counter.stream });
         let address = format!("{}{address}", self.settings.base_url);
         let request = match payload {
             Payload::Get => self.http.get(address),
