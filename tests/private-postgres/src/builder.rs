@@ -159,7 +159,7 @@ impl Builder {
         account::make_kept_dir(&keep)?;
         let (data, log) = (keep.join("data"), keep.join("log"));
         if !data.join("PG_VERSION").exists() {
-            scratch::initdb(binaries, &data)?;
+            scratch::initdb(binaries, &data, &[])?;
         }
         // A deep directory cannot hold the socket itself: a throwaway one does.
         let short = if scratch::holds_socket(&keep) { None } else { scratch::new_dirs().pop() };

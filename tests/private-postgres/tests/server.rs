@@ -92,6 +92,9 @@ fn a_kept_directory_survives_its_server() -> Result<()> {
         client.execute("insert into runs values (1)", &[]).expect("a row");
         assert_eq!(number(&server.url("postgres"), "select count(*)::int from runs"), n + 1);
         assert_eq!(number(&server.url("postgres"), "select (current_setting('fsync') = 'on')::int"), 1);
+        // Postgres' own default, in MB.
+        let wal = "select setting::int from pg_settings where name = 'max_wal_size'";
+        assert_eq!(number(&server.url("postgres"), wal), 1024);
     }
     fs::remove_dir_all(parent).expect("the kept directory is still there");
     Ok(())
