@@ -12,7 +12,7 @@ use crate::fault::Fault;
 use crate::log::Request;
 use crate::site::Entity;
 use crate::state::{Hook, Shared};
-use crate::store::OrderStatus;
+use crate::store::{OrderStatus, id_text};
 
 /// A clonable handle on a running simulator; usable from any thread and from hooks.
 #[derive(Debug, Clone)]
@@ -89,6 +89,21 @@ impl SimHandle {
             table.remove(position);
         }
         table.put_text(&record.to_string());
+    }
+
+    /// Changes every `step`th of the records that can be listed, as [`edit`](Self::edit) does, and says how many.
+    ///
+    /// # Panics
+    /// If one of them is no object.
+    pub fn edit_every(&self, entity: Entity, step: usize, change: impl Fn(&mut Value)) -> usize {
+        let ids: Vec<String> = {
+            let state = self.shared.lock();
+            let records = state.table(entity).records.iter();
+            let listed = records.filter(|record| record.status != OrderStatus::Initialized);
+            listed.step_by(step.max(1)).map(|record| id_text(record.id)).collect()
+        };
+        ids.iter().for_each(|id| self.edit(entity, id, &change));
+        ids.len()
     }
 
     /// Makes `count` fresh records, created now, and returns their ids. Orders are `APPROVED`.
