@@ -32,6 +32,7 @@
 //! - [`connection_urls`]: special characters, several hosts, libpq's variables, password files, mistakes.
 //! - [`docs`]: the documentation and the examples name only what is there: commands, flags, variables, links, messages.
 //! - [`docs_sql`]: the SQL of the documentation runs, and its list of columns is that of the catalog.
+//! - [`budgets`]: what runs may cost: requests, statements, bytes of WAL, rows written.
 //! - [`database_faults`]: what happens to the database during a run, and what becomes of the run.
 //! - [`soak`]: a changing site, every fault and kills at random, for as long as is wanted.
 //! - [`disk_full`]: a disk that has no room left: said, nothing lost, gone on with when there is room again.
@@ -55,6 +56,7 @@ mod adoption;
 mod adoption_refused;
 mod authority;
 mod bad_records;
+mod budgets;
 mod cli_output;
 mod connection_urls;
 mod credentials;
