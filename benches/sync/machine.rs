@@ -27,17 +27,22 @@ pub(crate) fn cpu_of(pid: u32) -> Option<Cpu> {
 
 /// The CPU time of a process and of all children that it has or had.
 pub(crate) fn cpu_of_family(parent: u32) -> Option<Duration> {
-    let cpu = cpu_of(parent)?;
-    let mut sum = cpu.own + cpu.ended_children;
-    for entry in fs::read_dir("/proc").ok()?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        if Stat::read(pid).and_then(|stat| stat.number(3)) == Some(u64::from(parent)) {
-            sum += cpu_of(pid).unwrap_or_default().own;
+    loop {
+        let before = cpu_of(parent)?;
+        let mut children = Duration::ZERO;
+        for entry in fs::read_dir("/proc").ok()?.flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            if Stat::read(pid).and_then(|stat| stat.number(3)) == Some(u64::from(parent)) {
+                children += cpu_of(pid).unwrap_or_default().own;
+            }
+        }
+        // A child that ended meanwhile may have been counted in neither place.
+        if cpu_of(parent)?.ended_children == before.ended_children {
+            return Some(before.own + before.ended_children + children);
         }
     }
-    Some(sum)
 }
 
 /// The fields of `/proc/PID/stat`, counted from 0.

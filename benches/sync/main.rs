@@ -28,7 +28,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Measures wix-sync between a simulated Wix site and a private Postgres.
 #[derive(Debug, Parser)]
-#[command(name = "cargo bench --bench sync --", args_conflicts_with_subcommands = true)]
+#[command(bin_name = "cargo bench --bench sync --", args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
     mode: Option<Mode>,
