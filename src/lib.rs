@@ -27,6 +27,7 @@ pub mod store;
 pub mod wix;
 
 pub mod checkpoint;
+pub mod comparison;
 pub mod content_hash;
 pub mod database;
 pub mod difference;

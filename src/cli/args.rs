@@ -68,6 +68,9 @@ pub enum Command {
     /// Check credentials, permissions, database and tables; changes nothing
     #[command(after_help = help::DOCTOR)]
     Doctor(DoctorArgs),
+    /// Compare everything in Wix with the tables, and say what differs
+    #[command(after_help = help::VERIFY)]
+    Verify(VerifyArgs),
     /// Show the records that could not be written, or try them again
     #[command(after_help = help::ERRORS)]
     Errors(ErrorsArgs),
@@ -132,6 +135,9 @@ pub struct SyncArgs {
     /// Read everything when the last time is longer ago than this; 0 is never
     #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = parse_duration)]
     pub full_every: Duration,
+    /// Only say what would be written; write nothing at all
+    #[arg(long)]
+    pub dry_run: bool,
     /// Let rows go that Wix no longer lists, also if they are more than a tenth of the table
     #[arg(long)]
     pub allow_mass_delete: bool,
@@ -180,6 +186,31 @@ pub struct StatusArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "run")]
     pub max_age: Option<Duration>,
     /// Print one JSON object on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, ClapArgs)]
+pub struct VerifyArgs {
+    /// Which table
+    #[arg(
+        value_enum,
+        hide_possible_values = true,
+        value_name = "customers|appointments|orders|all",
+        default_value = "all"
+    )]
+    pub target: Target,
+    /// Fetch just what is missing or differs; the run is recorded in sync_logs
+    #[arg(long)]
+    pub repair: bool,
+    /// With --repair: believe Wix also where more than a tenth of a table is gone
+    #[arg(long, requires = "repair")]
+    pub allow_mass_delete: bool,
+    /// Requests a minute; 0 is no limit [default: 200] [env: WIX_RATE_LIMIT]
+    #[arg(long, value_name = "N")]
+    pub rate_limit: Option<u32>,
+    /// Print one JSON object on stdout: what was found or, with --repair, the run's result
     #[arg(long)]
     pub json: bool,
 }

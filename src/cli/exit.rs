@@ -32,13 +32,20 @@ impl Exit {
     /// How a run that ended in this way ends the program.
     pub fn of_run(summary: &RunSummary, stopped: Option<StopReason>) -> Exit {
         match (stopped, summary.status) {
-            (Some(StopReason::Interrupt), _) => Exit::Interrupted,
-            (Some(StopReason::Terminate), _) => Exit::Terminated,
-            (Some(StopReason::TimeLimit), _) => Exit::TimeLimit,
-            (Some(StopReason::LeaseLost), _) => Exit::Failed,
+            (Some(reason), _) => Exit::of_stop(reason),
             (None, Status::Completed) if summary.streams.iter().all(|stream| stream.is_complete()) => Exit::Done,
             (None, Status::Completed) => Exit::Incomplete,
             (None, _) => Exit::Failed,
+        }
+    }
+
+    /// How a stop ends the program.
+    pub fn of_stop(reason: StopReason) -> Exit {
+        match reason {
+            StopReason::Interrupt => Exit::Interrupted,
+            StopReason::Terminate => Exit::Terminated,
+            StopReason::TimeLimit => Exit::TimeLimit,
+            StopReason::LeaseLost => Exit::Failed,
         }
     }
 }

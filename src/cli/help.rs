@@ -9,7 +9,7 @@ pub(super) const EXIT_CODES: &str = "Exit codes:
   2    wrong use or configuration; nothing was started
   3    done, but something was left out and named
   4    another run holds the lock
-  5    status --max-age, doctor: looked, and found something wrong
+  5    status --max-age, verify, doctor: looked, and found something wrong
   6    stopped at --time-limit; the next run goes on from there
   130  stopped by SIGINT; 143 by SIGTERM: the batch in hand was finished and
        the run recorded as failed
@@ -19,6 +19,7 @@ pub(super) const EXIT_CODES: &str = "Exit codes:
 pub(super) const SYNC: &str = "Examples:
   wix-sync sync all
   wix-sync sync orders --full
+  wix-sync sync all --dry-run
   wix-sync sync all --time-limit 10min
   wix-sync sync all --metrics-file /var/lib/node_exporter/wix-sync.prom
   wix-sync sync appointments --start 2025-01-01 --end 2025-01-31
@@ -38,6 +39,19 @@ Exit codes:
   6    stopped at --time-limit; the next run goes on from there
   130  stopped by SIGINT; 143 by SIGTERM: the batch in hand was finished and
        the run recorded as failed";
+
+pub(super) const VERIFY: &str = "Examples:
+  wix-sync verify
+  wix-sync verify orders --json
+  wix-sync verify customers --repair
+
+Exit codes:
+  0  every table is as Wix has it; with --repair, it is now
+  1  failed; nothing is known
+  2  wrong use or configuration; nothing was started
+  3  with --repair: something could not be mended, and is named
+  4  with --repair: another run holds the lock
+  5  gaps were found";
 
 pub(super) const STATUS: &str = "Examples:
   wix-sync status

@@ -11,6 +11,7 @@ mod shell;
 mod signals;
 mod status;
 mod sync;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -84,6 +85,7 @@ fn run(args: &Args) -> Result<Exit, Failure> {
             Command::Sync(command) => sync::run(&args.global, command, &environment, &console).await,
             Command::Status(command) => status::run(&args.global, command, &environment).await,
             Command::Doctor(command) => doctor::run(&args.global, command, &environment).await,
+            Command::Verify(command) => verify::run(&args.global, command, &environment, &console).await,
             Command::Errors(command) => errors::run(&args.global, command, &environment, &console).await,
             Command::Migrate(command) => migrate::run(&args.global, command, &environment).await,
             Command::Completions(command) => shell::completions(command),

@@ -10,6 +10,7 @@ use super::args::{GlobalArgs, SyncArgs, Target};
 use super::exit::Exit;
 use super::logging::Console;
 use super::signals::{Signals, signalled};
+use super::verify::dry_run;
 use super::{Failure, connect};
 use crate::config::{ConfigError, Environment, SyncConfig, SyncFlags};
 use crate::event::{Event, Reporter};
@@ -30,6 +31,11 @@ pub(super) async fn run(
     environment: &Environment,
     console: &Console,
 ) -> Result<Exit, Failure> {
+    if args.dry_run {
+        // No run: nobody is told of it.
+        let mut signals = Signals::silent(args.target.sync_type());
+        return begin(global, args, environment, console, &mut signals).await;
+    }
     let work = async |signals: &mut Signals| begin(global, args, environment, console, signals).await;
     signalled(environment, args.metrics_file.as_deref(), args.target.sync_type(), work).await
 }
@@ -60,6 +66,9 @@ async fn begin(
         repairs: Vec::new(),
         keep_logs: positive(args.keep_logs),
     };
+    if args.dry_run {
+        return dry_run(global, environment, console, config, &plan, args.time_limit, args.json).await;
+    }
     execute(global, environment, console, config, plan, args.time_limit, args.json, signals).await
 }
 
@@ -127,7 +136,7 @@ pub(super) async fn execute(
     Ok(exit)
 }
 
-fn failure(error: SyncError) -> Failure {
+pub(super) fn failure(error: SyncError) -> Failure {
     let exit = match &error {
         SyncError::Wix(WixError::Setup(_)) => Exit::Usage,
         _ => Exit::Failed,
@@ -136,7 +145,7 @@ fn failure(error: SyncError) -> Failure {
 }
 
 /// SIGINT and SIGTERM ask for a stop: the batch in hand is finished first.
-fn listen_for_signals(stopper: Stopper) -> Result<(), Failure> {
+pub(super) fn listen_for_signals(stopper: Stopper) -> Result<(), Failure> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::spawn(async move {
         loop {

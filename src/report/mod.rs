@@ -1,5 +1,6 @@
 //! The only place that prints. stdout is for data, stderr for everything else.
 
+mod compare;
 mod doctor;
 mod error;
 mod lines;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 use indicatif::MultiProgress;
 use serde_json::json;
 
+use crate::comparison::Comparison;
 use crate::event::Reporter;
 use crate::finding::{Finding, Mark};
 use crate::run::RunSummary;
@@ -124,6 +126,23 @@ pub fn print_errors(schema: &str, errors: &[ErrorRow], total: i64, as_json: bool
         return print(&format!("{object}\n"));
     }
     print(&status::render_errors(schema, errors, total))
+}
+
+/// Why Wix and the tables were compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To see whether the tables are as Wix has them.
+    Verify,
+    /// To see what a run would do.
+    DryRun,
+}
+
+/// How the tables stand to what Wix lists.
+pub fn print_comparison(found: &[Comparison], purpose: Purpose, as_json: bool) -> io::Result<()> {
+    if as_json {
+        return print(&format!("{}\n", compare::as_json(found, purpose)));
+    }
+    print(&compare::render(found, purpose))
 }
 
 /// One run in detail.

@@ -51,7 +51,7 @@ pub fn newest_by_id(rows: Vec<Row>) -> Vec<Row> {
 
 /// A statement takes rows of about so many bytes: with more, Postgres puts them on disk before it looks at them
 /// (`work_mem` is 4 MB where nobody changed it), which takes twice as long.
-const MAX_PART_BYTES: usize = 2 * 1024 * 1024;
+const MAX_PART_BYTES: usize = 3 * 1024 * 1024;
 
 /// The next rows of one transaction: not more than `max_rows`, nor more bytes than a statement should carry.
 fn next_part(rows: &[Row], max_rows: usize) -> (&[Row], &[Row]) {

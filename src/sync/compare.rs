@@ -1,7 +1,6 @@
 //! A pass that writes nothing: its pages are compared with the table. What `--dry-run` and `verify` do.
 
 use chrono::Utc;
-use serde::Serialize;
 
 use super::batch::newest_by_id;
 use super::coverage::Coverage;
@@ -9,6 +8,7 @@ use super::plan::{PassPlan, plan_pass};
 use super::reader::{MappedPage, PageSink, Reading};
 use super::{Run, SyncError};
 use crate::checkpoint::Checkpoint;
+use crate::comparison::{Comparison, MAX_REMEMBERED, Sample};
 use crate::difference::changed_members;
 use crate::entity::entity_of;
 use crate::event::Event;
@@ -18,9 +18,6 @@ use crate::store::Store;
 use crate::store::compare::Standing;
 use crate::stream::Stream;
 use crate::wix::{RequestCounter, WixError};
-
-/// So many ids of each kind are remembered, lest memory depend on how much is wrong.
-pub const MAX_REMEMBERED: usize = 10_000;
 
 /// Of so many outdated rows it is told which members differ.
 const MAX_SAMPLES: usize = 5;
@@ -32,87 +29,6 @@ pub enum Extent {
     NextPass,
     /// Everything.
     Everything,
-}
-
-/// An outdated row, and what differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Sample {
-    /// Wix's id.
-    pub wix_id: String,
-    /// The paths of the members that differ; never their values.
-    pub members: Vec<String>,
-}
-
-/// How a table stands to what Wix lists.
-#[derive(Clone, Debug, Serialize)]
-pub struct Comparison {
-    /// Which table.
-    #[serde(serialize_with = "table_name")]
-    pub table: Stream,
-    /// How Wix was read.
-    pub pass: PassKind,
-    /// Records that Wix listed.
-    pub listed: u64,
-    /// Of these, the ones that the table lacks or has as deleted: they would be inserted or come back.
-    pub missing: u64,
-    /// The ones that the table has in another version: they would be updated.
-    pub outdated: u64,
-    /// The ones that the table has as Wix has them.
-    pub current: u64,
-    /// The ones that could not be read as a row: they would go to `sync_errors`.
-    pub unreadable: u64,
-    /// Live rows that Wix did not list: they would be asked for by id, and be marked as deleted if they are gone. Only
-    /// where everything was read.
-    pub unlisted: u64,
-    /// Requests to Wix.
-    pub requests: u64,
-    /// True if the site has no such Wix app.
-    pub not_installed: bool,
-    /// Ids of missing records, the first of them.
-    pub missing_ids: Vec<String>,
-    /// Ids of outdated rows, the first of them.
-    pub outdated_ids: Vec<String>,
-    /// Ids of unlisted rows, the first of them.
-    pub unlisted_ids: Vec<String>,
-    /// Ids and reasons of unreadable records, the first of them.
-    pub unreadable_records: Vec<(Option<String>, String)>,
-    /// What differs in some of the outdated rows.
-    pub samples: Vec<Sample>,
-    /// Some record that Wix listed.
-    #[serde(skip)]
-    pub listed_id: Option<String>,
-}
-
-fn table_name<S: serde::Serializer>(stream: &Stream, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(stream.table())
-}
-
-impl Comparison {
-    fn of(table: Stream, pass: PassKind) -> Comparison {
-        Comparison {
-            table,
-            pass,
-            listed: 0,
-            missing: 0,
-            outdated: 0,
-            current: 0,
-            unreadable: 0,
-            unlisted: 0,
-            requests: 0,
-            not_installed: false,
-            missing_ids: Vec::new(),
-            outdated_ids: Vec::new(),
-            unlisted_ids: Vec::new(),
-            unreadable_records: Vec::new(),
-            samples: Vec::new(),
-            listed_id: None,
-        }
-    }
-
-    /// How much of the table is not as Wix has it.
-    pub fn gaps(&self) -> u64 {
-        self.missing + self.outdated + self.unreadable + self.unlisted
-    }
 }
 
 /// Compares a table with what Wix lists. Neither the lease nor any table is touched.

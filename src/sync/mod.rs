@@ -21,9 +21,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use self::batch::persist;
-use self::compare::Comparison;
 use self::plan::FullPolicy;
 use crate::checkpoint::Checkpoint;
+use crate::comparison::Comparison;
 use crate::event::{Event, Reporter};
 use crate::run::{PassKind, RunSummary, Status, StreamSummary};
 use crate::stop::{Stop, StopReason};

@@ -4,9 +4,9 @@ use chrono::Utc;
 
 use super::batch::persist;
 use super::by_id::{Settled, Unsettled, is_readable, settle_one};
-use super::compare::Comparison;
 use super::deletions::{hold_back, settle_missing};
 use super::{Run, SyncError};
+use crate::comparison::Comparison;
 use crate::entity::Entity;
 use crate::run::StreamSummary;
 use crate::store::Store;

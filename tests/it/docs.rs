@@ -6,29 +6,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::harness::World;
-
-// ---------------------------------------------------------------------------------------------------------------
-// What the documentation says ahead of the program. Each entry fails the tests as soon as it is there: then it has
-// to go from here. With all of it gone, this part goes as well.
-
-/// Commands, and flags with their command.
-const AWAITED_COMMANDS: &[(&str, &str)] = &[
-    ("doctor", ""),
-    ("verify", ""),
-    ("verify", "--repair"),
-    ("completions", ""),
-    ("man", ""),
-    ("sync", "--dry-run"),
-    ("sync", "--metrics-file"),
-    ("status", "--max-age"),
-];
-/// Variables.
-const AWAITED_VARIABLES: &[&str] = &["WIX_SYNC_HEALTHCHECK_URL"];
-/// Tables, or single columns of them.
-const AWAITED_COLUMNS: &[(&str, Option<&str>)] = &[("sync_health", None), ("sync_locks", Some("progress"))];
-// ---------------------------------------------------------------------------------------------------------------
-
 /// A fenced block.
 pub(crate) struct Block {
     /// What stands behind the fence, such as `sql`.
@@ -100,25 +77,6 @@ pub(crate) fn all_blocks(path: &str) -> Vec<Block> {
 /// The blocks of one kind.
 pub(crate) fn blocks(path: &str, info: &str) -> Vec<Block> {
     all_blocks(path).into_iter().filter(|block| block.info == info).collect()
-}
-
-/// What awaited columns and tables there are.
-pub(crate) fn awaited_columns() -> &'static [(&'static str, Option<&'static str>)] {
-    AWAITED_COLUMNS
-}
-
-/// False for SQL that asks for a table which is awaited and not there.
-pub(crate) fn is_there(world: &World, sql: &str) -> bool {
-    let mut tables = AWAITED_COLUMNS.iter().filter(|(_, column)| column.is_none()).map(|(table, _)| *table);
-    let is_missing = |table: &str| world.value::<bool>(&format!("select to_regclass('{table}') is null"));
-    !tables.any(|table| sql.contains(table) && is_missing(table))
-}
-
-/// True for a command line that names something awaited.
-pub(crate) fn is_awaited(line: &[String]) -> bool {
-    AWAITED_COMMANDS.iter().any(|(command, flag)| {
-        line.first().is_some_and(|first| first == command) && (flag.is_empty() || line.iter().any(|word| word == flag))
-    })
 }
 
 /// The arguments of each `wix-sync` in a text: what stands behind it on the line, up to the end of the command. A
@@ -193,9 +151,6 @@ fn every_command_line_names_commands_words_and_flags_that_are_there() {
         for line in command_lines_of(&path) {
             seen += 1;
             let first = line[0].clone();
-            if AWAITED_COMMANDS.contains(&(first.as_str(), "")) {
-                continue;
-            }
             if !commands.contains(&first) {
                 broken.insert(format!("{path}: no command `{first}`: wix-sync {}", line.join(" ")));
                 continue;
@@ -210,8 +165,7 @@ fn every_command_line_names_commands_words_and_flags_that_are_there() {
             let text = helps.entry(command.clone()).or_insert_with(|| help(&names).expect("the command is there"));
             let known = flags(text);
             for flag in flags(&line.join(" ")) {
-                let is_awaited = AWAITED_COMMANDS.contains(&(first.as_str(), flag.as_str()));
-                if !known.contains(&flag) && !is_awaited {
+                if !known.contains(&flag) {
                     broken.insert(format!("{path}: `{}` has no {flag}", names.join(" ")));
                 }
             }
@@ -232,14 +186,6 @@ fn every_flag_in_a_sentence_belongs_to_some_command() {
     let mut known = flags(&help(&[]).expect("the program has a help"));
     for command in commands().iter().filter(|command| *command != "help") {
         known.extend(flags(&help(&[command]).expect("the command is there")));
-    }
-    for (command, flag) in AWAITED_COMMANDS.iter().filter(|(_, flag)| !flag.is_empty()) {
-        let is_there = help(&[command]).is_some_and(|text| flags(&text).contains(*flag));
-        assert!(!is_there, "`{command} {flag}` is there by now: take it off the list in this file");
-        known.insert((*flag).to_owned());
-    }
-    for (command, _) in AWAITED_COMMANDS.iter().filter(|(_, flag)| flag.is_empty()) {
-        assert!(!commands().iter().any(|there| there == command), "`{command}` is there by now: take it off the list");
     }
     let mut broken = BTreeSet::new();
     for path in markdown() {
@@ -267,9 +213,7 @@ fn every_variable_is_one_that_the_program_reads() {
         let names = text.split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'));
         for name in names.filter(|name| name.starts_with("WIX_") && name.len() > 4) {
             let is_known = sources.contains(&format!("\"{name}\"")) || of_the_workflow.contains(&name);
-            if AWAITED_VARIABLES.contains(&name) {
-                assert!(!is_known, "{name} is read by now: take it off the list in this file");
-            } else if !is_known {
+            if !is_known {
                 broken.insert(format!("{path}: nothing reads {name}"));
             }
         }

@@ -52,7 +52,7 @@ fn every_statement_runs_and_those_without_a_time_find_something() {
     let mut client = world.client();
     let (mut broken, mut ran) = (Vec::new(), 0);
     for file in ["docs/schema.md", "docs/queries.md", "docs/failures.md", "docs/many-sites.md"] {
-        for block in docs::blocks(file, "sql").iter().filter(|block| docs::is_there(&world, &block.text)) {
+        for block in docs::blocks(file, "sql").iter() {
             ran += 1;
             match run(&mut client, block) {
                 Ok(0) if has_rows(block) => broken.push(format!("{}: finds nothing\n{}", block.place, block.text)),
@@ -93,7 +93,7 @@ fn moving_over_goes_as_it_is_written_from_top_to_bottom() {
                 run(&mut client, &block).unwrap_or_else(|problem| panic!("{problem}"));
             }
             "sh" => {
-                for line in docs::command_lines(&block.text).iter().filter(|line| !docs::is_awaited(line)) {
+                for line in docs::command_lines(&block.text).iter() {
                     commands += 1;
                     let arguments: Vec<&str> = line.iter().map(String::as_str).collect();
                     let finished = world.run(&arguments);
@@ -135,7 +135,7 @@ fn the_app_sees_what_the_supabase_page_lets_it_see_and_nothing_else() {
     world.run(&["migrate"]).expect_exit(0);
     world.run(&["sync", "all"]).expect_exit(0);
     let mut client = world.client();
-    for block in docs::blocks("docs/supabase.md", "sql").iter().filter(|block| docs::is_there(&world, &block.text)) {
+    for block in docs::blocks("docs/supabase.md", "sql").iter() {
         run(&mut client, block).unwrap_or_else(|problem| panic!("{problem}"));
     }
     let buyer: String = world.value("select min(email) from orders where email = lower(email)");
@@ -204,16 +204,8 @@ fn the_schema_page_has_every_table_and_column_with_its_type() {
         let table = real.entry(row.get(0)).or_default();
         table.insert(row.get(1), row.get::<_, String>(2));
     }
-    let mut documented = documented();
+    let documented = documented();
     // What the page promises ahead of the program.
-    for &(table, column) in docs::awaited_columns() {
-        let is_there = real.get(table).is_some_and(|columns| column.is_none_or(|column| columns.contains_key(column)));
-        assert!(!is_there, "{table} {column:?} is there by now: take it off the list in tests/it/docs.rs");
-        match column {
-            Some(column) => drop(documented.get_mut(table).and_then(|columns| columns.remove(column))),
-            None => drop(documented.remove(table)),
-        }
-    }
     let (documented, real) = (lines(&documented), lines(&real));
     let missing: Vec<_> = real.difference(&documented).collect();
     let invented: Vec<_> = documented.difference(&real).collect();

@@ -15,6 +15,7 @@
 //! - [`tidy`]: the rules of the house: imports, printing, SQL, file lengths.
 //! - [`truth`]: the oracle: what the tables have to hold, from the simulator's records alone.
 //! - [`mapping`]: whole sites: first loads, second runs, edits, and walks that are disturbed.
+//! - [`verify`]: Wix and the tables compared without a write, and gaps mended one by one.
 //! - [`wix_faults`]: what Wix and the network get wrong, and what becomes of the run.
 //! - [`links`]: links between the tables, stubs, and rows of people's own.
 //! - [`credentials`]: credentials under all their names, refused ones, and that nothing secret is shown.
@@ -99,4 +100,5 @@ mod supabase;
 mod tidy;
 mod tls;
 mod truth;
+mod verify;
 mod wix_faults;

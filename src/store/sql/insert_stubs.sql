@@ -10,6 +10,7 @@ with created as (
     from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[]) with ordinality
         as u (wix_contact_id, first_name, last_name, email, phone, position)
     where u.wix_contact_id is not null
+        and not exists (select from {schema}.customers c where c.wix_contact_id = u.wix_contact_id)
     order by u.wix_contact_id, u.position
     on conflict (wix_contact_id) do nothing
     returning wix_contact_id

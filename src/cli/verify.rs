@@ -1,0 +1,118 @@
+//! `wix-sync verify`, and `sync --dry-run`: Wix and the tables compared, without a write.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use super::args::{GlobalArgs, VerifyArgs};
+use super::exit::Exit;
+use super::logging::Console;
+use super::signals::Signals;
+use super::sync::{execute, failure, listen_for_signals};
+use super::{Failure, connect};
+use crate::comparison::Comparison;
+use crate::config::{Environment, SyncConfig, SyncFlags};
+use crate::event::Event;
+use crate::report::{self, Purpose};
+use crate::stop::{StopReason, stop_pair};
+use crate::sync::compare::{Extent, compare_stream};
+use crate::sync::plan::FullPolicy;
+use crate::sync::{Plan, Run, SyncError};
+use crate::wix::WixClient;
+
+/// `verify`: everything that Wix lists against the tables, and with `--repair` a run that mends the gaps.
+pub(super) async fn run(
+    global: &GlobalArgs,
+    args: &VerifyArgs,
+    environment: &Environment,
+    console: &Console,
+) -> Result<Exit, Failure> {
+    let flags = || SyncFlags { rate_limit: args.rate_limit, ..SyncFlags::default() };
+    let config = SyncConfig::resolve(environment, flags())?;
+    let mut plan = Plan {
+        sync_type: args.target.sync_type(),
+        streams: args.target.streams(),
+        batch_size: config.batch_size,
+        range: None,
+        allow_mass_delete: args.allow_mass_delete,
+        full: FullPolicy { now: true, every: None },
+        only_errors: false,
+        repairs: Vec::new(),
+        keep_logs: None,
+    };
+    let found = compare(global, environment, console, config, &plan, Extent::Everything, None).await?;
+    let gaps: u64 = found.iter().map(Comparison::gaps).sum();
+    if !args.repair || gaps == 0 {
+        report::print_comparison(&found, Purpose::Verify, args.json)?;
+        return Ok(if gaps == 0 { Exit::Done } else { Exit::Found });
+    }
+    if !args.json {
+        report::print_comparison(&found, Purpose::Verify, false)?;
+    }
+    plan.streams.retain(|stream| found.iter().any(|comparison| comparison.table == *stream && comparison.gaps() > 0));
+    plan.repairs = found;
+    let config = SyncConfig::resolve(environment, flags())?;
+    let mut signals = Signals::silent(plan.sync_type);
+    execute(global, environment, console, config, plan, None, args.json, &mut signals).await
+}
+
+/// `sync --dry-run`: the pass that `sync` would make now, and what it would do.
+pub(super) async fn dry_run(
+    global: &GlobalArgs,
+    environment: &Environment,
+    console: &Console,
+    config: SyncConfig,
+    plan: &Plan,
+    time_limit: Option<Duration>,
+    as_json: bool,
+) -> Result<Exit, Failure> {
+    let found = compare(global, environment, console, config, plan, Extent::NextPass, time_limit).await?;
+    report::print_comparison(&found, Purpose::DryRun, as_json)?;
+    let is_whole = found.iter().all(|comparison| comparison.unreadable == 0);
+    Ok(if is_whole { Exit::Done } else { Exit::Incomplete })
+}
+
+/// Compares each table. It takes no lease: whatever another run writes meanwhile is seen or not.
+async fn compare(
+    global: &GlobalArgs,
+    environment: &Environment,
+    console: &Console,
+    config: SyncConfig,
+    plan: &Plan,
+    extent: Extent,
+    time_limit: Option<Duration>,
+) -> Result<Vec<Comparison>, Failure> {
+    // No bars: their lines speak of what was written.
+    let reporter = report::choose(&console.bars, false);
+    for notice in &config.notices {
+        reporter.report(Event::Notice { stream: None, text: notice });
+    }
+    let (stopper, stop) = stop_pair();
+    listen_for_signals(stopper.clone())?;
+    if let Some(limit) = time_limit {
+        tokio::spawn(async move {
+            sleep(limit).await;
+            stopper.stop(StopReason::TimeLimit);
+        });
+    }
+    let store = connect(global, environment).await?;
+    store.check_migrated().await?;
+    store.check_site(&config.wix.site_id).await?;
+    let wix = WixClient::new(config.wix, stop.clone(), reporter.clone()).map_err(|error| failure(error.into()))?;
+    let run = Run { plan, wix: &wix, stop: &stop, reporter: &reporter, run_id: Uuid::nil() };
+    let mut found = Vec::new();
+    for stream in &plan.streams {
+        let compared = compare_stream(&run, &store, *stream, extent).await;
+        found.push(compared.map_err(|error| {
+            let exit = error.stop_reason().map_or(Exit::Failed, Exit::of_stop);
+            Failure { exit, hint: compare_hint(&error), error: anyhow::anyhow!("{stream}: {error}") }
+        })?);
+    }
+    Ok(found)
+}
+
+/// A comparison leaves nothing to go on with: the hint on a stop would be wrong.
+fn compare_hint(error: &SyncError) -> Option<String> {
+    if error.stop_reason().is_some() { None } else { error.hint() }
+}

@@ -1,0 +1,91 @@
+//! How a table stands to what Wix lists: what `verify` and `sync --dry-run` find. Ids and paths, no value of a record.
+
+use serde::Serialize;
+
+use crate::run::PassKind;
+use crate::stream::Stream;
+
+/// So many ids of each kind are remembered, lest memory depend on how much is wrong.
+pub const MAX_REMEMBERED: usize = 10_000;
+
+/// An outdated row, and what differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Sample {
+    /// Wix's id.
+    pub wix_id: String,
+    /// The paths of the members that differ; never their values.
+    pub members: Vec<String>,
+}
+
+/// How a table stands to what Wix lists.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// Which table.
+    #[serde(serialize_with = "table_name")]
+    pub table: Stream,
+    /// How Wix was read.
+    pub pass: PassKind,
+    /// Records that Wix listed.
+    pub listed: u64,
+    /// Of these, the ones that the table lacks or has as deleted: they would be inserted or come back.
+    pub missing: u64,
+    /// The ones that the table has in another version: they would be updated.
+    pub outdated: u64,
+    /// The ones that the table has as Wix has them.
+    pub current: u64,
+    /// The ones that could not be read as a row: they would go to `sync_errors`.
+    pub unreadable: u64,
+    /// Live rows that Wix did not list: they would be asked for by id, and be marked as deleted if they are gone. Only
+    /// where everything was read.
+    pub unlisted: u64,
+    /// Requests to Wix.
+    pub requests: u64,
+    /// True if the site has no such Wix app.
+    pub not_installed: bool,
+    /// Ids of missing records, the first of them.
+    pub missing_ids: Vec<String>,
+    /// Ids of outdated rows, the first of them.
+    pub outdated_ids: Vec<String>,
+    /// Ids of unlisted rows, the first of them.
+    pub unlisted_ids: Vec<String>,
+    /// Ids and reasons of unreadable records, the first of them.
+    pub unreadable_records: Vec<(Option<String>, String)>,
+    /// What differs in some of the outdated rows.
+    pub samples: Vec<Sample>,
+    /// Some record that Wix listed.
+    #[serde(skip)]
+    pub listed_id: Option<String>,
+}
+
+fn table_name<S: serde::Serializer>(stream: &Stream, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(stream.table())
+}
+
+impl Comparison {
+    /// Nothing read yet.
+    pub fn of(table: Stream, pass: PassKind) -> Comparison {
+        Comparison {
+            table,
+            pass,
+            listed: 0,
+            missing: 0,
+            outdated: 0,
+            current: 0,
+            unreadable: 0,
+            unlisted: 0,
+            requests: 0,
+            not_installed: false,
+            missing_ids: Vec::new(),
+            outdated_ids: Vec::new(),
+            unlisted_ids: Vec::new(),
+            unreadable_records: Vec::new(),
+            samples: Vec::new(),
+            listed_id: None,
+        }
+    }
+
+    /// How much of the table is not as Wix has it.
+    pub fn gaps(&self) -> u64 {
+        self.missing + self.outdated + self.unreadable + self.unlisted
+    }
+}

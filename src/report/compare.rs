@@ -1,0 +1,81 @@
+//! What `verify` and `sync --dry-run` found, as text and as JSON. Ids and paths of members only: never a value of a record.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::Purpose;
+use super::text::{counted, grouped, table};
+use crate::comparison::Comparison;
+use crate::run::PassKind;
+
+/// Of each kind of gap so many are named; `--json` names them all, as far as they are remembered.
+const MAX_NAMED: usize = 10;
+
+pub(super) fn render(found: &[Comparison], purpose: Purpose) -> String {
+    let header = match purpose {
+        Purpose::Verify => ["table", "in Wix", "as Wix has it", "missing", "outdated", "not in Wix", "unreadable"],
+        Purpose::DryRun => ["table", "read", "as before", "would insert", "would update", "would look for", "left out"],
+    };
+    let rows: Vec<Vec<String>> = found
+        .iter()
+        .map(|one| {
+            let counts = [one.listed, one.current, one.missing, one.outdated, one.unlisted, one.unreadable];
+            std::iter::once(one.table.to_string()).chain(counts.map(grouped)).collect()
+        })
+        .collect();
+    let mut out = table(&header, &[false, true, true, true, true, true, true], &rows);
+    for one in found {
+        name_gaps(&mut out, one);
+    }
+    let requests: u64 = found.iter().map(|one| one.requests).sum();
+    let gaps: u64 = found.iter().map(Comparison::gaps).sum();
+    out.push('\n');
+    out.push_str(&match (purpose, gaps) {
+        (Purpose::Verify, 0) => "The tables are as Wix has them".to_owned(),
+        (Purpose::Verify, _) => format!("{} found", counted(gaps, "gap")),
+        (Purpose::DryRun, _) => "Nothing was written".to_owned(),
+    });
+    let _ = writeln!(out, "; {} to Wix.", counted(requests, "request"));
+    if purpose == Purpose::DryRun && found.iter().any(|one| one.unlisted > 0) {
+        out.push_str("Rows that Wix does not list would be asked for by id, and marked as deleted if they are gone.\n");
+    }
+    out
+}
+
+fn name_gaps(out: &mut String, one: &Comparison) {
+    let mut name = |kind: &str, ids: &[String], count: u64| {
+        if count > 0 {
+            let named: Vec<&str> = ids.iter().take(MAX_NAMED).map(String::as_str).collect();
+            let more = match count.saturating_sub(named.len() as u64) {
+                0 => String::new(),
+                more => format!(" and {} more", grouped(more)),
+            };
+            let _ = write!(out, "\n{} {kind}:\n  {}{more}\n", one.table, named.join("\n  "));
+        }
+    };
+    name("missing", &one.missing_ids, one.missing);
+    name("outdated", &one.outdated_ids, one.outdated);
+    name("not in Wix", &one.unlisted_ids, one.unlisted);
+    for sample in &one.samples {
+        let _ = writeln!(out, "  {} differs in {}", sample.wix_id, sample.members.join(", "));
+    }
+    for (wix_id, reason) in one.unreadable_records.iter().take(MAX_NAMED) {
+        let _ = writeln!(out, "{} {}: {reason}", one.table, wix_id.as_deref().unwrap_or("without an id"));
+    }
+    if one.not_installed {
+        let _ = writeln!(out, "{}: its Wix app is not installed on the site", one.table);
+    }
+    if one.pass == PassKind::Changes {
+        let _ = writeln!(out, "{}: a changes pass; only --full looks for rows that Wix does not list", one.table);
+    }
+}
+
+pub(super) fn as_json(found: &[Comparison], purpose: Purpose) -> Value {
+    json!({
+        "version": 1,
+        "purpose": match purpose { Purpose::Verify => "verify", Purpose::DryRun => "dry-run" },
+        "gaps": found.iter().map(Comparison::gaps).sum::<u64>(),
+        "tables": found,
+    })
+}
