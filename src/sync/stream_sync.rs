@@ -1,6 +1,6 @@
 //! One stream's pass: page after page from Wix to COMMIT, until Wix says that there is no more.
 //!
-//! read pages ([`super::reader`]) -> gather a batch -> write it and the checkpoint in one transaction -> tell.
+//! read pages (`super::reader`) -> gather a batch -> write it and the checkpoint in one transaction -> tell.
 //! Behind the walk: rows that Wix did not list, records that wait in `sync_errors`, and the watermark.
 
 use chrono::Utc;
