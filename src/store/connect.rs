@@ -1,5 +1,7 @@
 //! One connection to Postgres, and the schema that all statements name.
 
+use std::time::Duration;
+
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Transaction};
 
@@ -8,6 +10,9 @@ use super::error::StoreError;
 use super::lease::Lease;
 use super::schema::Schema;
 use super::target::Target;
+
+/// A pooler with a free connection answers at once.
+const SIBLING_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A connection, with the schema in which the tables live.
 pub struct Store {
@@ -37,14 +42,19 @@ impl Store {
         Ok(())
     }
 
-    /// A second connection, under the same lease: for what is written at the same time.
+    /// A second connection, under the same lease: for what is written at the same time. An error also where it does
+    /// not answer soon: a pooler that has only one for us would let it wait for the first.
     pub async fn sibling(&self) -> Result<Store, StoreError> {
-        Ok(Store {
-            client: dial(&self.target).await?,
-            schema: self.schema.clone(),
-            lease: self.lease,
-            target: self.target.clone(),
-        })
+        let client = dial(&self.target).await?;
+        let answer = tokio::time::timeout(SIBLING_PATIENCE, client.simple_query("select 1")).await;
+        match answer {
+            Ok(answer) => answer.map_err(StoreError::database("a second connection does not work"))?,
+            Err(_) => {
+                let reason = "a second connection gets no answer".to_owned();
+                return Err(StoreError::Connect { reason, hint: None });
+            }
+        };
+        Ok(Store { client, schema: self.schema.clone(), lease: self.lease, target: self.target.clone() })
     }
 
     /// One more connection to the same database.

@@ -181,10 +181,21 @@ impl Run<'_> {
             ended.extend(self.sync_streams(store, streams).await);
         }
         let (streams, errors): (Vec<StreamSummary>, Vec<Option<SyncError>>) = ended.into_iter().unzip();
-        let mut first_error = errors.into_iter().flatten().next();
-        if !first_error.as_ref().is_some_and(SyncError::ends_the_run) {
-            first_error = first_error.or(self.link_orders(store).await.err());
+        let mut errors: Vec<SyncError> = errors.into_iter().flatten().collect();
+        if !errors.iter().any(SyncError::ends_the_run) {
+            errors.extend(
+                self.link_orders(store)
+                    .await
+                    .inspect_err(|error| {
+                        let text = format!("orders are linked to new customers by the next run: {error}");
+                        self.reporter.report(Event::Notice { stream: None, text: &text });
+                    })
+                    .err(),
+            );
         }
+        // A stop is what the caller has to hear of first: it decides how the program ends.
+        errors.sort_by_key(|error| error.stop_reason().is_none());
+        let first_error = errors.into_iter().next();
         let summary = RunSummary {
             run_id: self.run_id,
             sync_type: self.plan.sync_type,

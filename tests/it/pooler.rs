@@ -182,3 +182,15 @@ fn a_run_that_is_killed_behind_a_busy_pooler_strands_no_lock() {
     crowd.disperse();
     world.assert_tables_equal_truth();
 }
+
+#[test]
+fn a_pooler_with_a_single_connection_for_us_is_no_trap() {
+    for mode in [PoolMode::Session, PoolMode::Transaction] {
+        let mut world = World::new(20, 120, 120).migrated();
+        let settings = [("default_pool_size", "1"), ("reserve_pool_size", "0")];
+        let bouncer = PgBouncer::start(&world.postgres, mode, &settings).expect("the pooler starts");
+        world.set("DATABASE_URL", &bouncer.url("postgres"));
+        world.run(&["sync", "all"]).expect_exit(0);
+        world.assert_tables_equal_truth();
+    }
+}
