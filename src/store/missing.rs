@@ -245,6 +245,15 @@ async fn end_customer(
 ) -> Result<(), StoreError> {
     let doing = "could not move what hung on a merged customer";
     if let Some(survivor) = merged_into {
+        // A contact that never became a row is remembered as well: orders and bookings may name it.
+        let statement = schema.sql(
+            "insert into {schema}.customers (id, wix_contact_id, merged_into, deleted_at, created_at, updated_at)
+             values (gen_random_uuid(), $1, $2, $3, $3, $3) on conflict (wix_contact_id) do nothing",
+        );
+        transaction
+            .execute_typed(&statement, &[(&wix_id, Type::TEXT), (&survivor, Type::TEXT), (&now, Type::TIMESTAMPTZ)])
+            .await
+            .map_err(StoreError::database(doing))?;
         let statement = schema.sql(
             "update {schema}.customers set merged_into = $2, updated_at = $3
              where (wix_contact_id = $1 or merged_into = $1) and wix_contact_id <> $2",

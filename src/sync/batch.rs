@@ -74,9 +74,10 @@ pub(super) struct Batch {
 
 impl Batch {
     /// Nothing gathered yet.
-    pub(super) async fn new(entity: &dyn Entity, store: &Store) -> Result<Batch, SyncError> {
+    pub(super) async fn new(run: &Run<'_>, entity: &dyn Entity, store: &mut Store) -> Result<Batch, SyncError> {
         let stream = entity.stream();
-        let has_unresolved_errors = store.has_unresolved_errors(stream).await?;
+        let look = async |store: &mut Store| store.has_unresolved_errors(stream).await;
+        let has_unresolved_errors = persist(store, run.stop, look).await?;
         let context = BatchContext { stream, columns: entity.columns(), now: Utc::now(), has_unresolved_errors };
         Ok(Batch { stream, context, rows: Vec::new(), rejections: Vec::new() })
     }

@@ -129,7 +129,7 @@ async fn write_one(
 ) -> Result<Option<String>, SyncError> {
     let record = map_record(entity, raw);
     let wix_id = mark_of(&record).wix_id;
-    let mut batch = Batch::new(entity, store).await?;
+    let mut batch = Batch::new(run, entity, store).await?;
     batch.gather(vec![record]);
     batch.commit(run, store, None, summary, None).await?;
     Ok(wix_id)

@@ -45,7 +45,7 @@ pub(super) async fn retry_errors(
     summary: &mut StreamSummary,
 ) -> Result<(), SyncError> {
     let stream = entity.stream();
-    if !store.has_unresolved_errors(stream).await? {
+    if !persist(store, run.stop, async |store| store.has_unresolved_errors(stream).await).await? {
         return Ok(());
     }
     let (before, limit) = match due {
@@ -56,7 +56,8 @@ pub(super) async fn retry_errors(
     let mut readable = None;
     let mut tried = 0;
     'queue: while tried < limit {
-        let chunk = store.list_due_errors(stream, before, begun_at, CHUNK).await?;
+        let list = async |store: &mut Store| store.list_due_errors(stream, before, begun_at, CHUNK).await;
+        let chunk = persist(store, run.stop, list).await?;
         if chunk.is_empty() {
             break;
         }
@@ -71,7 +72,7 @@ pub(super) async fn retry_errors(
             if readable.is_none() {
                 let known_id = match listed_id {
                     Some(id) => Some(id.to_owned()),
-                    None => store.any_live_id(stream).await?,
+                    None => persist(store, run.stop, async |store| store.any_live_id(stream).await).await?,
                 };
                 readable = Some(is_readable(run, entity, known_id.as_deref(), counter).await?);
             }
@@ -98,7 +99,9 @@ pub(super) async fn retry_errors(
     }
     if let Some(reasons) = unsettled.describe() {
         hold_back(run, summary, format!("records in sync_errors could not be asked for: {reasons}"));
-    } else if summary.counts.errors == 0 && store.has_unresolved_errors(stream).await? {
+    } else if summary.counts.errors == 0
+        && persist(store, run.stop, async |store| store.has_unresolved_errors(stream).await).await?
+    {
         // As long as the table lacks what Wix has, no run is a full success.
         let text = "records that could not be written before still wait: `wix-sync errors` lists them".to_owned();
         hold_back(run, summary, text);

@@ -38,7 +38,8 @@ pub(super) async fn settle_missing(
 ) -> Result<(), SyncError> {
     let stream = entity.stream();
     let begun_at = Utc::now();
-    if store.list_missing(stream, begun_at, 1).await?.is_empty() {
+    let list = async |store: &mut Store, limit| store.list_missing(stream, begun_at, limit).await;
+    if persist(store, run.stop, async |store| list(store, 1).await).await?.is_empty() {
         return Ok(());
     }
     let count = persist(store, run.stop, async |store| store.count_missing(stream).await).await?;
@@ -57,7 +58,7 @@ pub(super) async fn settle_missing(
     // A pass that listed nothing changed still needs a record that can be got.
     let known_id = match listed_id {
         Some(id) => Some(id.to_owned()),
-        None => store.any_live_id(stream).await?,
+        None => persist(store, run.stop, async |store| store.any_live_id(stream).await).await?,
     };
     if !is_readable(run, entity, known_id.as_deref(), counter).await? {
         let text = format!(
@@ -70,7 +71,7 @@ pub(super) async fn settle_missing(
     }
     let mut unsettled = Unsettled::default();
     'queue: loop {
-        let candidates = store.list_missing(stream, begun_at, CHUNK).await?;
+        let candidates = persist(store, run.stop, async |store| list(store, CHUNK).await).await?;
         if candidates.is_empty() {
             break;
         }

@@ -34,7 +34,9 @@ pub async fn sync_stream(run: &Run<'_>, store: &mut Store, summary: &mut StreamS
         },
         PassKind::Range => run_pass(run, store, entity, PassPlan::range(), &counter, summary).await,
         PassKind::Full | PassKind::Changes => {
-            let plan = plan_pass(&store.load_stream_state(summary.stream).await?, run.plan.full, begun_at);
+            let stream = summary.stream;
+            let state = persist(store, run.stop, async |store| store.load_stream_state(stream).await).await?;
+            let plan = plan_pass(&state, run.plan.full, begun_at);
             summary.pass = plan.checkpoint.pass;
             summary.resumed = plan.is_resumed;
             run.reporter.report(Event::PassPlanned { stream: summary.stream, pass: summary.pass });
@@ -68,7 +70,7 @@ async fn run_pass(
     let created_from = plan.checkpoint.created_from;
     let mut writer = PassWriter {
         run,
-        batch: Batch::new(entity, store).await?,
+        batch: Batch::new(run, entity, store).await?,
         store,
         checkpoint: plan.checkpoint,
         is_first_page: !plan.is_resumed,
@@ -81,7 +83,9 @@ async fn run_pass(
         return Ok(());
     }
 
-    let lists_nothing = is_full && !plan.is_resumed && coverage.is_empty() && store.has_live_rows(stream).await?;
+    let has_rows = async |store: &mut Store| store.has_live_rows(stream).await;
+    let lists_nothing =
+        is_full && !plan.is_resumed && coverage.is_empty() && persist(store, run.stop, has_rows).await?;
     if lists_nothing {
         hold_back(run, summary, format!("Wix lists no {stream} at all, but the table holds rows: nothing was deleted"));
     }
@@ -140,14 +144,15 @@ async fn app_not_installed(
     summary: &mut StreamSummary,
     error: &WixError,
 ) -> Result<(), SyncError> {
-    if store.has_live_rows(summary.stream).await? {
+    let stream = summary.stream;
+    if persist(store, run.stop, async |store| store.has_live_rows(stream).await).await? {
         hold_back(run, summary, format!("{error}; the table still holds rows from a time when it was, and they stay"));
     } else {
         let notice = error.to_string();
         run.reporter.report(Event::Notice { stream: Some(summary.stream), text: &notice });
         summary.notices.push(notice);
         // It was looked at, and there is nothing: the table is as Wix has it. What a later pass begins with stays.
-        let (stream, now) = (summary.stream, Utc::now());
+        let now = Utc::now();
         persist(store, run.stop, async |store| store.note_success(stream, run.run_id, now).await).await?;
     }
     Ok(())

@@ -166,6 +166,22 @@ fn a_record_that_wix_no_longer_has_waits_no_longer_and_leaves_no_payload() {
 }
 
 #[test]
+fn a_bad_contact_that_was_merged_leads_its_orders_to_the_survivor() {
+    let world = World::empty().migrated();
+    put(&world, Entity::Contacts, "good", r#""revision":"1""#);
+    put(&world, Entity::Contacts, "bad", r#""info":{"birthdate":"never"}"#);
+    put(&world, Entity::Orders, "o1", r#""buyerInfo":{"contactId":"bad"}"#);
+    world.run(&["sync", "all"]).expect_exit(3);
+    world.sim.merge_contacts("bad", "good");
+    world.run(&["errors", "retry"]).expect_exit(0);
+    let buyer = "select c.wix_contact_id from orders o left join customers c on c.id = o.customer_id";
+    assert_eq!(world.value::<Option<String>>(buyer).as_deref(), Some("good"));
+    let merged = "select merged_into from customers where wix_contact_id = 'bad' and deleted_at is not null";
+    assert_eq!(world.value::<String>(merged), "good");
+    assert_eq!(waiting(&world), Vec::<Value>::new());
+}
+
+#[test]
 fn records_without_an_id_wait_until_a_full_pass_no_longer_brings_them() {
     let world = World::empty().migrated();
     put(&world, Entity::Contacts, "good", r#""revision":"1""#);

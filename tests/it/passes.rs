@@ -171,6 +171,7 @@ fn cursors_that_die_on_every_second_page_of_a_changes_pass_lose_nothing() {
 #[test]
 fn listings_by_cursor_are_read_whole_where_wix_refuses_to_sort_them() {
     let world = World::new(20, 350, 350).migrated();
+    world.run(&["sync", "customers"]).expect_exit(0);
     for endpoint in [Endpoint::BookingsQuery, Endpoint::OrdersSearch] {
         world.sim.fault(Fault::on(endpoint).always().refuse_sort());
     }
