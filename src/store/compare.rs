@@ -144,14 +144,12 @@ impl Store {
             "insert into {schema}.sync_missing (table_name, wix_id, found_at) select $1, t, $3 from unnest($2::text[]) t
              on conflict (table_name, wix_id) do nothing",
         );
-        let transaction = self.begin().await?;
-        transaction
-            .execute_typed(
-                &statement,
-                &[(&stream.table(), Type::TEXT), (&wix_ids, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
-            )
-            .await
-            .map_err(StoreError::database(doing))?;
-        transaction.commit().await.map_err(StoreError::database(doing))
+        self.write(
+            doing,
+            &statement,
+            &[(&stream.table(), Type::TEXT), (&wix_ids, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
+        )
+        .await
+        .map(drop)
     }
 }

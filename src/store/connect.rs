@@ -72,6 +72,19 @@ impl Store {
         &self.schema
     }
 
+    /// A transaction of one statement. Gives back how many rows it wrote.
+    pub(super) async fn write(
+        &mut self,
+        doing: &'static str,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<u64, StoreError> {
+        let transaction = self.begin().await?;
+        let written = transaction.execute_typed(statement, parameters).await.map_err(StoreError::database(doing))?;
+        transaction.commit().await.map_err(StoreError::database(doing))?;
+        Ok(written)
+    }
+
     /// Begins a transaction, fenced by the lease once that is taken. It waits for no lock longer than ten
     /// seconds, and the server may end it if this program falls silent for a minute: it never waits for
     /// Wix while a transaction is open.

@@ -137,21 +137,19 @@ impl Store {
              set tries = tries + 1, last_failed_at = $3, run_id = $4, program_version = $5
              where table_name = $1 and record_key = $2 and resolved_at is null",
         );
-        let transaction = self.begin().await?;
-        transaction
-            .execute_typed(
-                &statement,
-                &[
-                    (&stream.table(), Type::TEXT),
-                    (&key, Type::TEXT),
-                    (&now, Type::TIMESTAMPTZ),
-                    (&run_id, Type::UUID),
-                    (&PROGRAM_VERSION, Type::TEXT),
-                ],
-            )
-            .await
-            .map_err(StoreError::database(doing))?;
-        transaction.commit().await.map_err(StoreError::database(doing))
+        self.write(
+            doing,
+            &statement,
+            &[
+                (&stream.table(), Type::TEXT),
+                (&key, Type::TEXT),
+                (&now, Type::TIMESTAMPTZ),
+                (&run_id, Type::UUID),
+                (&PROGRAM_VERSION, Type::TEXT),
+            ],
+        )
+        .await
+        .map(drop)
     }
 
     /// Resolves one error, of a record that was written under an id which was not known when it was kept.
@@ -175,15 +173,13 @@ impl Store {
             "update {schema}.sync_errors set resolved_at = $3, record = null
              where table_name = $1 and wix_id is null and resolved_at is null and last_failed_at < $2",
         );
-        let transaction = self.begin().await?;
-        transaction
-            .execute_typed(
-                &statement,
-                &[(&stream.table(), Type::TEXT), (&begun_at, Type::TIMESTAMPTZ), (&now, Type::TIMESTAMPTZ)],
-            )
-            .await
-            .map_err(StoreError::database(doing))?;
-        transaction.commit().await.map_err(StoreError::database(doing))
+        self.write(
+            doing,
+            &statement,
+            &[(&stream.table(), Type::TEXT), (&begun_at, Type::TIMESTAMPTZ), (&now, Type::TIMESTAMPTZ)],
+        )
+        .await
+        .map(drop)
     }
 
     /// The records that could not be written, those that failed last first, and how many there are in all.

@@ -69,12 +69,7 @@ impl Store {
     pub async fn clear_missing(&mut self, stream: Stream) -> Result<(), StoreError> {
         let doing = "could not clear sync_missing";
         let statement = self.schema.sql("delete from {schema}.sync_missing where table_name = $1");
-        let transaction = self.begin().await?;
-        transaction
-            .execute_typed(&statement, &[(&stream.table(), Type::TEXT)])
-            .await
-            .map_err(StoreError::database(doing))?;
-        transaction.commit().await.map_err(StoreError::database(doing))
+        self.write(doing, &statement, &[(&stream.table(), Type::TEXT)]).await.map(drop)
     }
 
     /// Counts the candidates, after forgetting those that were seen again or are marked already.
@@ -143,15 +138,13 @@ impl Store {
         let doing = "could not note a try in sync_missing";
         let statement =
             self.schema.sql("update {schema}.sync_missing set tried_at = $3 where table_name = $1 and wix_id = $2");
-        let transaction = self.begin().await?;
-        transaction
-            .execute_typed(
-                &statement,
-                &[(&stream.table(), Type::TEXT), (&wix_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)],
-            )
-            .await
-            .map_err(StoreError::database(doing))?;
-        transaction.commit().await.map_err(StoreError::database(doing))
+        self.write(
+            doing,
+            &statement,
+            &[(&stream.table(), Type::TEXT), (&wix_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)],
+        )
+        .await
+        .map(drop)
     }
 
     /// Marks a row as deleted; one that was merged, with the survivor's id, to which moves what hung on it.

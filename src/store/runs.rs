@@ -33,13 +33,7 @@ impl Store {
              where status = 'running' and id <> $1",
         );
         let doing = "could not close the runs that ended without recording it";
-        let transaction = self.begin().await?;
-        let closed = transaction
-            .execute_typed(&statement, &[(&run_id, Type::UUID), (&now, Type::TIMESTAMPTZ)])
-            .await
-            .map_err(StoreError::database(doing))?;
-        transaction.commit().await.map_err(StoreError::database(doing))?;
-        Ok(closed)
+        self.write(doing, &statement, &[(&run_id, Type::UUID), (&now, Type::TIMESTAMPTZ)]).await
     }
 
     /// Records how a run ended; with the same `now` it may be said twice. One that another run has recorded as

@@ -94,21 +94,19 @@ impl Store {
         );
         let is_full = checkpoint.pass == PassKind::Full;
         let doing = "could not note the end of the pass in sync_state";
-        let transaction = self.begin().await?;
-        transaction
-            .execute_typed(
-                &statement,
-                &[
-                    (&stream.table(), Type::TEXT),
-                    (&checkpoint.watermark, Type::TIMESTAMPTZ),
-                    (&run_id, Type::UUID),
-                    (&now, Type::TIMESTAMPTZ),
-                    (&is_full, Type::BOOL),
-                ],
-            )
-            .await
-            .map_err(StoreError::database(doing))?;
-        transaction.commit().await.map_err(StoreError::database(doing))
+        self.write(
+            doing,
+            &statement,
+            &[
+                (&stream.table(), Type::TEXT),
+                (&checkpoint.watermark, Type::TIMESTAMPTZ),
+                (&run_id, Type::UUID),
+                (&now, Type::TIMESTAMPTZ),
+                (&is_full, Type::BOOL),
+            ],
+        )
+        .await
+        .map(drop)
     }
 
     /// Lets the next pass be a full one: the last one proved nothing.
@@ -127,11 +125,8 @@ impl Store {
     }
 
     async fn update_state(&mut self, statement: &str, parameters: &[Parameter<'_>]) -> Result<(), StoreError> {
-        let doing = "could not change sync_state";
         let statement = self.schema.sql(statement);
-        let transaction = self.begin().await?;
-        transaction.execute_typed(&statement, parameters).await.map_err(StoreError::database(doing))?;
-        transaction.commit().await.map_err(StoreError::database(doing))
+        self.write("could not change sync_state", &statement, parameters).await.map(drop)
     }
 
     /// The id of some row that Wix is supposed to have and that is no candidate for deletion.

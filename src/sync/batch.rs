@@ -227,16 +227,10 @@ impl BatchWriter<'_> {
                 Err(error) => error,
             };
             tries += 1;
-            if tries > MAX_TRIES || !(error.is_connection_lost() || error.is_contention()) {
-                return Err(error.into());
-            }
-            if error.is_contention() {
-                // Not ended by a stop: the batch in hand is to be finished.
-                tokio::time::sleep(RETRY_DELAY.mul_f64(fastrand::f64() + 0.5)).await;
-                continue;
-            }
-            reconnect(self.store, self.stop).await?;
-            if let Some(transaction_id) = outcome.transaction_id
+            let is_connection_lost = error.is_connection_lost();
+            prepare_retry(self.store, self.stop, error, tries).await?;
+            if is_connection_lost
+                && let Some(transaction_id) = outcome.transaction_id
                 && self.was_committed(transaction_id).await?
             {
                 return Ok(outcome);
@@ -277,15 +271,21 @@ pub async fn persist<T>(
             Err(error) => error,
         };
         tries += 1;
-        if tries > MAX_TRIES || !(error.is_connection_lost() || error.is_contention()) {
-            return Err(error.into());
-        }
-        if error.is_contention() {
-            tokio::time::sleep(RETRY_DELAY.mul_f64(fastrand::f64() + 0.5)).await;
-        } else {
-            reconnect(store, stop).await?;
-        }
+        prepare_retry(store, stop, error, tries).await?;
     }
+}
+
+/// Makes ready for another try after a deadlock or a lost connection; any other error, and one too many, is given back.
+async fn prepare_retry(store: &mut Store, stop: &Stop, error: StoreError, tries: u32) -> Result<(), SyncError> {
+    if tries > MAX_TRIES || !(error.is_connection_lost() || error.is_contention()) {
+        return Err(error.into());
+    }
+    if error.is_contention() {
+        // Not ended by a stop: what is in hand is to be finished.
+        tokio::time::sleep(RETRY_DELAY.mul_f64(fastrand::f64() + 0.5)).await;
+        return Ok(());
+    }
+    reconnect(store, stop).await
 }
 
 /// A new connection if the old one is known to be gone: while Wix was asked, the server may have been restarted.
