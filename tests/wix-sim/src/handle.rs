@@ -141,13 +141,22 @@ impl SimHandle {
     /// If one of the two is not there.
     #[track_caller]
     pub fn merge_contacts(&self, source: &str, target: &str) {
-        let mut activity = String::new();
-        self.edit(Entity::Contacts, target, |contact| {
-            activity = date_text(nanos(self.now()));
-            contact["lastActivity"] = json!({"activityDate": activity, "activityType": "CONTACT_MERGED"});
-        });
-        self.delete(Entity::Contacts, source);
+        // All at once: nobody sees the source gone and not merged.
         let mut state = self.shared.lock();
+        let now = nanos(state.clock.now());
+        let table = &mut state.contacts;
+        let (Some(position), true) = (table.find(target), table.find(source).is_some()) else {
+            drop(state);
+            panic!("there is no contact {source}, or no {target}");
+        };
+        let mut survivor = table.value(position);
+        survivor["lastActivity"] = json!({"activityDate": date_text(now), "activityType": "CONTACT_MERGED"});
+        touch(Entity::Contacts, &mut survivor, now);
+        table.remove(position);
+        table.put_text(&survivor.to_string());
+        if let Some(position) = table.find(source) {
+            table.remove(position);
+        }
         state.merged.insert(source.to_owned(), target.to_owned());
     }
 

@@ -24,7 +24,7 @@ use crate::fault::{Effect, Manner};
 use crate::handle::SimHandle;
 use crate::log::Request;
 use crate::reply::{Reply, throttled};
-use crate::state::{Hook, Shared};
+use crate::state::{Hook, Shared, State};
 
 /// Largest request body that is read.
 const MOST_BODY_BYTES: usize = 1 << 20;
@@ -81,9 +81,12 @@ async fn respond(shared: &Arc<Shared>, request: hyper::Request<Incoming>) -> Res
     let (after, before): (Vec<Hook>, Vec<Hook>) = hooks.into_iter().partition(|hook| hook.after);
     run_hooks(shared, before).await?;
 
-    let reply = reply(shared, &request, id.as_deref(), &effect, serial);
-    // The date of an answer is that of its records, however late it is sent.
-    let made_at = shared.lock().clock.now();
+    // The date of an answer is that of its records, however late it is sent: both are taken at once.
+    let (reply, made_at) = {
+        let mut state = shared.lock();
+        let reply = reply(shared, &mut state, &request, id.as_deref(), &effect, serial);
+        (reply, state.clock.now())
+    };
     run_hooks(shared, after).await?;
     let wait = shared.options.latency + effect.delay;
     if !wait.is_zero() {
@@ -109,21 +112,27 @@ fn note_answer(shared: &Shared, serial: u64, reply: &Reply) {
 }
 
 /// The right answer, or the fault's.
-fn reply(shared: &Shared, request: &Request, id: Option<&str>, effect: &Effect, serial: u64) -> Reply {
+fn reply(
+    shared: &Shared,
+    state: &mut State,
+    request: &Request,
+    id: Option<&str>,
+    effect: &Effect,
+    serial: u64,
+) -> Reply {
     if let Some(reply) = &effect.reply {
         return reply.clone();
     }
-    let mut state = shared.lock();
     let limit = shared.options.requests_per_minute;
     if !request.endpoint.is_oauth() && state.is_over_limit(limit) {
         return throttled();
     }
     let ask = Ask { request, id, tweaks: effect.tweaks, options: &shared.options, serial };
     if !effect.tweaks.stale {
-        return answer(shared, &mut state, &ask);
+        return answer(shared, state, &ask);
     }
     state.exchange_past();
-    let stale = answer(shared, &mut state, &ask);
+    let stale = answer(shared, state, &ask);
     state.exchange_past();
     stale
 }
