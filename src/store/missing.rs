@@ -180,25 +180,24 @@ impl Store {
     }
 }
 
+/// A customer's columns that tell of the person.
+const PERSONAL: &str = "name = null, first_name = null, last_name = null, email = null, phone = null, company = null,
+    job_title = null, birthdate = null, locale = null, labels = null";
+
 /// What Wix erased of a person is erased here too: of a row that is marked as deleted remain its ids and dates,
 /// its links, amounts and states, and what people wrote in `notes`. If the record comes back, all of it does.
-/// A customer that was made from a booking keeps what that booking, which Wix still has, tells.
+/// A customer that was made from a booking keeps what that booking tells, as long as Wix has it
+/// ([`Store::erase_untold_customers`]).
 async fn erase(transaction: &Transaction<'_>, schema: &Schema, stream: Stream, wix_id: &str) -> Result<(), StoreError> {
-    let personal = match stream {
-        Stream::Customers => {
-            "name = null, first_name = null, last_name = null, email = null, phone = null, company = null,
-             job_title = null, birthdate = null, locale = null, labels = null"
-        }
-        Stream::Appointments => "location = null",
-        Stream::Orders => "email = null, items = null",
-    };
-    let is_erased = match stream {
-        Stream::Customers => {
+    let (personal, is_erased) = match stream {
+        Stream::Customers => (
+            PERSONAL,
             "(raw is not null or not exists (
                 select from {schema}.appointments a where a.wix_contact_id = $1 and a.deleted_at is null
-             ))"
-        }
-        Stream::Appointments | Stream::Orders => "true",
+             ))",
+        ),
+        Stream::Appointments => ("location = null", "true"),
+        Stream::Orders => ("email = null, items = null", "true"),
     };
     let (table, id) = (stream.table(), stream.id_column());
     let statement = schema.sql(&format!(
@@ -210,6 +209,23 @@ async fn erase(transaction: &Transaction<'_>, schema: &Schema, stream: Stream, w
         .await
         .map_err(StoreError::database("could not erase what Wix no longer has"))?;
     Ok(())
+}
+
+impl Store {
+    /// Erases what deleted customers still hold of a booking that Wix no longer has either, or that names another
+    /// contact now.
+    pub async fn erase_untold_customers(&mut self) -> Result<(), StoreError> {
+        let statement = self.schema.sql(&format!(
+            "update {{schema}}.customers c set {PERSONAL}
+             where c.deleted_at is not null and c.raw is null and c.wix_contact_id is not null
+                and num_nonnulls(c.name, c.first_name, c.last_name, c.email, c.phone) > 0
+                and not exists (
+                    select from {{schema}}.appointments a
+                    where a.wix_contact_id = c.wix_contact_id and a.deleted_at is null
+                )"
+        ));
+        self.write("could not erase what Wix no longer has", &statement, &[]).await.map(drop)
+    }
 }
 
 /// Forgets candidates that were seen again, or are settled.

@@ -18,6 +18,7 @@ use crate::entity::{Entity, entity_of};
 use crate::event::Event;
 use crate::run::{PassKind, StreamSummary};
 use crate::store::Store;
+use crate::stream::Stream;
 use crate::wix::{RequestCounter, WixError};
 
 /// One stream's pass. What it did is in `summary`, also where it ends with an error.
@@ -95,6 +96,9 @@ async fn run_pass(
         persist(store, run.stop, async |store| store.resolve_unlisted(stream, begun_at, Utc::now()).await).await?;
     }
     retry_errors(run, store, entity, Due::Daily, (listed_id, begun_at), counter, summary).await?;
+    if is_full && stream == Stream::Appointments {
+        persist(store, run.stop, async |store| store.erase_untold_customers().await).await?;
+    }
     let now = Utc::now();
     persist(store, run.stop, async |store| {
         store.finish_pass(stream, run.run_id, &checkpoint, now).await?;

@@ -172,6 +172,32 @@ fn stubs_that_wix_does_not_have_are_asked_for_and_marked() {
 }
 
 #[test]
+fn a_stub_that_is_gone_keeps_what_a_booking_tells_until_wix_has_no_such_booking() {
+    let world = World::new(40, 60, 0).migrated();
+    world.sync_json(&["all"], 0);
+    world.full_sync_json(&["all"], 0);
+    let told = "select wix_contact_id from customers where deleted_at is not null and email is not null order by 1";
+    let stubs: Vec<String> = world.query(told).iter().map(|row| row.get(0)).collect();
+    let [deleted, renamed, kept @ ..] = stubs.as_slice() else { panic!("{} stubs", stubs.len()) };
+    assert!(!kept.is_empty());
+    for booking in world.sim.bookings() {
+        let id = booking["booking"]["id"].as_str().expect("an id");
+        match booking["booking"]["contactDetails"]["contactId"].as_str() {
+            Some(contact) if contact == deleted => world.sim.delete(Entity::Bookings, id),
+            Some(contact) if contact == renamed => world.sim.edit(Entity::Bookings, id, |booking| {
+                booking["booking"]["contactDetails"]["contactId"] = json!(kept[0]);
+            }),
+            _ => {}
+        }
+    }
+    world.full_sync_json(&["all"], 0);
+    let left: Vec<String> = world.query(told).iter().map(|row| row.get(0)).collect();
+    assert_eq!(left, kept);
+    let erased = "select count(*) from customers where deleted_at is not null and num_nonnulls(name, phone, email) = 0";
+    assert_eq!(world.value::<i64>(erased), 2, "name and phone are gone as well");
+}
+
+#[test]
 fn a_row_that_comes_back_is_live_again() {
     let world = site(30);
     let before = KINDS.map(|kind| world.rows(kind.table, kind.key));
