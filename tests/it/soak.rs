@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
+use chrono::{SecondsFormat, TimeDelta, Utc};
 use fastrand::Rng;
 use postgres::{Client, NoTls};
 use private_postgres::{PgBouncer, PoolMode, Server};
@@ -16,7 +16,7 @@ use wix_sim::{Endpoint, Sim, Site, Sizes};
 
 use crate::harness::{Finished, World};
 use crate::running::Running;
-use crate::soak_checks::{broken, judge, missing_or_old, watch, wrong_at_the_end};
+use crate::soak_checks::{broken, histories, judge, missing_or_old, watch, wrong_at_the_end};
 use crate::soak_faults::arm;
 use crate::soak_numbers::Numbers;
 use crate::soak_site::SoakSite;
@@ -177,7 +177,8 @@ impl Soak {
             command.env("WIX_APP_INSTANCE_ID", &credentials.instance_id);
         }
         let how = if pooled { "pooled" } else { "direct" };
-        self.journal.push(format!("{}: {how}: {}", self.serial, arguments.join(" ")));
+        let at = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);
+        self.journal.push(format!("{at} {}: {how}: {}", self.serial, arguments.join(" ")));
         command
     }
 
@@ -403,7 +404,9 @@ impl Soak {
 
     fn fail(&self, what: &str) -> ! {
         let told = self.journal[self.journal.len().saturating_sub(TOLD)..].join("\n");
-        panic!("WIX_SYNC_SOAK_SEED={}, run {}:\n{what}\nbefore that:\n{told}", self.seed, self.serial);
+        let histories = histories(&self.world, &self.site, what);
+        let (seed, run) = (self.seed, self.serial);
+        panic!("WIX_SYNC_SOAK_SEED={seed}, run {run}:\n{what}\nbefore that:\n{told}\n{histories}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! What has to hold during a soak and at its end: seen by triggers in the database, and by the oracle.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::harness::{Finished, World};
@@ -27,15 +29,28 @@ const WATCH: &str = "
         end if;
         return null;
     end $$;
+    create table soak.history (wix_id text, at timestamptz, what text);
     create trigger soak_state after update on public.sync_state for each row execute function soak.note_state()";
 
 /// Lets the database watch.
 pub(crate) fn watch(world: &World) {
     world.execute(WATCH);
-    for table in ["customers", "appointments", "orders"] {
+    for (table, key) in TABLES {
+        let more = if table == "customers" { "', merged into ' || new.merged_into" } else { "''" };
         world.execute(&format!(
             "create trigger soak_write after insert or update on public.{table} for each statement
                 execute function soak.note_write();
+             create function soak.note_{table}() returns trigger language plpgsql as $$ begin
+                insert into soak.history values (
+                    new.{key}, clock_timestamp(),
+                    format('%s by %s, number %s of the lease: updated at Wix %s, deleted %s%s', lower(tg_op),
+                        current_setting('application_name'), (select token from public.sync_locks),
+                        new.wix_updated_at, new.deleted_at, {more})
+                );
+                return null;
+             end $$;
+             create trigger soak_history after insert or update on public.{table} for each row
+                execute function soak.note_{table}();
              create trigger soak_loss after delete on public.{table} for each row execute function soak.note_loss()"
         ));
     }
@@ -58,6 +73,27 @@ pub(crate) fn broken(world: &World) -> Vec<String> {
     // What was looked at is not looked at again, but for the last writer.
     world.execute("delete from soak.writes where n < (select max(n) from soak.writes)");
     rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// Of so many records it is told what happened to them.
+const TOLD: usize = 8;
+
+/// What happened to the records that a text names, at the site and to their rows.
+pub(crate) fn histories(world: &World, site: &SoakSite, text: &str) -> String {
+    let words = text.split(|c: char| !(c.is_ascii_hexdigit() || c == '-'));
+    let ids: BTreeSet<&str> = words.filter(|word| word.len() == 36 && word.matches('-').count() == 4).collect();
+    let mut told = String::new();
+    for id in ids.into_iter().take(TOLD) {
+        let rows = world.query(&format!(
+            "select to_char(at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MSZ') || ' in the table: ' || what
+             from soak.history where wix_id = '{id}' order by at"
+        ));
+        let mut lines: Vec<String> =
+            rows.iter().map(|row| row.get(0)).chain(site.history(id).iter().cloned()).collect();
+        lines.sort();
+        told.push_str(&format!("history of {id}:\n   {}\n", lines.join("\n   ")));
+    }
+    told
 }
 
 /// The exit codes that a run may end with, beside 4 where another is at work; without one it was killed.
@@ -152,15 +188,18 @@ pub(crate) fn missing_or_old(world: &World, site: &SoakSite) -> Vec<String> {
 /// where it went.
 pub(crate) fn wrong_at_the_end(world: &World, site: &SoakSite) -> Vec<String> {
     let mut wrong = Vec::new();
-    for ((table, key), truth) in TABLES.into_iter().zip(truth(world, site)) {
+    let truth = truth(world, site);
+    let named: BTreeSet<String> =
+        truth[1].values().filter_map(|row| row["wix_contact_id"].as_str().map(str::to_owned)).collect();
+    for ((table, key), truth) in TABLES.into_iter().zip(truth) {
         let mut live = world.rows(table, key);
         let mut dead = live.clone();
         live.retain(|_, row| row["deleted_at"] == false);
         dead.retain(|_, row| row["deleted_at"] == true);
         wrong.extend(differences(table, &truth, &live));
         for (id, row) in dead {
-            // What was made from a booking, and never was a contact, keeps what that told.
-            let is_told = table == "customers" && row["wix_created_at"].is_null();
+            // What was made from a booking, and never was a contact, keeps what that tells.
+            let is_told = table == "customers" && row["wix_created_at"].is_null() && named.contains(&id);
             if !row["raw"].is_null() || (!is_told && row.get("email").is_some_and(|email| !email.is_null())) {
                 wrong.push(format!("{table} {id}: it is marked as deleted, and still holds the record"));
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{SecondsFormat, TimeDelta};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use fastrand::Rng;
 use serde_json::{Value, json};
 use wix_sim::{Entity, SimHandle};
@@ -23,6 +23,8 @@ pub(crate) struct SoakSite {
     merged: BTreeMap<String, String>,
     /// Deleted records that may come back.
     gone: Vec<(usize, String)>,
+    /// What happened to each record, in its order, with the site's time.
+    history: BTreeMap<String, Vec<String>>,
     /// What was done how often.
     pub(crate) counts: BTreeMap<&'static str, usize>,
 }
@@ -31,7 +33,15 @@ impl SoakSite {
     pub(crate) fn new(sim: SimHandle) -> SoakSite {
         let ids_of = |records: Vec<Value>| records.iter().map(id_of).collect();
         let ids = [ids_of(sim.contacts()), ids_of(sim.bookings()), ids_of(sim.orders())];
-        SoakSite { sim, ids, bad: BTreeMap::new(), merged: BTreeMap::new(), gone: Vec::new(), counts: BTreeMap::new() }
+        SoakSite {
+            sim,
+            ids,
+            bad: BTreeMap::new(),
+            merged: BTreeMap::new(),
+            gone: Vec::new(),
+            history: BTreeMap::new(),
+            counts: BTreeMap::new(),
+        }
     }
 
     /// A few things happen at once.
@@ -74,6 +84,17 @@ impl SoakSite {
         last
     }
 
+    /// What happened to a record since the soak began.
+    pub(crate) fn history(&self, id: &str) -> &[String] {
+        self.history.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    fn note(&mut self, id: &str, what: &str) {
+        let text = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let line = format!("{} at the site, where it was {}: {what}", text(Utc::now()), text(self.sim.now()));
+        self.history.entry(id.to_owned()).or_default().push(line);
+    }
+
     /// Some record that can be read.
     fn pick(&self, random: &mut Rng, kind: usize) -> Option<String> {
         let id = random.choice(&self.ids[kind])?;
@@ -83,6 +104,7 @@ impl SoakSite {
     fn edit(&mut self, random: &mut Rng, kind: usize) -> Option<&'static str> {
         let id = self.pick(random, kind)?;
         self.sim.edit(ENTITIES[kind], &id, |record| touch(record, kind, random));
+        self.note(&id, "edited");
         Some("edits")
     }
 
@@ -98,6 +120,7 @@ impl SoakSite {
         if body["updatedDate"].as_str().is_some_and(|updated| updated < late.as_str()) {
             body["updatedDate"] = json!(late);
             self.sim.put_raw(ENTITIES[kind], &record.to_string());
+            self.note(&id, &format!("edited as of {late}"));
         }
         Some("late edits")
     }
@@ -105,7 +128,10 @@ impl SoakSite {
     fn add(&mut self, random: &mut Rng, kind: usize) -> Option<&'static str> {
         let count = if random.u8(0..8) == 0 { 120 } else { random.usize(1..4) };
         let added = self.sim.add(ENTITIES[kind], count);
-        self.ids[kind].extend(added);
+        for id in added {
+            self.note(&id, "added");
+            self.ids[kind].push(id);
+        }
         Some(if count > 100 { "blocks of one date" } else { "additions" })
     }
 
@@ -117,7 +143,9 @@ impl SoakSite {
         }
         let record = self.sim.record(ENTITIES[kind], &id)?;
         self.remove(kind, &id);
+        self.note(&id, "about to be deleted");
         self.sim.delete(ENTITIES[kind], &id);
+        self.note(&id, "deleted");
         self.gone.push((kind, record.to_string()));
         Some("deletions")
     }
@@ -127,7 +155,10 @@ impl SoakSite {
         if source == target {
             return None;
         }
+        self.note(&source, &format!("about to be merged into {target}"));
+        self.note(&target, &format!("about to take over {source}"));
         self.sim.merge_contacts(&source, &target);
+        self.note(&source, "merged");
         self.remove(0, &source);
         self.merged.insert(source, target);
         Some("merges")
@@ -142,6 +173,7 @@ impl SoakSite {
             1 => record["booking"]["totalParticipants"] = json!(1.5),
             _ => record["lineItems"] = json!({}),
         });
+        self.note(&id, "spoilt");
         self.bad.insert((kind, id), text);
         Some("spoilt records")
     }
@@ -157,6 +189,7 @@ impl SoakSite {
         let Some(text) = self.bad.remove(&(kind, id.to_owned())) else { return };
         self.sim.put_raw(ENTITIES[kind], &text);
         self.sim.edit(ENTITIES[kind], id, |_| {});
+        self.note(id, "mended");
     }
 
     fn bring_back(&mut self, random: &mut Rng) -> Option<&'static str> {
@@ -167,6 +200,7 @@ impl SoakSite {
         self.sim.put_raw(ENTITIES[kind], &text);
         let id = id_of(&serde_json::from_str(&text).expect("a record"));
         self.sim.edit(ENTITIES[kind], &id, |_| {});
+        self.note(&id, "came back");
         self.ids[kind].push(id);
         Some("records that came back")
     }
