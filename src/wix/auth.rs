@@ -1,6 +1,6 @@
 //! Credentials, and the access token that app credentials are exchanged for.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -81,6 +81,7 @@ pub(super) struct TokenStore {
     pub(super) current: Mutex<Option<AccessToken>>,
     issued: AtomicU32,
     refused: AtomicU32,
+    has_worked: AtomicBool,
 }
 
 impl TokenStore {
@@ -113,9 +114,15 @@ impl TokenStore {
         false
     }
 
-    /// Notes that Wix took a token.
+    /// Notes that Wix took a token, or the API key.
     pub(super) fn accepted(&self) {
         self.refused.store(0, Ordering::Relaxed);
+        self.has_worked.store(true, Ordering::Relaxed);
+    }
+
+    /// True once Wix has taken these credentials: then they are not wrong as such.
+    pub(super) fn have_worked(&self) -> bool {
+        self.has_worked.load(Ordering::Relaxed)
     }
 }
 

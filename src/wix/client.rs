@@ -28,6 +28,9 @@ use crate::stream::Stream;
 
 const TOKEN_PATH: &str = "/oauth2/token";
 
+/// So many tokens that Wix refuses are renewed for one request.
+const MAX_REFUSED_TOKENS: u32 = 3;
+
 /// No connection within this time is a failure.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// No byte within this time is a failure.
@@ -119,8 +122,8 @@ enum Attempt<T> {
         answer: Box<WixAnswer>,
         retry_after: Option<Duration>,
     },
-    /// The token was refused; a new one may do.
-    TokenRefused,
+    /// The token was refused; a new one may do. If not, this is why.
+    TokenRefused(WixError),
     Refused(WixError),
 }
 
@@ -179,7 +182,7 @@ impl WixClient {
         counter: &RequestCounter,
         attempt: impl AsyncFn() -> Result<Attempt<T>, WixError>,
     ) -> Result<T, WixError> {
-        let mut failures = 0;
+        let (mut failures, mut refused_tokens) = (0, 0);
         loop {
             match attempt().await? {
                 Attempt::Done(value) => {
@@ -187,7 +190,9 @@ impl WixClient {
                     return Ok(value);
                 }
                 Attempt::Refused(error) => return Err(error),
-                Attempt::TokenRefused => {}
+                // Other requests may be answered meanwhile: they are not to keep this one asking for ever.
+                Attempt::TokenRefused(error) if refused_tokens == MAX_REFUSED_TOKENS => return Err(error),
+                Attempt::TokenRefused(_) => refused_tokens += 1,
                 Attempt::Failed { what, .. } if failures == self.settings.retry.max_retries => {
                     return Err(WixError::Unavailable { path, tries: failures + 1, last: what });
                 }
@@ -286,16 +291,19 @@ impl WixClient {
             status if is_transient(status) => {
                 Attempt::Failed { what: format!("it answered {described}"), retry_after: answer.retry_after }
             }
-            StatusCode::UNAUTHORIZED => match token {
-                Some(token) if !self.tokens.refuse(token.number).await => Attempt::TokenRefused,
-                _ => Attempt::Refused(self.bad_credentials(described)),
-            },
-            StatusCode::FORBIDDEN => Attempt::Refused(WixError::Forbidden {
-                path: listing.path,
-                permission: listing.permission,
-                variables: format!("{} and WIX_SITE_ID", self.settings.credentials.variables()),
-                answer: described,
-            }),
+            StatusCode::UNAUTHORIZED => {
+                // Where they work elsewhere, it is a missing permission: Wix answers that so now and then
+                // (wix-api.md 1.6).
+                let error = match self.tokens.have_worked() {
+                    true => self.forbidden(listing, described),
+                    false => self.bad_credentials(described),
+                };
+                match token {
+                    Some(token) if !self.tokens.refuse(token.number).await => Attempt::TokenRefused(error),
+                    _ => Attempt::Refused(error),
+                }
+            }
+            StatusCode::FORBIDDEN => Attempt::Refused(self.forbidden(listing, described)),
             StatusCode::PRECONDITION_REQUIRED => {
                 Attempt::Refused(WixError::AppNotInstalled { app: listing.app, answer: described })
             }
@@ -402,6 +410,15 @@ impl WixClient {
             token.map_or(text.clone(), |token| token.secret.redact(&text))
         };
         Box::new(WixAnswer::read(answer.status.as_u16(), answer.request_id.clone(), &answer.body, redact))
+    }
+
+    fn forbidden(&self, listing: &Listing, answer: Box<WixAnswer>) -> WixError {
+        WixError::Forbidden {
+            path: listing.path,
+            permission: listing.permission,
+            variables: format!("{} and WIX_SITE_ID", self.settings.credentials.variables()),
+            answer,
+        }
     }
 
     fn bad_credentials(&self, answer: Box<WixAnswer>) -> WixError {

@@ -182,6 +182,30 @@ fn a_token_endpoint_that_stumbles_is_asked_again() {
 }
 
 #[test]
+fn a_401_of_one_table_with_credentials_that_work_is_a_missing_permission() {
+    for with_app in [false, true] {
+        for (endpoint, table) in [(Endpoint::BookingsQuery, "appointments"), (Endpoint::OrdersSearch, "orders")] {
+            let mut world = World::new(20, 250, 250).migrated();
+            if with_app {
+                world = world.with_app();
+            }
+            world.sim.fault(Fault::on(endpoint).always().unauthenticated());
+            let finished = world.run(&["sync", "all"]).expect_exit(1).expect_stderr("does not allow these credentials");
+            assert!(!finished.stderr.contains("refused the credentials"), "{}", finished.stderr);
+            let run = last_run(&world);
+            for other in ["customers", "appointments", "orders"] {
+                let status = if other == table { "failed" } else { "completed" };
+                assert_eq!(run["results"][other]["status"], status, "{other}");
+            }
+            assert!(error_of(&run).contains(table) && error_of(&run).contains("401"), "{run}");
+            let (most, tokens) = if with_app { (4, 5) } else { (1, 0) };
+            assert!((1..=most).contains(&world.sim.request_count(endpoint)), "{table}");
+            assert!(world.sim.request_count(Endpoint::OauthToken) <= tokens, "{table}");
+        }
+    }
+}
+
+#[test]
 fn a_missing_permission_for_one_table_leaves_the_others_whole() {
     for (endpoint, table, permission) in [
         (Endpoint::ContactsQuery, "customers", "Read Contacts"),

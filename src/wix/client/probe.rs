@@ -97,7 +97,7 @@ async fn tries<T>(attempt: impl AsyncFn() -> Result<Attempt<T>, WixError>) -> Pr
             Ok(Ok(Attempt::Throttled { answer, .. })) => return Probe::Throttled(answer),
             Ok(Ok(Attempt::Refused(error)) | Err(error)) => return Probe::Refused(error),
             Ok(Ok(Attempt::Failed { what, .. })) => what,
-            Ok(Ok(Attempt::TokenRefused)) => "a fresh access token was refused".to_owned(),
+            Ok(Ok(Attempt::TokenRefused(_))) => "a fresh access token was refused".to_owned(),
             Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
         };
     }
