@@ -15,6 +15,9 @@ const WRITES_A_BATCH: &str = "content_hash";
 
 const TABLES: [&str; 3] = ["customers", "appointments", "orders"];
 
+/// Rows of a transaction.
+const BATCH_SIZE: usize = 100;
+
 /// A small site behind a wire that can be cut, directly or with a pooler in between.
 struct Wired {
     world: World,
@@ -48,7 +51,13 @@ impl Wired {
     /// that was struck, if the run had so many.
     #[track_caller]
     fn run_with_loss(&self, arguments: &[&str], loss: Loss, nth: usize) -> Option<String> {
-        self.proxy.lose(loss, nth, "");
+        self.run_with_loss_of(arguments, loss, nth, "")
+    }
+
+    /// The same; only the COMMITs of transactions with a statement that has this text are counted.
+    #[track_caller]
+    fn run_with_loss_of(&self, arguments: &[&str], loss: Loss, nth: usize, word: &str) -> Option<String> {
+        self.proxy.lose(loss, nth, word);
         let finished = self.world.run(arguments);
         let struck = self.proxy.cuts().pop();
         self.proxy.mend();
@@ -100,25 +109,33 @@ fn losses(pooled: bool) -> &'static [Loss] {
 /// In turn every COMMIT of a first load gets lost.
 fn a_first_load_survives_each_loss(pooled: bool) {
     let wired = Wired::new(20, 210, 120, pooled);
-    let (world, arguments) = (&wired.world, ["sync", "all", "--batch-size", "100"]);
+    let batch_size = BATCH_SIZE.to_string();
+    let (world, arguments) = (&wired.world, ["sync", "all", "--batch-size", &batch_size]);
     let sizes = [world.sim.contacts().len(), world.sim.bookings().len(), world.sim.orders().len()];
     world.run(&arguments).expect_exit(0);
     world.assert_tables_equal_truth();
     let whole = contents(world);
+    let check = |what: &str| {
+        for (table, size) in TABLES.iter().zip(sizes) {
+            assert_eq!(wired.counted(table, "inserted"), size as i64, "{table}, {what}");
+        }
+        assert_eq!(contents(world), whole, "{what}");
+    };
     for loss in losses(pooled) {
-        let mut batches = 0;
         for nth in 1.. {
             wired.begin_anew();
             let Some(struck) = wired.run_with_loss(&arguments, *loss, nth) else { break };
-            batches += usize::from(struck.contains(WRITES_A_BATCH));
-            for (table, size) in TABLES.iter().zip(sizes) {
-                let counted = wired.counted(table, "inserted");
-                assert_eq!(counted, size as i64, "{table}, {loss:?} of COMMIT {nth} behind\n{struck}");
-            }
-            assert_eq!(contents(world), whole, "{loss:?} of COMMIT {nth} behind\n{struck}");
+            check(&format!("{loss:?} of COMMIT {nth} behind\n{struck}"));
         }
-        // Two tables are written at once: which COMMIT is the nth differs from run to run.
-        assert!(batches >= 3, "{loss:?}: only {batches} batches were struck");
+        // Two tables are written at once, so which COMMIT is the nth differs from run to run: those of each once more.
+        for (table, size) in TABLES.iter().zip(sizes) {
+            for nth in 1..=size.div_ceil(BATCH_SIZE) {
+                wired.begin_anew();
+                let struck = wired.run_with_loss_of(&arguments, *loss, nth, &format!("{table} as t"));
+                check(&format!("{loss:?} of batch {nth} of {table}"));
+                assert!(struck.is_some_and(|statements| statements.contains(WRITES_A_BATCH)), "{nth} of {table}");
+            }
+        }
     }
 }
 
