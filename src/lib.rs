@@ -36,6 +36,7 @@ pub mod finding;
 pub mod holder;
 pub mod json;
 pub mod json_text;
+pub mod off_thread;
 pub mod page;
 pub mod progress;
 pub mod record;

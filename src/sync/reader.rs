@@ -8,8 +8,9 @@ use tokio::sync::mpsc::{Sender, channel};
 
 use super::walk::{Accepted, Walk};
 use super::{Run, SyncError};
-use crate::entity::{Entity, map_record};
-use crate::record::{MappedRecord, mark_of};
+use crate::entity::{Entity, entity_of, map_record};
+use crate::off_thread::off_thread;
+use crate::record::{MappedRecord, RecordMark, mark_of};
 use crate::wix::{Paging, RequestCounter, Selection, WixError};
 
 /// At most so many pages are read ahead of those that are being written, also where a batch takes more.
@@ -101,8 +102,14 @@ impl Reading<'_> {
                 Err(error) if error.is_bad_request() => return Err(refusal.unwrap_or(error).into()),
                 other => other?,
             };
-            let records: Vec<MappedRecord> = page.records.into_iter().map(|raw| map_record(entity, raw)).collect();
-            let marks: Vec<_> = records.iter().map(mark_of).collect();
+            let (stream, texts) = (entity.stream(), page.records);
+            let (records, marks) = off_thread(move || {
+                let entity = entity_of(stream);
+                let records: Vec<MappedRecord> = texts.into_iter().map(|raw| map_record(entity, raw)).collect();
+                let marks: Vec<RecordMark> = records.iter().map(mark_of).collect();
+                (records, marks)
+            })
+            .await;
             let Some(Accepted { is_new, at_end }) = walk.accept(&marks, &page.next, page.total)? else { continue };
             let new = records.into_iter().zip(is_new).filter_map(|(record, is_new)| is_new.then_some(record));
             return Ok(MappedPage {

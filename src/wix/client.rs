@@ -20,6 +20,7 @@ use super::error::{WixAnswer, WixError};
 use super::gate::Gate;
 use super::query::{Listing, Lookup, Selection};
 use crate::event::{Event, Reporter};
+use crate::off_thread::off_thread;
 use crate::page::{Found, Page, PageRequest};
 use crate::retry::{self, RetryPolicy, THROTTLE_PATIENCE};
 use crate::secret::Secret;
@@ -168,9 +169,12 @@ impl WixClient {
         let has_cursor = matches!(request, PageRequest::Cursor(_));
         let body = listing.request_body(selection, request);
         let payload = if has_cursor { Payload::PostCursor(body) } else { Payload::Post(body) };
-        let decode = |answer: &Answer| listing.decode_page(&answer.body, answer.server_time);
+        let decode = async |answer: &Answer| {
+            let (body, server_time) = (answer.body.clone(), answer.server_time);
+            off_thread(move || listing.decode_page(&body, server_time)).await
+        };
         self.repeat(listing.path, counter, async || {
-            self.attempt(listing, listing.path, &payload, counter, decode).await
+            self.attempt(listing, listing.path, &payload, counter, &decode).await
         })
         .await
     }
@@ -239,18 +243,18 @@ impl WixClient {
     ) -> Result<Found, WixError> {
         let Lookup::Get { path, query, member } = listing.lookup else {
             let body = Payload::Post(listing.lookup_body(wix_id));
-            let decode = |answer: &Answer| listing.decode_page(&answer.body, None);
+            let decode = async |answer: &Answer| listing.decode_page(&answer.body, None);
             let page = self.repeat(listing.path, counter, async || {
-                self.attempt(listing, listing.path, &body, counter, decode).await
+                self.attempt(listing, listing.path, &body, counter, &decode).await
             });
             // The caller sees whether it is the record that was asked for.
             return Ok(page.await?.records.into_iter().next().map_or(Found::Gone, Found::Alive));
         };
         let id = utf8_percent_encode(wix_id, NON_ALPHANUMERIC);
         let address = format!("{path}{id}{query}");
-        let decode = |answer: &Answer| listing.decode_record(member, &answer.body);
+        let decode = async |answer: &Answer| listing.decode_record(member, &answer.body);
         let found =
-            self.repeat(path, counter, async || self.attempt(listing, &address, &Payload::Get, counter, decode).await);
+            self.repeat(path, counter, async || self.attempt(listing, &address, &Payload::Get, counter, &decode).await);
         match found.await {
             Ok((record, is_merged)) => Ok(if is_merged { Found::Merged(record) } else { Found::Alive(record) }),
             Err(WixError::Refused { answer, .. }) if answer.status == StatusCode::NOT_FOUND.as_u16() => Ok(Found::Gone),
@@ -265,7 +269,7 @@ impl WixClient {
         address: &str,
         payload: &Payload,
         counter: &RequestCounter,
-        decode: impl Fn(&Answer) -> Result<T, String>,
+        decode: &impl AsyncFn(&Answer) -> Result<T, String>,
     ) -> Result<Attempt<T>, WixError> {
         let token = match &self.settings.credentials {
             Credentials::ApiKey { .. } => None,
@@ -277,7 +281,7 @@ impl WixClient {
         };
         if answer.status.is_success() {
             self.tokens.accepted();
-            return Ok(match decode(&answer) {
+            return Ok(match decode(&answer).await {
                 Ok(value) => Attempt::Done(value),
                 Err(what) => {
                     let what = format!("it answered {}, but {what}", self.describe(&answer, token.as_ref()));

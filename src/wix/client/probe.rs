@@ -65,11 +65,11 @@ impl WixClient {
         let counter = RequestCounter::default();
         tries(async || {
             let (asked_at, clock) = (Utc::now(), Instant::now());
-            let decode = |answer: &super::Answer| {
+            let decode = async |answer: &super::Answer| {
                 let page = listing.decode_page(&answer.body, answer.server_time)?;
                 Ok(page.server_time.map(|theirs| ahead(asked_at, clock.elapsed(), theirs)))
             };
-            self.attempt(listing, listing.path, &payload, &counter, decode).await
+            self.attempt(listing, listing.path, &payload, &counter, &decode).await
         })
         .await
     }
