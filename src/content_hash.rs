@@ -7,6 +7,7 @@
 //! Numbers are compared as they are written (`1` and `1.0` differ): exactness matters more here than
 //! the rare rewrite.
 
+use memchr::memchr2;
 use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
 
 /// 128 bits over the content of a JSON value, stable across versions of this program.
@@ -141,18 +142,14 @@ impl Scanner<'_> {
     fn skip_string(&mut self) -> bool {
         let mut escaped = false;
         self.at += 1;
-        while let Some(byte) = self.bytes.get(self.at) {
-            match byte {
-                b'\\' => {
-                    escaped = true;
-                    self.at += 2;
-                }
-                b'"' => {
-                    self.at += 1;
-                    return escaped;
-                }
-                _ => self.at += 1,
+        while let Some(found) = memchr2(b'"', b'\\', self.bytes.get(self.at..).unwrap_or_default()) {
+            self.at += found;
+            if self.bytes[self.at] == b'"' {
+                self.at += 1;
+                return escaped;
             }
+            escaped = true;
+            self.at += 2;
         }
         self.at = self.bytes.len();
         escaped
