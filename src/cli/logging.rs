@@ -3,9 +3,12 @@
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::fmt::time::ChronoUtc;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::args::{GlobalArgs, LogFormat};
 
@@ -29,17 +32,17 @@ pub(crate) fn start(global: &GlobalArgs) -> Console {
     let target = if draws_bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bars = MultiProgress::with_draw_target(target);
     let level = match (global.quiet, global.verbose) {
-        (true, _) => "error",
-        (false, 0) if draws_bars => "warn",
-        (false, 0) => "info",
-        (false, 1) => "debug",
-        (false, _) => "trace",
+        (true, _) => LevelFilter::ERROR,
+        (false, 0) if draws_bars => LevelFilter::WARN,
+        (false, 0) => LevelFilter::INFO,
+        (false, 1) => LevelFilter::DEBUG,
+        (false, _) => LevelFilter::TRACE,
     };
     // Of the libraries only what went wrong: their debug output could show requests.
-    let filter = EnvFilter::new(format!("error,wix_sync={level}"));
+    let filter = Targets::new().with_default(LevelFilter::ERROR).with_target("wix_sync", level);
     let writer = SuspendingWriter(bars.clone());
     let time = ChronoUtc::new("%Y-%m-%dT%H:%M:%S%.3fZ".to_owned());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_timer(time);
+    let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_target(false).with_timer(time);
     let make_writer = move || writer.clone();
     // Fails only if logging was started before, in which case it goes on as it is.
     let _ = match global.log_format {
@@ -50,7 +53,8 @@ pub(crate) fn start(global: &GlobalArgs) -> Console {
                 "message" => write!(writer, "{value:?}"),
                 _ => Ok(()),
             });
-            builder.fmt_fields(only_message).with_ansi(colour).with_writer(make_writer).try_init()
+            let lines = builder.fmt_fields(only_message).with_ansi(colour).with_writer(make_writer);
+            lines.finish().with(filter).try_init()
         }
         LogFormat::Json => builder
             .json()
@@ -58,6 +62,8 @@ pub(crate) fn start(global: &GlobalArgs) -> Console {
             .with_current_span(false)
             .with_span_list(false)
             .with_writer(make_writer)
+            .finish()
+            .with(filter)
             .try_init(),
     };
     Console { bars, draws_bars }
