@@ -41,6 +41,20 @@ pub enum Event<'a> {
         /// Records in the whole listing, where Wix says so.
         total: Option<u64>,
     },
+    /// Records were compared with the table, and nothing was written.
+    RecordsCompared {
+        /// Which stream.
+        stream: Stream,
+        /// Records compared so far.
+        record_count: u64,
+        /// Records in the whole listing, where Wix says so.
+        total: Option<u64>,
+    },
+    /// A stream's comparison ended, well or not.
+    ComparisonFinished {
+        /// Which stream.
+        stream: Stream,
+    },
     /// A record was left out and kept in `sync_errors`.
     RecordRejected {
         /// Which stream.

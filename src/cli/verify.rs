@@ -83,8 +83,7 @@ async fn compare(
     extent: Extent,
     time_limit: Option<Duration>,
 ) -> Result<Vec<Comparison>, Failure> {
-    // No bars: their lines speak of what was written.
-    let reporter = report::choose(&console.bars, false);
+    let reporter = report::choose(&console.bars, console.draws_bars);
     for notice in &config.notices {
         reporter.report(Event::Notice { stream: None, text: notice });
     }

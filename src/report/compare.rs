@@ -15,7 +15,7 @@ const MAX_NAMED: usize = 10;
 pub(super) fn render(found: &[Comparison], purpose: Purpose) -> String {
     let header = match purpose {
         Purpose::Verify => ["table", "in Wix", "as Wix has it", "missing", "outdated", "not in Wix", "unreadable"],
-        Purpose::DryRun => ["table", "read", "as before", "would insert", "would update", "would look for", "left out"],
+        Purpose::DryRun => ["table", "read", "as before", "to insert", "to update", "to look for", "left out"],
     };
     let rows: Vec<Vec<String>> = found
         .iter()
@@ -45,21 +45,23 @@ pub(super) fn render(found: &[Comparison], purpose: Purpose) -> String {
 
 fn name_gaps(out: &mut String, one: &Comparison) {
     let mut name = |kind: &str, ids: &[String], count: u64| {
-        if count > 0 {
-            let named: Vec<&str> = ids.iter().take(MAX_NAMED).map(String::as_str).collect();
-            let more = match count.saturating_sub(named.len() as u64) {
-                0 => String::new(),
-                more => format!(" and {} more", grouped(more)),
-            };
-            let _ = write!(out, "\n{} {kind}:\n  {}{more}\n", one.table, named.join("\n  "));
+        if count == 0 {
+            return;
+        }
+        let _ = writeln!(out, "\n{} {kind}:", one.table);
+        for wix_id in ids.iter().take(MAX_NAMED) {
+            let differs = one.samples.iter().find(|sample| sample.wix_id == *wix_id && !sample.members.is_empty());
+            let members = differs.map(|sample| format!(": {}", sample.members.join(", ")));
+            let _ = writeln!(out, "  {wix_id}{}", members.unwrap_or_default());
+        }
+        let more = count.saturating_sub(ids.len().min(MAX_NAMED) as u64);
+        if more > 0 {
+            let _ = writeln!(out, "  and {} more", grouped(more));
         }
     };
     name("missing", &one.missing_ids, one.missing);
     name("outdated", &one.outdated_ids, one.outdated);
     name("not in Wix", &one.unlisted_ids, one.unlisted);
-    for sample in &one.samples {
-        let _ = writeln!(out, "  {} differs in {}", sample.wix_id, sample.members.join(", "));
-    }
     for (wix_id, reason) in one.unreadable_records.iter().take(MAX_NAMED) {
         let _ = writeln!(out, "{} {}: {reason}", one.table, wix_id.as_deref().unwrap_or("without an id"));
     }

@@ -35,6 +35,10 @@ impl Reporter for Lines {
             Event::BatchCommitted { stream, record_count, total } => {
                 debug!(%stream, record_count, total, "{stream}: batch committed")
             }
+            Event::RecordsCompared { stream, record_count, total } => {
+                debug!(%stream, record_count, total, "{stream}: records compared")
+            }
+            Event::ComparisonFinished { stream } => debug!(%stream, "{stream}: compared"),
             Event::RecordRejected { stream, wix_id, reason } => {
                 let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
                 let count = named.entry(stream).or_default();

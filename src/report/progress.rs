@@ -65,13 +65,15 @@ impl Reporter for Progress {
         match event {
             Event::RunStarted { .. } | Event::PassPlanned { .. } | Event::RequestSent { .. } => {}
             Event::StreamStarted { stream } => self.with_bar(stream, |_| {}),
-            Event::BatchCommitted { stream, record_count, total } => self.with_bar(stream, |bar| {
+            Event::BatchCommitted { stream, record_count, total }
+            | Event::RecordsCompared { stream, record_count, total } => self.with_bar(stream, |bar| {
                 if let (Some(total), None) = (total, bar.length()) {
                     bar.set_length(total);
                 }
                 bar.set_style(style(if bar.length().is_some() { WITH_TOTAL } else { WITHOUT_TOTAL }));
                 bar.set_position(record_count);
             }),
+            Event::ComparisonFinished { stream } => self.with_bar(stream, |bar| bar.finish_and_clear()),
             Event::RecordRejected { .. } => {}
             Event::Notice { stream: Some(stream), text } => self.say(&format!("{stream}: {text}")),
             Event::Notice { stream: None, text } => self.say(text),

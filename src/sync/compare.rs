@@ -56,7 +56,9 @@ pub async fn compare_stream(
     comparer.found.pass = comparer.checkpoint.pass;
     let selection = run.plan.selection(stream, &comparer.checkpoint);
     let reading = Reading { run, entity, selection, created_from, counter: &counter };
+    run.reporter.report(Event::StreamStarted { stream });
     let read = reading.into_sink(&mut comparer).await;
+    run.reporter.report(Event::ComparisonFinished { stream });
     let mut found = comparer.found;
     found.requests = counter.requests();
     match read {
@@ -80,10 +82,10 @@ struct Comparer<'a> {
 
 impl PageSink for Comparer<'_> {
     async fn take(&mut self, pages: Vec<MappedPage>) -> Result<(), SyncError> {
-        let mut at_end = false;
+        let (mut at_end, mut total) = (false, None);
         for page in pages {
             self.checkpoint.created_from = page.frontier;
-            at_end = page.at_end;
+            (at_end, total) = (page.at_end, page.total);
             self.coverage.add(&page.records);
             let mut rows = Vec::with_capacity(page.records.len());
             for record in page.records {
@@ -98,6 +100,8 @@ impl PageSink for Comparer<'_> {
             }
             self.compare(newest_by_id(rows)).await?;
         }
+        let (stream, record_count) = (self.found.table, self.found.listed);
+        self.run.reporter.report(Event::RecordsCompared { stream, record_count, total });
         self.found.listed_id = self.coverage.listed_id().map(str::to_owned);
         let Some(span) = self.coverage.progress(&self.checkpoint, at_end).span else { return Ok(()) };
         let (ids, count) = self.store.list_unlisted(self.found.table, &span, MAX_REMEMBERED as i64).await?;
