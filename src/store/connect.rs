@@ -87,7 +87,7 @@ impl Store {
 
     /// Begins a transaction, fenced by the lease once that is taken. It waits for no lock longer than ten
     /// seconds, and the server may end it if this program falls silent for a minute: it never waits for
-    /// Wix while a transaction is open.
+    /// Wix while a transaction is open. Its statements look rows up by index ([`read_whole_tables`]).
     pub(super) async fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
         let fence =
             self.schema.sql("select 1 from {schema}.sync_locks where name = 'sync' and token = $1 for key share");
@@ -96,7 +96,8 @@ impl Store {
         let settings = transaction.batch_execute(
             // Whatever the server's default: what another run committed while we waited has to be seen.
             "set transaction isolation level read committed; \
-             set local lock_timeout = '10s'; set local idle_in_transaction_session_timeout = '60s'",
+             set local lock_timeout = '10s'; set local idle_in_transaction_session_timeout = '60s'; \
+             set local enable_seqscan = off; set local enable_bitmapscan = off; set local jit = off",
         );
         match self.lease {
             None => settings.await.map_err(StoreError::database(doing))?,
@@ -109,6 +110,17 @@ impl Store {
         }
         Ok(transaction)
     }
+}
+
+/// Lets the rest of a transaction read tables from their start to their end. Other statements look up the rows of a
+/// batch, and without statistics, as in a first load, the planner would rather read a whole table or index for that,
+/// each time.
+pub(super) async fn read_whole_tables(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    let doing = "could not change a setting";
+    transaction
+        .batch_execute("set local enable_seqscan = on; set local enable_bitmapscan = on")
+        .await
+        .map_err(StoreError::database(doing))
 }
 
 async fn first_of_search_path(client: &Client) -> Result<Schema, StoreError> {

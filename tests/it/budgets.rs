@@ -96,3 +96,26 @@ fn passes_that_find_nothing_new_write_no_row_and_hardly_any_wal() {
     assert!(full_bytes < most, "{full_bytes} bytes for a full pass over {} rows", rows.len());
     assert!(versions(&world) == rows, "rows were written or locked");
 }
+
+#[test]
+fn what_is_looked_up_is_not_searched_for() {
+    let world = World::new(1_200, 1_500, 600).migrated();
+    // Nobody has told the planner what is in the tables: so it is in the first days of a site.
+    for table in ["customers", "appointments", "orders"] {
+        world.execute(&format!("alter table {table} set (autovacuum_enabled = off)"));
+    }
+    let read = "select (sum(seq_tup_read) + (select sum(idx_tup_read) from pg_stat_user_indexes i
+            where i.relname in ('customers', 'appointments', 'orders')))::bigint
+        from pg_stat_user_tables t where t.relname in ('customers', 'appointments', 'orders')";
+    world.run(&["sync", "all"]).expect_exit(0);
+    let rows: i64 = world.value("select count(*) from appointments");
+    let stubs: i64 = world.value("select count(*) from customers where raw is null");
+    assert!(stubs >= 40, "{stubs} customers were made from bookings");
+    let first: i64 = world.value(read);
+    world.run(&["sync", "all", "--full"]).expect_exit(0);
+    let full = world.value::<i64>(read) - first;
+    assert_eq!(world.value::<i64>("select count(*) from customers where deleted_at is not null"), stubs);
+    assert!(first < 20 * rows, "{first} entries and rows were read in a first load with {rows} bookings");
+    assert!(full < 20 * rows, "{full} entries and rows were read to mark {stubs} customers beside {rows} bookings");
+    assert!(full > 2 * rows, "{full}: they are counted");
+}
