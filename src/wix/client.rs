@@ -21,7 +21,7 @@ use super::gate::Gate;
 use super::query::{Listing, Lookup, Selection};
 use crate::event::{Event, Reporter};
 use crate::off_thread::off_thread;
-use crate::page::{Found, Page, PageRequest};
+use crate::page::{Found, NextPage, Page, PageRequest};
 use crate::retry::{self, RetryPolicy, THROTTLE_PATIENCE};
 use crate::secret::Secret;
 use crate::stop::Stop;
@@ -243,12 +243,18 @@ impl WixClient {
     ) -> Result<Found, WixError> {
         let Lookup::Get { path, query, member } = listing.lookup else {
             let body = Payload::Post(listing.lookup_body(wix_id));
-            let decode = async |answer: &Answer| listing.decode_page(&answer.body, None);
-            let page = self.repeat(listing.path, counter, async || {
+            let decode = async |answer: &Answer| {
+                let page = listing.decode_page(&answer.body, None)?;
+                // The caller sees whether it is the record that was asked for.
+                match (page.records.into_iter().next(), page.next) {
+                    (None, NextPage::Cursor(_)) => Err("it holds no record and says that more follow".to_owned()),
+                    (record, _) => Ok(record.map_or(Found::Gone, Found::Alive)),
+                }
+            };
+            let found = self.repeat(listing.path, counter, async || {
                 self.attempt(listing, listing.path, &body, counter, &decode).await
             });
-            // The caller sees whether it is the record that was asked for.
-            return Ok(page.await?.records.into_iter().next().map_or(Found::Gone, Found::Alive));
+            return found.await;
         };
         let id = utf8_percent_encode(wix_id, NON_ALPHANUMERIC);
         let address = format!("{path}{id}{query}");

@@ -198,6 +198,27 @@ fn a_stub_that_is_gone_keeps_what_a_booking_tells_until_wix_has_no_such_booking(
 }
 
 #[test]
+fn an_empty_page_that_others_follow_does_not_tell_that_a_booking_is_gone() {
+    let world = World::new(0, 30, 0).migrated();
+    world.sim.remember();
+    let added = world.sim.add(Entity::Bookings, 1);
+    world.sync_json(&["appointments"], 0);
+    world.sim.clear_requests();
+    // The listing is older than the booking; the third request is about the booking alone.
+    world.sim.fault(Fault::on(Endpoint::BookingsQuery).stale());
+    world.sim.fault(Fault::on(Endpoint::BookingsQuery).nth(3).empty_page());
+    let result = world.full_sync_json(&["appointments"], 0);
+    assert_eq!(
+        (&result["results"]["appointments"]["deleted"], &result["results"]["appointments"]["retries"]),
+        (&json!(0), &json!(1))
+    );
+    assert_eq!(world.sim.request_count(Endpoint::BookingsQuery), 4);
+    let live =
+        format!("select count(*) from appointments where wix_booking_id = '{}' and deleted_at is null", added[0]);
+    assert_eq!(world.value::<i64>(&live), 1);
+}
+
+#[test]
 fn a_row_that_comes_back_is_live_again() {
     let world = site(30);
     let before = KINDS.map(|kind| world.rows(kind.table, kind.key));
