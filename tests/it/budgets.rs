@@ -119,3 +119,18 @@ fn what_is_looked_up_is_not_searched_for() {
     assert!(full < 20 * rows, "{full} entries and rows were read to mark {stubs} customers beside {rows} bookings");
     assert!(full > 2 * rows, "{full}: they are counted");
 }
+
+#[test]
+fn however_many_customers_share_an_email_two_of_them_settle_it() {
+    // Without contacts all buyers of the simulated site are one person, and each booking makes a customer with that email.
+    let world = World::new(0, 1_500, 1_500).migrated();
+    world.run(&["sync", "appointments"]).expect_exit(0);
+    let most: i64 = world.value("select max(n) from (select count(*) n from customers group by lower(email)) counted");
+    assert!(most >= 40, "{most} customers share an email");
+    world.execute("select pg_stat_reset()");
+    world.run(&["sync", "orders"]).expect_exit(0);
+    let orders: i64 = world.value("select count(*) from orders");
+    let read: i64 =
+        world.value("select sum(idx_tup_read)::bigint from pg_stat_user_indexes where relname = 'customers'");
+    assert!(read >= orders && read < 8 * orders, "{read} entries of customers' indexes were read for {orders} orders");
+}

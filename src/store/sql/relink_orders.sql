@@ -33,9 +33,14 @@ with affected as (
                     and case when survivor.id is null then contact.deleted_at else survivor.deleted_at end is null
             ),
             (
-                select min(c.id::text)::uuid
-                from {schema}.customers c
-                where c.deleted_at is null and lower(btrim(c.email)) = lower(btrim(a.email)) and btrim(a.email) <> ''
+                select min(found.id::text)::uuid
+                from (
+                    select c.id
+                    from {schema}.customers c
+                    where c.deleted_at is null and lower(btrim(c.email)) = lower(btrim(a.email)) and btrim(a.email) <> ''
+                    -- However many there are: a second one settles it.
+                    limit 2
+                ) found
                 having count(*) = 1
             ),
             (select own.id from {schema}.customers own where own.id = a.customer_id and own.wix_contact_id is null)

@@ -18,9 +18,14 @@ select
                 and case when survivor.id is null then contact.deleted_at else survivor.deleted_at end is null
         ),
         (
-            select min(c.id::text)::uuid
-            from {schema}.customers c
-            where c.deleted_at is null and lower(btrim(c.email)) = lower(btrim(u.email)) and btrim(u.email) <> ''
+            select min(found.id::text)::uuid
+            from (
+                select c.id
+                from {schema}.customers c
+                where c.deleted_at is null and lower(btrim(c.email)) = lower(btrim(u.email)) and btrim(u.email) <> ''
+                -- However many there are: a second one settles it.
+                limit 2
+            ) found
             having count(*) = 1
         )
     ),
