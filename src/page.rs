@@ -40,6 +40,8 @@ pub enum Found {
     Alive(String),
     /// The record into which it was merged, as JSON text.
     Merged(String),
+    /// Not clear: an empty page, and a cursor to more.
+    Unclear,
 }
 
 /// How a listing goes on.

@@ -75,7 +75,7 @@ pub(super) async fn is_readable(
     match run.wix.fetch_record(entity.listing(), known_id, counter).await {
         Ok(Found::Alive(raw)) => Ok(id_of(entity, &raw).as_deref() == Some(known_id)),
         Ok(Found::Merged(_)) => Ok(true),
-        Ok(Found::Gone) | Err(WixError::Refused { .. } | WixError::Forbidden { .. }) => Ok(false),
+        Ok(Found::Gone | Found::Unclear) | Err(WixError::Refused { .. } | WixError::Forbidden { .. }) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
@@ -99,6 +99,9 @@ pub(super) async fn settle_one(
         }
         // Another record, or any other answer, says nothing about this one.
         Ok(Found::Alive(_)) => return Ok(Settled::No(format!("{wix_id}: Wix answers another record for its id"))),
+        Ok(Found::Unclear) => {
+            return Ok(Settled::No(format!("{wix_id}: Wix answers without a record and says that more follow")));
+        }
         Err(error @ (WixError::Refused { .. } | WixError::Forbidden { .. })) => {
             return Ok(Settled::No(format!("{wix_id}: {error}")));
         }

@@ -245,11 +245,12 @@ impl WixClient {
             let body = Payload::Post(listing.lookup_body(wix_id));
             let decode = async |answer: &Answer| {
                 let page = listing.decode_page(&answer.body, None)?;
-                // The caller sees whether it is the record that was asked for.
-                match (page.records.into_iter().next(), page.next) {
-                    (None, NextPage::Cursor(_)) => Err("it holds no record and says that more follow".to_owned()),
-                    (record, _) => Ok(record.map_or(Found::Gone, Found::Alive)),
-                }
+                Ok(match (page.records.into_iter().next(), page.next) {
+                    // The caller sees whether it is the record that was asked for.
+                    (Some(record), _) => Found::Alive(record),
+                    (None, NextPage::Cursor(_)) => Found::Unclear,
+                    (None, _) => Found::Gone,
+                })
             };
             let found = self.repeat(listing.path, counter, async || {
                 self.attempt(listing, listing.path, &body, counter, &decode).await
