@@ -10,7 +10,7 @@ use super::columns::Columns;
 use super::connect::Store;
 use super::dead_letters::resolve_errors;
 use super::error::StoreError;
-use super::links::{emails_of, relink_orders};
+use super::links::{emails_of, relink_orders, with_customer_of};
 use super::missing::forget;
 use super::schema::Schema;
 use super::state::{Progress, save_progress};
@@ -172,11 +172,11 @@ async fn upsert(
     context: &BatchContext,
     rows: &[&Row],
 ) -> Result<Vec<bool>, StoreError> {
-    let statement = schema.sql(match context.stream {
-        Stream::Customers => include_str!("sql/upsert_customers.sql"),
-        Stream::Appointments => include_str!("sql/upsert_appointments.sql"),
-        Stream::Orders => include_str!("sql/upsert_orders.sql"),
-    });
+    let statement = match context.stream {
+        Stream::Customers => schema.sql(include_str!("sql/upsert_customers.sql")),
+        Stream::Appointments => schema.sql(include_str!("sql/upsert_appointments.sql")),
+        Stream::Orders => schema.sql(&with_customer_of("u", include_str!("sql/upsert_orders.sql"))),
+    };
     let columns = Columns::of(rows, context.columns);
     let written = transaction
         .query_typed(&statement, &columns.parameters(&context.now))

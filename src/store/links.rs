@@ -59,6 +59,12 @@ pub(super) async fn emails_of(
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
+/// A statement in which `{customer_of_order}` becomes the id of the customer whose the order in row `order` is: one
+/// rule for orders that are written and for those whose link is mended.
+pub(super) fn with_customer_of(order: &str, statement: &str) -> String {
+    statement.replace("{customer_of_order}", &include_str!("sql/customer_of_order.sql").replace("{order}", order))
+}
+
 /// Makes and mends the links of orders that customers with these ids or emails may concern.
 pub(super) async fn relink_orders(
     transaction: &Transaction<'_>,
@@ -72,7 +78,7 @@ pub(super) async fn relink_orders(
     }
     transaction
         .execute_typed(
-            &schema.sql(include_str!("sql/relink_orders.sql")),
+            &schema.sql(&with_customer_of("a", include_str!("sql/relink_orders.sql"))),
             &[(&wix_ids, Type::TEXT_ARRAY), (&emails, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
         )
         .await

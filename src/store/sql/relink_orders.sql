@@ -1,5 +1,5 @@
--- Makes and mends the links of orders that the customers in $1 (Wix ids) and the emails in $2 may concern; the same
--- rule as in upsert_orders.sql. A link to a customer of people's own stays where Wix's data finds none.
+-- Makes and mends the links of orders that the customers in $1 (Wix ids) and the emails in $2 may concern
+-- (customer_of_order.sql). A link to a customer of people's own stays where Wix's data finds none.
 with affected as (
     -- Through arrays, so that the indexes serve whatever the planner knows of the table; an OR has no index.
     select o.id, o.customer_id, o.wix_contact_id, o.email
@@ -25,24 +25,7 @@ with affected as (
     select
         a.id, a.customer_id as old_id,
         coalesce(
-            (
-                select coalesce(survivor.id, contact.id)
-                from {schema}.customers contact
-                left join {schema}.customers survivor on survivor.wix_contact_id = contact.merged_into
-                where contact.wix_contact_id = a.wix_contact_id
-                    and case when survivor.id is null then contact.deleted_at else survivor.deleted_at end is null
-            ),
-            (
-                select min(found.id::text)::uuid
-                from (
-                    select c.id
-                    from {schema}.customers c
-                    where c.deleted_at is null and lower(btrim(c.email)) = lower(btrim(a.email)) and btrim(a.email) <> ''
-                    -- However many there are: a second one settles it.
-                    limit 2
-                ) found
-                having count(*) = 1
-            ),
+            {customer_of_order},
             (select own.id from {schema}.customers own where own.id = a.customer_id and own.wix_contact_id is null)
         ) as new_id
     from affected a

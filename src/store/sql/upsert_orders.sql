@@ -1,7 +1,6 @@
--- Writes the orders of a batch (guards: see upsert_customers.sql), each linked by the contact's id where a live
--- customer has it (merges followed), else by the buyer's email where exactly one live customer has that; the same
--- rule as in relink_orders.sql. A link that a person made to a customer of their own, one without a Wix id, stays
--- where neither finds one. Columns after $7: entity/orders.rs, in its order.
+-- Writes the orders of a batch (guards: see upsert_customers.sql), each linked to its customer (customer_of_order.sql).
+-- A link that a person made to a customer of their own, one without a Wix id, stays where Wix's data finds none.
+-- Columns after $7: entity/orders.rs, in its order.
 insert into {schema}.orders as t (
     id, wix_order_id, content_hash, wix_created_at, wix_updated_at, wix_revision, raw, created_at, updated_at,
     customer_id, wix_contact_id, order_number, email, order_date, status, payment_status, fulfillment_status, currency,
@@ -9,26 +8,7 @@ insert into {schema}.orders as t (
 )
 select
     gen_random_uuid(), u.wix_id, u.content_hash, u.wix_created_at, u.wix_updated_at, u.wix_revision, record.raw, $7, $7,
-    coalesce(
-        (
-            select coalesce(survivor.id, contact.id)
-            from {schema}.customers contact
-            left join {schema}.customers survivor on survivor.wix_contact_id = contact.merged_into
-            where contact.wix_contact_id = u.wix_contact_id
-                and case when survivor.id is null then contact.deleted_at else survivor.deleted_at end is null
-        ),
-        (
-            select min(found.id::text)::uuid
-            from (
-                select c.id
-                from {schema}.customers c
-                where c.deleted_at is null and lower(btrim(c.email)) = lower(btrim(u.email)) and btrim(u.email) <> ''
-                -- However many there are: a second one settles it.
-                limit 2
-            ) found
-            having count(*) = 1
-        )
-    ),
+    {customer_of_order},
     u.wix_contact_id, u.order_number, u.email, u.order_date, u.status, u.payment_status, u.fulfillment_status, u.currency,
     u.subtotal::numeric, u.shipping::numeric, u.tax::numeric, u.discount::numeric, u.total_amount::numeric,
     nullif(record.raw -> 'lineItems', 'null')
