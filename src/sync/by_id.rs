@@ -64,16 +64,23 @@ impl Unsettled {
     }
 }
 
-/// Whether a record that Wix has can be asked for by its id.
+/// Whether a record that Wix has can be asked for by its id: one that it listed in this pass, else some live row's,
+/// since a pass that listed nothing changed needs one too.
 pub(super) async fn is_readable(
     run: &Run<'_>,
+    store: &mut Store,
     entity: &dyn Entity,
-    known_id: Option<&str>,
+    listed_id: Option<&str>,
     counter: &RequestCounter,
 ) -> Result<bool, SyncError> {
+    let stream = entity.stream();
+    let known_id = match listed_id {
+        Some(id) => Some(id.to_owned()),
+        None => persist(store, run.stop, async |store| store.any_live_id(stream).await).await?,
+    };
     let Some(known_id) = known_id else { return Ok(false) };
-    match run.wix.fetch_record(entity.listing(), known_id, counter).await {
-        Ok(Found::Alive(raw)) => Ok(id_of(entity, &raw).as_deref() == Some(known_id)),
+    match run.wix.fetch_record(entity.listing(), &known_id, counter).await {
+        Ok(Found::Alive(raw)) => Ok(id_of(entity, &raw) == Some(known_id)),
         Ok(Found::Merged(_)) => Ok(true),
         Ok(Found::Gone | Found::Unclear) | Err(WixError::Refused { .. } | WixError::Forbidden { .. }) => Ok(false),
         Err(error) => Err(error.into()),

@@ -70,11 +70,7 @@ pub(super) async fn retry_errors(
             };
             // Asked only where it is needed, and once.
             if readable.is_none() {
-                let known_id = match listed_id {
-                    Some(id) => Some(id.to_owned()),
-                    None => persist(store, run.stop, async |store| store.any_live_id(stream).await).await?,
-                };
-                readable = Some(is_readable(run, entity, known_id.as_deref(), counter).await?);
+                readable = Some(is_readable(run, store, entity, listed_id, counter).await?);
             }
             let settled = if readable == Some(true) {
                 settle_one(run, store, entity, &wix_id, counter, summary).await?

@@ -55,12 +55,7 @@ pub(super) async fn settle_missing(
         hold_back(run, summary, text);
         return Ok(());
     }
-    // A pass that listed nothing changed still needs a record that can be got.
-    let known_id = match listed_id {
-        Some(id) => Some(id.to_owned()),
-        None => persist(store, run.stop, async |store| store.any_live_id(stream).await).await?,
-    };
-    if !is_readable(run, entity, known_id.as_deref(), counter).await? {
+    if !is_readable(run, store, entity, listed_id, counter).await? {
         let text = format!(
             "{} rows are no longer listed by Wix, but a record that it has can't be asked for by its id either: \
              nothing was deleted",

@@ -22,9 +22,9 @@ pub(super) async fn repair(
     summary: &mut StreamSummary,
 ) -> Result<(), SyncError> {
     let stream = entity.stream();
-    let known_id = gaps.listed_id.as_deref();
+    let listed_id = gaps.listed_id.as_deref();
     let to_fetch: Vec<&String> = gaps.missing_ids.iter().chain(&gaps.outdated_ids).collect();
-    if !to_fetch.is_empty() && !is_readable(run, entity, known_id, counter).await? {
+    if !to_fetch.is_empty() && !is_readable(run, store, entity, listed_id, counter).await? {
         let text = "a record that Wix lists can't be asked for by its id: nothing was repaired".to_owned();
         hold_back(run, summary, text);
         return Ok(());
@@ -43,7 +43,7 @@ pub(super) async fn repair(
     let unlisted = &gaps.unlisted_ids;
     if !unlisted.is_empty() {
         persist(store, run.stop, async |store| store.note_missing(stream, unlisted, Utc::now()).await).await?;
-        settle_missing(run, store, entity, known_id, counter, summary).await?;
+        settle_missing(run, store, entity, listed_id, counter, summary).await?;
     }
     let remembered = gaps.missing_ids.len() + gaps.outdated_ids.len() + gaps.unlisted_ids.len();
     if (remembered as u64) < gaps.missing + gaps.outdated + gaps.unlisted {

@@ -152,7 +152,6 @@ impl SimHandle {
         let mut survivor = table.value(position);
         survivor["lastActivity"] = json!({"activityDate": date_text(now), "activityType": "CONTACT_MERGED"});
         touch(Entity::Contacts, &mut survivor, now);
-        table.remove(position);
         table.put_text(&survivor.to_string());
         if let Some(position) = table.find(source) {
             table.remove(position);
