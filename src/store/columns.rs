@@ -2,12 +2,14 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 use tokio_postgres::types::{ToSql, Type};
+use uuid::Uuid;
 
 use super::connect::Parameter;
 use crate::record::{Cell, ColumnKind, Row};
 
 /// One column of a batch, as an array parameter.
 enum Column<'a> {
+    Uuid(Vec<Uuid>),
     /// Text, and what travels as text and is cast by the statement: jsonb, text[], numeric.
     Text(Vec<Option<&'a str>>),
     Owned(Vec<Option<String>>),
@@ -25,6 +27,7 @@ impl<'a> Columns<'a> {
     /// the mapping, which a property test excludes; it is written as null.
     pub(super) fn of(rows: &[&'a Row], kinds: &[ColumnKind]) -> Columns<'a> {
         let mut columns = vec![
+            Column::Uuid(new_ids(rows.len())),
             Column::Text(rows.iter().map(|row| Some(row.wix_id.as_str())).collect()),
             Column::Bytes(rows.iter().map(|row| &row.content_hash[..]).collect()),
             Column::Timestamp(rows.iter().map(|row| row.wix_created_at).collect()),
@@ -42,7 +45,7 @@ impl<'a> Columns<'a> {
     /// The parameters in order, with `now` between the shared ones and the stream's own.
     pub(super) fn parameters<'b>(&'b self, now: &'b DateTime<Utc>) -> Vec<Parameter<'b>> {
         let mut parameters: Vec<Parameter<'b>> = self.0.iter().map(Column::parameter).collect();
-        parameters.insert(6, (now, Type::TIMESTAMPTZ));
+        parameters.insert(7, (now, Type::TIMESTAMPTZ));
         parameters
     }
 }
@@ -95,6 +98,7 @@ impl<'a> Column<'a> {
 
     fn parameter(&self) -> Parameter<'_> {
         let (value, kind): (&(dyn ToSql + Sync), Type) = match self {
+            Column::Uuid(values) => (values, Type::UUID_ARRAY),
             Column::Text(values) => (values, Type::TEXT_ARRAY),
             Column::Owned(values) => (values, Type::TEXT_ARRAY),
             Column::Bytes(values) => (values, Type::BYTEA_ARRAY),
@@ -106,6 +110,13 @@ impl<'a> Column<'a> {
     }
 }
 
+/// Ids for rows that turn out to be new; those that are there keep theirs. In the order of time: each goes to the end of
+/// the primary key's index, where random ones would touch all of it, which after a checkpoint is a whole page of
+/// write-ahead log a row.
+fn new_ids(count: usize) -> Vec<Uuid> {
+    std::iter::repeat_with(Uuid::now_v7).take(count).collect()
+}
+
 /// Postgres's text form of a `text[]`: arrays of arrays would be flattened by `unnest`.
 fn array_literal(items: &[String]) -> String {
     let quoted: Vec<String> =
@@ -115,7 +126,14 @@ fn array_literal(items: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::array_literal;
+    use super::{array_literal, new_ids};
+
+    #[test]
+    fn ids_of_new_rows_ascend_within_a_batch_and_from_one_to_the_next() {
+        let ids: Vec<_> = [1000, 1000].into_iter().flat_map(new_ids).collect();
+        assert_eq!(ids.len(), 2000);
+        assert!(ids.is_sorted_by(|left, right| left < right));
+    }
 
     #[test]
     fn array_literals_quote_every_item() {

@@ -1,15 +1,15 @@
 -- Writes the contacts of a batch. An older copy never replaces a newer row, unless that is marked as deleted and comes
--- back; a row with the same content is not written at all. Columns after $7 are those of entity/customers.rs, in its order.
+-- back; a row with the same content is not written at all. Columns after $8 are those of entity/customers.rs, in its order.
 insert into {schema}.customers as t (
     id, wix_contact_id, content_hash, wix_created_at, wix_updated_at, wix_revision, raw, created_at, updated_at,
     name, first_name, last_name, email, phone, company, job_title, birthdate, locale, labels
 )
 select
-    gen_random_uuid(), u.wix_id, u.content_hash, u.wix_created_at, u.wix_updated_at, u.wix_revision, u.raw::jsonb, $7, $7,
+    u.id, u.wix_id, u.content_hash, u.wix_created_at, u.wix_updated_at, u.wix_revision, u.raw::jsonb, $8, $8,
     u.name, u.first_name, u.last_name, u.email, u.phone, u.company, u.job_title, u.birthdate, u.locale, u.labels::text[]
-from unnest($1::text[], $2::bytea[], $3::timestamptz[], $4::timestamptz[], $5::bigint[], $6::text[],
-    $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::date[], $16::text[], $17::text[])
-    as u (wix_id, content_hash, wix_created_at, wix_updated_at, wix_revision, raw,
+from unnest($1::uuid[], $2::text[], $3::bytea[], $4::timestamptz[], $5::timestamptz[], $6::bigint[], $7::text[],
+    $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::date[], $17::text[], $18::text[])
+    as u (id, wix_id, content_hash, wix_created_at, wix_updated_at, wix_revision, raw,
         name, first_name, last_name, email, phone, company, job_title, birthdate, locale, labels)
 on conflict (wix_contact_id) do update set
     content_hash = excluded.content_hash,

@@ -1,21 +1,21 @@
 -- Writes the orders of a batch (guards: see upsert_customers.sql), each linked to its customer (customer_of_order.sql).
 -- A link that a person made to a customer of their own, one without a Wix id, stays where Wix's data finds none.
--- Columns after $7: entity/orders.rs, in its order.
+-- Columns after $8: entity/orders.rs, in its order.
 insert into {schema}.orders as t (
     id, wix_order_id, content_hash, wix_created_at, wix_updated_at, wix_revision, raw, created_at, updated_at,
     customer_id, wix_contact_id, order_number, email, order_date, status, payment_status, fulfillment_status, currency,
     subtotal, shipping, tax, discount, total_amount, items
 )
 select
-    gen_random_uuid(), u.wix_id, u.content_hash, u.wix_created_at, u.wix_updated_at, u.wix_revision, record.raw, $7, $7,
+    u.id, u.wix_id, u.content_hash, u.wix_created_at, u.wix_updated_at, u.wix_revision, record.raw, $8, $8,
     {customer_of_order},
     u.wix_contact_id, u.order_number, u.email, u.order_date, u.status, u.payment_status, u.fulfillment_status, u.currency,
     u.subtotal::numeric, u.shipping::numeric, u.tax::numeric, u.discount::numeric, u.total_amount::numeric,
     nullif(record.raw -> 'lineItems', 'null')
-from unnest($1::text[], $2::bytea[], $3::timestamptz[], $4::timestamptz[], $5::bigint[], $6::text[],
-    $8::text[], $9::text[], $10::text[], $11::timestamptz[], $12::text[], $13::text[], $14::text[], $15::text[],
-    $16::text[], $17::text[], $18::text[], $19::text[], $20::text[])
-    as u (wix_id, content_hash, wix_created_at, wix_updated_at, wix_revision, raw,
+from unnest($1::uuid[], $2::text[], $3::bytea[], $4::timestamptz[], $5::timestamptz[], $6::bigint[], $7::text[],
+    $9::text[], $10::text[], $11::text[], $12::timestamptz[], $13::text[], $14::text[], $15::text[], $16::text[],
+    $17::text[], $18::text[], $19::text[], $20::text[], $21::text[])
+    as u (id, wix_id, content_hash, wix_created_at, wix_updated_at, wix_revision, raw,
         wix_contact_id, order_number, email, order_date, status, payment_status, fulfillment_status, currency,
         subtotal, shipping, tax, discount, total_amount)
 -- Parsed once for both columns: `offset 0` keeps the planner from writing the cast out twice.
