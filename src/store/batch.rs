@@ -182,7 +182,7 @@ async fn upsert(
         .query_typed(&statement, &columns.parameters(&context.now))
         .await
         .map_err(StoreError::database("could not write a batch"))?;
-    Ok(written.iter().map(|row| row.get(1)).collect())
+    Ok(written.iter().map(|row| row.get(0)).collect())
 }
 
 /// Creates the customers that bookings name and the table does not have, and notes that orders may have to be linked

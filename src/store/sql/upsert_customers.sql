@@ -37,4 +37,4 @@ where (t.content_hash is distinct from excluded.content_hash or t.deleted_at is 
         or excluded.wix_updated_at is null
         or t.wix_updated_at <= excluded.wix_updated_at
     )
-returning t.wix_contact_id, t.xmax = 0 as inserted
+returning t.xmax = 0 as inserted
