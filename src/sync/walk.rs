@@ -2,8 +2,9 @@
 //!
 //! Pure: it sees marks of records and says what to ask for. Records are sorted by creation, which never
 //! changes, so edits move nothing; what can move are the offsets of contacts, when one is deleted or
-//! merged meanwhile. Hence each page by offset begins with the last record of the page before. Where that
-//! record is not, the walk begins anew at its date of creation, and nothing is passed over.
+//! merged meanwhile, and records of one date, among which Wix promises no order. Hence each page by offset begins with the
+//! last record of the page before and repeats no other. Where it does not, the walk begins anew at that record's date
+//! of creation, and nothing is passed over: as many records as there are places, none of them twice, are all.
 
 use std::collections::{HashMap, HashSet};
 
@@ -68,6 +69,8 @@ pub struct Walk {
     frontier: Option<DateTime<Utc>>,
     /// The ids seen with that date, and how new each was: they come again when the walk begins anew there.
     frontier_ids: HashMap<String, Option<DateTime<Utc>>>,
+    /// Those of them that came since the current window began: by offset none of them comes again on a later page.
+    window_ids: HashSet<String>,
     /// False once a record came that is older than one before it: then only the very beginning is safe to
     /// begin anew at.
     is_sorted: bool,
@@ -93,6 +96,7 @@ impl Default for Walk {
             last: None,
             frontier: None,
             frontier_ids: HashMap::new(),
+            window_ids: HashSet::new(),
             is_sorted: true,
             last_page: Vec::new(),
             cursors: HashSet::new(),
@@ -170,6 +174,7 @@ impl Walk {
     fn begin_window(&mut self, created_from: Option<DateTime<Utc>>) {
         self.window_from = created_from;
         self.anchored = false;
+        self.window_ids.clear();
         self.last_page.clear();
         self.cursors.clear();
         self.next = PageRequest::Window { created_from, offset: 0 };
@@ -202,7 +207,9 @@ impl Walk {
         if self.last.is_none() && offset == 0 {
             self.total = total;
         }
-        if self.anchored && marks.first().map(|mark| &mark.wix_id) != self.last.as_ref().map(|mark| &mark.wix_id) {
+        let follows =
+            !self.anchored || marks.first().map(|mark| &mark.wix_id) == self.last.as_ref().map(|mark| &mark.wix_id);
+        if !follows || self.repeats_earlier_page(marks) {
             self.restart()?;
             return Ok(None);
         }
@@ -227,6 +234,14 @@ impl Walk {
             self.go_on_behind(offset, count);
         }
         Ok(Some(Accepted { is_new, at_end }))
+    }
+
+    /// Whether a record came on an earlier page of this window, apart from the one with which this page has to begin:
+    /// records of one date stand in another order now, and one that stood behind may stand before.
+    fn repeats_earlier_page(&self, marks: &[RecordMark]) -> bool {
+        marks.iter().skip(usize::from(self.anchored)).any(|mark| {
+            mark.wix_created_at == self.frontier && mark.wix_id.as_ref().is_some_and(|id| self.window_ids.contains(id))
+        })
     }
 
     /// The next page begins with the last record of this one. A page of that one record alone goes on
@@ -264,7 +279,9 @@ impl Walk {
         if mark.wix_created_at > self.frontier {
             self.frontier = mark.wix_created_at;
             self.frontier_ids.clear();
+            self.window_ids.clear();
         }
+        self.window_ids.insert(id.clone());
         match self.frontier_ids.get(id) {
             Some(seen) if mark.wix_updated_at <= *seen => false,
             _ => {
@@ -276,198 +293,4 @@ impl Walk {
 }
 
 #[cfg(test)]
-mod tests {
-    use chrono::DateTime;
-    use proptest::prelude::*;
-
-    use super::{MAX_OFFSET, Walk, WalkError};
-    use crate::page::{NextPage, PageRequest};
-    use crate::record::RecordMark;
-
-    /// A listing by offset: ids with creation seconds, sorted.
-    struct Listing(Vec<(u32, i64)>);
-
-    impl Listing {
-        fn page(&self, request: &PageRequest, limit: usize) -> (Vec<RecordMark>, u64) {
-            let PageRequest::Window { created_from, offset } = request else { panic!("a cursor was asked for") };
-            let from = created_from.map_or(i64::MIN, |from| from.timestamp());
-            let window: Vec<RecordMark> = self
-                .0
-                .iter()
-                .filter(|(_, created)| *created >= from)
-                .map(|(id, created)| mark(*id, *created))
-                .collect();
-            let total = window.len() as u64;
-            (window.into_iter().skip(*offset as usize).take(limit).collect(), total)
-        }
-    }
-
-    fn mark(id: u32, created: i64) -> RecordMark {
-        RecordMark {
-            wix_id: Some(id.to_string()),
-            wix_created_at: DateTime::from_timestamp(created, 0),
-            wix_updated_at: None,
-        }
-    }
-
-    /// Walks to the end, changing the listing before each request; the ids in order, and the requests made.
-    fn walk(
-        listing: &mut Listing,
-        limit: usize,
-        with_total: bool,
-        mut change: impl FnMut(usize, &mut Listing),
-    ) -> Result<(Vec<u32>, usize), WalkError> {
-        let (mut walk, mut ids) = (Walk::default(), Vec::new());
-        for requests in 1..10_000 {
-            change(requests, listing);
-            let (marks, total) = listing.page(walk.request(), limit);
-            let Some(accepted) = walk.accept(&marks, &NextPage::ByOffset, with_total.then_some(total))? else {
-                continue;
-            };
-            let new = marks.iter().zip(&accepted.is_new).filter(|(_, is_new)| **is_new);
-            ids.extend(new.map(|(mark, _)| mark.wix_id.as_deref().unwrap().parse::<u32>().unwrap()));
-            if accepted.at_end {
-                return Ok((ids, requests));
-            }
-        }
-        panic!("the walk does not end");
-    }
-
-    fn distinct(count: u32) -> Listing {
-        Listing((0..count).map(|id| (id, i64::from(id))).collect())
-    }
-
-    #[test]
-    fn every_record_comes_once_in_the_least_number_of_requests() {
-        for (count, requests) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (1999, 2), (2000, 3), (20_000, 21)] {
-            let (ids, made) = walk(&mut distinct(count), 1000, true, |_, _| {}).unwrap();
-            assert_eq!(ids, (0..count).collect::<Vec<_>>());
-            assert_eq!(made, requests, "{count} records");
-        }
-    }
-
-    #[test]
-    fn without_a_total_only_an_empty_page_is_the_end() {
-        let (ids, made) = walk(&mut distinct(2500), 1000, false, |_, _| {}).unwrap();
-        assert_eq!((ids.len(), made), (2500, 5));
-    }
-
-    #[test]
-    fn short_pages_are_no_end() {
-        let (ids, _) = walk(&mut distinct(2500), 37, true, |_, _| {}).unwrap();
-        assert_eq!(ids.len(), 2500);
-        let (ids, _) = walk(&mut distinct(5), 1, true, |_, _| {}).unwrap();
-        assert_eq!(ids.len(), 5);
-    }
-
-    #[test]
-    fn thousands_of_records_with_one_date_are_read_and_offsets_stay_small() {
-        let mut listing = Listing((0..30_000).map(|id| (id, i64::from(id / 5000))).collect());
-        let mut deepest = 0;
-        let (mut walk, mut count) = (Walk::default(), 0);
-        loop {
-            if let PageRequest::Window { offset, .. } = walk.request() {
-                deepest = deepest.max(*offset);
-            }
-            let (marks, total) = listing.page(walk.request(), 1000);
-            let accepted = walk.accept(&marks, &NextPage::ByOffset, Some(total)).unwrap().unwrap();
-            count += accepted.is_new.iter().filter(|is_new| **is_new).count();
-            if accepted.at_end {
-                break;
-            }
-        }
-        listing.0.clear();
-        assert_eq!(count, 30_000);
-        assert!(deepest <= MAX_OFFSET, "{deepest}");
-    }
-
-    #[test]
-    fn an_order_that_changes_with_each_request_is_refused_and_not_half_read() {
-        let mut listing = Listing((0..3000).map(|id| (id, 7)).collect());
-        let result = walk(&mut listing, 1000, true, |request, listing| listing.0.rotate_left(request * 517 % 3000));
-        assert!(matches!(result, Err(WalkError::UnstableOrder)) || result.is_ok_and(|(ids, _)| ids.len() == 3000));
-    }
-
-    #[test]
-    fn records_that_are_announced_and_never_listed_are_an_error() {
-        let mut walk = Walk::default();
-        for _ in 0..5 {
-            assert_eq!(walk.accept(&[], &NextPage::ByOffset, Some(3)), Ok(None));
-        }
-        assert_eq!(
-            walk.accept(&[], &NextPage::ByOffset, Some(3)),
-            Err(WalkError::MissingRecords { total: 3, offset: 0 })
-        );
-    }
-
-    #[test]
-    fn a_repeated_page_or_cursor_ends_a_cursor_walk_with_an_error() {
-        let cursor = |text: &str| NextPage::Cursor(text.to_owned());
-        let mut walk = Walk::default();
-        walk.accept(&[mark(1, 1)], &cursor("a"), None).unwrap();
-        assert_eq!(walk.accept(&[mark(1, 1)], &cursor("b"), None), Err(WalkError::RepeatedPage));
-        let mut walk = Walk::default();
-        walk.accept(&[mark(1, 1)], &cursor("a"), None).unwrap();
-        assert_eq!(walk.accept(&[mark(2, 2)], &cursor("a"), None), Err(WalkError::RepeatedPage));
-        let mut walk = Walk::default();
-        walk.accept(&[mark(1, 1)], &cursor("a"), None).unwrap();
-        walk.accept(&[mark(2, 2)], &cursor("b"), None).unwrap();
-        assert_eq!(walk.accept(&[mark(1, 1)], &cursor("a"), None), Err(WalkError::RepeatedPage), "a circle of two");
-        let mut walk = Walk::default();
-        let ends = (0..100).find(|page| walk.accept(&[], &cursor(&page.to_string()), None).is_err());
-        assert_eq!(ends, Some(20), "empty pages without end");
-    }
-
-    #[test]
-    fn a_refused_cursor_begins_anew_at_the_last_date_as_long_as_that_brings_something_new() {
-        let cursor = || NextPage::Cursor("a".to_owned());
-        let mut walk = Walk::default();
-        walk.accept(&[mark(1, 1), mark(2, 5)], &cursor(), None).unwrap();
-        walk.restart().unwrap();
-        assert_eq!(*walk.request(), PageRequest::Window { created_from: DateTime::from_timestamp(5, 0), offset: 0 });
-        let accepted = walk.accept(&[mark(2, 5), mark(3, 5)], &cursor(), None).unwrap().unwrap();
-        assert_eq!(accepted.is_new, [false, true]);
-        for _ in 0..5 {
-            walk.restart().unwrap();
-            walk.accept(&[mark(2, 5), mark(3, 5)], &cursor(), None).unwrap();
-        }
-        assert_eq!(walk.restart(), Err(WalkError::NoProgress));
-    }
-
-    #[test]
-    fn an_unsorted_listing_begins_anew_at_its_beginning() {
-        let mut walk = Walk::default();
-        walk.accept(&[mark(1, 9), mark(2, 5)], &NextPage::Cursor("a".to_owned()), None).unwrap();
-        walk.restart().unwrap();
-        assert_eq!(*walk.request(), PageRequest::Window { created_from: None, offset: 0 });
-    }
-
-    proptest! {
-        /// Deletions and additions during the walk: whoever is there from its begin to its end is read.
-        #[test]
-        fn no_record_that_stays_is_missed(
-            dates in prop::collection::vec(0_i64..40, 1..120),
-            changes in prop::collection::vec((0_usize..120, any::<bool>()), 0..40),
-            limit in 2_usize..30,
-            with_total in any::<bool>(),
-        ) {
-            let mut dates = dates;
-            dates.sort_unstable();
-            let mut listing = Listing(dates.iter().enumerate().map(|(id, date)| (id as u32, *date)).collect());
-            let all = listing.0.clone();
-            let mut changes = changes.into_iter();
-            let (ids, _) = walk(&mut listing, limit, with_total, |_, listing| {
-                if let Some((at, delete)) = changes.next() {
-                    if delete && !listing.0.is_empty() {
-                        listing.0.remove(at % listing.0.len());
-                    } else {
-                        listing.0.push((1000 + at as u32, 100));
-                    }
-                }
-            }).map_err(|error| TestCaseError::fail(error.to_string()))?;
-            for (id, _) in all.iter().filter(|record| listing.0.contains(record)) {
-                prop_assert!(ids.contains(id), "record {} is missing", id);
-            }
-        }
-    }
-}
+mod tests;
