@@ -110,8 +110,8 @@ impl<'a> Column<'a> {
     }
 }
 
-/// Ids for rows that turn out to be new; those that are there keep theirs. In the order of time: each goes to the end of
-/// the primary key's index, where random ones would touch all of it, which after a checkpoint is a whole page of
+/// Ids for rows that turn out to be new; those that are there keep theirs. In the order of time: each goes to the end
+/// of the primary key's index, where random ones would touch all of it, which after a checkpoint is a whole page of
 /// write-ahead log a row.
 fn new_ids(count: usize) -> Vec<Uuid> {
     std::iter::repeat_with(Uuid::now_v7).take(count).collect()

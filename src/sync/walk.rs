@@ -1,10 +1,10 @@
 //! The walk through a listing: which page comes next, and when Wix has said that there is no more.
 //!
 //! Pure: it sees marks of records and says what to ask for. Records are sorted by creation, which never
-//! changes, so edits move nothing; what can move are the offsets of contacts, when one is deleted or
-//! merged meanwhile, and records of one date, among which Wix promises no order. Hence each page by offset begins with the
-//! last record of the page before and repeats no other. Where it does not, the walk begins anew at that record's date
-//! of creation, and nothing is passed over: as many records as there are places, none of them twice, are all.
+//! changes, so edits move nothing. What can move are the offsets of contacts, when one is deleted or merged
+//! meanwhile, and records of one date, among which Wix promises no order. Hence each page by offset begins with
+//! the last record of the page before and repeats no other. Where it does not, the walk begins anew at that
+//! record's date of creation, and nothing is passed over: as many records as places, none of them twice, are all.
 
 use std::collections::{HashMap, HashSet};
 
@@ -57,6 +57,15 @@ pub struct Accepted {
     pub at_end: bool,
 }
 
+/// What is known of a record that came.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// How new its newest copy was.
+    updated_at: Option<DateTime<Utc>>,
+    /// In which window it came last: by offset it does not come again on a later page of that one.
+    window: u32,
+}
+
 /// One traversal of a listing.
 #[derive(Clone, Debug)]
 pub struct Walk {
@@ -67,10 +76,10 @@ pub struct Walk {
     last: Option<RecordMark>,
     /// The latest creation date seen: where the walk can begin anew.
     frontier: Option<DateTime<Utc>>,
-    /// The ids seen with that date, and how new each was: they come again when the walk begins anew there.
-    frontier_ids: HashMap<String, Option<DateTime<Utc>>>,
-    /// Those of them that came since the current window began: by offset none of them comes again on a later page.
-    window_ids: HashSet<String>,
+    /// The ids seen with that date: they come again when the walk begins anew there.
+    frontier_ids: HashMap<String, Seen>,
+    /// The number of the current window.
+    window: u32,
     /// False once a record came that is older than one before it: then only the very beginning is safe to
     /// begin anew at.
     is_sorted: bool,
@@ -96,7 +105,7 @@ impl Default for Walk {
             last: None,
             frontier: None,
             frontier_ids: HashMap::new(),
-            window_ids: HashSet::new(),
+            window: 0,
             is_sorted: true,
             last_page: Vec::new(),
             cursors: HashSet::new(),
@@ -174,7 +183,7 @@ impl Walk {
     fn begin_window(&mut self, created_from: Option<DateTime<Utc>>) {
         self.window_from = created_from;
         self.anchored = false;
-        self.window_ids.clear();
+        self.window += 1;
         self.last_page.clear();
         self.cursors.clear();
         self.next = PageRequest::Window { created_from, offset: 0 };
@@ -207,9 +216,7 @@ impl Walk {
         if self.last.is_none() && offset == 0 {
             self.total = total;
         }
-        let follows =
-            !self.anchored || marks.first().map(|mark| &mark.wix_id) == self.last.as_ref().map(|mark| &mark.wix_id);
-        if !follows || self.repeats_earlier_page(marks) {
+        if !self.follows(marks) {
             self.restart()?;
             return Ok(None);
         }
@@ -236,12 +243,20 @@ impl Walk {
         Ok(Some(Accepted { is_new, at_end }))
     }
 
-    /// Whether a record came on an earlier page of this window, apart from the one with which this page has to begin:
-    /// records of one date stand in another order now, and one that stood behind may stand before.
-    fn repeats_earlier_page(&self, marks: &[RecordMark]) -> bool {
-        marks.iter().skip(usize::from(self.anchored)).any(|mark| {
-            mark.wix_created_at == self.frontier && mark.wix_id.as_ref().is_some_and(|id| self.window_ids.contains(id))
-        })
+    /// Whether a page follows the one before: it begins with that one's last record where it has to, and none of the
+    /// others came on an earlier page of this window. Where one did, records of one date stand in another order now,
+    /// and one that stood behind may stand before.
+    fn follows(&self, marks: &[RecordMark]) -> bool {
+        let mut marks = marks.iter();
+        if self.anchored && marks.next().map(|mark| &mark.wix_id) != self.last.as_ref().map(|mark| &mark.wix_id) {
+            return false;
+        }
+        !marks.any(|mark| mark.wix_created_at == self.frontier && self.came_in_window(mark))
+    }
+
+    fn came_in_window(&self, mark: &RecordMark) -> bool {
+        let seen = mark.wix_id.as_ref().and_then(|id| self.frontier_ids.get(id));
+        seen.is_some_and(|seen| seen.window == self.window)
     }
 
     /// The next page begins with the last record of this one. A page of that one record alone goes on
@@ -279,13 +294,16 @@ impl Walk {
         if mark.wix_created_at > self.frontier {
             self.frontier = mark.wix_created_at;
             self.frontier_ids.clear();
-            self.window_ids.clear();
         }
-        self.window_ids.insert(id.clone());
-        match self.frontier_ids.get(id) {
-            Some(seen) if mark.wix_updated_at <= *seen => false,
-            _ => {
-                self.frontier_ids.insert(id.clone(), mark.wix_updated_at);
+        match self.frontier_ids.get_mut(id) {
+            Some(seen) => {
+                let is_newer = mark.wix_updated_at > seen.updated_at;
+                *seen = Seen { updated_at: mark.wix_updated_at.max(seen.updated_at), window: self.window };
+                is_newer
+            }
+            None => {
+                let seen = Seen { updated_at: mark.wix_updated_at, window: self.window };
+                self.frontier_ids.insert(id.clone(), seen);
                 true
             }
         }
