@@ -82,7 +82,8 @@ pub(super) async fn is_readable(
     match run.wix.fetch_record(entity.listing(), &known_id, counter).await {
         Ok(Found::Alive(raw)) => Ok(id_of(entity, &raw) == Some(known_id)),
         Ok(Found::Merged(_)) => Ok(true),
-        Ok(Found::Gone | Found::Unclear) | Err(WixError::Refused { .. } | WixError::Forbidden { .. }) => Ok(false),
+        Ok(Found::Gone | Found::Unclear) => Ok(false),
+        Err(error) if is_about_one_request(&error) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
@@ -109,9 +110,7 @@ pub(super) async fn settle_one(
         Ok(Found::Unclear) => {
             return Ok(Settled::No(format!("{wix_id}: Wix answers without a record and says that more follow")));
         }
-        Err(error @ (WixError::Refused { .. } | WixError::Forbidden { .. })) => {
-            return Ok(Settled::No(format!("{wix_id}: {error}")));
-        }
+        Err(error) if is_about_one_request(&error) => return Ok(Settled::No(format!("{wix_id}: {error}"))),
         Err(error) => return Err(error.into()),
         Ok(Found::Gone) => None,
         Ok(Found::Merged(raw)) => write_one(run, store, entity, raw, summary).await?,
@@ -123,6 +122,18 @@ pub(super) async fn settle_one(
         summary.counts.deleted += 1;
     }
     Ok(Settled::Yes)
+}
+
+/// Whether an error leaves open what Wix has under one id, and no more than that: the listing was read, and the pass is
+/// not to fail for it. After the others no request of this run would fare better.
+fn is_about_one_request(error: &WixError) -> bool {
+    matches!(
+        error,
+        WixError::Refused { .. }
+            | WixError::Forbidden { .. }
+            | WixError::AppNotInstalled { .. }
+            | WixError::Unavailable { .. }
+    )
 }
 
 fn id_of(entity: &dyn Entity, raw: &str) -> Option<String> {

@@ -137,10 +137,13 @@ impl SyncError {
         }
     }
 
-    /// True if the other streams would fare no better: the run ends here.
+    /// True if the other streams would fare no better: the run ends here. A 401 of one listing may be a permission that
+    /// is missing for it alone.
     fn ends_the_run(&self) -> bool {
         match self {
-            SyncError::Wix(WixError::Credentials { .. } | WixError::Throttled { .. } | WixError::Stopped(_)) => true,
+            SyncError::Wix(
+                WixError::Credentials { permission: None, .. } | WixError::Throttled { .. } | WixError::Stopped(_),
+            ) => true,
             SyncError::Wix(_) | SyncError::Walk(_) => false,
             SyncError::Store(_) | SyncError::Stopped(_) => true,
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, StatusCode, redirect};
 use serde_json::{Value, json};
@@ -28,6 +28,10 @@ use crate::stop::Stop;
 use crate::stream::Stream;
 
 const TOKEN_PATH: &str = "/oauth2/token";
+
+/// What is written otherwise in an id that becomes part of a path. Wix's ids have hyphens, and its own client sends them
+/// as they are.
+const NOT_IN_IDS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
 /// So many tokens that Wix refuses are renewed for one request.
 const MAX_REFUSED_TOKENS: u32 = 3;
@@ -257,7 +261,7 @@ impl WixClient {
             });
             return found.await;
         };
-        let id = utf8_percent_encode(wix_id, NON_ALPHANUMERIC);
+        let id = utf8_percent_encode(wix_id, NOT_IN_IDS);
         let address = format!("{path}{id}{query}");
         let decode = async |answer: &Answer| listing.decode_record(member, &answer.body);
         let found =
@@ -297,6 +301,10 @@ impl WixClient {
             });
         }
         let described = self.describe(&answer, token.as_ref());
+        let path = match (payload, listing.lookup) {
+            (Payload::Get, Lookup::Get { path, .. }) => path,
+            _ => listing.path,
+        };
         Ok(match answer.status {
             StatusCode::TOO_MANY_REQUESTS => Attempt::Throttled { answer: described, retry_after: answer.retry_after },
             status if is_transient(status) => {
@@ -306,22 +314,22 @@ impl WixClient {
                 // Where they work elsewhere, it is a missing permission: Wix answers that so now and then
                 // (wix-api.md 1.6).
                 let error = match self.tokens.have_worked() {
-                    true => self.forbidden(listing, described),
-                    false => self.bad_credentials(described),
+                    true => self.forbidden(listing, path, described),
+                    false => self.bad_credentials(Some(listing.permission), described),
                 };
                 match token {
                     Some(token) if !self.tokens.refuse(token.number).await => Attempt::TokenRefused(error),
                     _ => Attempt::Refused(error),
                 }
             }
-            StatusCode::FORBIDDEN => Attempt::Refused(self.forbidden(listing, described)),
+            StatusCode::FORBIDDEN => Attempt::Refused(self.forbidden(listing, path, described)),
             StatusCode::PRECONDITION_REQUIRED => {
                 Attempt::Refused(WixError::AppNotInstalled { app: listing.app, answer: described })
             }
             StatusCode::BAD_REQUEST if payload.has_cursor() => {
-                Attempt::Refused(WixError::CursorRefused { path: listing.path, answer: described })
+                Attempt::Refused(WixError::CursorRefused { path, answer: described })
             }
-            _ => Attempt::Refused(WixError::Refused { path: listing.path, answer: described }),
+            _ => Attempt::Refused(WixError::Refused { path, answer: described }),
         })
     }
 
@@ -362,7 +370,7 @@ impl WixClient {
             status if is_transient(status) => {
                 Attempt::Failed { what: format!("it answered {described}"), retry_after: answer.retry_after }
             }
-            _ => Attempt::Refused(self.bad_credentials(described)),
+            _ => Attempt::Refused(self.bad_credentials(None, described)),
         })
     }
 
@@ -423,17 +431,17 @@ impl WixClient {
         Box::new(WixAnswer::read(answer.status.as_u16(), answer.request_id.clone(), &answer.body, redact))
     }
 
-    fn forbidden(&self, listing: &Listing, answer: Box<WixAnswer>) -> WixError {
+    fn forbidden(&self, listing: &Listing, path: &'static str, answer: Box<WixAnswer>) -> WixError {
         WixError::Forbidden {
-            path: listing.path,
+            path,
             permission: listing.permission,
             variables: format!("{} and WIX_SITE_ID", self.settings.credentials.variables()),
             answer,
         }
     }
 
-    fn bad_credentials(&self, answer: Box<WixAnswer>) -> WixError {
-        WixError::Credentials { variables: self.settings.credentials.variables(), answer }
+    fn bad_credentials(&self, permission: Option<&'static str>, answer: Box<WixAnswer>) -> WixError {
+        WixError::Credentials { variables: self.settings.credentials.variables(), permission, answer }
     }
 }
 

@@ -97,6 +97,9 @@ pub enum WixError {
     Credentials {
         /// The environment variables they came from.
         variables: String,
+        /// The permission that may be what is missing, where a listing was asked for: Wix answers 401 to that now and
+        /// then (wix-api.md 1.6). `None` where no access token was to be had: then nothing can be read.
+        permission: Option<&'static str>,
         /// What Wix answered.
         answer: Box<WixAnswer>,
     },
@@ -171,14 +174,21 @@ impl WixError {
     /// One line on what to do, where there is something to do.
     pub fn hint(&self) -> Option<String> {
         match self {
-            WixError::Credentials { .. } => {
-                Some("check the values in Wix's dashboard; README.md, \"Five steps to a real site\", shows where each comes from".to_owned())
+            WixError::Credentials { permission, .. } => {
+                let what = "check the values in Wix's dashboard; README.md, \"Five steps to a real site\", shows where each comes from";
+                let permission = permission
+                    .map(|name| format!("; if other tables can be read, the permission \"{name}\" is missing"));
+                Some(what.to_owned() + &permission.unwrap_or_default())
             }
-            WixError::Forbidden { permission, variables, .. } => {
-                Some(format!("give them the permission \"{permission}\" and access to this site, and check {variables}"))
+            WixError::Forbidden { permission, variables, .. } => Some(format!(
+                "give them the permission \"{permission}\" and access to this site, and check {variables}"
+            )),
+            WixError::Throttled { .. } => {
+                Some("something else uses up this site's requests; lower --rate-limit or run less often".to_owned())
             }
-            WixError::Throttled { .. } => Some("something else uses up this site's requests; lower --rate-limit or run less often".to_owned()),
-            WixError::Unavailable { .. } => Some("the next run tries again; WIX_API_BASE_URL and the network are what can be checked here".to_owned()),
+            WixError::Unavailable { .. } => Some(
+                "the next run tries again; WIX_API_BASE_URL and the network are what can be checked here".to_owned(),
+            ),
             _ => None,
         }
     }

@@ -170,25 +170,70 @@ fn a_record_that_wix_refuses_to_show_stays_and_is_named() {
     }
 }
 
+/// Answers to a request by id that are of no use, however often it is sent.
+const USELESS: [fn(Fault) -> Fault; 3] =
+    [|fault| fault.system_error(), |fault| fault.body("{}"), |fault| fault.close()];
+
 #[test]
-fn a_lookup_that_fails_to_the_last_try_fails_the_run_and_the_next_one_goes_on() {
-    let world = site(40);
-    for kind in KINDS {
-        delete(&world, kind, [3, 4, 5]);
-        world.sim.fault(on_lookup_of(kind, 4).always().system_error());
+fn a_record_that_wix_never_shows_stays_and_keeps_nothing_else_from_arriving() {
+    for useless in USELESS {
+        let world = site(40);
+        for kind in KINDS {
+            delete(&world, kind, [3, 4, 5]);
+            world.sim.fault(useless(on_lookup_of(kind, 4).always()));
+        }
+        let result = world.full_sync_json(&["all", "--max-retries", "2"], 3);
+        for kind in KINDS {
+            assert_eq!(result["results"][kind.table]["status"], "completed");
+            let notice = notice(&result, kind);
+            assert!(notice.contains("r004") && notice.contains("in 3 tries"), "{notice}");
+            assert_eq!(deleted(&world, kind), ids([3, 5]), "{kind:?}");
+            assert_eq!(lookups(&world, kind)[1..], ids([3, 4, 4, 4, 5]), "{kind:?}");
+            world.sim.edit(kind.entity, &id(20), |_| {});
+        }
+        world.sim.clear_requests();
+        let result = world.sync_json(&["all", "--max-retries", "0"], 3);
+        for kind in KINDS {
+            assert_eq!(result["results"][kind.table]["pass"], "changes");
+            assert_eq!(result["results"][kind.table]["updated"], 1, "{kind:?}");
+            assert_eq!(lookups(&world, kind)[1..], ids([4]), "{kind:?}: what is marked is not asked for again");
+        }
+        world.sim.clear_faults();
+        world.sync_json(&["all"], 0);
+        for kind in KINDS {
+            assert_eq!(deleted(&world, kind), ids([3, 4, 5]), "{kind:?}");
+        }
     }
-    let result = world.full_sync_json(&["all", "--max-retries", "2"], 1);
-    for kind in KINDS {
-        assert_eq!(result["results"][kind.table]["status"], "failed");
-        assert_eq!(deleted(&world, kind), ids([3]), "{kind:?}");
-        assert_eq!(lookups(&world, kind)[1..], ids([3, 4, 4, 4]), "{kind:?}");
-    }
-    world.sim.clear_faults();
-    world.sim.clear_requests();
-    world.sync_json(&["all"], 0);
-    for kind in KINDS {
-        assert_eq!(deleted(&world, kind), ids([3, 4, 5]), "{kind:?}");
-        assert_eq!(lookups(&world, kind)[1..], ids([4, 5]), "{kind:?}: what is marked is not asked for again");
+}
+
+#[test]
+fn where_no_record_can_be_had_by_id_the_pass_ends_all_the_same_and_deletes_nothing() {
+    for useless in USELESS {
+        let world = site(40);
+        for kind in KINDS {
+            delete(&world, kind, [3, 4]);
+            world.sim.fault(useless(on_lookup(kind).always()));
+        }
+        for (arguments, pass) in [(&["all", "--full", "--max-retries", "1"][..], "full"), (&["all"], "changes")] {
+            for kind in KINDS {
+                world.sim.edit(kind.entity, &id(20), |_| {});
+            }
+            world.sim.clear_requests();
+            let result = world.sync_json(arguments, 3);
+            for kind in KINDS {
+                assert_eq!(
+                    (&result["results"][kind.table]["pass"], result["results"][kind.table]["updated"].as_u64()),
+                    (&json!(pass), Some(1))
+                );
+                assert!(notice(&result, kind).contains("nothing was deleted"), "{result}");
+                assert_eq!(deleted(&world, kind), ids([]), "{kind:?}");
+            }
+        }
+        world.sim.clear_faults();
+        world.sync_json(&["all"], 0);
+        for kind in KINDS {
+            assert_eq!(deleted(&world, kind), ids([3, 4]), "{kind:?}");
+        }
     }
 }
 
