@@ -52,6 +52,8 @@ pub struct Comparison {
     pub unreadable_records: Vec<(Option<String>, String)>,
     /// What differs in some of the outdated rows.
     pub samples: Vec<Sample>,
+    /// What a sync would hold back, or can't be known, in sentences.
+    pub notices: Vec<String>,
     /// Some record that Wix listed.
     #[serde(skip)]
     pub listed_id: Option<String>,
@@ -80,8 +82,14 @@ impl Comparison {
             unlisted_ids: Vec::new(),
             unreadable_records: Vec::new(),
             samples: Vec::new(),
+            notices: Vec::new(),
             listed_id: None,
         }
+    }
+
+    /// True if Wix listed nothing at all of what the table holds: that proves nothing about its rows.
+    pub fn lists_nothing(&self) -> bool {
+        self.listed == 0 && self.unlisted > 0
     }
 
     /// How much of the table is not as Wix has it.

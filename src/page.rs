@@ -25,6 +25,8 @@ pub struct Page {
     pub next: NextPage,
     /// How many records the whole listing has, where Wix says so.
     pub total: Option<u64>,
+    /// How many records are not in the list, though Wix counted them on this page: 0, unless something went wrong.
+    pub lacking: u64,
     /// Wix's clock when it answered: the `Date` header.
     pub server_time: Option<DateTime<Utc>>,
     /// Characters that had to be removed or replaced to make the records storable.

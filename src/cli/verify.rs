@@ -45,7 +45,8 @@ pub(super) async fn run(
     let gaps: u64 = found.iter().map(Comparison::gaps).sum();
     if !args.repair || gaps == 0 {
         report::print_comparison(&found, Purpose::Verify, args.json)?;
-        return Ok(if gaps == 0 { Exit::Done } else { Exit::Found });
+        let is_whole = gaps == 0 && found.iter().all(|comparison| comparison.notices.is_empty());
+        return Ok(if is_whole { Exit::Done } else { Exit::Found });
     }
     if !args.json {
         report::print_comparison(&found, Purpose::Verify, false)?;
@@ -69,7 +70,7 @@ pub(super) async fn dry_run(
 ) -> Result<Exit, Failure> {
     let found = compare(global, environment, console, config, plan, Extent::NextPass, time_limit).await?;
     report::print_comparison(&found, Purpose::DryRun, as_json)?;
-    let is_whole = found.iter().all(|comparison| comparison.unreadable == 0);
+    let is_whole = found.iter().all(|comparison| comparison.unreadable == 0 && comparison.notices.is_empty());
     Ok(if is_whole { Exit::Done } else { Exit::Incomplete })
 }
 

@@ -30,9 +30,11 @@ pub(super) fn render(found: &[Comparison], purpose: Purpose) -> String {
     }
     let requests: u64 = found.iter().map(|one| one.requests).sum();
     let gaps: u64 = found.iter().map(Comparison::gaps).sum();
+    let is_certain = found.iter().all(|one| one.notices.is_empty());
     out.push('\n');
     out.push_str(&match (purpose, gaps) {
-        (Purpose::Verify, 0) => "The tables are as Wix has them".to_owned(),
+        (Purpose::Verify, 0) if is_certain => "The tables are as Wix has them".to_owned(),
+        (Purpose::Verify, 0) => "No gap found, but not all could be compared".to_owned(),
         (Purpose::Verify, _) => format!("{} found", counted(gaps, "gap")),
         (Purpose::DryRun, _) => "Nothing was written".to_owned(),
     });
@@ -64,6 +66,9 @@ fn name_gaps(out: &mut String, one: &Comparison) {
     name("not in Wix", &one.unlisted_ids, one.unlisted);
     for (wix_id, reason) in one.unreadable_records.iter().take(MAX_NAMED) {
         let _ = writeln!(out, "{} {}: {reason}", one.table, wix_id.as_deref().unwrap_or("without an id"));
+    }
+    for notice in &one.notices {
+        let _ = writeln!(out, "{}: {notice}", one.table);
     }
     if one.not_installed {
         let _ = writeln!(out, "{}: its Wix app is not installed on the site", one.table);

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use tokio_postgres::types::Type;
 
-use super::connect::Store;
+use super::connect::{Parameter, Store};
 use super::error::StoreError;
 use super::missing::Span;
 use crate::record::Row;
@@ -98,6 +98,33 @@ impl Store {
             .map_err(StoreError::database("could not look for rows that Wix does not list"))?;
         let count = rows.first().map_or(0, |row| row.get::<_, i64>(1).unsigned_abs());
         Ok((rows.iter().map(|row| row.get(0)).collect(), count))
+    }
+
+    /// How many rows the table holds that Wix is supposed to have.
+    pub async fn count_live_rows(&self, stream: Stream) -> Result<u64, StoreError> {
+        let (table, id) = (stream.table(), stream.id_column());
+        let statement =
+            format!("select count(*) from {{schema}}.{table} where {id} is not null and deleted_at is null");
+        self.count(&statement, &[]).await
+    }
+
+    /// How many rows an unfinished full pass has noted as not listed.
+    pub async fn count_noted_missing(&self, stream: Stream) -> Result<u64, StoreError> {
+        let (table, id) = (stream.table(), stream.id_column());
+        let statement = format!(
+            "select count(*) from {{schema}}.sync_missing m join {{schema}}.{table} t on t.{id} = m.wix_id
+             where m.table_name = $1 and t.deleted_at is null"
+        );
+        self.count(&statement, &[(&table, Type::TEXT)]).await
+    }
+
+    async fn count(&self, statement: &str, parameters: &[Parameter<'_>]) -> Result<u64, StoreError> {
+        let rows = self
+            .client
+            .query_typed(&self.schema.sql(statement), parameters)
+            .await
+            .map_err(StoreError::database("could not count rows to compare"))?;
+        Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
     }
 
     /// The record of a row as Wix sent it.

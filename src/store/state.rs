@@ -78,7 +78,8 @@ impl Store {
     }
 
     /// Notes that a pass reached Wix's own end: its watermark is stored, which never moves backward, and
-    /// nothing is left to go on with.
+    /// nothing is left to go on with. Only where a full pass finds the stored one more than a day in Wix's future it
+    /// goes back: until then each pass would have to be a full one.
     pub async fn finish_pass(
         &mut self,
         stream: Stream,
@@ -88,7 +89,10 @@ impl Store {
     ) -> Result<(), StoreError> {
         let statement = self.schema.sql(
             "update {schema}.sync_state
-             set watermark = greatest(watermark, $2), last_run_id = $3, last_success_at = $4, updated_at = $4,
+             set watermark = case
+                    when $5 and watermark > $2 + interval '1 day' then $2
+                    else greatest(watermark, $2)
+                end, last_run_id = $3, last_success_at = $4, updated_at = $4,
                 last_full_pass_at = case when $5 then $4 else last_full_pass_at end, checkpoint = null
              where table_name = $1",
         );

@@ -1,11 +1,15 @@
 //! A pass that writes nothing: its pages are compared with the table. What `--dry-run` and `verify` do.
 
+use std::collections::HashSet;
+
 use chrono::Utc;
 
 use super::batch::newest_by_id;
 use super::coverage::Coverage;
+use super::deletions::refuse_mass_deletion;
 use super::plan::{PassPlan, plan_pass};
 use super::reader::{MappedPage, PageSink, Reading};
+use super::stream_sync::{describe_empty_listing, describe_lacking};
 use super::{Run, SyncError};
 use crate::checkpoint::Checkpoint;
 use crate::comparison::{Comparison, MAX_REMEMBERED, Sample};
@@ -16,6 +20,7 @@ use crate::record::Row;
 use crate::run::PassKind;
 use crate::store::Store;
 use crate::store::compare::Standing;
+use crate::store::missing::{MissingCount, Span};
 use crate::stream::Stream;
 use crate::wix::{RequestCounter, WixError};
 
@@ -51,6 +56,7 @@ pub async fn compare_stream(
         store,
         checkpoint: plan.checkpoint,
         coverage: Coverage::starting_at(created_from),
+        lacking: 0,
         found: Comparison::of(stream, PassKind::Full),
     };
     comparer.found.pass = comparer.checkpoint.pass;
@@ -59,17 +65,15 @@ pub async fn compare_stream(
     run.reporter.report(Event::StreamStarted { stream });
     let read = reading.into_sink(&mut comparer).await;
     run.reporter.report(Event::ComparisonFinished { stream });
-    let mut found = comparer.found;
-    found.requests = counter.requests();
+    comparer.found.requests = counter.requests();
     match read {
         Err(SyncError::Wix(error @ WixError::AppNotInstalled { .. })) => {
             run.reporter.report(Event::Notice { stream: Some(stream), text: &error.to_string() });
-            found.not_installed = true;
-            Ok(found)
+            comparer.found.not_installed = true;
         }
-        Err(error) => Err(error),
-        Ok(()) => Ok(found),
+        other => other?,
     }
+    comparer.finish(plan.is_resumed).await
 }
 
 struct Comparer<'a> {
@@ -77,6 +81,8 @@ struct Comparer<'a> {
     store: &'a Store,
     checkpoint: Checkpoint,
     coverage: Coverage,
+    /// Records that Wix counted on its pages and did not list.
+    lacking: u64,
     found: Comparison,
 }
 
@@ -86,6 +92,7 @@ impl PageSink for Comparer<'_> {
         for page in pages {
             self.checkpoint.created_from = page.frontier;
             (at_end, total) = (page.at_end, page.total);
+            self.lacking += page.lacking;
             self.coverage.add(&page.records);
             let mut rows = Vec::with_capacity(page.records.len());
             for record in page.records {
@@ -103,17 +110,45 @@ impl PageSink for Comparer<'_> {
         let (stream, record_count) = (self.found.table, self.found.listed);
         self.run.reporter.report(Event::RecordsCompared { stream, record_count, total });
         self.found.listed_id = self.coverage.listed_id().map(str::to_owned);
-        let Some(span) = self.coverage.progress(&self.checkpoint, at_end).span else { return Ok(()) };
-        let (ids, count) = self.store.list_unlisted(self.found.table, &span, MAX_REMEMBERED as i64).await?;
+        match self.coverage.progress(&self.checkpoint, at_end).span {
+            Some(span) => self.note_unlisted(&span).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Comparer<'_> {
+    /// What only the end shows: rows beside an empty listing, and what `sync` would hold back.
+    async fn finish(mut self, is_resumed: bool) -> Result<Comparison, SyncError> {
+        let (run, stream) = (self.run, self.found.table);
+        if self.lacking > 0 {
+            self.found.notices.push(describe_lacking(stream, self.lacking));
+        }
+        if self.found.pass != PassKind::Full {
+            return Ok(self.found);
+        }
+        // A resumed pass begins at a record that was listed.
+        if self.coverage.is_empty() {
+            self.note_unlisted(&Span { from: None, until: None, at_end: true, listed: HashSet::new() }).await?;
+            self.found.notices.extend(self.found.lists_nothing().then(|| describe_empty_listing(stream)));
+        } else {
+            let noted = if is_resumed { self.store.count_noted_missing(stream).await? } else { 0 };
+            let count =
+                MissingCount { missing: self.found.unlisted + noted, live: self.store.count_live_rows(stream).await? };
+            self.found.notices.extend(refuse_mass_deletion(run, count));
+        }
+        Ok(self.found)
+    }
+
+    async fn note_unlisted(&mut self, span: &Span) -> Result<(), SyncError> {
+        let (ids, count) = self.store.list_unlisted(self.found.table, span, MAX_REMEMBERED as i64).await?;
         self.found.unlisted += count;
         for id in ids {
             remember(&mut self.found.unlisted_ids, id);
         }
         Ok(())
     }
-}
 
-impl Comparer<'_> {
     async fn compare(&mut self, rows: Vec<Row>) -> Result<(), SyncError> {
         let table = self.found.table;
         for chunk in rows.chunks(self.run.plan.batch_size) {

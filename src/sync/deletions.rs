@@ -27,6 +27,17 @@ fn is_too_many(count: MissingCount) -> bool {
     count.missing > ALWAYS_ALLOWED && count.missing.saturating_mul(10) > count.live
 }
 
+/// Why so many rows are not deleted; `None` if they are not too many, or an operator allows it.
+pub(super) fn refuse_mass_deletion(run: &Run<'_>, count: MissingCount) -> Option<String> {
+    (is_too_many(count) && !run.plan.allow_mass_delete).then(|| {
+        format!(
+            "{} of {} rows are no longer listed by Wix, which is more than a tenth: nothing was deleted; \
+             if that is right, run once with --allow-mass-delete",
+            count.missing, count.live
+        )
+    })
+}
+
 /// Asks Wix for each candidate, or holds them back. `listed_id` is a record that Wix listed in this pass.
 pub(super) async fn settle_missing(
     run: &Run<'_>,
@@ -46,12 +57,7 @@ pub(super) async fn settle_missing(
     if count.missing == 0 {
         return Ok(());
     }
-    if is_too_many(count) && !run.plan.allow_mass_delete {
-        let text = format!(
-            "{} of {} rows are no longer listed by Wix, which is more than a tenth: nothing was deleted; \
-             if that is right, run once with --allow-mass-delete",
-            count.missing, count.live
-        );
+    if let Some(text) = refuse_mass_deletion(run, count) {
         hold_back(run, summary, text);
         return Ok(());
     }

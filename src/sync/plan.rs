@@ -9,6 +9,9 @@ use crate::run::PassKind;
 /// (wix-api.md 10).
 const OVERLAP: TimeDelta = TimeDelta::minutes(10);
 
+/// Wix's servers may differ by so much in their clocks.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(1);
+
 /// Whether to read everything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FullPolicy {
@@ -41,6 +44,12 @@ impl PassPlan {
     }
 }
 
+/// Whether a changes pass builds on a watermark that lies in the future by Wix's own clock. One of the two answers then
+/// had a wrong date; if it was the earlier one, what changed since then was never asked for.
+pub fn is_from_the_future(checkpoint: &Checkpoint, server_time: DateTime<Utc>) -> bool {
+    checkpoint.since.is_some_and(|since| since + OVERLAP > server_time + CLOCK_TOLERANCE)
+}
+
 /// Decides. A full pass that was begun is always finished; a changes pass gives way to a full one that is
 /// wanted or due.
 pub fn plan_pass(state: &StreamState, policy: FullPolicy, now: DateTime<Utc>) -> PassPlan {
@@ -63,7 +72,7 @@ pub fn plan_pass(state: &StreamState, policy: FullPolicy, now: DateTime<Utc>) ->
 mod tests {
     use chrono::{DateTime, TimeDelta, Utc};
 
-    use super::{FullPolicy, plan_pass};
+    use super::{FullPolicy, is_from_the_future, plan_pass};
     use crate::checkpoint::{Checkpoint, StreamState};
     use crate::run::PassKind;
 
@@ -99,6 +108,16 @@ mod tests {
             plan.checkpoint,
             Checkpoint { pass: PassKind::Changes, since: Some(at(90)), watermark: None, created_from: None }
         );
+    }
+
+    #[test]
+    fn a_watermark_is_from_the_future_if_wixs_clock_is_a_minute_behind_it() {
+        let checkpoint = plan_pass(&synced(), weekly(), at(200)).checkpoint;
+        for (server_time, expected) in [(0, true), (98, true), (99, false), (100, false), (1000, false)] {
+            assert_eq!(is_from_the_future(&checkpoint, at(server_time)), expected, "{server_time}");
+        }
+        let full = plan_pass(&StreamState::default(), weekly(), at(200)).checkpoint;
+        assert!(!is_from_the_future(&full, at(0)));
     }
 
     #[test]

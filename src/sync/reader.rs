@@ -16,6 +16,9 @@ use crate::wix::{Paging, RequestCounter, Selection, WixError};
 /// At most so many pages are read ahead of those that are being written, also where a batch takes more.
 const MAX_PAGES_AHEAD: usize = 3;
 
+/// So often in a pass a page is asked for again because its list is shorter than Wix says.
+const MAX_SHORT_PAGES: u32 = 3;
+
 /// A page whose records are mapped, without those that were settled with an earlier one.
 pub(super) struct MappedPage {
     /// The records, in Wix's order.
@@ -30,6 +33,8 @@ pub(super) struct MappedPage {
     pub(super) total: Option<u64>,
     /// Characters that had to be repaired.
     pub(super) repaired_characters: u64,
+    /// Records that Wix counted on the page and did not list, also when asked again.
+    pub(super) lacking: u64,
 }
 
 /// What becomes of the pages.
@@ -67,10 +72,11 @@ impl Reading<'_> {
     }
 
     async fn read_pages(&mut self, sender: Sender<MappedPage>) -> Result<(), SyncError> {
-        let mut walk = Walk::starting_at(self.created_from);
+        let mut walk = Walk::starting_at(self.created_from).with_page_limit(self.entity.listing().page_limit);
+        let mut short_pages = 0;
         // There is a place for a page before it is asked for. None is left where the sink has failed: this ends with it.
         while let Ok(place) = sender.reserve().await {
-            let page = self.next_page(&mut walk).await?;
+            let page = self.next_page(&mut walk, &mut short_pages).await?;
             let at_end = page.at_end;
             place.send(page);
             if at_end {
@@ -82,7 +88,7 @@ impl Reading<'_> {
 
     /// The next page of the walk. Where Wix refuses its own cursor, or a page does not follow the one before,
     /// the walk begins anew at the last record's date.
-    async fn next_page(&mut self, walk: &mut Walk) -> Result<MappedPage, SyncError> {
+    async fn next_page(&mut self, walk: &mut Walk, short_pages: &mut u32) -> Result<MappedPage, SyncError> {
         let (run, entity) = (self.run, self.entity);
         let mut refusal = None;
         loop {
@@ -102,6 +108,10 @@ impl Reading<'_> {
                 Err(error) if error.is_bad_request() => return Err(refusal.unwrap_or(error).into()),
                 other => other?,
             };
+            if page.lacking > 0 && *short_pages < MAX_SHORT_PAGES {
+                *short_pages += 1;
+                continue;
+            }
             let (stream, texts) = (entity.stream(), page.records);
             let (records, marks) = off_thread(move || {
                 let entity = entity_of(stream);
@@ -119,6 +129,7 @@ impl Reading<'_> {
                 frontier: walk.frontier(),
                 total: walk.total(),
                 repaired_characters: page.repaired_characters,
+                lacking: page.lacking,
             });
         }
     }

@@ -5,6 +5,7 @@ use chrono::Utc;
 use super::batch::persist;
 use super::by_id::{Settled, Unsettled, is_readable, settle_one};
 use super::deletions::{hold_back, settle_missing};
+use super::stream_sync::describe_empty_listing;
 use super::{Run, SyncError};
 use crate::comparison::Comparison;
 use crate::entity::Entity;
@@ -41,7 +42,9 @@ pub(super) async fn repair(
         hold_back(run, summary, format!("records that are missing or outdated could not be asked for: {reasons}"));
     }
     let unlisted = &gaps.unlisted_ids;
-    if !unlisted.is_empty() {
+    if gaps.lists_nothing() {
+        hold_back(run, summary, describe_empty_listing(stream));
+    } else if !unlisted.is_empty() {
         persist(store, run.stop, async |store| store.note_missing(stream, unlisted, Utc::now()).await).await?;
         settle_missing(run, store, entity, listed_id, counter, summary).await?;
     }

@@ -3,13 +3,13 @@
 //! read pages (`super::reader`) -> gather a batch -> write it and the checkpoint in one transaction -> tell.
 //! Behind the walk: rows that Wix did not list, records that wait in `sync_errors`, and the watermark.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
 use super::batch::{Batch, ensure_connected, persist};
 use super::coverage::Coverage;
 use super::dead_letters::{Due, retry_errors};
 use super::deletions::{hold_back, settle_missing};
-use super::plan::{PassPlan, plan_pass};
+use super::plan::{PassPlan, is_from_the_future, plan_pass};
 use super::reader::{MappedPage, PageSink, Reading};
 use super::repair::repair;
 use super::{Run, SyncError};
@@ -33,16 +33,8 @@ pub async fn sync_stream(run: &Run<'_>, store: &mut Store, summary: &mut StreamS
             Some(gaps) => repair(run, store, entity, gaps, &counter, summary).await,
             None => Ok(()),
         },
-        PassKind::Range => run_pass(run, store, entity, PassPlan::range(), &counter, summary).await,
-        PassKind::Full | PassKind::Changes => {
-            let stream = summary.stream;
-            let state = persist(store, run.stop, async |store| store.load_stream_state(stream).await).await?;
-            let plan = plan_pass(&state, run.plan.full, begun_at);
-            summary.pass = plan.checkpoint.pass;
-            summary.resumed = plan.is_resumed;
-            run.reporter.report(Event::PassPlanned { stream: summary.stream, pass: summary.pass });
-            run_pass(run, store, entity, plan, &counter, summary).await
-        }
+        PassKind::Range => run_pass(run, store, entity, PassPlan::range(), &counter, summary).await.map(drop),
+        PassKind::Full | PassKind::Changes => run_next_pass(run, store, entity, begun_at, &counter, summary).await,
     };
     summary.requests = counter.requests();
     summary.retries = counter.retries();
@@ -54,6 +46,44 @@ pub async fn sync_stream(run: &Run<'_>, store: &mut Store, summary: &mut StreamS
     }
 }
 
+/// How a pass ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PassEnd {
+    /// At Wix's own end.
+    Reached,
+    /// With nothing written: it asked for changes since a time that is still to come by Wix's clock.
+    FromTheFuture,
+}
+
+/// The pass that is due, or the one that was begun; a full one behind it where it could not know what changed.
+async fn run_next_pass(
+    run: &Run<'_>,
+    store: &mut Store,
+    entity: &dyn Entity,
+    begun_at: DateTime<Utc>,
+    counter: &RequestCounter,
+    summary: &mut StreamSummary,
+) -> Result<(), SyncError> {
+    let stream = summary.stream;
+    let state = persist(store, run.stop, async |store| store.load_stream_state(stream).await).await?;
+    let mut plan = plan_pass(&state, run.plan.full, begun_at);
+    loop {
+        summary.pass = plan.checkpoint.pass;
+        summary.resumed = plan.is_resumed;
+        run.reporter.report(Event::PassPlanned { stream, pass: summary.pass });
+        match run_pass(run, store, entity, plan, counter, summary).await? {
+            PassEnd::Reached => return Ok(()),
+            PassEnd::FromTheFuture => {
+                let text = "by Wix's clock, the time up to which changes were read is still to come: one of its answers \
+                            had a wrong date, so everything is read";
+                run.reporter.report(Event::Notice { stream: Some(stream), text });
+                summary.notices.push(text.to_owned());
+                plan = PassPlan::from_the_beginning();
+            }
+        }
+    }
+}
+
 async fn run_pass(
     run: &Run<'_>,
     store: &mut Store,
@@ -61,7 +91,7 @@ async fn run_pass(
     plan: PassPlan,
     counter: &RequestCounter,
     summary: &mut StreamSummary,
-) -> Result<(), SyncError> {
+) -> Result<PassEnd, SyncError> {
     let (stream, begun_at) = (entity.stream(), Utc::now());
     let is_full = plan.checkpoint.pass == PassKind::Full;
     if is_full && !plan.is_resumed {
@@ -75,24 +105,32 @@ async fn run_pass(
         store,
         checkpoint: plan.checkpoint,
         is_first_page: !plan.is_resumed,
+        is_from_the_future: false,
+        lacking: 0,
         coverage: Coverage::starting_at(created_from),
         summary,
     };
     Reading { run, entity, selection, created_from, counter }.into_sink(&mut writer).await?;
-    let PassWriter { store, checkpoint, coverage, summary, .. } = writer;
+    let PassWriter { store, checkpoint, coverage, summary, is_from_the_future, lacking, .. } = writer;
+    if is_from_the_future {
+        return Ok(PassEnd::FromTheFuture);
+    }
+    if lacking > 0 {
+        hold_back(run, summary, describe_lacking(stream, lacking));
+    }
     if checkpoint.pass == PassKind::Range {
-        return Ok(());
+        return Ok(PassEnd::Reached);
     }
 
     let has_rows = async |store: &mut Store| store.has_live_rows(stream).await;
     let lists_nothing =
         is_full && !plan.is_resumed && coverage.is_empty() && persist(store, run.stop, has_rows).await?;
     if lists_nothing {
-        hold_back(run, summary, format!("Wix lists no {stream} at all, but the table holds rows: nothing was deleted"));
+        hold_back(run, summary, describe_empty_listing(stream));
     }
     let listed_id = coverage.listed_id();
     settle_missing(run, store, entity, listed_id, counter, summary).await?;
-    if is_full && !plan.is_resumed && listed_id.is_some() {
+    if is_full && !plan.is_resumed && listed_id.is_some() && lacking == 0 {
         persist(store, run.stop, async |store| store.resolve_unlisted(stream, begun_at, Utc::now()).await).await?;
     }
     retry_errors(run, store, entity, Due::Daily, (listed_id, begun_at), counter, summary).await?;
@@ -103,9 +141,22 @@ async fn run_pass(
     persist(store, run.stop, async |store| {
         store.finish_pass(stream, run.run_id, &checkpoint, now).await?;
         // As long as that stands, no run is a full success: the next one looks again.
-        if lists_nothing { store.forget_full_pass(stream).await } else { Ok(()) }
+        if lists_nothing || lacking > 0 { store.forget_full_pass(stream).await } else { Ok(()) }
     })
-    .await
+    .await?;
+    Ok(PassEnd::Reached)
+}
+
+/// What to say where Wix lists nothing of what the table holds.
+pub(super) fn describe_empty_listing(stream: Stream) -> String {
+    format!("Wix lists no {stream} at all, but the table holds rows: nothing was deleted")
+}
+
+/// What to say of pages that have fewer records than they say.
+pub(super) fn describe_lacking(stream: Stream, lacking: u64) -> String {
+    format!(
+        "Wix counted {lacking} more {stream} on its pages than it listed there, also when asked again: some may be missing"
+    )
 }
 
 /// Writes the pages of a pass: those that are there at a time as one batch, with the checkpoint to which it leads.
@@ -115,6 +166,10 @@ struct PassWriter<'a> {
     batch: Batch,
     checkpoint: Checkpoint,
     is_first_page: bool,
+    /// True if nothing of this pass can be relied on: see [`is_from_the_future`].
+    is_from_the_future: bool,
+    /// Records that Wix counted on its pages and did not list.
+    lacking: u64,
     coverage: Coverage,
     summary: &'a mut StreamSummary,
 }
@@ -124,20 +179,37 @@ impl PageSink for PassWriter<'_> {
         ensure_connected(self.store, self.run.stop).await?;
         let (mut at_end, mut total) = (false, None);
         for page in pages {
-            // Only of the pass's very first answer: what changed before a later one may have been passed by.
-            if std::mem::take(&mut self.is_first_page) {
-                self.checkpoint.watermark = page.server_time;
-            }
+            self.note_server_time(page.server_time);
             self.checkpoint.created_from = page.frontier;
             (at_end, total) = (page.at_end, page.total);
+            self.lacking += page.lacking;
             self.summary.repaired_characters += page.repaired_characters;
             self.coverage.add(&page.records);
             self.batch.gather(page.records);
+        }
+        if self.is_from_the_future {
+            return Ok(());
         }
         let progress = self.coverage.progress(&self.checkpoint, at_end);
         // A range of time leaves the state of the passes alone.
         let saved = (self.checkpoint.pass != PassKind::Range).then_some(&progress);
         self.batch.commit(self.run, self.store, saved, self.summary, total).await
+    }
+}
+
+impl PassWriter<'_> {
+    /// The watermark is the date of the pass's very first answer: what changed before a later one may have been passed
+    /// by. A later answer can't be the earlier one, unless the first had a wrong date.
+    fn note_server_time(&mut self, server_time: Option<DateTime<Utc>>) {
+        let Some(server_time) = server_time else {
+            self.is_first_page = false;
+            return;
+        };
+        if std::mem::take(&mut self.is_first_page) {
+            self.checkpoint.watermark = Some(server_time);
+            self.is_from_the_future = is_from_the_future(&self.checkpoint, server_time);
+        }
+        self.checkpoint.watermark = self.checkpoint.watermark.map(|watermark| watermark.min(server_time));
     }
 }
 

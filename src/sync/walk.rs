@@ -95,6 +95,8 @@ pub struct Walk {
     restarts: u32,
     /// Records in the whole listing, by Wix's word on its first page.
     total: Option<u64>,
+    /// The most records that Wix gives in one page.
+    page_limit: u64,
 }
 
 impl Default for Walk {
@@ -113,6 +115,7 @@ impl Default for Walk {
             anchored: false,
             restarts: 0,
             total: None,
+            page_limit: u64::MAX,
         }
     }
 }
@@ -126,6 +129,11 @@ impl Walk {
             frontier: created_from,
             ..Walk::default()
         }
+    }
+
+    /// The same walk through pages of at most so many records.
+    pub fn with_page_limit(self, page_limit: u32) -> Walk {
+        Walk { page_limit: u64::from(page_limit), ..self }
     }
 
     /// Where a later walk can go on: all records created before are settled.
@@ -236,7 +244,9 @@ impl Walk {
             };
         }
         let is_new = self.note(marks);
-        let at_end = total.is_some_and(|total| offset + count >= total);
+        // A total below what was read can't be one. Beside a page with no place left it may be another number, such as
+        // the page's own count: there it is worth a request to see that nothing follows.
+        let at_end = total == Some(offset + count) && count < self.page_limit;
         if !at_end {
             self.go_on_behind(offset, count);
         }

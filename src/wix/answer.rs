@@ -9,7 +9,7 @@ use std::fmt;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, Value};
 
 use super::query::{Listing, Paging};
 use crate::json_text;
@@ -35,7 +35,8 @@ impl Listing {
     /// Reads an answer. The error says what is wrong with it, without quoting it.
     ///
     /// An answer without the member that tells about the page is none: taking `{}` for an empty last page
-    /// would lose all that follows. An absent list of records beside it is an empty one.
+    /// would lose all that follows. An absent list of records beside it is an empty one, unless the page is said to have
+    /// some.
     pub fn decode_page(&self, body: &[u8], server_time: Option<DateTime<Utc>>) -> Result<Page, String> {
         let (text, repairs) = json_text::storable(body);
         let in_items = Cell::new(false);
@@ -64,7 +65,15 @@ impl Listing {
             .as_ref()
             .filter(|metadata| metadata.too_many_to_count != Some(true))
             .and_then(|metadata| metadata.total);
+        // No page has more than the limit: a larger count is not of the page.
+        let count = metadata.as_ref().and_then(|metadata| metadata.count.as_ref()?.as_u64()).unwrap_or(0);
+        let count = if count <= u64::from(self.page_limit) { count } else { 0 };
+        if parts.records.is_none() && count > 0 {
+            return Err(format!("it has no `{}`, though it counts {count} there", self.items));
+        }
+        let listed = parts.records.as_ref().map_or(0, Vec::len) as u64;
         Ok(Page {
+            lacking: count.saturating_sub(listed),
             records: parts.records.unwrap_or_default().into_iter().map(|record| record.get().to_owned()).collect(),
             next,
             total,
@@ -162,6 +171,8 @@ impl<'de> Deserialize<'de> for Items<'de> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata {
+    /// Items on this page. Whatever else may come under that name is no reason to refuse the page.
+    count: Option<Value>,
     total: Option<u64>,
     too_many_to_count: Option<bool>,
     cursors: Option<Cursors>,
@@ -243,6 +254,7 @@ mod tests {
             Ok(NextPage::End)
         );
         assert_eq!(next(r#"{"pagingMetadata":{"count":0}}"#), Ok(NextPage::End));
+        assert_eq!(next(r#"{"pagingMetadata":{"count":250}}"#), Ok(NextPage::End), "not of this page");
         assert!(next(r#"{"things":[{}],"pagingMetadata":{"hasNext":true}}"#).is_err());
     }
 
@@ -257,10 +269,23 @@ mod tests {
             "<html></html>",
             r#"{"things":[{"id":"#,
             r#"{"things":{},"pagingMetadata":{}}"#,
+            r#"{"pagingMetadata":{"count":1}}"#,
+            r#"{"things":null,"pagingMetadata":{"count":100,"cursors":{"next":"c"}}}"#,
         ] {
             assert!(next(body).is_err(), "{body}");
         }
         assert!(OFFSET.decode_page(b"{}", None).is_err());
+    }
+
+    #[test]
+    fn a_list_shorter_than_its_count_is_noticed() {
+        let lacking = |count: &str| {
+            let body = format!(r#"{{"things":[{{}},{{}}],"pagingMetadata":{{"count":{count}}}}}"#);
+            CURSOR.decode_page(body.as_bytes(), None).unwrap().lacking
+        };
+        for (count, expected) in [("2", 0), ("1", 0), ("3", 1), ("100", 98), ("101", 0), ("null", 0), ("\"3\"", 0)] {
+            assert_eq!(lacking(count), expected, "{count}");
+        }
     }
 
     #[test]

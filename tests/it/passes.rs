@@ -83,6 +83,47 @@ fn the_watermark_is_the_date_of_the_first_answer_and_only_a_pass_that_ended_move
 }
 
 #[test]
+fn a_date_from_the_future_in_one_answer_hides_no_later_change() {
+    for ahead in [TimeDelta::minutes(20), TimeDelta::hours(11), TimeDelta::days(4000)] {
+        let world = World::new(30, 0, 0).migrated();
+        let begin = freeze(&world);
+        let wrong = (begin + ahead).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+        world.sim.fault(Fault::on(Endpoint::ContactsQuery).header("date", &wrong));
+        world.sync_json(&["customers"], 0);
+        assert_eq!(watermark(&world, "customers"), Some(begin + ahead));
+        let ids: Vec<String> = world.sim.contacts().iter().map(|contact| contact["id"].to_string()).collect();
+        for (round, id) in ids.iter().enumerate().take(3) {
+            world.sim.set_clock_offset(TimeDelta::minutes(5 * round as i64 + 1));
+            world
+                .sim
+                .edit(Entity::Contacts, id.trim_matches('"'), |contact| contact["info"]["company"] = json!("Anew"));
+            world.sim.clear_requests();
+            let result = world.sync_json(&["customers"], 0);
+            assert_eq!(result["results"]["customers"]["updated"], 1, "{ahead}, round {round}");
+            // Soon enough, what changed is all that is asked for.
+            let is_over = ahead == TimeDelta::days(4000) && round > 0;
+            let pass = if is_over { "changes" } else { "full" };
+            assert_eq!(result["results"]["customers"]["pass"], pass, "{ahead}, round {round}");
+            assert_eq!(result["results"]["customers"]["notices"].is_null(), is_over, "{result}");
+            assert_eq!(world.sim.request_count(Endpoint::ContactsQuery), if is_over { 1 } else { 2 });
+        }
+        world.sim.set_clock_offset(ahead.min(TimeDelta::hours(12)));
+        assert_eq!(pass_of(&world, &[]), "changes", "{ahead}");
+        world.assert_tables_equal_truth();
+    }
+}
+
+#[test]
+fn a_later_answer_with_an_earlier_date_shows_that_the_first_one_was_wrong() {
+    let world = World::new(1500, 0, 0).migrated();
+    let begin = freeze(&world);
+    let wrong = (begin + TimeDelta::hours(2)).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    world.sim.fault(Fault::on(Endpoint::ContactsQuery).header("date", &wrong));
+    world.sync_json(&["customers"], 0);
+    assert_eq!(watermark(&world, "customers"), Some(begin));
+}
+
+#[test]
 fn a_range_of_appointments_leaves_their_state_alone() {
     let world = World::new(10, 50, 10).migrated();
     let state = || world.rows_as_json("select * from sync_state where table_name = 'appointments'");

@@ -174,6 +174,56 @@ fn a_first_dry_run_counts_all_and_names_what_cant_be_read() {
 }
 
 #[test]
+fn a_listing_without_any_record_beside_rows_is_a_gap_and_no_reason_to_delete() {
+    let nothing = |fault: Fault| fault.body(r#"{"orders":[],"metadata":{"count":0,"cursors":{},"hasNext":false}}"#);
+    for (fault, exit_of_changes) in [(Fault::app_not_installed as fn(Fault) -> Fault, 3), (nothing, 0)] {
+        let world = World::new(0, 0, 15).migrated();
+        world.run(&["sync", "all"]).expect_exit(0);
+        let rows = world.sim.orders().len();
+        world.sim.fault(fault(Fault::on(Endpoint::OrdersSearch).always()));
+        let before = everything(&world);
+        let found = verified(&world, &[], 5);
+        assert_eq!(
+            (&found["gaps"], &table(&found, "orders")["unlisted"], &table(&found, "customers")["notices"]),
+            (&json!(rows), &json!(rows), &json!([]))
+        );
+        let notices = table(&found, "orders")["notices"].to_string();
+        assert!(notices.contains("Wix lists no orders at all"), "{notices}");
+        for arguments in [&["verify", "orders"][..], &["sync", "orders", "--dry-run", "--full"]] {
+            let shown = world.run(arguments).expect_exit(if arguments[0] == "verify" { 5 } else { 3 });
+            assert!(
+                shown.stdout.contains("orders: Wix lists no orders at all, but the table holds rows"),
+                "{shown:#?}"
+            );
+            assert!(!shown.stdout.contains("as Wix has them"), "{shown:#?}");
+        }
+        assert_eq!(everything(&world), before);
+        world.run(&["verify", "--repair"]).expect_exit(3).expect_stderr("Wix lists no orders at all");
+        world.run(&["sync", "all"]).expect_exit(exit_of_changes);
+        assert_eq!(world.value::<i64>("select count(*) from orders where deleted_at is null"), rows as i64);
+        assert_eq!(world.value::<i64>("select count(*) from sync_missing"), 0);
+        world.sim.clear_faults();
+        assert_eq!(verified(&world, &[], 0)["gaps"], 0);
+    }
+}
+
+#[test]
+fn a_dry_run_foretells_that_mass_deletions_would_be_held_back() {
+    let world = World::new(0, 0, 60).migrated();
+    world.run(&["sync", "all"]).expect_exit(0);
+    let orders = world.sim.orders();
+    orders[..30].iter().for_each(|order| world.sim.delete(Entity::Orders, &id_of(order)));
+    let dry = ["sync", "orders", "--full", "--dry-run"];
+    let shown = world.run(&dry).expect_exit(3);
+    let foretold = format!("orders: 30 of {} rows are no longer listed by Wix", orders.len());
+    assert!(shown.stdout.contains(&foretold), "{shown:#?}");
+    world.run(&[&dry[..], &["--allow-mass-delete"]].concat()).expect_exit(0);
+    world.run(&["sync", "orders", "--full"]).expect_exit(3);
+    world.run(&["sync", "orders", "--full", "--allow-mass-delete"]).expect_exit(0);
+    world.run(&dry).expect_exit(0);
+}
+
+#[test]
 fn verify_reads_past_a_run_at_work_and_repair_waits_for_none() {
     let world = World::new(20, 0, 0).migrated();
     world.run(&["sync", "all"]).expect_exit(0);

@@ -184,14 +184,21 @@ fn a_token_endpoint_that_stumbles_is_asked_again() {
 #[test]
 fn a_401_of_one_table_with_credentials_that_work_is_a_missing_permission() {
     for with_app in [false, true] {
-        for (endpoint, table) in [(Endpoint::BookingsQuery, "appointments"), (Endpoint::OrdersSearch, "orders")] {
+        for (endpoint, table) in [
+            (Endpoint::ContactsQuery, "customers"),
+            (Endpoint::BookingsQuery, "appointments"),
+            (Endpoint::OrdersSearch, "orders"),
+        ] {
             let mut world = World::new(20, 250, 250).migrated();
             if with_app {
                 world = world.with_app();
             }
             world.sim.fault(Fault::on(endpoint).always().unauthenticated());
-            let finished = world.run(&["sync", "all"]).expect_exit(1).expect_stderr("does not allow these credentials");
-            assert!(!finished.stderr.contains("refused the credentials"), "{}", finished.stderr);
+            let finished = world.run(&["sync", "all"]).expect_exit(1).expect_stderr("permission \"Read ");
+            // Of the first table it can't be known yet.
+            let refused = finished.stderr.contains("Wix refused the credentials in ");
+            assert_eq!(refused, table == "customers", "{}", finished.stderr);
+            assert_eq!(finished.stderr.contains("does not allow these credentials"), !refused, "{}", finished.stderr);
             let run = last_run(&world);
             for other in ["customers", "appointments", "orders"] {
                 let status = if other == table { "failed" } else { "completed" };
@@ -278,6 +285,47 @@ fn an_empty_page_with_a_next_cursor_is_not_the_end() {
     }
     world.sync_json(&["all"], 0);
     world.assert_tables_equal_truth();
+}
+
+/// A page of all orders whose list ends before its count does.
+fn orders_cut_short(world: &World, listed: usize) -> Fault {
+    let orders = world.sim.orders();
+    let page =
+        json!({"orders": orders[..listed], "metadata": {"count": orders.len(), "cursors": {}, "hasNext": false}});
+    Fault::on(Endpoint::OrdersSearch).body(page.to_string())
+}
+
+#[test]
+fn a_page_that_lists_fewer_records_than_it_counts_is_asked_for_again() {
+    let world = World::new(0, 0, 12).migrated();
+    world.sim.fault(orders_cut_short(&world, 9));
+    world.sync_json(&["orders"], 0);
+    assert_eq!(world.sim.request_count(Endpoint::OrdersSearch), 2);
+    world.assert_tables_equal_truth();
+}
+
+#[test]
+fn records_that_wix_counts_and_never_lists_are_told_of_and_looked_for_again() {
+    let world = World::new(0, 0, 12).migrated();
+    let listed = world.sim.orders().len() - 3;
+    let missing = "Wix counted 3 more orders on its pages than it listed there";
+    world.sim.fault(orders_cut_short(&world, listed).always());
+    world.run(&["sync", "orders"]).expect_exit(3).expect_stderr(missing);
+    assert_eq!(world.value::<i64>("select count(*) from orders where deleted_at is null"), listed as i64);
+    let shown = world.run(&["verify", "orders"]).expect_exit(5);
+    assert!(shown.stdout.contains(missing) && !shown.stdout.contains("as Wix has them"), "{shown:#?}");
+    world.sim.clear_faults();
+    let result = world.sync_json(&["orders"], 0);
+    assert_eq!(result["results"]["orders"]["pass"], "full");
+    world.assert_tables_equal_truth();
+
+    let world = World::new(0, 0, 12).migrated();
+    let page = json!({"metadata": {"count": 12, "cursors": {}, "hasNext": false}});
+    world.sim.fault(Fault::on(Endpoint::OrdersSearch).times(2).body(page.to_string()));
+    world.sync_json(&["orders"], 0);
+    world.assert_tables_equal_truth();
+    world.sim.fault(Fault::on(Endpoint::OrdersSearch).always().body(page.to_string()));
+    world.run(&["sync", "orders"]).expect_exit(1).expect_stderr("it has no `orders`, though it counts 12 there");
 }
 
 #[test]

@@ -56,6 +56,39 @@ fn distinct(count: u32) -> Listing {
     Listing((0..count).map(|id| (id, i64::from(id))).collect())
 }
 
+/// How a server may come to a total, from the true one and the offset and length of a page.
+type TotalReading = fn(u64, u64, u64) -> u64;
+
+#[test]
+fn totals_that_are_none_end_no_walk() {
+    let readings: [TotalReading; 5] = [
+        |_, _, _| 0,
+        |_, _, count| count,
+        |total, offset, count| total - offset - count,
+        |total, offset, _| total - offset,
+        |total, _, _| total,
+    ];
+    for (reading, total_of) in readings.iter().enumerate() {
+        for records in 0..60 {
+            let listing = distinct(records);
+            let (mut walk, mut ids) = (Walk::default().with_page_limit(10), Vec::new());
+            let is_whole = (0..100).any(|_| {
+                let PageRequest::Window { offset, .. } = *walk.request() else { panic!("a cursor was asked for") };
+                let (marks, total) = listing.page(walk.request(), 10);
+                let total = total_of(total, offset.min(total), marks.len() as u64);
+                let Some(accepted) = walk.accept(&marks, &NextPage::ByOffset, Some(total)).unwrap() else {
+                    return false;
+                };
+                let new = marks.iter().zip(&accepted.is_new).filter(|(_, is_new)| **is_new);
+                ids.extend(new.map(|(mark, _)| mark.wix_id.as_deref().unwrap().parse::<u32>().unwrap()));
+                accepted.at_end
+            });
+            assert!(is_whole, "{records} records, reading {reading}");
+            assert_eq!(ids, (0..records).collect::<Vec<u32>>(), "{records} records, reading {reading}");
+        }
+    }
+}
+
 #[test]
 fn every_record_comes_once_in_the_least_number_of_requests() {
     for (count, requests) in [(0, 1), (1, 1), (1000, 1), (1001, 2), (1999, 2), (2000, 3), (20_000, 21)] {
