@@ -64,32 +64,38 @@ impl Unsettled {
     }
 }
 
-/// Whether a record that Wix has can be asked for by its id: one that it listed in this pass, else some live row's,
-/// since a pass that listed nothing changed needs one too.
-pub(super) async fn is_readable(
+/// Why a record that Wix has can't be asked for by its id; `None` if it can. Tried with one that Wix listed in this pass,
+/// else with some live row's, since a pass that listed nothing changed needs one too.
+pub(super) async fn why_unreadable(
     run: &Run<'_>,
     store: &mut Store,
     entity: &dyn Entity,
     listed_id: Option<&str>,
     counter: &RequestCounter,
-) -> Result<bool, SyncError> {
+) -> Result<Option<String>, SyncError> {
     let stream = entity.stream();
     let known_id = match listed_id {
         Some(id) => Some(id.to_owned()),
         None => persist(store, run.stop, async |store| store.any_live_id(stream).await).await?,
     };
-    let Some(known_id) = known_id else { return Ok(false) };
-    match run.wix.fetch_record(entity.listing(), &known_id, counter).await {
-        Ok(Found::Alive(raw)) => Ok(id_of(entity, &raw) == Some(known_id)),
-        Ok(Found::Merged(_)) => Ok(true),
-        Ok(Found::Gone | Found::Unclear) => Ok(false),
-        Err(error) if is_about_one_request(&error) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
+    let Some(known_id) = known_id else { return Ok(Some("there is none to try it with".to_owned())) };
+    let why = match run.wix.fetch_record(entity.listing(), &known_id, counter).await {
+        Ok(Found::Alive(raw)) if id_of(entity, &raw).as_ref() == Some(&known_id) => return Ok(None),
+        Ok(Found::Merged(_)) => return Ok(None),
+        Ok(Found::Alive(_)) => OTHER_RECORD.to_owned(),
+        Ok(Found::Unclear) => NO_RECORD_YET.to_owned(),
+        Ok(Found::Gone) => "Wix says that it has none".to_owned(),
+        Err(error) if is_about_one_request(&error) => error.to_string(),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Some(format!("{known_id}: {why}")))
 }
 
+const OTHER_RECORD: &str = "Wix answers another record for its id";
+const NO_RECORD_YET: &str = "Wix answers without a record and says that more follow";
+
 /// Asks Wix for a record and makes the table agree: gone, merged, or as it is now. Only where
-/// [`is_readable`] was true.
+/// [`why_unreadable`] had no reason.
 pub(super) async fn settle_one(
     run: &Run<'_>,
     store: &mut Store,
@@ -106,10 +112,8 @@ pub(super) async fn settle_one(
             return Ok(Settled::Yes);
         }
         // Another record, or any other answer, says nothing about this one.
-        Ok(Found::Alive(_)) => return Ok(Settled::No(format!("{wix_id}: Wix answers another record for its id"))),
-        Ok(Found::Unclear) => {
-            return Ok(Settled::No(format!("{wix_id}: Wix answers without a record and says that more follow")));
-        }
+        Ok(Found::Alive(_)) => return Ok(Settled::No(format!("{wix_id}: {OTHER_RECORD}"))),
+        Ok(Found::Unclear) => return Ok(Settled::No(format!("{wix_id}: {NO_RECORD_YET}"))),
         Err(error) if is_about_one_request(&error) => return Ok(Settled::No(format!("{wix_id}: {error}"))),
         Err(error) => return Err(error.into()),
         Ok(Found::Gone) => None,

@@ -5,7 +5,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::batch::persist;
-use super::by_id::{Settled, Unsettled, is_readable, settle_one};
+use super::by_id::{Settled, Unsettled, settle_one, why_unreadable};
 use super::deletions::hold_back;
 use super::{Run, SyncError};
 use crate::entity::{Entity, map_record};
@@ -53,7 +53,7 @@ pub(super) async fn retry_errors(
         Due::All => (begun_at, usize::MAX),
     };
     let mut unsettled = Unsettled::default();
-    let mut readable = None;
+    let mut unreadable = None;
     let mut tried = 0;
     'queue: while tried < limit {
         let list = async |store: &mut Store| store.list_due_errors(stream, before, begun_at, CHUNK).await;
@@ -69,13 +69,14 @@ pub(super) async fn retry_errors(
                 continue;
             };
             // Asked only where it is needed, and once.
-            if readable.is_none() {
-                readable = Some(is_readable(run, store, entity, listed_id, counter).await?);
+            if unreadable.is_none() {
+                unreadable = Some(why_unreadable(run, store, entity, listed_id, counter).await?);
             }
-            let settled = if readable == Some(true) {
-                settle_one(run, store, entity, &wix_id, counter, summary).await?
-            } else {
-                Settled::No(format!("{wix_id}: a record that Wix has can't be asked for by its id either"))
+            let settled = match unreadable.as_ref().and_then(Option::as_ref) {
+                None => settle_one(run, store, entity, &wix_id, counter, summary).await?,
+                Some(why) => {
+                    Settled::No(format!("{wix_id}: a record that Wix has can't be asked for by its id either ({why})"))
+                }
             };
             if matches!(settled, Settled::No(_)) {
                 let now = Utc::now();

@@ -7,7 +7,7 @@
 use chrono::Utc;
 
 use super::batch::persist;
-use super::by_id::{Settled, Unsettled, is_readable, settle_one};
+use super::by_id::{Settled, Unsettled, settle_one, why_unreadable};
 use super::{Run, SyncError};
 use crate::entity::Entity;
 use crate::event::Event;
@@ -61,10 +61,10 @@ pub(super) async fn settle_missing(
         hold_back(run, summary, text);
         return Ok(());
     }
-    if !is_readable(run, store, entity, listed_id, counter).await? {
+    if let Some(why) = why_unreadable(run, store, entity, listed_id, counter).await? {
         let text = format!(
             "{} rows are no longer listed by Wix, but a record that it has can't be asked for by its id either: \
-             nothing was deleted",
+             nothing was deleted ({why})",
             count.missing
         );
         hold_back(run, summary, text);

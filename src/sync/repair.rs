@@ -3,7 +3,7 @@
 use chrono::Utc;
 
 use super::batch::persist;
-use super::by_id::{Settled, Unsettled, is_readable, settle_one};
+use super::by_id::{Settled, Unsettled, settle_one, why_unreadable};
 use super::deletions::{hold_back, settle_missing};
 use super::stream_sync::describe_empty_listing;
 use super::{Run, SyncError};
@@ -25,8 +25,10 @@ pub(super) async fn repair(
     let stream = entity.stream();
     let listed_id = gaps.listed_id.as_deref();
     let to_fetch: Vec<&String> = gaps.missing_ids.iter().chain(&gaps.outdated_ids).collect();
-    if !to_fetch.is_empty() && !is_readable(run, store, entity, listed_id, counter).await? {
-        let text = "a record that Wix lists can't be asked for by its id: nothing was repaired".to_owned();
+    if !to_fetch.is_empty()
+        && let Some(why) = why_unreadable(run, store, entity, listed_id, counter).await?
+    {
+        let text = format!("a record that Wix lists can't be asked for by its id: nothing was repaired ({why})");
         hold_back(run, summary, text);
         return Ok(());
     }

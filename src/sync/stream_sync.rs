@@ -180,15 +180,15 @@ impl PageSink for PassWriter<'_> {
         let (mut at_end, mut total) = (false, None);
         for page in pages {
             self.note_server_time(page.server_time);
+            if self.is_from_the_future {
+                return Ok(());
+            }
             self.checkpoint.created_from = page.frontier;
             (at_end, total) = (page.at_end, page.total);
             self.lacking += page.lacking;
             self.summary.repaired_characters += page.repaired_characters;
             self.coverage.add(&page.records);
             self.batch.gather(page.records);
-        }
-        if self.is_from_the_future {
-            return Ok(());
         }
         let progress = self.coverage.progress(&self.checkpoint, at_end);
         // A range of time leaves the state of the passes alone.

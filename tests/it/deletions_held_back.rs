@@ -134,7 +134,7 @@ fn not_found_for_everything_is_a_missing_permission_and_no_deletion() {
         world.sim.clear_requests();
         let result = world.sync_json(arguments, 3);
         for kind in KINDS {
-            assert!(notice(&result, kind).contains("nothing was deleted"), "{result}");
+            assert!(notice(&result, kind).contains("nothing was deleted (r0"), "{result}");
             assert_eq!((deleted(&world, kind), lookups(&world, kind).len()), (vec![], 1), "{kind:?}");
         }
     }
