@@ -13,8 +13,10 @@ pub const MAX_REMEMBERED: usize = 10_000;
 pub struct Sample {
     /// Wix's id.
     pub wix_id: String,
-    /// The paths of the members that differ; never their values.
+    /// The paths of the record's members that differ; never their values.
     pub members: Vec<String>,
+    /// The columns that do not hold what the record makes of them, where the record itself is the same.
+    pub columns: Vec<String>,
 }
 
 /// How a table stands to what Wix lists.
@@ -29,7 +31,8 @@ pub struct Comparison {
     pub listed: u64,
     /// Of these, the ones that the table lacks or has as deleted: they would be inserted or come back.
     pub missing: u64,
-    /// The ones that the table has in another version: they would be updated.
+    /// The ones that the table has in another version: they would be updated. For `verify` also rows of which somebody
+    /// else changed a column.
     pub outdated: u64,
     /// The ones that the table has as Wix has them.
     pub current: u64,

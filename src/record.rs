@@ -21,6 +21,27 @@ pub enum ColumnKind {
     Decimal,
 }
 
+/// One of a stream's own columns: where a cell goes, and as what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// The table's column; `None` if the statement that writes the row puts the cell elsewhere.
+    pub name: Option<&'static str>,
+    /// What it holds.
+    pub kind: ColumnKind,
+}
+
+impl Column {
+    /// A column of the table.
+    pub const fn named(name: &'static str, kind: ColumnKind) -> Column {
+        Column { name: Some(name), kind }
+    }
+
+    /// A cell that is no column of the table.
+    pub const fn unnamed(kind: ColumnKind) -> Column {
+        Column { name: None, kind }
+    }
+}
+
 /// One value of a row. A variant other than `Null` stands only in a column of its kind.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {

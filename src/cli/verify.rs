@@ -96,14 +96,14 @@ async fn compare(
             stopper.stop(StopReason::TimeLimit);
         });
     }
-    let store = connect(global, environment).await?;
+    let mut store = connect(global, environment).await?;
     store.check_migrated().await?;
     store.check_site(&config.wix.site_id).await?;
     let wix = WixClient::new(config.wix, stop.clone(), reporter.clone()).map_err(|error| failure(error.into()))?;
     let run = Run { plan, wix: &wix, stop: &stop, reporter: &reporter, run_id: Uuid::nil() };
     let mut found = Vec::new();
     for stream in &plan.streams {
-        let compared = compare_stream(&run, &store, *stream, extent).await;
+        let compared = compare_stream(&run, &mut store, *stream, extent).await;
         found.push(compared.map_err(|error| {
             let exit = error.stop_reason().map_or(Exit::Failed, Exit::of_stop);
             Failure { exit, hint: compare_hint(&error), error: anyhow::anyhow!("{stream}: {error}") }

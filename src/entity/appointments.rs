@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Entity;
 use crate::json::{FieldError, Object};
-use crate::record::{Cell, ColumnKind};
+use crate::record::{Cell, Column, ColumnKind};
 use crate::stream::Stream;
 use crate::timestamp::{self, Timestamp};
 use crate::wix::{Listing, Lookup, Paging};
@@ -26,6 +26,29 @@ static LISTING: Listing = Listing {
     app: "Wix Bookings",
 };
 
+/// In the order in which `sql/upsert_appointments.sql` takes them. Unnamed are first name, last name, email and phone of
+/// the contact: for the customer that is made of them.
+const COLUMNS: &[Column] = {
+    use ColumnKind::{Integer, Text, Timestamp};
+    &[
+        Column::named("wix_contact_id", Text),
+        Column::unnamed(Text),
+        Column::unnamed(Text),
+        Column::unnamed(Text),
+        Column::unnamed(Text),
+        Column::named("service_id", Text),
+        Column::named("service_name", Text),
+        Column::named("staff_member", Text),
+        Column::named("start_time", Timestamp),
+        Column::named("end_time", Timestamp),
+        Column::named("timezone", Text),
+        Column::named("location", Text),
+        Column::named("participants", Integer),
+        Column::named("status", Text),
+        Column::named("payment_status", Text),
+    ]
+};
+
 impl Entity for Appointments {
     fn stream(&self) -> Stream {
         Stream::Appointments
@@ -35,11 +58,8 @@ impl Entity for Appointments {
         &LISTING
     }
 
-    fn columns(&self) -> &'static [ColumnKind] {
-        use ColumnKind::{Integer, Text, Timestamp};
-        // wix_contact_id, contact_first_name, contact_last_name, contact_email, contact_phone (for the link), service_id,
-        // service_name, staff_member, start_time, end_time, timezone, location, participants, status, payment_status
-        &[Text, Text, Text, Text, Text, Text, Text, Text, Timestamp, Timestamp, Text, Text, Integer, Text, Text]
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
     }
 
     fn body<'a>(&self, item: &Object<'a>) -> Result<Object<'a>, FieldError> {

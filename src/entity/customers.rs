@@ -2,7 +2,7 @@
 
 use super::{Entity, full_name};
 use crate::json::{FieldError, Object};
-use crate::record::{Cell, ColumnKind};
+use crate::record::{Cell, Column, ColumnKind};
 use crate::stream::Stream;
 use crate::wix::{Listing, Lookup, Paging};
 
@@ -23,6 +23,23 @@ static LISTING: Listing = Listing {
     app: "Wix Contacts",
 };
 
+/// In the order in which `sql/upsert_customers.sql` takes them.
+const COLUMNS: &[Column] = {
+    use ColumnKind::{Date, Text, TextList};
+    &[
+        Column::named("name", Text),
+        Column::named("first_name", Text),
+        Column::named("last_name", Text),
+        Column::named("email", Text),
+        Column::named("phone", Text),
+        Column::named("company", Text),
+        Column::named("job_title", Text),
+        Column::named("birthdate", Date),
+        Column::named("locale", Text),
+        Column::named("labels", TextList),
+    ]
+};
+
 impl Entity for Customers {
     fn stream(&self) -> Stream {
         Stream::Customers
@@ -32,10 +49,8 @@ impl Entity for Customers {
         &LISTING
     }
 
-    fn columns(&self) -> &'static [ColumnKind] {
-        use ColumnKind::{Date, Text, TextList};
-        // name, first_name, last_name, email, phone, company, job_title, birthdate, locale, labels
-        &[Text, Text, Text, Text, Text, Text, Text, Date, Text, TextList]
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
     }
 
     fn body<'a>(&self, item: &Object<'a>) -> Result<Object<'a>, FieldError> {

@@ -9,7 +9,7 @@ mod orders;
 
 use crate::content_hash::content_hash;
 use crate::json::{FieldError, Object};
-use crate::record::{Cell, ColumnKind, Envelope, MappedRecord, Rejection, Row};
+use crate::record::{Cell, Column, Envelope, MappedRecord, Rejection, Row};
 use crate::stream::Stream;
 use crate::wix::Listing;
 
@@ -21,8 +21,8 @@ pub trait Entity: Sync {
     /// Where Wix lists its records.
     fn listing(&self) -> &'static Listing;
 
-    /// The kinds of the stream's own columns, in the order in which its upsert statement takes them.
-    fn columns(&self) -> &'static [ColumnKind];
+    /// The stream's own columns, in the order in which its upsert statement takes them.
+    fn columns(&self) -> &'static [Column];
 
     /// The object inside a listed item that holds `id`, `createdDate` and the like.
     fn body<'a>(&self, item: &Object<'a>) -> Result<Object<'a>, FieldError>;
@@ -214,7 +214,8 @@ mod tests {
                     prop_assert!(!row.wix_id.is_empty());
                     prop_assert_eq!(row.raw, raw);
                     prop_assert_eq!(row.cells.len(), entity.columns().len());
-                    for (cell, kind) in row.cells.iter().zip(entity.columns()) {
+                    for (cell, column) in row.cells.iter().zip(entity.columns()) {
+                        let kind = column.kind;
                         let fits = matches!(
                             (cell, kind),
                             (Cell::Null, _) | (Cell::Text(_), ColumnKind::Text) | (Cell::TextList(_), ColumnKind::TextList)

@@ -2,7 +2,7 @@
 
 use super::Entity;
 use crate::json::{FieldError, Object};
-use crate::record::{Cell, ColumnKind};
+use crate::record::{Cell, Column, ColumnKind};
 use crate::stream::Stream;
 use crate::wix::{Listing, Lookup, Paging};
 
@@ -23,6 +23,26 @@ static LISTING: Listing = Listing {
     app: "Wix Stores",
 };
 
+/// In the order in which `sql/upsert_orders.sql` takes them. `items` is taken from `raw` where that is parsed anyway.
+const COLUMNS: &[Column] = {
+    use ColumnKind::{Decimal, Text, Timestamp};
+    &[
+        Column::named("wix_contact_id", Text),
+        Column::named("order_number", Text),
+        Column::named("email", Text),
+        Column::named("order_date", Timestamp),
+        Column::named("status", Text),
+        Column::named("payment_status", Text),
+        Column::named("fulfillment_status", Text),
+        Column::named("currency", Text),
+        Column::named("subtotal", Decimal),
+        Column::named("shipping", Decimal),
+        Column::named("tax", Decimal),
+        Column::named("discount", Decimal),
+        Column::named("total_amount", Decimal),
+    ]
+};
+
 impl Entity for Orders {
     fn stream(&self) -> Stream {
         Stream::Orders
@@ -32,11 +52,8 @@ impl Entity for Orders {
         &LISTING
     }
 
-    fn columns(&self) -> &'static [ColumnKind] {
-        use ColumnKind::{Decimal, Text, Timestamp};
-        // wix_contact_id, order_number, email, order_date, status, payment_status, fulfillment_status, currency,
-        // subtotal, shipping, tax, discount, total_amount. `items` is taken from `raw` where that is parsed anyway.
-        &[Text, Text, Text, Timestamp, Text, Text, Text, Text, Decimal, Decimal, Decimal, Decimal, Decimal]
+    fn columns(&self) -> &'static [Column] {
+        COLUMNS
     }
 
     fn body<'a>(&self, item: &Object<'a>) -> Result<Object<'a>, FieldError> {

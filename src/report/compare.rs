@@ -52,9 +52,13 @@ fn name_gaps(out: &mut String, one: &Comparison) {
         }
         let _ = writeln!(out, "\n{} {kind}:", one.table);
         for wix_id in ids.iter().take(MAX_NAMED) {
-            let differs = one.samples.iter().find(|sample| sample.wix_id == *wix_id && !sample.members.is_empty());
-            let members = differs.map(|sample| format!(": {}", sample.members.join(", ")));
-            let _ = writeln!(out, "  {wix_id}{}", members.unwrap_or_default());
+            let sample = one.samples.iter().find(|sample| sample.wix_id == *wix_id);
+            let differs = sample.map_or(String::new(), |sample| match (&sample.members[..], &sample.columns[..]) {
+                ([], []) => String::new(),
+                ([], columns) => format!(": in the table only: {}", columns.join(", ")),
+                (members, _) => format!(": {}", members.join(", ")),
+            });
+            let _ = writeln!(out, "  {wix_id}{differs}");
         }
         let more = count.saturating_sub(ids.len().min(MAX_NAMED) as u64);
         if more > 0 {

@@ -14,7 +14,7 @@ use super::links::{emails_of, relink_orders, with_customer_of};
 use super::missing::forget;
 use super::schema::Schema;
 use super::state::{Progress, save_progress};
-use crate::record::{Cell, ColumnKind, Row};
+use crate::record::{Cell, Column, Row};
 use crate::stream::Stream;
 
 /// What became of the rows of a batch.
@@ -35,8 +35,8 @@ pub struct BatchOutcome {
 pub struct BatchContext {
     /// Which table.
     pub stream: Stream,
-    /// The kinds of the stream's own columns.
-    pub columns: &'static [ColumnKind],
+    /// The stream's own columns.
+    pub columns: &'static [Column],
     /// Goes into `created_at` and `updated_at`.
     pub now: DateTime<Utc>,
     /// Whether `sync_errors` holds unresolved records of this table, which a written row resolves.

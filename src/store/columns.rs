@@ -5,10 +5,10 @@ use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
 use super::connect::Parameter;
-use crate::record::{Cell, ColumnKind, Row};
+use crate::record::{Cell, Column, ColumnKind, Row};
 
 /// One column of a batch, as an array parameter.
-enum Column<'a> {
+enum Array<'a> {
     Uuid(Vec<Uuid>),
     /// Text, and what travels as text and is cast by the statement: jsonb, text[], numeric.
     Text(Vec<Option<&'a str>>),
@@ -20,40 +20,59 @@ enum Column<'a> {
 }
 
 /// A batch turned into columns: those that all tables share first, then the stream's own.
-pub(super) struct Columns<'a>(Vec<Column<'a>>);
+pub(super) struct Columns<'a>(Vec<Array<'a>>);
 
 impl<'a> Columns<'a> {
-    /// `kinds` are the stream's own columns. A cell that is not of its column's kind would be a fault of
+    /// `own` are the stream's own columns. A cell that is not of its column's kind would be a fault of
     /// the mapping, which a property test excludes; it is written as null.
-    pub(super) fn of(rows: &[&'a Row], kinds: &[ColumnKind]) -> Columns<'a> {
-        let mut columns = vec![
-            Column::Uuid(new_ids(rows.len())),
-            Column::Text(rows.iter().map(|row| Some(row.wix_id.as_str())).collect()),
-            Column::Bytes(rows.iter().map(|row| &row.content_hash[..]).collect()),
-            Column::Timestamp(rows.iter().map(|row| row.wix_created_at).collect()),
-            Column::Timestamp(rows.iter().map(|row| row.wix_updated_at).collect()),
-            Column::Integer(rows.iter().map(|row| row.wix_revision).collect()),
-            Column::Text(rows.iter().map(|row| Some(row.raw.as_str())).collect()),
-        ];
-        for (index, kind) in kinds.iter().enumerate() {
-            let cells = rows.iter().map(|row| row.cells.get(index).unwrap_or(&Cell::Null));
-            columns.push(Column::own(cells, *kind));
-        }
-        Columns(columns)
+    pub(super) fn of(rows: &[&'a Row], own: &[Column]) -> Columns<'a> {
+        let mut arrays = vec![Array::Uuid(new_ids(rows.len()))];
+        arrays.extend(shared(rows));
+        arrays.push(Array::Text(rows.iter().map(|row| Some(row.raw.as_str())).collect()));
+        arrays.extend(own.iter().enumerate().map(|(index, column)| cells(rows, index, column.kind)));
+        Columns(arrays)
+    }
+
+    /// The same to compare rows with: neither new ids nor `raw`, and of the stream's own columns those of the table.
+    pub(super) fn to_compare(rows: &[&'a Row], own: &[Column]) -> Columns<'a> {
+        let mut arrays = Vec::from(shared(rows));
+        let named = own.iter().enumerate().filter(|(_, column)| column.name.is_some());
+        arrays.extend(named.map(|(index, column)| cells(rows, index, column.kind)));
+        Columns(arrays)
+    }
+
+    /// The arrays in order.
+    pub(super) fn arrays(&self) -> Vec<Parameter<'_>> {
+        self.0.iter().map(Array::parameter).collect()
     }
 
     /// The parameters in order, with `now` between the shared ones and the stream's own.
     pub(super) fn parameters<'b>(&'b self, now: &'b DateTime<Utc>) -> Vec<Parameter<'b>> {
-        let mut parameters: Vec<Parameter<'b>> = self.0.iter().map(Column::parameter).collect();
+        let mut parameters = self.arrays();
         parameters.insert(7, (now, Type::TIMESTAMPTZ));
         parameters
     }
 }
 
-impl<'a> Column<'a> {
-    fn own(cells: impl Iterator<Item = &'a Cell>, kind: ColumnKind) -> Column<'a> {
+/// Wix's id, hash of the content, dates and revision.
+fn shared<'a>(rows: &[&'a Row]) -> [Array<'a>; 5] {
+    [
+        Array::Text(rows.iter().map(|row| Some(row.wix_id.as_str())).collect()),
+        Array::Bytes(rows.iter().map(|row| &row.content_hash[..]).collect()),
+        Array::Timestamp(rows.iter().map(|row| row.wix_created_at).collect()),
+        Array::Timestamp(rows.iter().map(|row| row.wix_updated_at).collect()),
+        Array::Integer(rows.iter().map(|row| row.wix_revision).collect()),
+    ]
+}
+
+fn cells<'a>(rows: &[&'a Row], index: usize, kind: ColumnKind) -> Array<'a> {
+    Array::of(rows.iter().map(|row| row.cells.get(index).unwrap_or(&Cell::Null)), kind)
+}
+
+impl<'a> Array<'a> {
+    fn of(cells: impl Iterator<Item = &'a Cell>, kind: ColumnKind) -> Array<'a> {
         match kind {
-            ColumnKind::Text | ColumnKind::Decimal => Column::Text(
+            ColumnKind::Text | ColumnKind::Decimal => Array::Text(
                 cells
                     .map(|cell| match cell {
                         Cell::Text(text) | Cell::Decimal(text) => Some(text.as_str()),
@@ -61,7 +80,7 @@ impl<'a> Column<'a> {
                     })
                     .collect(),
             ),
-            ColumnKind::TextList => Column::Owned(
+            ColumnKind::TextList => Array::Owned(
                 cells
                     .map(|cell| match cell {
                         Cell::TextList(items) => Some(array_literal(items)),
@@ -69,7 +88,7 @@ impl<'a> Column<'a> {
                     })
                     .collect(),
             ),
-            ColumnKind::Timestamp => Column::Timestamp(
+            ColumnKind::Timestamp => Array::Timestamp(
                 cells
                     .map(|cell| match cell {
                         Cell::Timestamp(instant) => Some(*instant),
@@ -77,7 +96,7 @@ impl<'a> Column<'a> {
                     })
                     .collect(),
             ),
-            ColumnKind::Date => Column::Date(
+            ColumnKind::Date => Array::Date(
                 cells
                     .map(|cell| match cell {
                         Cell::Date(date) => Some(*date),
@@ -85,7 +104,7 @@ impl<'a> Column<'a> {
                     })
                     .collect(),
             ),
-            ColumnKind::Integer => Column::Integer(
+            ColumnKind::Integer => Array::Integer(
                 cells
                     .map(|cell| match cell {
                         Cell::Integer(number) => Some(*number),
@@ -98,13 +117,13 @@ impl<'a> Column<'a> {
 
     fn parameter(&self) -> Parameter<'_> {
         let (value, kind): (&(dyn ToSql + Sync), Type) = match self {
-            Column::Uuid(values) => (values, Type::UUID_ARRAY),
-            Column::Text(values) => (values, Type::TEXT_ARRAY),
-            Column::Owned(values) => (values, Type::TEXT_ARRAY),
-            Column::Bytes(values) => (values, Type::BYTEA_ARRAY),
-            Column::Timestamp(values) => (values, Type::TIMESTAMPTZ_ARRAY),
-            Column::Date(values) => (values, Type::DATE_ARRAY),
-            Column::Integer(values) => (values, Type::INT8_ARRAY),
+            Array::Uuid(values) => (values, Type::UUID_ARRAY),
+            Array::Text(values) => (values, Type::TEXT_ARRAY),
+            Array::Owned(values) => (values, Type::TEXT_ARRAY),
+            Array::Bytes(values) => (values, Type::BYTEA_ARRAY),
+            Array::Timestamp(values) => (values, Type::TIMESTAMPTZ_ARRAY),
+            Array::Date(values) => (values, Type::DATE_ARRAY),
+            Array::Integer(values) => (values, Type::INT8_ARRAY),
         };
         (value, kind)
     }

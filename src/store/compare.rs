@@ -1,14 +1,17 @@
 //! How a table stands to what Wix lists. Reads only.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::types::Type;
 
+use super::columns::Columns;
 use super::connect::{Parameter, Store};
 use super::error::StoreError;
+use super::links::with_customer_of;
 use super::missing::Span;
-use crate::record::Row;
+use crate::record::{Column, ColumnKind, Row};
 use crate::stream::Stream;
 
 /// How the table has a record.
@@ -39,18 +42,20 @@ impl Stored {
 
 impl Store {
     /// How the table has each of these records.
-    pub async fn compare_rows(&self, stream: Stream, rows: &[Row]) -> Result<Vec<Standing>, StoreError> {
+    pub async fn compare_rows(&mut self, stream: Stream, rows: &[Row]) -> Result<Vec<Standing>, StoreError> {
+        let doing = "could not read the rows to compare";
         let (table, id) = (stream.table(), stream.id_column());
         let statement = self.schema.sql(&format!(
             "select {id}::text, content_hash, wix_updated_at from {{schema}}.{table}
              where {id} = any ($1) and deleted_at is null"
         ));
         let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
-        let found = self
-            .client
+        let transaction = self.begin().await?;
+        let found = transaction
             .query_typed(&statement, &[(&ids, Type::TEXT_ARRAY)])
             .await
-            .map_err(StoreError::database("could not read the rows to compare"))?;
+            .map_err(StoreError::database(doing))?;
+        transaction.rollback().await.map_err(StoreError::database(doing))?;
         let stored: HashMap<String, Stored> = found
             .iter()
             .map(|row| (row.get(0), Stored { content_hash: row.get(1), wix_updated_at: row.get(2) }))
@@ -61,6 +66,35 @@ impl Store {
             Some(_) => Standing::Outdated,
         };
         Ok(rows.iter().map(standing).collect())
+    }
+
+    /// Columns that do not hold what these records make of them, by Wix's id: somebody else changed them, or another
+    /// version of the program wrote them. Only of rows that hold the very record; `raw` itself is not compared.
+    pub async fn compare_columns(
+        &mut self,
+        stream: Stream,
+        columns: &[Column],
+        rows: &[&Row],
+    ) -> Result<HashMap<String, Vec<String>>, StoreError> {
+        let doing = "could not compare the columns of rows";
+        let statement = self.schema.sql(&comparing_statement(stream, columns));
+        let values = Columns::to_compare(rows, columns);
+        let transaction = self.begin().await?;
+        let found = transaction.query_typed(&statement, &values.arrays()).await.map_err(StoreError::database(doing))?;
+        transaction.rollback().await.map_err(StoreError::database(doing))?;
+        Ok(found.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    /// Lets the next copy of these records be written, also one that did not change: their rows are not what the
+    /// records make of them.
+    pub async fn forget_content(&mut self, stream: Stream, wix_ids: &[String]) -> Result<(), StoreError> {
+        let (table, id) = (stream.table(), stream.id_column());
+        let statement = self.schema.sql(&format!(
+            "update {{schema}}.{table} set content_hash = null where {id} = any ($1) and deleted_at is null"
+        ));
+        self.write("could not prepare rows for their repair", &statement, &[(&wix_ids, Type::TEXT_ARRAY)])
+            .await
+            .map(drop)
     }
 
     /// The live rows of a span that Wix did not list there, `limit` of them, and how many there are. Customers that
@@ -179,4 +213,57 @@ impl Store {
         .await
         .map(drop)
     }
+}
+
+/// Wix's id and the names of the columns that differ, of each row in which some do.
+fn comparing_statement(stream: Stream, columns: &[Column]) -> String {
+    const SHARED: [&str; 5] = ["wix_id", "content_hash", "wix_created_at", "wix_updated_at", "wix_revision"];
+    let (table, id) = (stream.table(), stream.id_column());
+    let named = columns.iter().filter_map(|column| Some((column.name?, column.kind)));
+    let mut arrays = "$1::text[], $2::bytea[], $3::timestamptz[], $4::timestamptz[], $5::bigint[]".to_owned();
+    let mut names = SHARED.join(", ");
+    let mut differences = String::new();
+    let mut compare = |name: &str, stored: &str, expected: &str| {
+        let _ = write!(differences, "case when {stored} is distinct from {expected} then '{name}' end, ");
+    };
+    for name in &SHARED[2..] {
+        compare(name, &format!("t.{name}"), &format!("u.{name}"));
+    }
+    for (index, (name, kind)) in named.enumerate() {
+        // How it travels, and what it is compared as: a column may be of another type that holds the same.
+        let (array, cast) = match kind {
+            ColumnKind::Text => ("text", "::text"),
+            ColumnKind::TextList => ("text", "::text[]"),
+            ColumnKind::Decimal => ("text", "::numeric"),
+            ColumnKind::Integer => ("bigint", "::bigint"),
+            ColumnKind::Timestamp => ("timestamptz", ""),
+            ColumnKind::Date => ("date", ""),
+        };
+        let _ = write!(arrays, ", ${}::{array}[]", SHARED.len() + index + 1);
+        let _ = write!(names, ", {name}");
+        compare(name, &format!("t.{name}{cast}"), &format!("u.{name}{cast}"));
+    }
+    // A link that a person made to a customer of their own stays where Wix's data finds none: see upsert_orders.sql.
+    let own = "(select own.id from {schema}.customers own where own.id = t.customer_id and own.wix_contact_id is null)";
+    match stream {
+        Stream::Customers => {}
+        Stream::Appointments => {
+            let contact = "(select coalesce(survivor.id, contact.id) from {schema}.customers contact
+                left join {schema}.customers survivor on survivor.wix_contact_id = contact.merged_into
+                where contact.wix_contact_id = u.wix_contact_id)";
+            compare("customer_id", "t.customer_id", &format!("coalesce({contact}, {own})"));
+        }
+        Stream::Orders => {
+            compare("items", "t.items", "nullif(t.raw -> 'lineItems', 'null')");
+            let customer = with_customer_of("u", "{customer_of_order}");
+            compare("customer_id", "t.customer_id", &format!("coalesce({customer}, {own})"));
+        }
+    }
+    format!(
+        "select u.wix_id, differing.names
+         from unnest({arrays}) as u ({names})
+         join {{schema}}.{table} t on t.{id} = u.wix_id and t.content_hash = u.content_hash and t.deleted_at is null
+         cross join lateral (select array_remove(array[{differences} null]::text[], null) as names) differing
+         where differing.names <> '{{}}'"
+    )
 }

@@ -1,6 +1,6 @@
 //! A pass that writes nothing: its pages are compared with the table. What `--dry-run` and `verify` do.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use chrono::Utc;
 
@@ -16,7 +16,7 @@ use crate::comparison::{Comparison, MAX_REMEMBERED, Sample};
 use crate::difference::changed_members;
 use crate::entity::entity_of;
 use crate::event::Event;
-use crate::record::Row;
+use crate::record::{Column, Row};
 use crate::run::PassKind;
 use crate::store::Store;
 use crate::store::compare::Standing;
@@ -39,7 +39,7 @@ pub enum Extent {
 /// Compares a table with what Wix lists. Neither the lease nor any table is touched.
 pub async fn compare_stream(
     run: &Run<'_>,
-    store: &Store,
+    store: &mut Store,
     stream: Stream,
     extent: Extent,
 ) -> Result<Comparison, SyncError> {
@@ -54,6 +54,8 @@ pub async fn compare_stream(
     let mut comparer = Comparer {
         run,
         store,
+        // What somebody else changed in the tables is nothing that a pass would write.
+        columns: (extent == Extent::Everything).then(|| entity.columns()),
         checkpoint: plan.checkpoint,
         coverage: Coverage::starting_at(created_from),
         lacking: 0,
@@ -78,7 +80,9 @@ pub async fn compare_stream(
 
 struct Comparer<'a> {
     run: &'a Run<'a>,
-    store: &'a Store,
+    store: &'a mut Store,
+    /// Those to compare as well, where the record is the same.
+    columns: Option<&'static [Column]>,
     checkpoint: Checkpoint,
     coverage: Coverage,
     /// Records that Wix counted on its pages and did not list.
@@ -153,9 +157,10 @@ impl Comparer<'_> {
         let table = self.found.table;
         for chunk in rows.chunks(self.run.plan.batch_size) {
             let standings = self.store.compare_rows(table, chunk).await?;
+            let mut current = Vec::new();
             for (row, standing) in chunk.iter().zip(standings) {
                 match standing {
-                    Standing::Current => self.found.current += 1,
+                    Standing::Current => current.push(row),
                     Standing::Missing => {
                         self.found.missing += 1;
                         remember(&mut self.found.missing_ids, row.wix_id.clone());
@@ -167,6 +172,24 @@ impl Comparer<'_> {
                     }
                 }
             }
+            self.compare_columns(&current).await?;
+        }
+        Ok(())
+    }
+
+    /// Of rows that hold the record as it is now: whether their columns do.
+    async fn compare_columns(&mut self, rows: &[&Row]) -> Result<(), SyncError> {
+        let differing = match self.columns {
+            Some(columns) if !rows.is_empty() => self.store.compare_columns(self.found.table, columns, rows).await?,
+            _ => HashMap::new(),
+        };
+        self.found.current += (rows.len() - differing.len()) as u64;
+        self.found.outdated += differing.len() as u64;
+        for (wix_id, columns) in differing {
+            if self.found.samples.len() < MAX_SAMPLES {
+                self.found.samples.push(Sample { wix_id: wix_id.clone(), members: Vec::new(), columns });
+            }
+            remember(&mut self.found.outdated_ids, wix_id);
         }
         Ok(())
     }
@@ -175,7 +198,7 @@ impl Comparer<'_> {
         if self.found.samples.len() < MAX_SAMPLES {
             let stored = self.store.load_raw(self.found.table, &row.wix_id).await?;
             let members = stored.map_or_else(Vec::new, |stored| changed_members(&stored, &row.raw));
-            self.found.samples.push(Sample { wix_id: row.wix_id.clone(), members });
+            self.found.samples.push(Sample { wix_id: row.wix_id.clone(), members, columns: Vec::new() });
         }
         Ok(())
     }

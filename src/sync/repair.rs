@@ -32,6 +32,11 @@ pub(super) async fn repair(
         hold_back(run, summary, text);
         return Ok(());
     }
+    // Also rows that hold the record as it is, of which somebody else changed a column.
+    let outdated = &gaps.outdated_ids;
+    if !outdated.is_empty() {
+        persist(store, run.stop, async |store| store.forget_content(stream, outdated).await).await?;
+    }
     let mut unsettled = Unsettled::default();
     for wix_id in to_fetch {
         run.stop.check()?;

@@ -394,6 +394,8 @@ impl Soak {
         self.expect(wrong.is_empty(), || wrong.join("\n"));
         let broken = broken(&self.world);
         self.expect(broken.is_empty(), || broken.join("\n"));
+        let verified = self.command(&["verify"]).output().expect("the program runs");
+        self.expect(verified.status.success(), || format!("verify finds gaps where there are none: {verified:#?}"));
     }
 
     fn expect(&self, holds: bool, otherwise: impl FnOnce() -> String) {
