@@ -1,20 +1,20 @@
 //! The HTTP client: one request at a time through the gate, repeated where that helps.
 
+mod answered;
 pub mod probe;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, StatusCode, redirect};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use self::answered::{Answer, chain, is_transient};
 use super::auth::{AccessToken, Credentials, TokenAnswer, TokenStore};
 use super::error::{WixAnswer, WixError};
 use super::gate::Gate;
@@ -22,7 +22,7 @@ use super::query::{Listing, Lookup, Selection};
 use crate::event::{Event, Reporter};
 use crate::off_thread::off_thread;
 use crate::page::{Found, NextPage, Page, PageRequest};
-use crate::retry::{self, RetryPolicy, THROTTLE_PATIENCE};
+use crate::retry::{RetryPolicy, THROTTLE_PATIENCE};
 use crate::secret::Secret;
 use crate::stop::Stop;
 use crate::stream::Stream;
@@ -445,54 +445,10 @@ impl WixClient {
     }
 }
 
-/// An answer of whatever status.
-struct Answer {
-    status: StatusCode,
-    request_id: Option<String>,
-    server_time: Option<DateTime<Utc>>,
-    retry_after: Option<Duration>,
-    body: Bytes,
-}
-
-impl Answer {
-    fn new(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Answer {
-        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let server_time = text(DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
-        // A date in Retry-After is one of the server's clock: ours may differ.
-        let now = server_time.unwrap_or_else(SystemTime::now);
-        Answer {
-            status,
-            request_id: text("x-wix-request-id").map(str::to_owned),
-            server_time: server_time.map(DateTime::from),
-            retry_after: text(RETRY_AFTER.as_str()).and_then(|value| retry::parse_retry_after(value, now)),
-            body,
-        }
-    }
-}
-
-/// 408 and 5xx but 501: Wix's side, and likely to pass.
-fn is_transient(status: StatusCode) -> bool {
-    status == StatusCode::REQUEST_TIMEOUT || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
-}
-
 /// The header's value, marked so that no debug output shows it; `None` for text that no header can hold,
 /// which the configuration has refused before.
 fn secret_header(secret: &Secret) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(secret.reveal()).ok()?;
     value.set_sensitive(true);
     Some(value)
-}
-
-/// An error with its sources: the top line alone often says little.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text = format!("{text}: {next}");
-        }
-        source = error.source();
-    }
-    text
 }

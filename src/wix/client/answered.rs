@@ -1,0 +1,54 @@
+//! What came back of one request, before anyone reads its body.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use reqwest::StatusCode;
+use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
+
+use crate::retry;
+
+/// An answer of whatever status.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) request_id: Option<String>,
+    pub(super) server_time: Option<DateTime<Utc>>,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    pub(super) fn new(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Answer {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let server_time = text(DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
+        // A date in Retry-After is one of the server's clock: ours may differ.
+        let now = server_time.unwrap_or_else(SystemTime::now);
+        Answer {
+            status,
+            request_id: text("x-wix-request-id").map(str::to_owned),
+            server_time: server_time.map(DateTime::from),
+            retry_after: text(RETRY_AFTER.as_str()).and_then(|value| retry::parse_retry_after(value, now)),
+            body,
+        }
+    }
+}
+
+/// 408 and 5xx but 501: Wix's side, and likely to pass.
+pub(super) fn is_transient(status: StatusCode) -> bool {
+    status == StatusCode::REQUEST_TIMEOUT || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
+}
+
+/// An error with its sources: the top line alone often says little.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        source = error.source();
+    }
+    text
+}
