@@ -284,8 +284,11 @@ impl Walk {
 
     /// Remembers a page. For each record: whether it is new.
     fn note(&mut self, marks: &[RecordMark]) -> Vec<bool> {
+        let before = (self.frontier, self.frontier_ids.len());
         let is_new: Vec<bool> = marks.iter().map(|mark| self.note_one(mark)).collect();
-        if is_new.contains(&true) {
+        // However much comes: without an order a walk begins anew at its very beginning, and gets no further. Nor does
+        // one that brings records without an id, or newer copies of known ones, again and again.
+        if self.is_sorted && (self.frontier, self.frontier_ids.len()) != before {
             self.restarts = 0;
         }
         if let Some(last) = marks.last() {

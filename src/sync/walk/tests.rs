@@ -159,6 +159,43 @@ fn records_that_are_announced_and_never_listed_are_an_error() {
     assert_eq!(walk.accept(&[], &NextPage::ByOffset, Some(3)), Err(WalkError::MissingRecords { total: 3, offset: 0 }));
 }
 
+/// Reads first pages whose cursors are always refused, until the walk gives up; how many pages that took.
+fn pages_until_given_up(mut walk: Walk, mut page: impl FnMut(u32) -> Vec<RecordMark>) -> u32 {
+    for pages in 1..1000 {
+        walk.accept(&page(pages), &NextPage::Cursor(format!("cursor {pages}")), None).unwrap();
+        if walk.restart().is_err() {
+            return pages;
+        }
+    }
+    panic!("the walk goes on for ever");
+}
+
+#[test]
+fn a_walk_that_begins_anew_without_getting_on_is_given_up() {
+    let unsorted = || {
+        let mut walk = Walk::default();
+        walk.begin_unsorted();
+        walk
+    };
+    let undated = |id: u32| RecordMark { wix_created_at: None, ..mark(id, 0) };
+    let nameless = |created: i64| RecordMark { wix_id: None, ..mark(0, created) };
+    assert!(pages_until_given_up(Walk::default(), |_| vec![mark(1, 1), mark(2, 2)]) < 10);
+    assert!(pages_until_given_up(unsorted(), |_| vec![mark(2, 2), mark(1, 1)]) < 10, "an unsorted listing");
+    assert!(pages_until_given_up(Walk::default(), |_| vec![mark(1, 1), undated(2)]) < 10, "a record without a date");
+    assert!(pages_until_given_up(Walk::default(), |_| vec![mark(1, 1), nameless(1)]) < 10, "one without an id");
+    let other_order = |page: u32| vec![mark(1, i64::from(page) % 3), mark(2, i64::from(page + 1) % 3)];
+    assert!(pages_until_given_up(Walk::default(), other_order) < 20, "another order each time");
+    let newer_copy =
+        |page: u32| vec![RecordMark { wix_updated_at: DateTime::from_timestamp(page.into(), 0), ..mark(1, 1) }];
+    assert!(pages_until_given_up(Walk::default(), newer_copy) < 10, "a record that changes all the time");
+    // As long as it gets on, it may begin anew as often as it has to.
+    let mut walk = Walk::default();
+    for page in 0..100 {
+        walk.accept(&[mark(page, page.into())], &NextPage::Cursor(page.to_string()), None).unwrap();
+        walk.restart().unwrap();
+    }
+}
+
 #[test]
 fn a_repeated_page_or_cursor_ends_a_cursor_walk_with_an_error() {
     let cursor = |text: &str| NextPage::Cursor(text.to_owned());
