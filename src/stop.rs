@@ -1,8 +1,12 @@
-//! The wish to stop: carried to everything that waits, obeyed between batches.
+//! The wish to stop: carried to everything that waits for Wix or for time, obeyed between batches.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
+
+/// A run that was asked to stop finishes what it has in hand. One that has not after this time waits for something that
+/// does not come, such as a database that fell silent.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// Why a run should end before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -19,6 +23,9 @@ pub enum StopReason {
     /// Another run took the lease.
     #[error("another run took the lease, since this one did not renew it in time")]
     LeaseLost,
+    /// No renewal of the lease got an answer.
+    #[error("the database has not answered for about two minutes")]
+    DatabaseSilent,
 }
 
 /// Handed to everything that may wait; cheap to clone.
@@ -64,6 +71,13 @@ impl Stop {
             Some(reason) => reason,
             None => std::future::pending().await,
         }
+    }
+
+    /// Waits until a stop was asked for and the time to obey it is over.
+    pub async fn overdue(&self) -> StopReason {
+        let reason = self.wait().await;
+        tokio::time::sleep(GRACE).await;
+        reason
     }
 
     /// Sleeps, unless the stop comes first.

@@ -182,7 +182,7 @@ pub struct StatusArgs {
     /// Only runs with this status
     #[arg(long, value_name = "STATUS", value_parser = PossibleValuesParser::new(["running", "completed", "failed"]))]
     pub status: Option<String>,
-    /// End with exit code 5 if a table that was ever synced had its last success longer ago
+    /// End with exit code 5 if a table that runs were to sync had its last success longer ago, or never
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "run")]
     pub max_age: Option<Duration>,
     /// Print one JSON object on stdout

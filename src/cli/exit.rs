@@ -45,7 +45,7 @@ impl Exit {
             StopReason::Interrupt => Exit::Interrupted,
             StopReason::Terminate => Exit::Terminated,
             StopReason::TimeLimit => Exit::TimeLimit,
-            StopReason::LeaseLost => Exit::Failed,
+            StopReason::LeaseLost | StopReason::DatabaseSilent => Exit::Failed,
         }
     }
 }

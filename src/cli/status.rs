@@ -50,17 +50,18 @@ pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &En
     match (args.max_age, stale) {
         (Some(max_age), Some(stale)) if !stale.is_empty() => Err(too_old(&stale, max_age)),
         (Some(_), _) if tables.iter().all(|table| table.age_seconds.is_none()) => {
-            tracing::warn!("no table was ever synced: there is nothing that --max-age could judge");
+            tracing::warn!("no table was synced yet, and no run was to do so for that long");
             Ok(Exit::Done)
         }
         _ => Ok(Exit::Done),
     }
 }
 
-/// Those of the tables that were synced once, but not within `max_age`.
+/// Those of the tables that runs were to sync, but not within `max_age`: not since then, or never.
 fn stale_tables(tables: &[TableRow], max_age: Duration) -> Vec<&TableRow> {
     let is_stale = |table: &&TableRow| {
-        table.age_seconds.is_some_and(|age| u64::try_from(age).is_ok_and(|age| age > max_age.as_secs()))
+        let age = table.age_seconds.or(table.first_run_seconds_ago);
+        age.is_some_and(|age| u64::try_from(age).is_ok_and(|age| age > max_age.as_secs()))
     };
     tables.iter().filter(is_stale).collect()
 }

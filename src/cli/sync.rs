@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 
 use super::args::{GlobalArgs, SyncArgs, Target};
 use super::exit::Exit;
@@ -17,13 +18,16 @@ use crate::event::{Event, Reporter};
 use crate::holder::Holder;
 use crate::progress::Tracker;
 use crate::report;
-use crate::stop::{StopReason, Stopper, stop_pair};
+use crate::stop::{Stop, StopReason, Stopper, stop_pair};
 use crate::store::lease::Heartbeat;
 use crate::sync::plan::FullPolicy;
 use crate::sync::{Plan, Range, Run, RunOutcome, SyncError};
 use crate::timestamp::{self, Timestamp};
 use crate::wix::query::Until;
 use crate::wix::{WixClient, WixError};
+
+/// A database that takes longer to hear of the end does not answer.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(
     global: &GlobalArgs,
@@ -105,21 +109,28 @@ pub(super) async fn execute(
         });
     }
 
-    let mut store = connect(global, environment).await?;
-    store.check_migrated().await?;
     let wix = WixClient::new(config.wix, stop.clone(), reporter.clone()).map_err(|error| failure(error.into()))?;
     let run = Run { plan: &plan, wix: &wix, stop: &stop, reporter: &reporter, run_id: signals.run_id() };
-    store.acquire_lease(run.run_id, &Holder::current()).await?;
+    let take_lease = async {
+        let mut store = connect(global, environment).await?;
+        store.check_migrated().await?;
+        store.acquire_lease(run.run_id, &Holder::current()).await?;
+        Ok(store)
+    };
+    let mut store = unless_overdue(&stop, take_lease).await?;
     signals.started(store.schema().name());
     let heartbeat = Heartbeat::start(&store, stopper, tracker);
-    let outcome = match store.claim_site(&site_id, Utc::now()).await {
-        Ok(()) => run.execute(&mut store).await.map_err(failure),
-        Err(error) => Err(error.into()),
+    let work = async {
+        store.claim_site(&site_id, Utc::now()).await?;
+        run.execute(&mut store).await.map_err(failure)
     };
+    let outcome = unless_overdue(&stop, work).await;
     drop(heartbeat);
     // Where this fails the lease ends by itself.
-    if let Err(error) = store.release_lease().await {
-        tracing::debug!(error = error.to_string(), "the lease could not be given back");
+    match timeout(RELEASE_PATIENCE, store.release_lease()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(error = error.to_string(), "the lease could not be given back"),
+        Err(_) => tracing::debug!("the lease could not be given back: no answer"),
     }
     let RunOutcome { summary, error } = outcome?;
     signals.finished(&summary);
@@ -134,6 +145,23 @@ pub(super) async fn execute(
         return Err(Failure { exit, error, hint });
     }
     Ok(exit)
+}
+
+/// Gives work up that a stop does not end: it waits for a database that does not answer. Nothing is lost by that, since
+/// a transaction is all or nothing; the next run goes on.
+pub(super) async fn unless_overdue<T>(
+    stop: &Stop,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        result = work => result,
+        reason = stop.overdue() => Err(Failure {
+            exit: Exit::of_stop(reason),
+            error: anyhow::anyhow!("{reason}; the database gave no answer after that"),
+            hint: Some("the next run goes on; see whether the database answers: `wix-sync doctor`".to_owned()),
+        }),
+    }
 }
 
 pub(super) fn failure(error: SyncError) -> Failure {

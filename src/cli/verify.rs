@@ -9,7 +9,7 @@ use super::args::{GlobalArgs, VerifyArgs};
 use super::exit::Exit;
 use super::logging::Console;
 use super::signals::Signals;
-use super::sync::{execute, failure, listen_for_signals};
+use super::sync::{execute, failure, listen_for_signals, unless_overdue};
 use super::{Failure, connect};
 use crate::comparison::Comparison;
 use crate::config::{Environment, SyncConfig, SyncFlags};
@@ -96,20 +96,24 @@ async fn compare(
             stopper.stop(StopReason::TimeLimit);
         });
     }
-    let mut store = connect(global, environment).await?;
-    store.check_migrated().await?;
-    store.check_site(&config.wix.site_id).await?;
+    let site_id = config.wix.site_id.clone();
     let wix = WixClient::new(config.wix, stop.clone(), reporter.clone()).map_err(|error| failure(error.into()))?;
     let run = Run { plan, wix: &wix, stop: &stop, reporter: &reporter, run_id: Uuid::nil() };
-    let mut found = Vec::new();
-    for stream in &plan.streams {
-        let compared = compare_stream(&run, &mut store, *stream, extent).await;
-        found.push(compared.map_err(|error| {
-            let exit = error.stop_reason().map_or(Exit::Failed, Exit::of_stop);
-            Failure { exit, hint: compare_hint(&error), error: anyhow::anyhow!("{stream}: {error}") }
-        })?);
-    }
-    Ok(found)
+    let work = async {
+        let mut store = connect(global, environment).await?;
+        store.check_migrated().await?;
+        store.check_site(&site_id).await?;
+        let mut found = Vec::new();
+        for stream in &plan.streams {
+            let compared = compare_stream(&run, &mut store, *stream, extent).await;
+            found.push(compared.map_err(|error| {
+                let exit = error.stop_reason().map_or(Exit::Failed, Exit::of_stop);
+                Failure { exit, hint: compare_hint(&error), error: anyhow::anyhow!("{stream}: {error}") }
+            })?);
+        }
+        Ok(found)
+    };
+    unless_overdue(&stop, work).await
 }
 
 /// A comparison leaves nothing to go on with: the hint on a stop would be wrong.

@@ -28,10 +28,10 @@ impl Store {
     /// Connects. Without `schema`, the tables live in the first existing schema of the search path.
     pub async fn connect(target: Target, schema: Option<&str>) -> Result<Store, StoreError> {
         let named = schema.map(Schema::new).transpose()?;
-        let client = dial(&target).await?;
+        let mut client = dial(&target).await?;
         let schema = match named {
             Some(schema) => schema,
-            None => first_of_search_path(&client).await?,
+            None => first_of_search_path(&mut client, &target).await?,
         };
         Ok(Store { client, schema, lease: None, target })
     }
@@ -123,11 +123,19 @@ pub(super) async fn read_whole_tables(transaction: &Transaction<'_>) -> Result<(
         .map_err(StoreError::database(doing))
 }
 
-async fn first_of_search_path(client: &Client) -> Result<Schema, StoreError> {
-    let rows = client
-        .query_typed("select current_schema()::text", &[])
-        .await
-        .map_err(StoreError::database("could not read the search path"))?;
+/// By the search path that the user, the database or `DATABASE_URL` has. Not by the one that is in force: a pooler may
+/// lend us a session in which another client has set its own.
+async fn first_of_search_path(client: &mut Client, target: &Target) -> Result<Schema, StoreError> {
+    let doing = "could not read the search path";
+    let transaction = client.transaction().await.map_err(StoreError::database(doing))?;
+    // Where the URL sets it, a pooler that hands it on does so with a SET as well.
+    if !target.sets_search_path() {
+        let reset = "set local search_path to default";
+        transaction.batch_execute(reset).await.map_err(StoreError::database(doing))?;
+    }
+    let rows =
+        transaction.query_typed("select current_schema()::text", &[]).await.map_err(StoreError::database(doing))?;
+    transaction.rollback().await.map_err(StoreError::database(doing))?;
     let name: Option<String> = rows.first().and_then(|row| row.get(0));
     Schema::new(&name.ok_or(StoreError::NoSchema)?)
 }

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{Severity, SqlState};
 use uuid::Uuid;
 
 /// Why the database did not do what it should.
@@ -71,6 +71,12 @@ pub enum StoreError {
     /// Roles that Supabase opens to the internet can read a table that would be taken over.
     #[error("{0}")]
     ReadableByAnyone(String),
+    /// Text of Wix's can't be kept in such a database.
+    #[error("the database's encoding is {encoding}, which can't hold all that Wix sends; it has to be UTF8")]
+    Encoding {
+        /// The server's name of it.
+        encoding: String,
+    },
     /// Another run is at work on this schema.
     #[error("another run holds the lock: run {run_id}, {holder}, for {} s", age.as_secs())]
     Locked {
@@ -89,6 +95,9 @@ pub enum StoreError {
         "the connection broke at a COMMIT that the server has not ended for a minute; the next run will see what became of it"
     )]
     StillCommitting,
+    /// A statement went through, and a row that it should have written is not there.
+    #[error("a trigger of the table left the row out, without an error")]
+    Swallowed,
     /// Postgres refused a statement, or the connection broke.
     #[error("{doing}: {message}")]
     Database {
@@ -98,25 +107,41 @@ pub enum StoreError {
         message: String,
         /// Its SQLSTATE, if it was Postgres that spoke.
         state: Option<SqlState>,
+        /// Whether it ended the session with that. Poolers do so with codes of their own.
+        ends_session: bool,
     },
 }
 
 impl StoreError {
     /// Wraps an error of the driver. For use with `map_err`.
     pub fn database(doing: &'static str) -> impl FnOnce(tokio_postgres::Error) -> StoreError {
-        move |error| StoreError::Database { doing, message: describe(&error), state: error.code().cloned() }
+        move |error| StoreError::of(doing, &error, describe(&error))
+    }
+
+    /// The same with a message of its own.
+    pub(super) fn of(doing: &'static str, error: &tokio_postgres::Error, message: String) -> StoreError {
+        let severity = error.as_db_error().and_then(tokio_postgres::error::DbError::parsed_severity);
+        let ends_session = matches!(severity, Some(Severity::Fatal | Severity::Panic));
+        StoreError::Database { doing, message, state: error.code().cloned(), ends_session }
     }
 
     /// True if a row is to blame: then the batch is narrowed down to it. False if the database or the
     /// connection is.
     pub fn blames_a_row(&self) -> bool {
-        // Data exceptions, integrity constraints, program limits, check options, and what triggers raise.
-        matches!(self, StoreError::Database { state: Some(state), .. } if matches!(&state.code()[..2], "22" | "23" | "54" | "44" | "P0"))
+        match self {
+            StoreError::Swallowed => true,
+            // Data exceptions, integrity constraints, program limits, check options, and what triggers raise.
+            StoreError::Database { state: Some(state), .. } => {
+                matches!(&state.code()[..2], "22" | "23" | "54" | "44" | "P0")
+            }
+            _ => false,
+        }
     }
 
     /// True if the connection is gone or the server went away, so that a new connection may do better.
     pub fn is_connection_lost(&self) -> bool {
         match self {
+            StoreError::Database { ends_session: true, .. } => true,
             // Shutdown, crash, connection exceptions, and "too many connections" while a server comes back.
             StoreError::Database { state: Some(state), .. } => {
                 matches!(state.code(), "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300")
@@ -146,6 +171,7 @@ impl StoreError {
                 | StoreError::Locked { .. }
                 | StoreError::LeaseLost
                 | StoreError::StillCommitting
+                | StoreError::Swallowed
         )
     }
 
@@ -162,6 +188,9 @@ impl StoreError {
             }
             StoreError::OtherSite { .. } => {
                 Some("one schema is one site: give each site its own with --schema".to_owned())
+            }
+            StoreError::Encoding { .. } => {
+                Some("create a database with `encoding 'UTF8' template template0`".to_owned())
             }
             StoreError::Connect { hint, .. } => hint.clone(),
             StoreError::Locked { .. } => {
@@ -186,7 +215,7 @@ impl StoreError {
 /// The error in one line: Postgres's message with its SQLSTATE, or the whole chain of the driver.
 ///
 /// Postgres's DETAIL quotes rows, and messages quote values: neither may reach a log. Names of
-/// constraints, columns and tables stay.
+/// constraints, columns and tables stay, and what depends on a column that can't be changed therefore.
 pub fn describe(error: &tokio_postgres::Error) -> String {
     let Some(db) = error.as_db_error() else {
         let mut text = error.to_string();
@@ -213,7 +242,12 @@ pub fn describe(error: &tokio_postgres::Error) -> String {
         .filter(|name| !message.contains(*name))
         .map(|name| format!(", constraint {name}"))
         .unwrap_or_default();
-    format!("{message}{column}{constraint} (SQLSTATE {code})")
+    let dependents = db
+        .detail()
+        .filter(|_| matches!(&code[..2], "0A" | "2B"))
+        .map(|detail| format!("; {}", detail.replace('\n', "; ")))
+        .unwrap_or_default();
+    format!("{message}{column}{constraint}{dependents} (SQLSTATE {code})")
 }
 
 /// `text` with what stands in double quotes replaced by an ellipsis.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_postgres::Transaction;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Json, Type};
@@ -27,6 +28,12 @@ const RENEWAL_INTERVAL: Duration = Duration::from_secs(15);
 /// The first beat comes soon, so that `status` can say of a short run as well how far it is; but a run that has
 /// nothing to do is over before it, and opens no second connection.
 const FIRST_BEAT: Duration = Duration::from_secs(1);
+
+/// A renewal that takes longer gets a new connection.
+const RENEWAL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// After so many renewals in a row without an answer, about two minutes, the run can't get on either.
+const MAX_UNANSWERED: u32 = 6;
 
 /// A lease that was taken: the number that fences writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,7 +185,7 @@ impl Lease {
 }
 
 /// Renews a lease on a connection of its own until it is dropped. If the lease is lost, the run is asked to
-/// stop; what it writes until then is refused by the fence.
+/// stop; what it writes until then is refused by the fence. Also if the database does not answer any more.
 #[derive(Debug)]
 pub struct Heartbeat(JoinHandle<()>);
 
@@ -190,28 +197,33 @@ impl Heartbeat {
         let target = store.target.clone();
         Some(Heartbeat(tokio::spawn(async move {
             let mut connection: Option<Store> = None;
-            let mut wait = FIRST_BEAT;
+            let (mut wait, mut unanswered) = (FIRST_BEAT, 0);
             loop {
                 tokio::time::sleep(wait).await;
                 wait = RENEWAL_INTERVAL;
                 let progress = tracker.progress();
-                let renewed = match &connection {
-                    Some(store) => store.renew_lease(lease, &progress).await,
-                    None => match Store::connect(target.clone(), Some(&schema)).await {
-                        Ok(store) => connection.insert(store).renew_lease(lease, &progress).await,
-                        Err(error) => Err(error),
-                    },
+                let renewal = async {
+                    let store = match connection.take() {
+                        Some(store) => store,
+                        None => Store::connect(target.clone(), Some(&schema)).await?,
+                    };
+                    let is_ours = store.renew_lease(lease, &progress).await?;
+                    Ok::<_, StoreError>((store, is_ours))
                 };
-                match renewed {
-                    Ok(true) => {}
-                    Ok(false) => return stopper.stop(StopReason::LeaseLost),
-                    Err(error) => {
-                        tracing::debug!(
-                            error = error.to_string(),
-                            "the lease could not be renewed; the next beat tries again"
-                        );
-                        connection = None;
+                let failure = match timeout(RENEWAL_PATIENCE, renewal).await {
+                    Ok(Ok((_, false))) => return stopper.stop(StopReason::LeaseLost),
+                    Ok(Ok((store, true))) => {
+                        connection = Some(store);
+                        unanswered = 0;
+                        continue;
                     }
+                    Ok(Err(error)) => error.to_string(),
+                    Err(_) => "no answer".to_owned(),
+                };
+                tracing::debug!(error = failure, "the lease could not be renewed; the next beat tries again");
+                unanswered += 1;
+                if unanswered == MAX_UNANSWERED {
+                    return stopper.stop(StopReason::DatabaseSilent);
                 }
             }
         })))

@@ -13,7 +13,7 @@ use tokio_postgres::types::Type;
 
 use super::access::Relation;
 use super::connect::Store;
-use super::error::StoreError;
+use super::error::{StoreError, describe};
 use super::schema::Schema;
 use super::{access, adopt};
 
@@ -106,6 +106,7 @@ impl Store {
             .await
             .map_err(StoreError::database(doing))?;
         transaction.batch_execute("set local lock_timeout = '10s'").await.map_err(StoreError::database(doing))?;
+        check_encoding(&transaction).await?;
         create_schema(&transaction, &schema).await?;
         let applied = load_applied(&transaction, &schema).await?.unwrap_or_default();
         check_applied(&schema, &applied)?;
@@ -126,10 +127,9 @@ impl Store {
         }
         transaction.batch_execute(&schema.sql(CREATE_RECORD)).await.map_err(StoreError::database(doing))?;
         for migration in pending {
-            transaction.batch_execute(&schema.sql(migration.sql)).await.map_err(|error| StoreError::Database {
-                doing: "could not apply a migration",
-                message: format!("{}: {}", migration.name, super::error::describe(&error)),
-                state: error.code().cloned(),
+            transaction.batch_execute(&schema.sql(migration.sql)).await.map_err(|error| {
+                let message = format!("{}: {}", migration.name, describe(&error));
+                StoreError::of("could not apply a migration", &error, message)
             })?;
             transaction
                 .execute_typed(
@@ -177,6 +177,18 @@ impl Store {
             SchemaState::Pending(pending) => pending,
         };
         Err(StoreError::NotMigrated { schema: self.schema.name().to_owned(), pending, total })
+    }
+}
+
+async fn check_encoding(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    let rows = transaction
+        .query_typed("select current_setting('server_encoding')", &[])
+        .await
+        .map_err(StoreError::database("could not read the database's encoding"))?;
+    let encoding: Option<String> = rows.first().map(|row| row.get(0));
+    match encoding {
+        Some(encoding) if encoding != "UTF8" => Err(StoreError::Encoding { encoding }),
+        _ => Ok(()),
     }
 }
 

@@ -56,6 +56,9 @@ pub struct TableRow {
     pub last_full_pass_at: Option<DateTime<Utc>>,
     /// Wix's clock up to which changes are known to be here.
     pub watermark: Option<DateTime<Utc>>,
+    /// Whole seconds since the first run in `sync_logs` that was to sync it.
+    #[serde(skip)]
+    pub first_run_seconds_ago: Option<i64>,
 }
 
 /// What is known of a run that stands as running in `sync_logs`.
@@ -144,8 +147,11 @@ impl Store {
     pub async fn list_tables(&self) -> Result<Vec<TableRow>, StoreError> {
         let statement = self.schema.sql(
             "select table_name, rows, deleted_rows, unresolved_errors, missing_rows, last_success_at,
-                floor(extract(epoch from age))::bigint, last_full_pass_at, watermark
-             from {schema}.sync_health",
+                floor(extract(epoch from age))::bigint, last_full_pass_at, watermark,
+                floor(extract(epoch from clock_timestamp() - (
+                    select min(l.started_at) from {schema}.sync_logs l where l.sync_type in (h.table_name, 'all')
+                )))::bigint
+             from {schema}.sync_health h",
         );
         let rows = self
             .client
@@ -164,6 +170,7 @@ impl Store {
                 age_seconds: row.get(6),
                 last_full_pass_at: row.get(7),
                 watermark: row.get(8),
+                first_run_seconds_ago: row.get(9),
             })
             .collect())
     }

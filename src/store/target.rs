@@ -59,7 +59,17 @@ const DEFAULT_PORT: u16 = 5432;
 /// Where libpq looks for a socket by itself: password files call these `localhost`.
 const DEFAULT_SOCKET_DIRECTORIES: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
+/// A server that is gone without a word is noticed within two minutes, where the system's own defaults take two hours.
+const KEEPALIVES_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVES_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVES_RETRIES: u32 = 6;
+
 impl Target {
+    /// Whether the URL's `options` set the search path.
+    pub(super) fn sets_search_path(&self) -> bool {
+        self.config.get_options().is_some_and(|options| options.contains("search_path"))
+    }
+
     /// Resolves what flags and environment say. The error names the variable or option, never a password.
     pub fn resolve(settings: &DatabaseSettings) -> Result<Target, String> {
         let options = Options::gather(settings)?;
@@ -83,16 +93,12 @@ impl Target {
         )?);
         let seconds = |value: i64| u64::try_from(value).ok().filter(|value| *value > 0).map(Duration::from_secs);
         config.keepalives(options.number("keepalives")? != Some(0));
-        if let Some(idle) = options.number("keepalives_idle")?.and_then(seconds) {
-            config.keepalives_idle(idle);
-        }
-        if let Some(interval) = options.number("keepalives_interval")?.and_then(seconds) {
-            config.keepalives_interval(interval);
-        }
+        config.keepalives_idle(options.number("keepalives_idle")?.and_then(seconds).unwrap_or(KEEPALIVES_IDLE));
+        let interval = options.number("keepalives_interval")?.and_then(seconds);
+        config.keepalives_interval(interval.unwrap_or(KEEPALIVES_INTERVAL));
         let count = options.number("keepalives_count")?.or(options.number("keepalives_retries")?);
-        if let Some(count) = count.and_then(|count| u32::try_from(count).ok()).filter(|count| *count > 0) {
-            config.keepalives_retries(count);
-        }
+        let count = count.and_then(|count| u32::try_from(count).ok()).filter(|count| *count > 0);
+        config.keepalives_retries(count.unwrap_or(KEEPALIVES_RETRIES));
         let limit = options.number("tcp_user_timeout")?.and_then(|value| u64::try_from(value).ok());
         if let Some(milliseconds) = limit.filter(|value| *value > 0) {
             config.tcp_user_timeout(Duration::from_millis(milliseconds));

@@ -66,6 +66,28 @@ fn a_connection_that_is_cut_within_a_transaction_loses_no_row() {
 }
 
 #[test]
+fn a_run_whose_database_falls_silent_ends_soon_after_it_was_asked_to_stop() {
+    let world = World::new(1500, 0, 0).migrated();
+    let gate = Gate::before(&world.sim, Endpoint::ContactsQuery, 2);
+    let run = world.start(&["sync", "customers", "--time-limit", "2s"]);
+    gate.wait();
+    let backends: Vec<i32> = world.query(&format!("select pid {OURS}")).iter().map(|row| row.get(0)).collect();
+    assert!(!backends.is_empty());
+    let signal = |name: &str| {
+        let pids = backends.iter().map(i32::to_string);
+        let status = std::process::Command::new("kill").arg(format!("-{name}")).args(pids).status().expect("kill runs");
+        assert!(status.success());
+    };
+    signal("STOP");
+    gate.open();
+    run.wait().expect_exit(6).expect_stderr("the database gave no answer after that");
+    signal("CONT");
+    world.execute("update sync_locks set expires_at = now()");
+    world.sync_json(&["customers"], 0);
+    world.assert_tables_equal_truth();
+}
+
+#[test]
 fn a_server_that_is_restarted_during_a_run_is_waited_for() {
     let world = World::new(1500, 250, 150).migrated();
     let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 2);

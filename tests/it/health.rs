@@ -2,7 +2,7 @@
 
 use private_postgres::{PgBouncer, PoolMode};
 use serde_json::{Value, json};
-use wix_sim::Endpoint;
+use wix_sim::{Endpoint, Fault};
 
 use crate::harness::World;
 use crate::running::{Gate, Running, wait_until};
@@ -121,13 +121,25 @@ fn judged(world: &World, max_age: &str, exit: i32) -> (Value, String) {
 }
 
 #[test]
+fn a_table_that_was_tried_and_never_synced_is_too_old_as_well() {
+    let world = World::new(5, 0, 5).migrated();
+    world.sim.fault(Fault::on(Endpoint::OrdersSearch).always().permission_missing());
+    world.run(&["sync", "all"]).expect_exit(1);
+    judged(&world, "2h", 0);
+    world.execute("update sync_logs set started_at = now() - interval '3 hours'");
+    let (stale, said) = judged(&world, "2h", 5);
+    assert_eq!(stale, json!(["orders"]));
+    assert!(said.contains("orders: never synced"), "{said}");
+}
+
+#[test]
 fn a_table_whose_last_success_is_too_long_ago_ends_with_five() {
     let world = World::new(5, 5, 5);
     let (stale, said) = judged_before_migrate(&world);
     assert_eq!((stale, said.contains("nothing is migrated yet")), (Value::Null, true));
     let world = world.migrated();
     let (stale, said) = judged(&world, "1s", 0);
-    assert!(stale == json!([]) && said.contains("no table was ever synced"), "{stale} {said}");
+    assert!(stale == json!([]) && said.contains("no table was synced yet"), "{stale} {said}");
 
     world.run(&["sync", "customers"]).expect_exit(0);
     world.run(&["sync", "orders"]).expect_exit(0);

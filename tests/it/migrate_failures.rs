@@ -24,6 +24,25 @@ fn an_owner_of_a_schema_needs_no_other_right() {
 }
 
 #[test]
+fn a_database_that_cant_hold_every_character_is_refused() {
+    let mut world = World::empty();
+    world.execute("create database latin encoding 'LATIN1' lc_collate 'C' lc_ctype 'C' template template0");
+    let url = world.postgres.url("latin");
+    world.set("DATABASE_URL", &url);
+    world.run(&["migrate"]).expect_exit(2).expect_stderr("encoding is LATIN1").expect_stderr("hint: ");
+}
+
+#[test]
+fn what_depends_on_a_column_that_has_to_change_is_named() {
+    let world = World::empty();
+    world.execute(crate::adoption::TABLES);
+    world.execute("alter table orders add column doubled numeric generated always as (total_amount * 2) stored");
+    let before = world.catalog();
+    world.run(&["migrate"]).expect_exit(1).expect_stderr("doubled");
+    assert_eq!(world.catalog(), before);
+}
+
+#[test]
 fn a_user_without_rights_is_told_what_is_missing() {
     let world = as_role(World::empty(), "nobody_much");
     world.execute("revoke create on schema public from public; create role nobody_much login");

@@ -57,6 +57,22 @@ impl Drop for Crowd {
     }
 }
 
+#[test]
+fn a_search_path_that_another_client_left_in_a_session_leads_nobody_astray() {
+    let mut world = World::new(5, 5, 5).migrated();
+    world.execute("create schema astray");
+    let settings = [("default_pool_size", "1"), ("server_reset_query", "")];
+    let bouncer = PgBouncer::start(&world.postgres, PoolMode::Transaction, &settings).expect("the pooler starts");
+    let url = bouncer.url("postgres");
+    let mut other = Client::connect(&url, NoTls).expect("the pooler can be reached");
+    other.batch_execute("set search_path = astray").expect("it is set");
+    world.set("DATABASE_URL", &url);
+    world.run(&["migrate"]).expect_exit(0);
+    world.run(&["sync", "all"]).expect_exit(0);
+    world.assert_tables_equal_truth();
+    assert_eq!(world.value::<i64>("select count(*) from pg_tables where schemaname = 'astray'"), 0);
+}
+
 /// What the tables hold, without what differs from run to run.
 fn tables(world: &World) -> Vec<Vec<serde_json::Value>> {
     [("customers", "wix_contact_id"), ("appointments", "wix_booking_id"), ("orders", "wix_order_id")]

@@ -155,6 +155,12 @@ impl Store {
                 Finding::ok(CHECK, "there is one, not in transaction mode as far as can be seen, which is fine")
             }
             Ok(Ok(Pooler::None)) => Finding::ok(CHECK, "none, or one in session mode, as far as can be seen"),
+            // SQLSTATE 08P01 or none of Postgres's: a pooler that lends a server for a statement only says so.
+            Ok(Err(error)) if error.to_string().contains("transaction blocks not allowed") => Finding::fail(
+                CHECK,
+                "in statement mode, which allows no transactions",
+                "connect to a pooler in transaction or session mode, or to the server itself",
+            ),
             Ok(Err(error)) => Finding::ok(CHECK, format!("could not tell: {error}")),
             Err(_) => Finding::ok(CHECK, "could not tell: no further connection was served in time"),
         }

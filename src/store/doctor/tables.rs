@@ -139,7 +139,7 @@ fn freshness(table: &TableRow, now: DateTime<Utc>) -> Finding {
         Finding::warn(
             check,
             format!("{found}: deletions are not found"),
-            "run `wix-sync sync --full` once, and see --full-every",
+            "run `wix-sync sync all --full` once, and see --full-every",
         )
     } else {
         Finding::ok(check, found)
@@ -161,7 +161,7 @@ fn missing(tables: &[TableRow]) -> Finding {
         Some(list) => Finding::warn(
             CHECK,
             format!("{list} that Wix did not list wait for an answer"),
-            "if Wix is right and they are too many to be believed: `wix-sync sync --full --allow-mass-delete`",
+            "if Wix is right and they are too many to be believed: `wix-sync sync all --full --allow-mass-delete`",
         ),
     }
 }
