@@ -16,6 +16,16 @@ pub struct Checkpoint {
     pub watermark: Option<DateTime<Utc>>,
     /// All records created before this time are settled; those created at it are read again.
     pub created_from: Option<DateTime<Utc>>,
+    /// Records that Wix counted on the pass's pages and did not list there.
+    #[serde(default)]
+    pub lacking: u64,
+}
+
+impl Checkpoint {
+    /// At the very beginning of a pass.
+    pub fn at_the_beginning(pass: PassKind, since: Option<DateTime<Utc>>) -> Checkpoint {
+        Checkpoint { pass, since, watermark: None, created_from: None, lacking: 0 }
+    }
 }
 
 /// What the store remembers of a stream's passes.

@@ -57,6 +57,9 @@ pub struct Comparison {
     pub samples: Vec<Sample>,
     /// What a sync would hold back, or can't be known, in sentences.
     pub notices: Vec<String>,
+    /// Records that Wix counted on its pages and did not list there.
+    #[serde(skip)]
+    pub lacking: u64,
     /// Some record that Wix listed.
     #[serde(skip)]
     pub listed_id: Option<String>,
@@ -86,6 +89,7 @@ impl Comparison {
             unreadable_records: Vec::new(),
             samples: Vec::new(),
             notices: Vec::new(),
+            lacking: 0,
             listed_id: None,
         }
     }

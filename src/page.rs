@@ -42,7 +42,7 @@ pub enum Found {
     Alive(String),
     /// The record into which it was merged, as JSON text.
     Merged(String),
-    /// Not clear: an empty page, and a cursor to more.
+    /// Not clear: an empty page that is said not to be all, or not to be empty.
     Unclear,
 }
 

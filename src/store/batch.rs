@@ -10,7 +10,7 @@ use super::columns::Columns;
 use super::connect::Store;
 use super::dead_letters::resolve_errors;
 use super::error::StoreError;
-use super::links::{emails_of, relink_orders, with_customer_of};
+use super::links::{emails_of, link_appointments, relink_orders, with_customer_of};
 use super::missing::forget;
 use super::schema::Schema;
 use super::state::{Progress, save_progress};
@@ -75,11 +75,16 @@ impl Store {
                 }
                 Stream::Orders => None,
             };
-            for inserted in upsert(&transaction, &schema, context, &to_write).await? {
+            let written = upsert(&transaction, &schema, context, &to_write).await?;
+            if written.len() < to_write.len() {
+                check_whole(&transaction, &schema, context.stream, &to_write).await?;
+            }
+            for inserted in written {
                 outcome.unchanged -= 1;
                 if inserted { outcome.inserted += 1 } else { outcome.updated += 1 }
             }
-            if let Some(Touched { wix_ids, emails }) = touched {
+            if let Some(Touched { new_ids, wix_ids, emails }) = touched {
+                link_appointments(&transaction, &schema, &new_ids, context.now).await?;
                 relink_orders(&transaction, &schema, &wix_ids, &emails, context.now).await?;
             }
         }
@@ -185,6 +190,35 @@ async fn upsert(
     Ok(written.iter().map(|row| row.get(0)).collect())
 }
 
+/// Fewer rows were written than should be. That is right for an older copy of a record; else it was a trigger.
+async fn check_whole(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    stream: Stream,
+    rows: &[&Row],
+) -> Result<(), StoreError> {
+    let (table, id) = (stream.table(), stream.id_column());
+    let statement = schema.sql(&format!(
+        "select from unnest($1::text[], $2::bytea[], $3::timestamptz[]) as u (wix_id, content_hash, wix_updated_at)
+         where not exists (
+            select from {{schema}}.{table} t
+            where t.{id} = u.wix_id and t.deleted_at is null
+                and (t.content_hash = u.content_hash or t.wix_updated_at > u.wix_updated_at)
+         ) limit 1"
+    ));
+    let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
+    let hashes: Vec<&[u8]> = rows.iter().map(|row| &row.content_hash[..]).collect();
+    let dates: Vec<Option<DateTime<Utc>>> = rows.iter().map(|row| row.wix_updated_at).collect();
+    let left_out = transaction
+        .query_typed(
+            &statement,
+            &[(&ids, Type::TEXT_ARRAY), (&hashes, Type::BYTEA_ARRAY), (&dates, Type::TIMESTAMPTZ_ARRAY)],
+        )
+        .await
+        .map_err(StoreError::database("could not read a batch back"))?;
+    if left_out.is_empty() { Ok(()) } else { Err(StoreError::Swallowed) }
+}
+
 /// Creates the customers that bookings name and the table does not have, and notes that orders may have to be linked
 /// to them.
 async fn insert_stubs(
@@ -225,6 +259,8 @@ async fn insert_stubs(
 
 /// Customers that came or changed in a batch: orders may have to be linked to them, or to others now.
 struct Touched {
+    /// Those that the table did not have.
+    new_ids: Vec<String>,
     wix_ids: Vec<String>,
     emails: Vec<String>,
 }
@@ -245,9 +281,10 @@ impl Touched {
             _ => None,
         });
         let mut emails: Vec<String> = coming.collect();
-        if rows.iter().any(|row| stored.contains_key(&row.wix_id)) {
+        let new_ids: Vec<String> = wix_ids.iter().filter(|id| !stored.contains_key(*id)).cloned().collect();
+        if new_ids.len() < wix_ids.len() {
             emails.extend(emails_of(transaction, schema, &wix_ids).await?);
         }
-        Ok(Touched { wix_ids, emails })
+        Ok(Touched { new_ids, wix_ids, emails })
     }
 }

@@ -98,7 +98,7 @@ impl Store {
     }
 
     /// The live rows of a span that Wix did not list there, `limit` of them, and how many there are. Customers that
-    /// were made from bookings are not among them: Wix need not have them.
+    /// are there for a booking alone are not among them: Wix need not have them.
     pub async fn list_unlisted(
         &self,
         stream: Stream,
@@ -106,9 +106,18 @@ impl Store {
         limit: i64,
     ) -> Result<(Vec<String>, u64), StoreError> {
         let (table, id) = (stream.table(), stream.id_column());
+        let is_wanted = match stream {
+            Stream::Customers => {
+                "(t.raw is not null or not exists (
+                    select from {schema}.appointments a
+                    where a.wix_contact_id = t.wix_contact_id and a.deleted_at is null
+                ))"
+            }
+            Stream::Appointments | Stream::Orders => "true",
+        };
         let statement = self.schema.sql(&format!(
             "select t.{id}::text, count(*) over () from {{schema}}.{table} t
-             where t.deleted_at is null and t.{id} is not null and t.raw is not null and not t.{id} = any ($3)
+             where t.deleted_at is null and t.{id} is not null and {is_wanted} and not t.{id} = any ($3)
                 and (
                     (t.wix_created_at >= coalesce($1, '-infinity') and t.wix_created_at < coalesce($2, 'infinity'))
                     or ($4 and t.wix_created_at is null)

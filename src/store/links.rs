@@ -59,6 +59,27 @@ pub(super) async fn emails_of(
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
+/// Links appointments to customers that the table did not have until now: where they have none, since somebody deleted
+/// its row, and where a contact was merged into one that could not be written then.
+pub(super) async fn link_appointments(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    wix_ids: &[String],
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    if wix_ids.is_empty() {
+        return Ok(());
+    }
+    transaction
+        .execute_typed(
+            &schema.sql(include_str!("sql/link_appointments.sql")),
+            &[(&wix_ids, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
+        )
+        .await
+        .map_err(StoreError::database("could not link appointments to customers"))?;
+    Ok(())
+}
+
 /// A statement in which `{customer_of_order}` becomes the id of the customer whose the order in row `order` is: one
 /// rule for orders that are written and for those whose link is mended.
 pub(super) fn with_customer_of(order: &str, statement: &str) -> String {

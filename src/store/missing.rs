@@ -64,14 +64,21 @@ pub(super) async fn insert_missing(
     Ok(())
 }
 
-impl Store {
-    /// Forgets all candidates of a table: a new full pass begins.
-    pub async fn clear_missing(&mut self, stream: Stream) -> Result<(), StoreError> {
-        let doing = "could not clear sync_missing";
-        let statement = self.schema.sql("delete from {schema}.sync_missing where table_name = $1");
-        self.write(doing, &statement, &[(&stream.table(), Type::TEXT)]).await.map(drop)
-    }
+/// Forgets all candidates of a table, in the transaction of a new full pass's first checkpoint.
+pub(super) async fn clear_missing(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    stream: Stream,
+) -> Result<(), StoreError> {
+    let statement = schema.sql("delete from {schema}.sync_missing where table_name = $1");
+    transaction
+        .execute_typed(&statement, &[(&stream.table(), Type::TEXT)])
+        .await
+        .map_err(StoreError::database("could not clear sync_missing"))?;
+    Ok(())
+}
 
+impl Store {
     /// Counts the candidates, after forgetting those that were seen again or are marked already.
     pub async fn count_missing(&mut self, stream: Stream) -> Result<MissingCount, StoreError> {
         let doing = "could not count the rows that Wix no longer lists";
@@ -282,7 +289,8 @@ async fn end_customer(
             "update {schema}.appointments a set customer_id = survivor.id, updated_at = $2
              from {schema}.customers gone
              join {schema}.customers survivor on survivor.wix_contact_id = gone.merged_into
-             where (gone.wix_contact_id = $1 or gone.merged_into = $3) and a.customer_id = gone.id",
+             where (gone.wix_contact_id = $1 or gone.merged_into = $3) and a.customer_id = gone.id
+                and a.wix_booking_id is not null",
         );
         transaction
             .execute_typed(&statement, &[(&wix_id, Type::TEXT), (&now, Type::TIMESTAMPTZ), (&survivor, Type::TEXT)])

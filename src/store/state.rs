@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::connect::{Parameter, Store};
 use super::error::StoreError;
-use super::missing::{Span, insert_missing};
+use super::missing::{Span, clear_missing, insert_missing};
 use super::schema::Schema;
 use crate::checkpoint::{Checkpoint, StreamState};
 use crate::run::PassKind;
@@ -62,19 +62,6 @@ impl Store {
             what: format!("the checkpoint of {stream} in sync_state is from another version of wix-sync"),
         })?;
         Ok(StreamState { watermark: row.get(0), last_full_pass_at: row.get(1), checkpoint })
-    }
-
-    /// Whether `checkpoint` is what stands in the table, also where a COMMIT that answered nothing may still
-    /// be under way: waits for it.
-    pub async fn is_committed(&mut self, stream: Stream, checkpoint: &Checkpoint) -> Result<bool, StoreError> {
-        let statement = self.schema.sql("select checkpoint from {schema}.sync_state where table_name = $1 for update");
-        let transaction = self.begin().await?;
-        let rows = transaction
-            .query_typed(&statement, &[(&stream.table(), Type::TEXT)])
-            .await
-            .map_err(StoreError::database("could not read the checkpoint back"))?;
-        let stored: Option<serde_json::Value> = rows.first().and_then(|row| row.get(0));
-        Ok(stored.and_then(|stored| serde_json::from_value::<Checkpoint>(stored).ok()).as_ref() == Some(checkpoint))
     }
 
     /// Notes that a pass reached Wix's own end: its watermark is stored, which never moves backward, and
@@ -173,6 +160,8 @@ pub struct Progress {
     pub checkpoint: Checkpoint,
     /// Of a full pass, what the batch completes: rows that Wix did not list in it are missing.
     pub span: Option<Span>,
+    /// Whether it is a full pass's first: then the candidates for deletion that an earlier one found go.
+    pub forgets_missing: bool,
 }
 
 /// Notes how far a pass has come, in the transaction that writes what it brought.
@@ -183,6 +172,9 @@ pub(super) async fn save_progress(
     progress: &Progress,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    if progress.forgets_missing {
+        clear_missing(transaction, schema, stream).await?;
+    }
     if let Some(span) = &progress.span {
         insert_missing(transaction, schema, stream, span, now).await?;
     }

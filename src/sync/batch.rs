@@ -139,26 +139,19 @@ impl Batch {
 }
 
 impl Batch {
-    /// Keeps what could not be written. Where only the answer to COMMIT was lost, the checkpoint tells; without
-    /// one a second time only counts one try more.
+    /// Keeps what could not be written. Where only the answer to COMMIT was lost, a second time counts one try more.
     async fn save_rejections(
-        &self,
+        &mut self,
         run: &Run<'_>,
         store: &mut Store,
         rejections: &[Rejection],
         progress: Option<&Progress>,
     ) -> Result<(), SyncError> {
         let (stream, now) = (self.stream, self.context.now);
-        let mut is_first_try = true;
-        persist(store, run.stop, async |store| {
-            if let Some(progress) = progress.filter(|_| !std::mem::take(&mut is_first_try))
-                && store.is_committed(stream, &progress.checkpoint).await?
-            {
-                return Ok(());
-            }
-            store.save_rejections(stream, run.run_id, rejections, progress, now).await
-        })
-        .await
+        // A later page may bring one of them in another version.
+        self.context.has_unresolved_errors |= !rejections.is_empty();
+        let save = async |store: &mut Store| store.save_rejections(stream, run.run_id, rejections, progress, now).await;
+        persist(store, run.stop, save).await
     }
 }
 

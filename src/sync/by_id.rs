@@ -26,10 +26,12 @@ pub(super) enum Settled {
     /// The table has it as Wix has it.
     Yes,
     /// Nothing was learned about it; why, without values.
-    No(String),
+    Unclear(String),
+    /// The table refuses what Wix made of it; why, without values.
+    Refused(String),
 }
 
-/// Records about which Wix gave no clear answer.
+/// Records that are not settled.
 #[derive(Debug, Default)]
 pub(super) struct Unsettled {
     named: Vec<String>,
@@ -42,15 +44,23 @@ impl Unsettled {
     pub(super) fn note(&mut self, settled: &Settled) -> bool {
         match settled {
             Settled::Yes => self.in_a_row = 0,
-            Settled::No(reason) => {
-                self.count += 1;
+            Settled::Unclear(reason) => {
                 self.in_a_row += 1;
-                if self.named.len() < NAMED {
-                    self.named.push(reason.clone());
-                }
+                self.name(reason);
+            }
+            Settled::Refused(reason) => {
+                self.in_a_row = 0;
+                self.name(reason);
             }
         }
         self.in_a_row < MAX_REFUSALS
+    }
+
+    fn name(&mut self, reason: &str) {
+        self.count += 1;
+        if self.named.len() < NAMED {
+            self.named.push(reason.to_owned());
+        }
     }
 
     /// The reasons in words; `None` if all was clear.
@@ -64,9 +74,35 @@ impl Unsettled {
     }
 }
 
-/// Why a record that Wix has can't be asked for by its id; `None` if it can. Tried with one that Wix listed in this pass,
+/// Whether Wix's "not found" can be believed. Tried where it is needed, once, with a record that Wix listed in this pass,
 /// else with some live row's, since a pass that listed nothing changed needs one too.
-pub(super) async fn why_unreadable(
+pub(super) struct Control<'a> {
+    listed_id: Option<&'a str>,
+    verdict: Option<Option<String>>,
+}
+
+impl Control<'_> {
+    /// Not tried yet.
+    pub(super) fn with(listed_id: Option<&str>) -> Control<'_> {
+        Control { listed_id, verdict: None }
+    }
+
+    /// Why a record that Wix has can't be asked for by its id; `None` if it can.
+    pub(super) async fn why_unreadable(
+        &mut self,
+        run: &Run<'_>,
+        store: &mut Store,
+        entity: &dyn Entity,
+        counter: &RequestCounter,
+    ) -> Result<Option<String>, SyncError> {
+        if self.verdict.is_none() {
+            self.verdict = Some(try_known_record(run, store, entity, self.listed_id, counter).await?);
+        }
+        Ok(self.verdict.clone().flatten())
+    }
+}
+
+async fn try_known_record(
     run: &Run<'_>,
     store: &mut Store,
     entity: &dyn Entity,
@@ -81,26 +117,27 @@ pub(super) async fn why_unreadable(
     let Some(known_id) = known_id else { return Ok(Some("there is none to try it with".to_owned())) };
     let why = match run.wix.fetch_record(entity.listing(), &known_id, counter).await {
         Ok(Found::Alive(raw)) if id_of(entity, &raw).as_ref() == Some(&known_id) => return Ok(None),
-        Ok(Found::Merged(_)) => return Ok(None),
-        Ok(Found::Alive(_)) => OTHER_RECORD.to_owned(),
+        Ok(Found::Merged(raw)) if is_survivor_of(entity, &raw, &known_id) => return Ok(None),
+        Ok(Found::Alive(_) | Found::Merged(_)) => OTHER_RECORD.to_owned(),
         Ok(Found::Unclear) => NO_RECORD_YET.to_owned(),
-        Ok(Found::Gone) => "Wix says that it has none".to_owned(),
+        Ok(Found::Gone) => NO_RECORD.to_owned(),
         Err(error) if is_about_one_request(&error) => error.to_string(),
         Err(error) => return Err(error.into()),
     };
     Ok(Some(format!("{known_id}: {why}")))
 }
 
+const NO_RECORD: &str = "Wix says that it has none";
 const OTHER_RECORD: &str = "Wix answers another record for its id";
-const NO_RECORD_YET: &str = "Wix answers without a record and says that more follow";
+const NO_RECORD_YET: &str = "Wix answers without a record and says that there is one";
 
-/// Asks Wix for a record and makes the table agree: gone, merged, or as it is now. Only where
-/// [`why_unreadable`] had no reason.
+/// Asks Wix for a record and makes the table agree: gone, merged, or as it is now.
 pub(super) async fn settle_one(
     run: &Run<'_>,
     store: &mut Store,
     entity: &dyn Entity,
     wix_id: &str,
+    control: &mut Control<'_>,
     counter: &RequestCounter,
     summary: &mut StreamSummary,
 ) -> Result<Settled, SyncError> {
@@ -112,18 +149,31 @@ pub(super) async fn settle_one(
             return Ok(Settled::Yes);
         }
         // Another record, or any other answer, says nothing about this one.
-        Ok(Found::Alive(_)) => return Ok(Settled::No(format!("{wix_id}: {OTHER_RECORD}"))),
-        Ok(Found::Unclear) => return Ok(Settled::No(format!("{wix_id}: {NO_RECORD_YET}"))),
-        Err(error) if is_about_one_request(&error) => return Ok(Settled::No(format!("{wix_id}: {error}"))),
+        Ok(Found::Merged(raw)) if is_survivor_of(entity, &raw, wix_id) => {
+            write_one(run, store, entity, raw, summary).await?
+        }
+        Ok(Found::Alive(_) | Found::Merged(_)) => return Ok(Settled::Unclear(format!("{wix_id}: {OTHER_RECORD}"))),
+        Ok(Found::Unclear) => return Ok(Settled::Unclear(format!("{wix_id}: {NO_RECORD_YET}"))),
+        Err(error) if is_about_one_request(&error) => return Ok(Settled::Unclear(format!("{wix_id}: {error}"))),
         Err(error) => return Err(error.into()),
-        Ok(Found::Gone) => None,
-        Ok(Found::Merged(raw)) => write_one(run, store, entity, raw, summary).await?,
+        Ok(Found::Gone) => match control.why_unreadable(run, store, entity, counter).await? {
+            None => None,
+            Some(why) => {
+                let text = format!("{wix_id}: {NO_RECORD}, but nor can one be had that it has ({why})");
+                return Ok(Settled::Unclear(text));
+            }
+        },
     };
     let now = Utc::now();
     let ended =
         persist(store, run.stop, async |store| store.mark_deleted(stream, wix_id, survivor.as_deref(), now).await);
-    if ended.await? {
-        summary.counts.deleted += 1;
+    match ended.await {
+        Ok(is_live) => summary.counts.deleted += u64::from(is_live),
+        // A constraint or trigger of people's own: one row that can't go is not to keep the others.
+        Err(SyncError::Store(error)) if error.blames_a_row() => {
+            return Ok(Settled::Refused(format!("{wix_id}: {error}")));
+        }
+        Err(error) => return Err(error),
     }
     Ok(Settled::Yes)
 }
@@ -138,6 +188,11 @@ fn is_about_one_request(error: &WixError) -> bool {
             | WixError::AppNotInstalled { .. }
             | WixError::Unavailable { .. }
     )
+}
+
+/// Whether a record can be the one into which `wix_id` was merged.
+fn is_survivor_of(entity: &dyn Entity, raw: &str, wix_id: &str) -> bool {
+    id_of(entity, raw).is_some_and(|id| id != wix_id)
 }
 
 fn id_of(entity: &dyn Entity, raw: &str) -> Option<String> {

@@ -9,7 +9,7 @@ use super::coverage::Coverage;
 use super::deletions::refuse_mass_deletion;
 use super::plan::{PassPlan, plan_pass};
 use super::reader::{MappedPage, PageSink, Reading};
-use super::stream_sync::{describe_empty_listing, describe_lacking};
+use super::stream_sync::{describe_empty_listing, describe_lacking, describe_missing_app};
 use super::{Run, SyncError};
 use crate::checkpoint::Checkpoint;
 use crate::comparison::{Comparison, MAX_REMEMBERED, Sample};
@@ -50,15 +50,15 @@ pub async fn compare_stream(
         (Extent::NextPass, _) => plan_pass(&store.load_stream_state(stream).await?, run.plan.full, Utc::now()),
         (Extent::Everything, _) => PassPlan::from_the_beginning(),
     };
-    let created_from = plan.checkpoint.created_from;
+    let PassPlan { checkpoint, is_resumed } = plan;
+    let created_from = checkpoint.created_from;
     let mut comparer = Comparer {
         run,
         store,
         // What somebody else changed in the tables is nothing that a pass would write.
         columns: (extent == Extent::Everything).then(|| entity.columns()),
-        checkpoint: plan.checkpoint,
-        coverage: Coverage::starting_at(created_from),
-        lacking: 0,
+        coverage: Coverage::starting_at(created_from, checkpoint.pass == PassKind::Full),
+        checkpoint,
         found: Comparison::of(stream, PassKind::Full),
     };
     comparer.found.pass = comparer.checkpoint.pass;
@@ -72,10 +72,15 @@ pub async fn compare_stream(
         Err(SyncError::Wix(error @ WixError::AppNotInstalled { .. })) => {
             run.reporter.report(Event::Notice { stream: Some(stream), text: &error.to_string() });
             comparer.found.not_installed = true;
+            comparer.find_unlisted_all().await?;
+            if comparer.store.count_live_rows(stream).await? > 0 {
+                comparer.found.notices.push(describe_missing_app(&error));
+            }
+            Ok(comparer.found)
         }
-        other => other?,
+        Err(error) => Err(error),
+        Ok(()) => comparer.finish(is_resumed).await,
     }
-    comparer.finish(plan.is_resumed).await
 }
 
 struct Comparer<'a> {
@@ -85,8 +90,6 @@ struct Comparer<'a> {
     columns: Option<&'static [Column]>,
     checkpoint: Checkpoint,
     coverage: Coverage,
-    /// Records that Wix counted on its pages and did not list.
-    lacking: u64,
     found: Comparison,
 }
 
@@ -96,7 +99,7 @@ impl PageSink for Comparer<'_> {
         for page in pages {
             self.checkpoint.created_from = page.frontier;
             (at_end, total) = (page.at_end, page.total);
-            self.lacking += page.lacking;
+            self.found.lacking += page.lacking;
             self.coverage.add(&page.records);
             let mut rows = Vec::with_capacity(page.records.len());
             for record in page.records {
@@ -124,24 +127,32 @@ impl PageSink for Comparer<'_> {
 impl Comparer<'_> {
     /// What only the end shows: rows beside an empty listing, and what `sync` would hold back.
     async fn finish(mut self, is_resumed: bool) -> Result<Comparison, SyncError> {
-        let (run, stream) = (self.run, self.found.table);
-        if self.lacking > 0 {
-            self.found.notices.push(describe_lacking(stream, self.lacking));
-        }
-        if self.found.pass != PassKind::Full {
-            return Ok(self.found);
+        let (run, stream, is_full) = (self.run, self.found.table, self.found.pass == PassKind::Full);
+        if self.found.lacking > 0 {
+            self.found.notices.push(describe_lacking(stream, self.found.lacking));
         }
         // A resumed pass begins at a record that was listed.
-        if self.coverage.is_empty() {
-            self.note_unlisted(&Span { from: None, until: None, at_end: true, listed: HashSet::new() }).await?;
+        if is_full && self.coverage.is_empty() {
+            self.find_unlisted_all().await?;
             self.found.notices.extend(self.found.lists_nothing().then(|| describe_empty_listing(stream)));
-        } else {
-            let noted = if is_resumed { self.store.count_noted_missing(stream).await? } else { 0 };
-            let count =
-                MissingCount { missing: self.found.unlisted + noted, live: self.store.count_live_rows(stream).await? };
+            return Ok(self.found);
+        }
+        // A new full pass finds its candidates anew; any other pass deals with those that are noted already.
+        let noted = if is_full && !is_resumed { 0 } else { self.store.count_noted_missing(stream).await? };
+        let missing = self.found.unlisted + noted;
+        if missing > 0 {
+            let count = MissingCount { missing, live: self.store.count_live_rows(stream).await? };
             self.found.notices.extend(refuse_mass_deletion(run, count));
         }
         Ok(self.found)
+    }
+
+    /// Nothing was listed: then all that the table holds is not.
+    async fn find_unlisted_all(&mut self) -> Result<(), SyncError> {
+        if self.found.pass != PassKind::Full {
+            return Ok(());
+        }
+        self.note_unlisted(&Span { from: None, until: None, at_end: true, listed: HashSet::new() }).await
     }
 
     async fn note_unlisted(&mut self, span: &Span) -> Result<(), SyncError> {

@@ -10,13 +10,14 @@ use chrono::{DateTime, Utc};
 
 use crate::checkpoint::Checkpoint;
 use crate::record::{MappedRecord, RecordMark, mark_of};
-use crate::run::PassKind;
 use crate::store::missing::Span;
 use crate::store::state::Progress;
 
 /// Collects what was listed since the last checkpoint.
 #[derive(Debug, Default)]
 pub(super) struct Coverage {
+    /// Of a full pass.
+    is_full: bool,
     from: Option<DateTime<Utc>>,
     listed: Vec<RecordMark>,
     /// Some record that Wix listed in this pass.
@@ -26,14 +27,17 @@ pub(super) struct Coverage {
 
 impl Coverage {
     /// Begins where a pass begins or goes on.
-    pub(super) fn starting_at(from: Option<DateTime<Utc>>) -> Coverage {
-        Coverage { from, has_seen_any: from.is_some(), ..Coverage::default() }
+    pub(super) fn starting_at(from: Option<DateTime<Utc>>, is_full: bool) -> Coverage {
+        Coverage { is_full, from, has_seen_any: from.is_some(), ..Coverage::default() }
     }
 
     /// Takes the records of a page.
     pub(super) fn add(&mut self, records: &[MappedRecord]) {
         self.has_seen_any |= !records.is_empty();
-        self.listed.extend(records.iter().map(mark_of));
+        // Other passes look for no deletions, and would gather all that they read.
+        if self.is_full {
+            self.listed.extend(records.iter().map(mark_of));
+        }
         let ids = records.iter().rev().filter_map(|record| record.as_ref().ok());
         if let Some(row) = { ids }.next() {
             self.listed_id = Some(row.wix_id.clone());
@@ -55,7 +59,7 @@ impl Coverage {
     pub(super) fn progress(&mut self, checkpoint: &Checkpoint, at_end: bool) -> Progress {
         let is_resumable = checkpoint.created_from.is_some() || at_end;
         // A listing without any record proves nothing about the rows that the table has.
-        let is_telling = checkpoint.pass == PassKind::Full && is_resumable && self.has_seen_any;
+        let is_telling = self.is_full && is_resumable && self.has_seen_any;
         let span = is_telling.then(|| {
             let until = if at_end { None } else { checkpoint.created_from };
             let listed: HashSet<String> = self.listed.iter().filter_map(|mark| mark.wix_id.clone()).collect();
@@ -64,7 +68,7 @@ impl Coverage {
             self.from = until;
             span
         });
-        Progress { checkpoint: checkpoint.clone(), span }
+        Progress { checkpoint: checkpoint.clone(), span, forgets_missing: false }
     }
 }
 
@@ -91,7 +95,7 @@ mod tests {
     }
 
     fn checkpoint(pass: PassKind, created_from: i64) -> Checkpoint {
-        Checkpoint { pass, since: None, watermark: None, created_from: at(created_from) }
+        Checkpoint { created_from: at(created_from), ..Checkpoint::at_the_beginning(pass, None) }
     }
 
     fn ids(span: &super::Span) -> Vec<&str> {
@@ -102,7 +106,7 @@ mod tests {
 
     #[test]
     fn spans_meet_at_the_frontier_whose_records_belong_to_the_next() {
-        let mut coverage = Coverage::starting_at(None);
+        let mut coverage = Coverage::starting_at(None, true);
         coverage.add(&[record("a", 1), record("b", 5), record("c", 5)]);
         let span = coverage.progress(&checkpoint(PassKind::Full, 5), false).span.unwrap();
         assert_eq!((span.from, span.until, ids(&span)), (None, at(5), vec!["a", "b", "c"]));
@@ -115,8 +119,8 @@ mod tests {
 
     #[test]
     fn an_empty_listing_and_a_changes_pass_tell_nothing() {
-        assert_eq!(Coverage::starting_at(None).progress(&checkpoint(PassKind::Full, 0), true).span, None);
-        let mut coverage = Coverage::starting_at(None);
+        assert_eq!(Coverage::starting_at(None, true).progress(&checkpoint(PassKind::Full, 0), true).span, None);
+        let mut coverage = Coverage::starting_at(None, false);
         coverage.add(&[record("a", 1)]);
         assert_eq!(coverage.progress(&checkpoint(PassKind::Changes, 1), true).span, None);
     }

@@ -5,7 +5,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::batch::persist;
-use super::by_id::{Settled, Unsettled, settle_one, why_unreadable};
+use super::by_id::{Control, Settled, Unsettled, settle_one};
 use super::deletions::hold_back;
 use super::{Run, SyncError};
 use crate::entity::{Entity, map_record};
@@ -53,7 +53,7 @@ pub(super) async fn retry_errors(
         Due::All => (begun_at, usize::MAX),
     };
     let mut unsettled = Unsettled::default();
-    let mut unreadable = None;
+    let mut control = Control::with(listed_id);
     let mut tried = 0;
     'queue: while tried < limit {
         let list = async |store: &mut Store| store.list_due_errors(stream, before, begun_at, CHUNK).await;
@@ -68,17 +68,8 @@ pub(super) async fn retry_errors(
                 note_hopeless(run, store, record, summary).await?;
                 continue;
             };
-            // Asked only where it is needed, and once.
-            if unreadable.is_none() {
-                unreadable = Some(why_unreadable(run, store, entity, listed_id, counter).await?);
-            }
-            let settled = match unreadable.as_ref().and_then(Option::as_ref) {
-                None => settle_one(run, store, entity, &wix_id, counter, summary).await?,
-                Some(why) => {
-                    Settled::No(format!("{wix_id}: a record that Wix has can't be asked for by its id either ({why})"))
-                }
-            };
-            if matches!(settled, Settled::No(_)) {
+            let settled = settle_one(run, store, entity, &wix_id, &mut control, counter, summary).await?;
+            if !matches!(settled, Settled::Yes) {
                 let now = Utc::now();
                 persist(store, run.stop, async |store| {
                     store.note_failed_try(stream, &record.key, run.run_id, now).await

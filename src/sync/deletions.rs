@@ -7,7 +7,7 @@
 use chrono::Utc;
 
 use super::batch::persist;
-use super::by_id::{Settled, Unsettled, settle_one, why_unreadable};
+use super::by_id::{Control, Settled, Unsettled, settle_one};
 use super::{Run, SyncError};
 use crate::entity::Entity;
 use crate::event::Event;
@@ -61,7 +61,8 @@ pub(super) async fn settle_missing(
         hold_back(run, summary, text);
         return Ok(());
     }
-    if let Some(why) = why_unreadable(run, store, entity, listed_id, counter).await? {
+    let mut control = Control::with(listed_id);
+    if let Some(why) = control.why_unreadable(run, store, entity, counter).await? {
         let text = format!(
             "{} rows are no longer listed by Wix, but a record that it has can't be asked for by its id either: \
              nothing was deleted ({why})",
@@ -78,8 +79,8 @@ pub(super) async fn settle_missing(
         }
         for wix_id in &candidates {
             run.stop.check()?;
-            let settled = settle_one(run, store, entity, wix_id, counter, summary).await?;
-            if matches!(settled, Settled::No(_)) {
+            let settled = settle_one(run, store, entity, wix_id, &mut control, counter, summary).await?;
+            if !matches!(settled, Settled::Yes) {
                 let now = Utc::now();
                 persist(store, run.stop, async |store| store.note_tried_missing(stream, wix_id, now).await).await?;
             }
@@ -89,7 +90,7 @@ pub(super) async fn settle_missing(
         }
     }
     if let Some(reasons) = unsettled.describe() {
-        hold_back(run, summary, format!("rows that Wix no longer lists stay, since asking for them failed: {reasons}"));
+        hold_back(run, summary, format!("rows that Wix no longer lists stay: {reasons}"));
     }
     Ok(())
 }

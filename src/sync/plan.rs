@@ -33,14 +33,12 @@ pub struct PassPlan {
 impl PassPlan {
     /// Appointments that begin in a given range: it leaves the state of the passes alone.
     pub fn range() -> PassPlan {
-        let checkpoint = Checkpoint { pass: PassKind::Range, since: None, watermark: None, created_from: None };
-        PassPlan { checkpoint, is_resumed: false }
+        PassPlan { checkpoint: Checkpoint::at_the_beginning(PassKind::Range, None), is_resumed: false }
     }
 
     /// Everything, whatever was read before.
     pub fn from_the_beginning() -> PassPlan {
-        let checkpoint = Checkpoint { pass: PassKind::Full, since: None, watermark: None, created_from: None };
-        PassPlan { checkpoint, is_resumed: false }
+        PassPlan { checkpoint: Checkpoint::at_the_beginning(PassKind::Full, None), is_resumed: false }
     }
 }
 
@@ -65,7 +63,7 @@ pub fn plan_pass(state: &StreamState, policy: FullPolicy, now: DateTime<Utc>) ->
         return PassPlan { checkpoint: unfinished.clone(), is_resumed: true };
     }
     let (pass, since) = if wants_full { (PassKind::Full, None) } else { (PassKind::Changes, since) };
-    PassPlan { checkpoint: Checkpoint { pass, since, watermark: None, created_from: None }, is_resumed: false }
+    PassPlan { checkpoint: Checkpoint::at_the_beginning(pass, since), is_resumed: false }
 }
 
 #[cfg(test)]
@@ -91,7 +89,7 @@ mod tests {
     }
 
     fn unfinished(pass: PassKind) -> Option<Checkpoint> {
-        Some(Checkpoint { pass, since: Some(at(90)), watermark: Some(at(120)), created_from: Some(at(50)) })
+        Some(Checkpoint { pass, since: Some(at(90)), watermark: Some(at(120)), created_from: Some(at(50)), lacking: 0 })
     }
 
     #[track_caller]
@@ -104,10 +102,7 @@ mod tests {
     fn the_first_pass_is_full_and_later_ones_ask_for_changes_with_an_overlap() {
         check(&StreamState::default(), NEVER, at(0), PassKind::Full, false);
         let plan = plan_pass(&synced(), weekly(), at(200));
-        assert_eq!(
-            plan.checkpoint,
-            Checkpoint { pass: PassKind::Changes, since: Some(at(90)), watermark: None, created_from: None }
-        );
+        assert_eq!(plan.checkpoint, Checkpoint::at_the_beginning(PassKind::Changes, Some(at(90))));
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use chrono::Utc;
 
 use super::batch::persist;
-use super::by_id::{Settled, Unsettled, settle_one, why_unreadable};
+use super::by_id::{Control, Unsettled, settle_one};
 use super::deletions::{hold_back, settle_missing};
-use super::stream_sync::describe_empty_listing;
+use super::stream_sync::{describe_empty_listing, describe_lacking};
 use super::{Run, SyncError};
 use crate::comparison::Comparison;
 use crate::entity::Entity;
@@ -25,22 +25,15 @@ pub(super) async fn repair(
     let stream = entity.stream();
     let listed_id = gaps.listed_id.as_deref();
     let to_fetch: Vec<&String> = gaps.missing_ids.iter().chain(&gaps.outdated_ids).collect();
-    if !to_fetch.is_empty()
-        && let Some(why) = why_unreadable(run, store, entity, listed_id, counter).await?
-    {
-        let text = format!("a record that Wix lists can't be asked for by its id: nothing was repaired ({why})");
-        hold_back(run, summary, text);
-        return Ok(());
-    }
     // Also rows that hold the record as it is, of which somebody else changed a column.
     let outdated = &gaps.outdated_ids;
     if !outdated.is_empty() {
         persist(store, run.stop, async |store| store.forget_content(stream, outdated).await).await?;
     }
-    let mut unsettled = Unsettled::default();
+    let (mut unsettled, mut control) = (Unsettled::default(), Control::with(listed_id));
     for wix_id in to_fetch {
         run.stop.check()?;
-        let settled: Settled = settle_one(run, store, entity, wix_id, counter, summary).await?;
+        let settled = settle_one(run, store, entity, wix_id, &mut control, counter, summary).await?;
         if !unsettled.note(&settled) {
             break;
         }
@@ -49,19 +42,29 @@ pub(super) async fn repair(
         hold_back(run, summary, format!("records that are missing or outdated could not be asked for: {reasons}"));
     }
     let unlisted = &gaps.unlisted_ids;
+    let is_cut = (gaps.missing_ids.len() + gaps.outdated_ids.len() + unlisted.len()) as u64
+        != gaps.missing + gaps.outdated + gaps.unlisted;
     if gaps.lists_nothing() {
         hold_back(run, summary, describe_empty_listing(stream));
+    } else if is_cut {
+        hold_back(
+            run,
+            summary,
+            format!("there are more gaps than are mended one by one: run `wix-sync sync {stream} --full`"),
+        );
     } else if !unlisted.is_empty() {
         persist(store, run.stop, async |store| store.note_missing(stream, unlisted, Utc::now()).await).await?;
         settle_missing(run, store, entity, listed_id, counter, summary).await?;
     }
-    let remembered = gaps.missing_ids.len() + gaps.outdated_ids.len() + gaps.unlisted_ids.len();
-    if (remembered as u64) < gaps.missing + gaps.outdated + gaps.unlisted {
-        hold_back(
-            run,
-            summary,
-            "there are more gaps than are mended one by one: run `wix-sync sync --full`".to_owned(),
+    if gaps.lacking > 0 {
+        hold_back(run, summary, describe_lacking(stream, gaps.lacking));
+    }
+    if gaps.unreadable > 0 {
+        let text = format!(
+            "{} records of Wix can't become rows: run `wix-sync sync {stream}`, which keeps them in sync_errors",
+            gaps.unreadable
         );
+        hold_back(run, summary, text);
     }
     Ok(())
 }

@@ -94,9 +94,6 @@ async fn run_pass(
 ) -> Result<PassEnd, SyncError> {
     let (stream, begun_at) = (entity.stream(), Utc::now());
     let is_full = plan.checkpoint.pass == PassKind::Full;
-    if is_full && !plan.is_resumed {
-        persist(store, run.stop, async |store| store.clear_missing(stream).await).await?;
-    }
     let selection = run.plan.selection(stream, &plan.checkpoint);
     let created_from = plan.checkpoint.created_from;
     let mut writer = PassWriter {
@@ -106,12 +103,13 @@ async fn run_pass(
         checkpoint: plan.checkpoint,
         is_first_page: !plan.is_resumed,
         is_from_the_future: false,
-        lacking: 0,
-        coverage: Coverage::starting_at(created_from),
+        forgets_missing: is_full && !plan.is_resumed,
+        coverage: Coverage::starting_at(created_from, is_full),
         summary,
     };
     Reading { run, entity, selection, created_from, counter }.into_sink(&mut writer).await?;
-    let PassWriter { store, checkpoint, coverage, summary, is_from_the_future, lacking, .. } = writer;
+    let PassWriter { store, checkpoint, coverage, summary, is_from_the_future, .. } = writer;
+    let lacking = checkpoint.lacking;
     if is_from_the_future {
         return Ok(PassEnd::FromTheFuture);
     }
@@ -125,17 +123,22 @@ async fn run_pass(
     let has_rows = async |store: &mut Store| store.has_live_rows(stream).await;
     let lists_nothing =
         is_full && !plan.is_resumed && coverage.is_empty() && persist(store, run.stop, has_rows).await?;
+    let listed_id = coverage.listed_id();
     if lists_nothing {
         hold_back(run, summary, describe_empty_listing(stream));
+    } else {
+        settle_missing(run, store, entity, listed_id, counter, summary).await?;
     }
-    let listed_id = coverage.listed_id();
-    settle_missing(run, store, entity, listed_id, counter, summary).await?;
     if is_full && !plan.is_resumed && listed_id.is_some() && lacking == 0 {
         persist(store, run.stop, async |store| store.resolve_unlisted(stream, begun_at, Utc::now()).await).await?;
     }
     retry_errors(run, store, entity, Due::Daily, (listed_id, begun_at), counter, summary).await?;
     if is_full && stream == Stream::Appointments {
-        persist(store, run.stop, async |store| store.erase_untold_customers().await).await?;
+        match persist(store, run.stop, async |store| store.erase_untold_customers().await).await {
+            // A constraint or trigger of people's own.
+            Err(SyncError::Store(error)) if error.blames_a_row() => hold_back(run, summary, error.to_string()),
+            other => other?,
+        }
     }
     let now = Utc::now();
     persist(store, run.stop, async |store| {
@@ -145,6 +148,11 @@ async fn run_pass(
     })
     .await?;
     Ok(PassEnd::Reached)
+}
+
+/// What to say where the app that has the records is gone, but the table holds some.
+pub(super) fn describe_missing_app(error: &WixError) -> String {
+    format!("{error}; the table still holds rows from a time when it was, and they stay")
 }
 
 /// What to say where Wix lists nothing of what the table holds.
@@ -168,8 +176,8 @@ struct PassWriter<'a> {
     is_first_page: bool,
     /// True if nothing of this pass can be relied on: see [`is_from_the_future`].
     is_from_the_future: bool,
-    /// Records that Wix counted on its pages and did not list.
-    lacking: u64,
+    /// True until the candidates for deletion of an earlier pass have gone, with what this one writes first.
+    forgets_missing: bool,
     coverage: Coverage,
     summary: &'a mut StreamSummary,
 }
@@ -185,15 +193,18 @@ impl PageSink for PassWriter<'_> {
             }
             self.checkpoint.created_from = page.frontier;
             (at_end, total) = (page.at_end, page.total);
-            self.lacking += page.lacking;
+            self.checkpoint.lacking += page.lacking;
             self.summary.repaired_characters += page.repaired_characters;
             self.coverage.add(&page.records);
             self.batch.gather(page.records);
         }
-        let progress = self.coverage.progress(&self.checkpoint, at_end);
+        let mut progress = self.coverage.progress(&self.checkpoint, at_end);
+        progress.forgets_missing = self.forgets_missing;
         // A range of time leaves the state of the passes alone.
         let saved = (self.checkpoint.pass != PassKind::Range).then_some(&progress);
-        self.batch.commit(self.run, self.store, saved, self.summary, total).await
+        self.batch.commit(self.run, self.store, saved, self.summary, total).await?;
+        self.forgets_missing &= self.coverage.is_empty();
+        Ok(())
     }
 }
 
@@ -222,7 +233,7 @@ async fn app_not_installed(
 ) -> Result<(), SyncError> {
     let stream = summary.stream;
     if persist(store, run.stop, async |store| store.has_live_rows(stream).await).await? {
-        hold_back(run, summary, format!("{error}; the table still holds rows from a time when it was, and they stay"));
+        hold_back(run, summary, describe_missing_app(error));
     } else {
         let notice = error.to_string();
         run.reporter.report(Event::Notice { stream: Some(summary.stream), text: &notice });

@@ -94,7 +94,7 @@ pub struct WixClient {
     reporter: Arc<dyn Reporter>,
 }
 
-/// Refusals for too many requests, with no success between them.
+/// Refusals for too many requests, with no other answer between them.
 #[derive(Default)]
 struct Throttling {
     since: Option<Instant>,
@@ -197,7 +197,10 @@ impl WixClient {
                     *self.throttling.lock().await = Throttling::default();
                     return Ok(value);
                 }
-                Attempt::Refused(error) => return Err(error),
+                Attempt::Refused(error) => {
+                    *self.throttling.lock().await = Throttling::default();
+                    return Err(error);
+                }
                 // Other requests may be answered meanwhile: they are not to keep this one asking for ever.
                 Attempt::TokenRefused(error) if refused_tokens == MAX_REFUSED_TOKENS => return Err(error),
                 Attempt::TokenRefused(_) => refused_tokens += 1,
@@ -249,11 +252,11 @@ impl WixClient {
             let body = Payload::Post(listing.lookup_body(wix_id));
             let decode = async |answer: &Answer| {
                 let page = listing.decode_page(&answer.body, None)?;
-                Ok(match (page.records.into_iter().next(), page.next) {
+                Ok(match page.records.into_iter().next() {
                     // The caller sees whether it is the record that was asked for.
-                    (Some(record), _) => Found::Alive(record),
-                    (None, NextPage::Cursor(_)) => Found::Unclear,
-                    (None, _) => Found::Gone,
+                    Some(record) => Found::Alive(record),
+                    None if matches!(page.next, NextPage::Cursor(_)) || page.lacking > 0 => Found::Unclear,
+                    None => Found::Gone,
                 })
             };
             let found = self.repeat(listing.path, counter, async || {

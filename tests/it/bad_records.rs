@@ -50,6 +50,42 @@ fn characters_that_postgres_cant_store_are_removed_or_replaced_and_counted() {
 }
 
 #[test]
+fn rows_that_a_trigger_leaves_out_without_an_error_are_named_and_the_others_land() {
+    let world = World::new(30, 30, 30).migrated();
+    world.execute(
+        "create function skip() returns trigger language plpgsql as $$ begin return null; end $$;
+         create trigger skip before insert on customers for each row when (new.wix_contact_id < '4') execute function skip();
+         create trigger skip before insert on appointments for each row when (new.wix_booking_id < '4') execute function skip()",
+    );
+    let result = world.sync_json(&["customers"], 3);
+    let (left_out, there): (i64, i64) = (
+        world.value("select count(*) from sync_errors where resolved_at is null"),
+        world.value("select count(*) from customers"),
+    );
+    assert!(left_out > 0 && left_out + there == 30, "{left_out} and {there}");
+    let customers = &result["results"]["customers"];
+    assert_eq!(
+        (&customers["synced"], &customers["unchanged"], &customers["errors"]),
+        (&json!(there), &json!(0), &json!(left_out))
+    );
+    assert!(errors(&world)[0]["reason"].to_string().contains("a trigger of the table left the row out"));
+    world.execute("drop trigger skip on customers; drop trigger skip on appointments");
+    world.run(&["errors", "retry"]).expect_exit(0);
+    world.sync_json(&["all"], 0);
+
+    // A row that is there and can't change is left out just as well.
+    world.execute("create trigger skip before update on orders for each row execute function skip()");
+    let first = world.sim.orders()[0]["id"].as_str().expect("an id").to_owned();
+    world.sim.edit(Entity::Orders, &first, |order| order["currency"] = json!("XXX"));
+    let result = world.sync_json(&["orders"], 3);
+    assert_eq!(result["results"]["orders"]["error_details"][0]["wix_id"], first.as_str());
+    // An older copy is none of these.
+    world.execute("drop trigger skip on orders; update orders set wix_updated_at = now() + interval '1 year', content_hash = null");
+    let result = world.full_sync_json(&["orders"], 0);
+    assert_eq!(result["results"]["orders"]["unchanged"], world.sim.orders().len());
+}
+
+#[test]
 fn records_of_the_wrong_shape_are_kept_with_their_reason_and_the_others_land() {
     let world = World::new(1100, 110, 110).migrated();
     let good: i64 = (world.sim.contacts().len() + world.sim.bookings().len() + world.sim.orders().len()) as i64;

@@ -96,7 +96,7 @@ fn a_hopeless_record_costs_no_request_until_a_day_has_passed() {
     world.sim.clear_requests();
     wait(&world, "2 hours");
     let result = world.sync_json(&["all"], 3);
-    assert_eq!(world.sim.requests().len(), 9, "a page, a record that is known, and the one that waits");
+    assert_eq!(world.sim.requests().len(), 6, "a page, and the one that waits");
     assert_eq!(waiting(&world), each_with_tries(2));
     for table in ["customers", "appointments", "orders"] {
         assert_eq!(result["results"][table]["error_details"][0]["wix_id"], "bad", "{table}");
@@ -133,7 +133,7 @@ fn errors_retry_tries_all_of_them_and_is_a_run_like_any_other() {
     let tries =
         |table: &str| world.value::<i32>(&format!("select tries from sync_errors where table_name = '{table}'"));
     assert_eq!((tries("orders"), tries("customers")), (2, 1));
-    assert_eq!(world.sim.requests().len(), 2, "a record that is known, and the one that waits");
+    assert_eq!(world.sim.requests().len(), 1, "the one that waits");
     assert_eq!(world.sim.request_count(Endpoint::OrdersSearch), 0, "nothing is listed");
     mend(&world);
     let before =
@@ -163,6 +163,26 @@ fn a_record_that_wix_no_longer_has_waits_no_longer_and_leaves_no_payload() {
     assert_eq!(waiting(&world), Vec::<Value>::new());
     assert_eq!(world.value::<i64>("select count(*) from sync_errors where record is not null"), 0);
     assert_eq!(world.value::<i64>("select count(*) from customers"), 1);
+}
+
+#[test]
+fn records_of_a_table_without_any_row_are_tried_again_as_well() {
+    let world = World::empty().migrated();
+    for entity in [Entity::Contacts, Entity::Bookings, Entity::Orders] {
+        put(&world, entity, "good", r#""revision":"1""#);
+    }
+    world.execute("alter table orders add constraint refused check (wix_order_id <> 'good')");
+    world.run(&["sync", "all"]).expect_exit(3);
+    world.execute("alter table orders drop constraint refused");
+    world.run(&["errors", "retry"]).expect_exit(0);
+    assert_eq!(world.value::<i64>("select count(*) from orders"), 1);
+    // A "not found" still counts only beside a record that can be had.
+    world.execute("delete from orders");
+    put(&world, Entity::Orders, "bad", r#""lineItems":7"#);
+    world.sim.delete(Entity::Orders, "good");
+    world.run(&["sync", "all", "--full"]).expect_exit(3);
+    world.sim.delete(Entity::Orders, "bad");
+    world.run(&["errors", "retry"]).expect_exit(3).expect_stderr("there is none to try it with");
 }
 
 #[test]

@@ -238,6 +238,73 @@ fn where_no_record_can_be_had_by_id_the_pass_ends_all_the_same_and_deletes_nothi
 }
 
 #[test]
+fn a_row_that_the_table_does_not_let_go_stays_and_keeps_nothing_else_from_happening() {
+    let world = site(40);
+    world.execute(
+        "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'never'; end $$;
+         create trigger refuse before update on customers for each row
+            when (new.deleted_at is not null and new.wix_contact_id = 'r003') execute function refuse();
+         alter table orders add constraint kept check (wix_order_id <> 'r003' or raw is not null);
+         alter table appointments add constraint kept check (wix_booking_id <> 'r003' or deleted_at is null)",
+    );
+    KINDS.iter().for_each(|kind| delete(&world, *kind, [3, 4, 5]));
+    for (arguments, gone) in [(&["all", "--full"][..], 2), (&["all"], 0)] {
+        KINDS.iter().for_each(|kind| world.sim.edit(kind.entity, &id(20), |_| {}));
+        let result = world.sync_json(arguments, 3);
+        for kind in KINDS {
+            let table = &result["results"][kind.table];
+            assert_eq!(
+                (&table["status"], &table["updated"], &table["deleted"]),
+                (&json!("completed"), &json!(1), &json!(gone))
+            );
+            assert!(notice(&result, kind).contains("r003: could not"), "{result}");
+            assert_eq!(deleted(&world, kind), ids([4, 5]), "{kind:?}");
+        }
+    }
+    world.execute(
+        "drop trigger refuse on customers; alter table orders drop constraint kept; alter table appointments drop constraint kept",
+    );
+    world.sync_json(&["all"], 0);
+    KINDS.iter().for_each(|kind| assert_eq!(deleted(&world, *kind), ids([3, 4, 5]), "{kind:?}"));
+}
+
+#[test]
+fn what_was_held_back_is_not_forgotten_by_a_full_pass_that_fails() {
+    let world = site(60);
+    KINDS.iter().for_each(|kind| delete(&world, *kind, 10..40));
+    world.full_sync_json(&["all"], 3);
+    KINDS.iter().for_each(|kind| world.sim.fault(on_listing(*kind).permission_missing()));
+    world.run(&["sync", "all", "--full", "--allow-mass-delete"]).expect_exit(1);
+    world.sim.clear_faults();
+    let result = world.sync_json(&["all"], 3);
+    for kind in KINDS {
+        assert_eq!(result["results"][kind.table]["pass"], "changes");
+        assert!(notice(&result, kind).contains("30 of 60"), "{result}");
+    }
+}
+
+#[test]
+fn answers_that_contradict_themselves_delete_nothing() {
+    let world = site(40);
+    KINDS.iter().for_each(|kind| delete(&world, *kind, [3]));
+    let itself: Value = serde_json::from_str(&record(CUSTOMERS, &id(3), 3)).expect("a record");
+    let merged = json!({"contact": itself, "responseType": "MERGED"}).to_string();
+    let nobody = json!({"contact": {}, "responseType": "MERGED"}).to_string();
+    let counted = json!({"extendedBookings": [], "pagingMetadata": {"count": 1, "cursors": {}}}).to_string();
+    for contact in [merged, nobody] {
+        world.sim.fault(on_lookup_of(CUSTOMERS, 3).body(contact));
+        world.sim.fault(on_lookup_of(APPOINTMENTS, 3).body(counted.clone()));
+        let result = world.full_sync_json(&["customers"], 3);
+        assert!(notice(&result, CUSTOMERS).contains("r003: Wix answers another record"), "{result}");
+        let result = world.full_sync_json(&["appointments"], 3);
+        assert!(notice(&result, APPOINTMENTS).contains("r003: Wix answers without a record"), "{result}");
+    }
+    assert_eq!((deleted(&world, CUSTOMERS), deleted(&world, APPOINTMENTS)), (vec![], vec![]));
+    world.sync_json(&["all"], 0);
+    assert_eq!((deleted(&world, CUSTOMERS), deleted(&world, APPOINTMENTS)), (ids([3]), ids([3])));
+}
+
+#[test]
 fn an_answer_with_another_record_says_nothing_about_the_one_that_was_asked_for() {
     for kind in KINDS {
         let world = site(40);

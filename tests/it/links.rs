@@ -43,6 +43,70 @@ fn assert_buyer(world: &World, order: &str, expected: Option<&str>) {
     assert_eq!(buyer_of(world, order).as_deref(), expected, "the customer of {order}");
 }
 
+/// The customer of an appointment, by Wix's id.
+fn customer_of(world: &World, booking: &str) -> Option<String> {
+    world.value(&format!(
+        "select c.wix_contact_id from appointments a left join customers c on c.id = a.customer_id
+         where a.wix_booking_id = '{booking}'"
+    ))
+}
+
+#[test]
+fn appointments_find_their_customer_again_whose_row_somebody_deleted() {
+    let world = World::empty().migrated();
+    world.sim.put_raw(Entity::Contacts, &contact("c1", "a@b.example"));
+    world.sim.put_raw(Entity::Bookings, &booking("b1", &json!({"contactId": "c1"})));
+    world.sim.put_raw(Entity::Orders, &order("o1", &json!({"contactId": "c1"})));
+    world.full_sync_json(&["all"], 0);
+    world.execute("insert into appointments (wix_contact_id, status) values ('c1', 'by hand'); delete from customers");
+    assert_eq!(customer_of(&world, "b1"), None);
+    world.full_sync_json(&["customers"], 0);
+    assert_eq!(customer_of(&world, "b1").as_deref(), Some("c1"));
+    assert_buyer(&world, "o1", Some("c1"));
+    assert_eq!(
+        world.value::<Option<uuid::Uuid>>("select customer_id from appointments where wix_booking_id is null"),
+        None
+    );
+    world.run(&["verify"]).expect_exit(0);
+}
+
+#[test]
+fn appointments_of_a_merged_contact_move_once_the_survivor_can_be_written() {
+    let world = World::empty().migrated();
+    world.sim.put_raw(Entity::Contacts, &contact("a", "a@b.example"));
+    world.sim.put_raw(Entity::Contacts, &contact("x", "x@b.example"));
+    world.sim.put_raw(Entity::Bookings, &booking("b1", &json!({"contactId": "a"})));
+    world.full_sync_json(&["all"], 0);
+    world.sim.put_raw(Entity::Contacts, &contact("s", "s@b.example"));
+    world.sim.edit(Entity::Contacts, "s", |contact| contact["info"]["birthdate"] = json!("never"));
+    world.sim.merge_contacts("a", "s");
+    world.full_sync_json(&["all"], 3);
+    assert_eq!(customer_of(&world, "b1").as_deref(), Some("a"), "as long as there is nobody else");
+    world.sim.edit(Entity::Contacts, "s", |contact| contact["info"]["birthdate"] = Value::Null);
+    world.sync_json(&["all"], 0);
+    assert_eq!(customer_of(&world, "b1").as_deref(), Some("s"));
+    world.run(&["verify"]).expect_exit(0);
+}
+
+#[test]
+fn rows_of_peoples_own_are_not_touched_by_links_and_merges() {
+    let world = World::empty().migrated();
+    world.sim.put_raw(Entity::Contacts, &contact("a", "a@b.example"));
+    world.full_sync_json(&["all"], 0);
+    world.execute(
+        "insert into orders (email, wix_contact_id, items) values ('a@b.example', 'a', '[]'), ('n@b.example', 'n', '[]');
+         insert into appointments (customer_id, status) select id, 'by hand' from customers",
+    );
+    let own = "select to_jsonb(o) from orders o union all select to_jsonb(a) from appointments a order by 1";
+    let before = world.rows_as_json(own);
+    world.sim.put_raw(Entity::Contacts, &contact("n", "n@b.example"));
+    world.sim.edit(Entity::Contacts, "a", |contact| contact["info"]["company"] = json!("X"));
+    world.sim.merge_contacts("a", "n");
+    world.full_sync_json(&["all"], 0);
+    assert_eq!(world.value::<String>("select merged_into from customers where wix_contact_id = 'a'"), "n");
+    assert_eq!(world.rows_as_json(own), before);
+}
+
 #[test]
 fn a_booking_of_an_unknown_contact_makes_a_stub_that_the_contact_fills_later() {
     let world = World::empty().migrated();

@@ -329,6 +329,43 @@ fn records_that_wix_counts_and_never_lists_are_told_of_and_looked_for_again() {
 }
 
 #[test]
+fn records_that_are_lacking_are_not_forgotten_by_a_run_that_goes_on() {
+    let world = World::new(0, 0, 260).migrated();
+    // The first page counts one record more than it lists, always; the rest comes only to the second run.
+    let orders = world.sim.orders();
+    let listed: Vec<&Value> = orders[..100].iter().collect();
+    let first =
+        json!({"orders": listed[..99], "metadata": {"count": 100, "cursors": {"next": "second"}, "hasNext": true}});
+    let is_first = |request: &wix_sim::Request| request.cursor().is_none();
+    world.sim.fault(Fault::on(Endpoint::OrdersSearch).times(4).when(is_first).body(first.to_string()));
+    let rest =
+        json!({"orders": orders[100..200], "metadata": {"count": 100, "cursors": {"next": "third"}, "hasNext": true}});
+    world.sim.fault(
+        Fault::on(Endpoint::OrdersSearch).body(rest.to_string()).when(|request| request.cursor() == Some("second")),
+    );
+    world.sim.fault(
+        Fault::on(Endpoint::OrdersSearch).always().system_error().when(|request| request.cursor() == Some("third")),
+    );
+    world.run(&["sync", "orders", "--max-retries", "0"]).expect_exit(1);
+    world.sim.clear_faults();
+    world.run(&["sync", "orders"]).expect_exit(3).expect_stderr("Wix counted 1 more orders");
+    let result = world.sync_json(&["orders"], 0);
+    assert_eq!(result["results"]["orders"]["pass"], "full");
+    world.assert_tables_equal_truth();
+}
+
+#[test]
+fn bookings_that_can_be_read_neither_sorted_nor_by_cursor_fail_the_run_soon() {
+    let world = World::new(0, 250, 0).migrated();
+    let by_cursor = Fault::on(Endpoint::BookingsQuery).always().bad_cursor();
+    world.sim.fault(by_cursor.when(|request| request.cursor().is_some()));
+    world.sim.fault(Fault::on(Endpoint::BookingsQuery).always().refuse_sort());
+    let result = world.sync_json(&["appointments"], 1);
+    assert!(result["results"]["appointments"]["error"].to_string().contains("refuses its own cursors"), "{result}");
+    assert!(world.sim.request_count(Endpoint::BookingsQuery) < 20);
+}
+
+#[test]
 fn bookings_with_a_word_on_the_next_page_are_read_to_the_end_as_well() {
     let world = World::new(5, 250, 0).migrated();
     world.sim.fault(Fault::on(Endpoint::BookingsQuery).always().has_next_on_bookings());

@@ -1,10 +1,11 @@
 -- Makes and mends the links of orders that the customers in $1 (Wix ids) and the emails in $2 may concern
--- (customer_of_order.sql). A link to a customer of people's own stays where Wix's data finds none.
+-- (customer_of_order.sql). A link to a customer of people's own stays where Wix's data finds none, and so do orders of
+-- their own, without a Wix id.
 with affected as (
     -- Through arrays, so that the indexes serve whatever the planner knows of the table; an OR has no index.
     select o.id, o.customer_id, o.wix_contact_id, o.email
     from {schema}.orders o
-    where o.id = any (array(
+    where o.wix_order_id is not null and o.id = any (array(
         select by_contact.id
         from {schema}.orders by_contact
         where by_contact.wix_contact_id = any ($1)
