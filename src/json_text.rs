@@ -26,6 +26,8 @@ impl Repairs {
 /// The body as JSON text that Postgres can store, and what was changed for that.
 pub fn storable(body: &[u8]) -> (Cow<'_, str>, Repairs) {
     let mut repairs = Repairs::default();
+    // Some gateways put a byte order mark before it, which is no JSON.
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     // Checking is much faster than looking for what to replace.
     let text = std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed);
     if let Cow::Owned(lossy) = &text {

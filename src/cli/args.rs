@@ -217,10 +217,14 @@ pub struct VerifyArgs {
 
 /// Arguments of `errors`.
 #[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct ErrorsArgs {
     /// Default: list.
     #[command(subcommand)]
     pub command: Option<ErrorsCommand>,
+    /// Those of the default.
+    #[command(flatten)]
+    pub list: ListErrorsArgs,
 }
 
 /// What to do with the records that could not be written.
@@ -244,12 +248,6 @@ pub struct ListErrorsArgs {
 }
 
 const DEFAULT_ERRORS_LIMIT: u32 = 50;
-
-impl Default for ListErrorsArgs {
-    fn default() -> ListErrorsArgs {
-        ListErrorsArgs { limit: DEFAULT_ERRORS_LIMIT, json: false }
-    }
-}
 
 /// Arguments of `errors retry`.
 #[derive(Debug, ClapArgs)]

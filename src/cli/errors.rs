@@ -18,7 +18,7 @@ pub(super) async fn run(
     console: &Console,
 ) -> Result<Exit, Failure> {
     match &args.command {
-        None => list(global, &ListErrorsArgs::default(), environment).await,
+        None => list(global, &args.list, environment).await,
         Some(ErrorsCommand::List(args)) => list(global, args, environment).await,
         Some(ErrorsCommand::Retry(args)) => retry(global, args, environment, console).await,
     }

@@ -41,7 +41,12 @@ pub(super) async fn run(
         repairs: Vec::new(),
         keep_logs: None,
     };
-    let found = compare(global, environment, console, config, &plan, Extent::Everything, None).await?;
+    let Compared { found, failure } =
+        compare(global, environment, console, config, &plan, Extent::Everything, None).await?;
+    if let Some(failure) = failure {
+        report::print_comparison(&found, Purpose::Verify, args.json)?;
+        return Err(failure);
+    }
     let gaps: u64 = found.iter().map(Comparison::gaps).sum();
     if !args.repair || gaps == 0 {
         report::print_comparison(&found, Purpose::Verify, args.json)?;
@@ -68,13 +73,24 @@ pub(super) async fn dry_run(
     time_limit: Option<Duration>,
     as_json: bool,
 ) -> Result<Exit, Failure> {
-    let found = compare(global, environment, console, config, plan, Extent::NextPass, time_limit).await?;
+    let Compared { found, failure } =
+        compare(global, environment, console, config, plan, Extent::NextPass, time_limit).await?;
     report::print_comparison(&found, Purpose::DryRun, as_json)?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
     let is_whole = found.iter().all(|comparison| comparison.unreadable == 0 && comparison.notices.is_empty());
     Ok(if is_whole { Exit::Done } else { Exit::Incomplete })
 }
 
-/// Compares each table. It takes no lease: whatever another run writes meanwhile is seen or not.
+/// The tables that could be compared, and why others could not.
+struct Compared {
+    found: Vec<Comparison>,
+    failure: Option<Failure>,
+}
+
+/// Compares each table; one that Wix refuses does not keep the others from theirs. It takes no lease: whatever another
+/// run writes meanwhile is seen or not.
 async fn compare(
     global: &GlobalArgs,
     environment: &Environment,
@@ -83,7 +99,7 @@ async fn compare(
     plan: &Plan,
     extent: Extent,
     time_limit: Option<Duration>,
-) -> Result<Vec<Comparison>, Failure> {
+) -> Result<Compared, Failure> {
     let reporter = report::choose(&console.bars, console.draws_bars);
     for notice in &config.notices {
         reporter.report(Event::Notice { stream: None, text: notice });
@@ -103,15 +119,24 @@ async fn compare(
         let mut store = connect(global, environment).await?;
         store.check_migrated().await?;
         store.check_site(&site_id).await?;
-        let mut found = Vec::new();
+        let (mut found, mut reasons, mut hint) = (Vec::new(), Vec::new(), None);
         for stream in &plan.streams {
-            let compared = compare_stream(&run, &mut store, *stream, extent).await;
-            found.push(compared.map_err(|error| {
-                let exit = error.stop_reason().map_or(Exit::Failed, Exit::of_stop);
-                Failure { exit, hint: compare_hint(&error), error: anyhow::anyhow!("{stream}: {error}") }
-            })?);
+            match compare_stream(&run, &mut store, *stream, extent).await {
+                Ok(comparison) => found.push(comparison),
+                Err(error) if error.ends_the_run() => {
+                    let exit = error.stop_reason().map_or(Exit::Failed, Exit::of_stop);
+                    let hint = compare_hint(&error);
+                    return Err(Failure { exit, hint, error: anyhow::anyhow!("{stream}: {error}") });
+                }
+                Err(error) => {
+                    hint = hint.or_else(|| compare_hint(&error));
+                    reasons.push(format!("{stream}: {error}"));
+                }
+            }
         }
-        Ok(found)
+        let error = anyhow::anyhow!(reasons.join("\n"));
+        let failure = (!reasons.is_empty()).then_some(Failure { exit: Exit::Failed, hint, error });
+        Ok(Compared { found, failure })
     };
     unless_overdue(&stop, work).await
 }

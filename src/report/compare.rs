@@ -24,6 +24,9 @@ pub(super) fn render(found: &[Comparison], purpose: Purpose) -> String {
             std::iter::once(one.table.to_string()).chain(counts.map(grouped)).collect()
         })
         .collect();
+    if found.is_empty() {
+        return String::new();
+    }
     let mut out = table(&header, &[false, true, true, true, true, true, true], &rows);
     for one in found {
         name_gaps(&mut out, one);

@@ -83,8 +83,8 @@ impl Store {
                 outcome.unchanged -= 1;
                 if inserted { outcome.inserted += 1 } else { outcome.updated += 1 }
             }
-            if let Some(Touched { new_ids, wix_ids, emails }) = touched {
-                link_appointments(&transaction, &schema, &new_ids, context.now).await?;
+            if let Some(Touched { appeared, wix_ids, emails }) = touched {
+                link_appointments(&transaction, &schema, &appeared, context.now).await?;
                 relink_orders(&transaction, &schema, &wix_ids, &emails, context.now).await?;
             }
         }
@@ -259,8 +259,8 @@ async fn insert_stubs(
 
 /// Customers that came or changed in a batch: orders may have to be linked to them, or to others now.
 struct Touched {
-    /// Those that the table did not have.
-    new_ids: Vec<String>,
+    /// Those that the table did not have, or only as deleted.
+    appeared: Vec<String>,
     wix_ids: Vec<String>,
     emails: Vec<String>,
 }
@@ -281,10 +281,11 @@ impl Touched {
             _ => None,
         });
         let mut emails: Vec<String> = coming.collect();
-        let new_ids: Vec<String> = wix_ids.iter().filter(|id| !stored.contains_key(*id)).cloned().collect();
-        if new_ids.len() < wix_ids.len() {
+        if wix_ids.iter().any(|id| stored.contains_key(id)) {
             emails.extend(emails_of(transaction, schema, &wix_ids).await?);
         }
-        Ok(Touched { new_ids, wix_ids, emails })
+        let has_appeared = |id: &&String| stored.get(*id).is_none_or(|stored| stored.deleted);
+        let appeared = wix_ids.iter().filter(has_appeared).cloned().collect();
+        Ok(Touched { appeared, wix_ids, emails })
     }
 }

@@ -59,8 +59,8 @@ pub(super) async fn emails_of(
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Links appointments to customers that the table did not have until now: where they have none, since somebody deleted
-/// its row, and where a contact was merged into one that could not be written then.
+/// Links appointments to customers that the table did not have until now, or had as deleted: somebody may have deleted
+/// the row, a contact was merged into one that could not be written then, or one that was merged is back.
 pub(super) async fn link_appointments(
     transaction: &Transaction<'_>,
     schema: &Schema,

@@ -222,8 +222,8 @@ async fn erase(transaction: &Transaction<'_>, schema: &Schema, stream: Stream, w
 }
 
 impl Store {
-    /// Erases what deleted customers still hold of a booking that Wix no longer has either, or that names another
-    /// contact now.
+    /// Erases what deleted customers still hold of a booking that Wix no longer has either, that names another contact
+    /// now, or that Wix has cleared of the person's details.
     pub async fn erase_untold_customers(&mut self) -> Result<(), StoreError> {
         let statement = self.schema.sql(&format!(
             "update {{schema}}.customers c set {PERSONAL}
@@ -232,6 +232,8 @@ impl Store {
                 and not exists (
                     select from {{schema}}.appointments a
                     where a.wix_contact_id = c.wix_contact_id and a.deleted_at is null
+                        and jsonb_strip_nulls(a.raw #> '{{booking,contactDetails}}')
+                            ?| array['firstName', 'lastName', 'email', 'phone']
                 )"
         ));
         let doing = "could not erase what Wix no longer has";

@@ -139,7 +139,7 @@ impl SyncError {
 
     /// True if the other streams would fare no better: the run ends here. A 401 of one listing may be a permission that
     /// is missing for it alone.
-    fn ends_the_run(&self) -> bool {
+    pub fn ends_the_run(&self) -> bool {
         match self {
             SyncError::Wix(
                 WixError::Credentials { permission: None, .. } | WixError::Throttled { .. } | WixError::Stopped(_),

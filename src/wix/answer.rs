@@ -64,9 +64,9 @@ impl Listing {
         let total = metadata
             .as_ref()
             .filter(|metadata| metadata.too_many_to_count != Some(true))
-            .and_then(|metadata| metadata.total);
+            .and_then(|metadata| number(&metadata.total));
         // No page has more than the limit: a larger count is not of the page.
-        let count = metadata.as_ref().and_then(|metadata| metadata.count.as_ref()?.as_u64()).unwrap_or(0);
+        let count = metadata.as_ref().and_then(|metadata| number(&metadata.count)).unwrap_or(0);
         let count = if count <= u64::from(self.page_limit) { count } else { 0 };
         if parts.records.is_none() && count > 0 {
             return Err(format!("it has no `{}`, though it counts {count} there", self.items));
@@ -171,12 +171,25 @@ impl<'de> Deserialize<'de> for Items<'de> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata {
-    /// Items on this page. Whatever else may come under that name is no reason to refuse the page.
+    /// Items on this page. What is no number is as good as none.
     count: Option<Value>,
-    total: Option<u64>,
+    /// Items in the whole listing, likewise.
+    total: Option<Value>,
     too_many_to_count: Option<bool>,
     cursors: Option<Cursors>,
     has_next: Option<bool>,
+}
+
+/// A whole number, also one that comes as text or with a fraction of zero, as large numbers do elsewhere at Wix.
+fn number(value: &Option<Value>) -> Option<u64> {
+    match value.as_ref()? {
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Number(number) => number.as_u64().or_else(|| {
+            let number = number.as_f64().filter(|number| number.fract() == 0.0 && (0.0..1e15).contains(number))?;
+            Some(number as u64)
+        }),
+        _ => None,
+    }
 }
 
 #[derive(Deserialize)]
@@ -283,7 +296,7 @@ mod tests {
             let body = format!(r#"{{"things":[{{}},{{}}],"pagingMetadata":{{"count":{count}}}}}"#);
             CURSOR.decode_page(body.as_bytes(), None).unwrap().lacking
         };
-        for (count, expected) in [("2", 0), ("1", 0), ("3", 1), ("100", 98), ("101", 0), ("null", 0), ("\"3\"", 0)] {
+        for (count, expected) in [("2", 0), ("1", 0), ("3", 1), ("100", 98), ("101", 0), ("null", 0), ("\"3\"", 1)] {
             assert_eq!(lacking(count), expected, "{count}");
         }
     }
@@ -301,5 +314,12 @@ mod tests {
             None
         );
         assert_eq!(page(r#"{"things":[{"id":1}]}"#).next, NextPage::ByOffset);
+        for (total, expected) in
+            [("\"4\"", Some(4)), ("4.0", Some(4)), ("4.5", None), ("-1", None), ("[4]", None), ("null", None)]
+        {
+            let body = format!(r#"{{"things":[{{"id":1}}],"pagingMetadata":{{"count":1,"total":{total}}}}}"#);
+            assert_eq!(page(&body).total, expected, "{total}");
+        }
+        assert_eq!(page("\u{FEFF}{\"things\":[],\"pagingMetadata\":{}}").records, Vec::<String>::new());
     }
 }

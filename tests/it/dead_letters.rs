@@ -129,6 +129,8 @@ fn another_version_of_the_program_tries_again_at_once() {
 #[test]
 fn errors_retry_tries_all_of_them_and_is_a_run_like_any_other() {
     let world = with_bad_records();
+    let listed = world.run(&["errors", "--json", "--limit", "1"]).expect_exit(0).stdout;
+    assert_eq!(listed, world.run(&["errors", "list", "--json", "--limit", "1"]).expect_exit(0).stdout);
     world.run(&["errors", "retry", "orders"]).expect_exit(3);
     let tries =
         |table: &str| world.value::<i32>(&format!("select tries from sync_errors where table_name = '{table}'"));

@@ -89,6 +89,44 @@ fn appointments_of_a_merged_contact_move_once_the_survivor_can_be_written() {
 }
 
 #[test]
+fn a_merged_contact_that_is_back_gets_its_appointments_back() {
+    let world = World::empty().migrated();
+    for id in ["a", "s"] {
+        world.sim.put_raw(Entity::Contacts, &contact(id, &format!("{id}@b.example")));
+    }
+    world.sim.put_raw(Entity::Bookings, &booking("b1", &json!({"contactId": "a"})));
+    world.full_sync_json(&["all"], 0);
+    world.sim.merge_contacts("a", "s");
+    world.full_sync_json(&["all"], 0);
+    assert_eq!(customer_of(&world, "b1").as_deref(), Some("s"));
+    world.sim.put_raw(Entity::Contacts, &contact("a", "a@b.example"));
+    world.full_sync_json(&["all"], 0);
+    assert_eq!(customer_of(&world, "b1").as_deref(), Some("a"));
+    world.run(&["verify"]).expect_exit(0);
+}
+
+#[test]
+fn what_wix_clears_of_a_booking_goes_from_its_deleted_customer_too() {
+    let world = World::empty().migrated();
+    let details = json!({"contactId": "gone", "firstName": "Ada", "email": "a@b.example"});
+    world.sim.put_raw(Entity::Contacts, &contact("other", "o@b.example"));
+    world.sim.put_raw(Entity::Bookings, &booking("b1", &details));
+    world.full_sync_json(&["all"], 0);
+    world.full_sync_json(&["all"], 0);
+    let stub = "select deleted_at is not null as deleted, email from customers where wix_contact_id = 'gone'";
+    assert_eq!(
+        world.rows_as_json(stub),
+        [json!({"deleted": true, "email": "a@b.example"})],
+        "as long as the booking tells"
+    );
+    world.sim.edit(Entity::Bookings, "b1", |item| {
+        item["booking"]["contactDetails"] = json!({"contactId": "gone", "email": null});
+    });
+    world.full_sync_json(&["all"], 0);
+    assert_eq!(world.rows_as_json(stub), [json!({"deleted": true, "email": null})]);
+}
+
+#[test]
 fn rows_of_peoples_own_are_not_touched_by_links_and_merges() {
     let world = World::empty().migrated();
     world.sim.put_raw(Entity::Contacts, &contact("a", "a@b.example"));

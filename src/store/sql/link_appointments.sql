@@ -1,5 +1,5 @@
--- Links the appointments of the contacts in $1 and of those that were merged into them, where they have no customer or
--- the merged one. A link to a customer of people's own stays.
+-- Links the appointments of the contacts in $1 and of those that were merged into them to their customers. A link to a
+-- customer of people's own stays.
 update {schema}.appointments a
 set customer_id = coalesce(survivor.id, contact.id), updated_at = $2
 from {schema}.customers contact
@@ -11,4 +11,7 @@ where contact.wix_contact_id = any (array(
     ))
     and a.wix_contact_id = contact.wix_contact_id
     and a.wix_booking_id is not null
-    and (a.customer_id is null or (a.customer_id = contact.id and survivor.id is not null))
+    and a.customer_id is distinct from coalesce(survivor.id, contact.id)
+    and not exists (
+        select from {schema}.customers own where own.id = a.customer_id and own.wix_contact_id is null
+    )
