@@ -79,7 +79,8 @@ pub(super) async fn clear_missing(
 }
 
 impl Store {
-    /// Counts the candidates, after forgetting those that were seen again or are marked already.
+    /// Counts the candidates, after forgetting those that were seen again or are marked already. Also rows without a
+    /// date whose record waits in `sync_errors`: Wix may have listed it, long before the end at which they came in.
     pub async fn count_missing(&mut self, stream: Stream) -> Result<MissingCount, StoreError> {
         let doing = "could not count the rows that Wix no longer lists";
         let (table, id) = (stream.table(), stream.id_column());
@@ -89,7 +90,12 @@ impl Store {
         let tidy = schema.sql(&format!(
             "delete from {{schema}}.sync_missing m
              where m.table_name = $1 and not exists (
-                select from {{schema}}.{table} t where t.{id} = m.wix_id and t.deleted_at is null
+                select from {{schema}}.{table} t
+                where t.{id} = m.wix_id and t.deleted_at is null
+                    and (t.wix_created_at is not null or not exists (
+                        select from {{schema}}.sync_errors e
+                        where e.table_name = $1 and e.wix_id = m.wix_id and e.resolved_at is null
+                    ))
              )"
         ));
         transaction.execute_typed(&tidy, &[(&table, Type::TEXT)]).await.map_err(StoreError::database(doing))?;

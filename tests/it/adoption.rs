@@ -294,3 +294,52 @@ fn a_column_of_ones_own_that_must_be_filled_is_named_and_loses_no_record() {
     world.run(&["sync", "customers", "--full"]).expect_exit(0);
     assert_eq!(world.value::<i64>("select count(*) from customers where raw is not null"), records);
 }
+
+/// Adopted orders `r000` to `r099`, of which Wix has these, each with this member.
+fn adopted_orders(there: std::ops::Range<usize>, member: &str) -> World {
+    let world = World::empty();
+    world.execute(TABLES);
+    world
+        .execute("insert into orders (wix_order_id) select 'r' || lpad(n::text, 3, '0') from generate_series(0, 99) n");
+    for index in there {
+        let dates = r#""createdDate": "2024-01-01T00:00:00.000Z", "updatedDate": "2024-01-01T00:00:00.000Z""#;
+        let order = format!(r#"{{"id": "r{index:03}", "status": "APPROVED", {dates}, {member}}}"#);
+        world.sim.put_raw(Entity::Orders, &order);
+    }
+    world.run(&["migrate"]).expect_exit(0);
+    world
+}
+
+#[test]
+fn adopted_rows_that_wix_does_not_list_are_seen_before_and_after_the_first_sync() {
+    let world = adopted_orders(0..60, r#""number": "1""#);
+    let held_back = "40 of 100 rows are no longer listed by Wix";
+    for (arguments, exit) in [(&["sync", "orders", "--dry-run"][..], 3), (&["verify", "orders"], 5)] {
+        let shown = world.run(arguments).expect_exit(exit);
+        assert!(shown.stdout.contains(held_back), "{shown:#?}");
+    }
+    world.run(&["sync", "orders"]).expect_exit(3).expect_stderr(held_back);
+    let shown = world.run(&["verify", "orders"]).expect_exit(5);
+    assert!(shown.stdout.contains("40 gaps found") && shown.stdout.contains(held_back), "{shown:#?}");
+    world.run(&["verify", "orders", "--repair", "--allow-mass-delete"]).expect_exit(0);
+    world.run(&["verify", "orders"]).expect_exit(0);
+    assert_eq!(world.value::<i64>("select count(*) from orders where deleted_at is null"), 60);
+}
+
+#[test]
+fn adopted_rows_whose_records_cant_be_read_are_not_taken_for_unlisted() {
+    let world = adopted_orders(0..100, r#""lineItems": 7"#);
+    world.execute("update orders set wix_order_id = 'gone' where wix_order_id = 'r000'");
+    // Several batches: what the first brings is long forgotten at the end.
+    world.sim.put_raw(
+        Entity::Orders,
+        r#"{"id": "good", "status": "APPROVED", "createdDate": "2025-01-01T00:00:00.000Z", "updatedDate": "2025-01-01T00:00:00.000Z"}"#,
+    );
+    let result = world.full_sync_json(&["orders", "--batch-size", "10"], 3);
+    assert_eq!(
+        (&result["results"]["orders"]["errors"], &result["results"]["orders"]["deleted"]),
+        (&json!(100), &json!(1))
+    );
+    assert_eq!(world.value::<i64>("select count(*) from orders where deleted_at is not null"), 1);
+    assert_eq!(world.value::<i64>("select count(*) from sync_missing"), 0);
+}

@@ -8,11 +8,7 @@ where t.deleted_at is null
     and t.{id} is not null
     and (
         (t.wix_created_at >= coalesce($2, '-infinity') and t.wix_created_at < coalesce($3, 'infinity'))
-        -- Such a row's record may have come, and be one that can't be written.
-        or ($5 and t.wix_created_at is null and not exists (
-            select from {schema}.sync_errors e
-            where e.table_name = $1 and e.wix_id = t.{id} and e.resolved_at is null
-        ))
+        or ($5 and t.wix_created_at is null)
     )
     and not t.{id} = any ($4)
 on conflict (table_name, wix_id) do nothing
