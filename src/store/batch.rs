@@ -11,7 +11,7 @@ use super::connect::Store;
 use super::dead_letters::resolve_errors;
 use super::error::StoreError;
 use super::links::{emails_of, link_appointments, relink_orders, with_customer_of};
-use super::missing::forget;
+use super::missing::{erase_cleared_customers, forget};
 use super::schema::Schema;
 use super::state::{Progress, save_progress};
 use crate::record::{Cell, Column, Row};
@@ -82,6 +82,10 @@ impl Store {
             for inserted in written {
                 outcome.unchanged -= 1;
                 if inserted { outcome.inserted += 1 } else { outcome.updated += 1 }
+            }
+            let cleared = contacts_without_details(context.stream, &to_write);
+            if !cleared.is_empty() {
+                erase_cleared_customers(&transaction, &schema, &cleared).await?;
             }
             if let Some(Touched { appeared, wix_ids, emails }) = touched {
                 link_appointments(&transaction, &schema, &appeared, context.now).await?;
@@ -217,6 +221,19 @@ async fn check_whole(
         .await
         .map_err(StoreError::database("could not read a batch back"))?;
     if left_out.is_empty() { Ok(()) } else { Err(StoreError::Swallowed) }
+}
+
+/// The contacts of bookings that say nothing else of them.
+fn contacts_without_details<'a>(stream: Stream, rows: &[&'a Row]) -> Vec<&'a str> {
+    if stream != Stream::Appointments {
+        return Vec::new();
+    }
+    // The first five columns of `entity/appointments.rs`, as in `insert_stubs`.
+    let contact = |row: &&'a Row| match row.cells.get(..5) {
+        Some([Cell::Text(id), Cell::Null, Cell::Null, Cell::Null, Cell::Null]) => Some(id.as_str()),
+        _ => None,
+    };
+    rows.iter().filter_map(contact).collect()
 }
 
 /// Creates the customers that bookings name and the table does not have, and notes that orders may have to be linked

@@ -228,8 +228,8 @@ async fn erase(transaction: &Transaction<'_>, schema: &Schema, stream: Stream, w
 }
 
 impl Store {
-    /// Erases what deleted customers still hold of a booking that Wix no longer has either, that names another contact
-    /// now, or that Wix has cleared of the person's details.
+    /// Erases what deleted customers still hold of a booking that Wix no longer has either, or that names another
+    /// contact now.
     pub async fn erase_untold_customers(&mut self) -> Result<(), StoreError> {
         let statement = self.schema.sql(&format!(
             "update {{schema}}.customers c set {PERSONAL}
@@ -238,8 +238,6 @@ impl Store {
                 and not exists (
                     select from {{schema}}.appointments a
                     where a.wix_contact_id = c.wix_contact_id and a.deleted_at is null
-                        and jsonb_strip_nulls(a.raw #> '{{booking,contactDetails}}')
-                            ?| array['firstName', 'lastName', 'email', 'phone']
                 )"
         ));
         let doing = "could not erase what Wix no longer has";
@@ -248,6 +246,29 @@ impl Store {
         transaction.execute_typed(&statement, &[]).await.map_err(StoreError::database(doing))?;
         transaction.commit().await.map_err(StoreError::database(doing))
     }
+}
+
+/// Erases what these deleted customers still hold of bookings, unless another booking tells of the person: Wix has
+/// cleared one of its details.
+pub(super) async fn erase_cleared_customers(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    wix_ids: &[&str],
+) -> Result<(), StoreError> {
+    let statement = schema.sql(&format!(
+        "update {{schema}}.customers c set {PERSONAL}
+         where c.wix_contact_id = any ($1) and c.deleted_at is not null and c.raw is null and not exists (
+            select from {{schema}}.appointments a
+            where a.wix_contact_id = c.wix_contact_id and coalesce(a.deleted_at, 'infinity') = 'infinity'
+                and jsonb_strip_nulls(a.raw #> '{{booking,contactDetails}}')
+                    ?| array['firstName', 'lastName', 'email', 'phone']
+         )"
+    ));
+    transaction
+        .execute_typed(&statement, &[(&wix_ids, Type::TEXT_ARRAY)])
+        .await
+        .map_err(StoreError::database("could not erase what Wix no longer has"))?;
+    Ok(())
 }
 
 /// Forgets candidates that were seen again, or are settled.
