@@ -127,16 +127,20 @@ pub(super) async fn read_whole_tables(transaction: &Transaction<'_>) -> Result<(
 /// lend us a session in which another client has set its own.
 async fn first_of_search_path(client: &mut Client, target: &Target) -> Result<Schema, StoreError> {
     let doing = "could not read the search path";
-    let transaction = client.transaction().await.map_err(StoreError::database(doing))?;
+    let statement = "select current_schema()::text, setting = reset_val from pg_settings where name = 'search_path'";
+    let rows = client.query_typed(statement, &[]).await.map_err(StoreError::database(doing))?;
+    let row = rows.first().ok_or(StoreError::NoSchema)?;
+    let (mut name, is_unchanged): (Option<String>, bool) = (row.get(0), row.get(1));
     // Where the URL sets it, a pooler that hands it on does so with a SET as well.
-    if !target.sets_search_path() {
+    if !is_unchanged && !target.sets_search_path() {
+        let transaction = client.transaction().await.map_err(StoreError::database(doing))?;
         let reset = "set local search_path to default";
         transaction.batch_execute(reset).await.map_err(StoreError::database(doing))?;
+        let rows =
+            transaction.query_typed("select current_schema()::text", &[]).await.map_err(StoreError::database(doing))?;
+        transaction.rollback().await.map_err(StoreError::database(doing))?;
+        name = rows.first().and_then(|row| row.get(0));
     }
-    let rows =
-        transaction.query_typed("select current_schema()::text", &[]).await.map_err(StoreError::database(doing))?;
-    transaction.rollback().await.map_err(StoreError::database(doing))?;
-    let name: Option<String> = rows.first().and_then(|row| row.get(0));
     Schema::new(&name.ok_or(StoreError::NoSchema)?)
 }
 

@@ -86,7 +86,7 @@ pub(super) async fn retry_errors(
         }
     }
     if let Some(reasons) = unsettled.describe() {
-        hold_back(run, summary, format!("records in sync_errors could not be asked for: {reasons}"));
+        hold_back(run, summary, format!("records in sync_errors still wait: {reasons}"));
     } else if summary.counts.errors == 0
         && persist(store, run.stop, async |store| store.has_unresolved_errors(stream).await).await?
     {

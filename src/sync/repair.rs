@@ -39,7 +39,7 @@ pub(super) async fn repair(
         }
     }
     if let Some(reasons) = unsettled.describe() {
-        hold_back(run, summary, format!("records that are missing or outdated could not be asked for: {reasons}"));
+        hold_back(run, summary, format!("records that are missing or outdated stay so: {reasons}"));
     }
     let unlisted = &gaps.unlisted_ids;
     let is_cut = (gaps.missing_ids.len() + gaps.outdated_ids.len() + unlisted.len()) as u64

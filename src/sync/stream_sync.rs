@@ -120,6 +120,12 @@ async fn run_pass(
         return Ok(PassEnd::Reached);
     }
 
+    if is_full && checkpoint.watermark.is_none() {
+        let text = "Wix's answers tell no time, so a later pass can't ask for what changed since: unless an earlier one \
+                    knew, it reads everything";
+        run.reporter.report(Event::Notice { stream: Some(stream), text });
+        summary.notices.push(text.to_owned());
+    }
     let has_rows = async |store: &mut Store| store.has_live_rows(stream).await;
     let lists_nothing =
         is_full && !plan.is_resumed && coverage.is_empty() && persist(store, run.stop, has_rows).await?;

@@ -227,7 +227,7 @@ fn a_refusal_to_answer_for_a_record_is_reported_and_the_record_stays() {
     let world = with_bad_records();
     mend(&world);
     world.sim.fault(Fault::on(Endpoint::OrderGet).always().permission_missing());
-    world.run(&["errors", "retry", "orders"]).expect_exit(3).expect_stderr("could not be asked for");
+    world.run(&["errors", "retry", "orders"]).expect_exit(3).expect_stderr("records in sync_errors still wait: ");
     let kept: i64 = world.value("select count(*) from sync_errors where table_name = 'orders' and record is not null");
     assert_eq!(kept, 1);
     world.sim.clear_faults();

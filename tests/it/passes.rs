@@ -114,6 +114,18 @@ fn a_date_from_the_future_in_one_answer_hides_no_later_change() {
 }
 
 #[test]
+fn where_wix_tells_no_time_everything_is_read_each_time_and_that_is_said() {
+    let world = World::new(20, 0, 0).migrated();
+    world.sim.fault(Fault::on(Endpoint::ContactsQuery).always().without_header("date"));
+    for _ in 0..2 {
+        let shown = world.run(&["sync", "customers"]).expect_exit(0);
+        assert!(shown.stderr.contains("customers: Wix's answers tell no time"), "{shown:#?}");
+    }
+    world.sim.clear_faults();
+    assert_eq!((pass_of(&world, &[]), pass_of(&world, &[])), (json!("full"), json!("changes")));
+}
+
+#[test]
 fn a_later_answer_with_an_earlier_date_shows_that_the_first_one_was_wrong() {
     let world = World::new(1500, 0, 0).migrated();
     let begin = freeze(&world);
