@@ -26,6 +26,9 @@ use crate::timestamp::{self, Timestamp};
 use crate::wix::query::Until;
 use crate::wix::{WixClient, WixError};
 
+/// A database that takes longer before a run has begun does not answer: no lock is waited for as long.
+const BEGIN_PATIENCE: Duration = Duration::from_secs(60);
+
 /// A database that takes longer to hear of the end does not answer.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -113,8 +116,17 @@ pub(super) async fn execute(
     let run = Run { plan: &plan, wix: &wix, stop: &stop, reporter: &reporter, run_id: signals.run_id() };
     let take_lease = async {
         let mut store = connect(global, environment).await?;
-        store.check_migrated().await?;
-        store.acquire_lease(run.run_id, &Holder::current()).await?;
+        let prepare = async {
+            store.check_migrated().await?;
+            store.acquire_lease(run.run_id, &Holder::current()).await
+        };
+        match timeout(BEGIN_PATIENCE, prepare).await {
+            Ok(prepared) => prepared?,
+            Err(_) => {
+                let error = anyhow::anyhow!("the database gave no answer within {} s", BEGIN_PATIENCE.as_secs());
+                return Err(Failure { exit: Exit::Failed, error, hint: None });
+            }
+        }
         Ok(store)
     };
     let mut store = unless_overdue(&stop, take_lease).await?;

@@ -84,7 +84,7 @@ pub(super) async fn adopt(
             transaction
                 .batch_execute(&statement)
                 .await
-                .map_err(StoreError::database("could not change an existing table"))?;
+                .map_err(StoreError::of_change("could not change an existing table"))?;
         }
         make_unique(transaction, schema, table, known_by.last().copied().filter(|column| column.starts_with("wix_")))
             .await?;

@@ -75,6 +75,7 @@ impl Store {
                 }
                 Stream::Orders => None,
             };
+            let mut left = contacts_of_stored(&transaction, &schema, context.stream, &to_write, &stored).await?;
             let written = upsert(&transaction, &schema, context, &to_write).await?;
             if written.len() < to_write.len() {
                 check_whole(&transaction, &schema, context.stream, &to_write).await?;
@@ -83,9 +84,10 @@ impl Store {
                 outcome.unchanged -= 1;
                 if inserted { outcome.inserted += 1 } else { outcome.updated += 1 }
             }
-            let cleared = contacts_without_details(context.stream, &to_write);
-            if !cleared.is_empty() {
-                erase_cleared_customers(&transaction, &schema, &cleared).await?;
+            left.extend(contacts_without_details(context.stream, &to_write));
+            if !left.is_empty() {
+                let contacts: Vec<&str> = left.iter().map(String::as_str).collect();
+                erase_cleared_customers(&transaction, &schema, &contacts).await?;
             }
             if let Some(Touched { appeared, wix_ids, emails }) = touched {
                 link_appointments(&transaction, &schema, &appeared, context.now).await?;
@@ -224,16 +226,40 @@ async fn check_whole(
 }
 
 /// The contacts of bookings that say nothing else of them.
-fn contacts_without_details<'a>(stream: Stream, rows: &[&'a Row]) -> Vec<&'a str> {
+fn contacts_without_details(stream: Stream, rows: &[&Row]) -> Vec<String> {
     if stream != Stream::Appointments {
         return Vec::new();
     }
     // The first five columns of `entity/appointments.rs`, as in `insert_stubs`.
-    let contact = |row: &&'a Row| match row.cells.get(..5) {
-        Some([Cell::Text(id), Cell::Null, Cell::Null, Cell::Null, Cell::Null]) => Some(id.as_str()),
+    let contact = |row: &&Row| match row.cells.get(..5) {
+        Some([Cell::Text(id), Cell::Null, Cell::Null, Cell::Null, Cell::Null]) => Some(id.clone()),
         _ => None,
     };
     rows.iter().filter_map(contact).collect()
+}
+
+/// The deleted customers that bookings name until now which are about to be written: they may name another one then.
+async fn contacts_of_stored(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    stream: Stream,
+    rows: &[&Row],
+    stored: &HashMap<String, Stored>,
+) -> Result<Vec<String>, StoreError> {
+    let known: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).filter(|id| stored.contains_key(*id)).collect();
+    if stream != Stream::Appointments || known.is_empty() {
+        return Ok(Vec::new());
+    }
+    let statement = schema.sql(
+        "select distinct c.wix_contact_id::text from {schema}.appointments a
+         join {schema}.customers c on c.wix_contact_id = a.wix_contact_id
+         where a.wix_booking_id = any ($1) and c.deleted_at is not null and c.raw is null",
+    );
+    let found = transaction
+        .query_typed(&statement, &[(&known, Type::TEXT_ARRAY)])
+        .await
+        .map_err(StoreError::database("could not read whom bookings name"))?;
+    Ok(found.iter().map(|row| row.get(0)).collect())
 }
 
 /// Creates the customers that bookings name and the table does not have, and notes that orders may have to be linked

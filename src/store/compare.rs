@@ -29,6 +29,7 @@ pub enum Standing {
 struct Stored {
     content_hash: Option<Vec<u8>>,
     wix_updated_at: Option<DateTime<Utc>>,
+    is_undated: bool,
 }
 
 impl Stored {
@@ -36,17 +37,17 @@ impl Stored {
     fn is_current(&self, row: &Row) -> bool {
         let is_newer =
             matches!((self.wix_updated_at, row.wix_updated_at), (Some(stored), Some(listed)) if stored > listed);
-        is_newer || self.content_hash.as_deref() == Some(&row.content_hash[..])
+        (is_newer && self.content_hash.is_some()) || self.content_hash.as_deref() == Some(&row.content_hash[..])
     }
 }
 
 impl Store {
-    /// How the table has each of these records.
-    pub async fn compare_rows(&mut self, stream: Stream, rows: &[Row]) -> Result<Vec<Standing>, StoreError> {
+    /// How the table has each of these records, and whether its row does not know when it was created at Wix.
+    pub async fn compare_rows(&mut self, stream: Stream, rows: &[Row]) -> Result<Vec<(Standing, bool)>, StoreError> {
         let doing = "could not read the rows to compare";
         let (table, id) = (stream.table(), stream.id_column());
         let statement = self.schema.sql(&format!(
-            "select {id}::text, content_hash, wix_updated_at from {{schema}}.{table}
+            "select {id}::text, content_hash, wix_updated_at, wix_created_at is null from {{schema}}.{table}
              where {id} = any ($1) and deleted_at is null"
         ));
         let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
@@ -58,12 +59,15 @@ impl Store {
         transaction.rollback().await.map_err(StoreError::database(doing))?;
         let stored: HashMap<String, Stored> = found
             .iter()
-            .map(|row| (row.get(0), Stored { content_hash: row.get(1), wix_updated_at: row.get(2) }))
+            .map(|row| {
+                let stored = Stored { content_hash: row.get(1), wix_updated_at: row.get(2), is_undated: row.get(3) };
+                (row.get(0), stored)
+            })
             .collect();
         let standing = |row: &Row| match stored.get(&row.wix_id) {
-            None => Standing::Missing,
-            Some(stored) if stored.is_current(row) => Standing::Current,
-            Some(_) => Standing::Outdated,
+            None => (Standing::Missing, false),
+            Some(stored) if stored.is_current(row) => (Standing::Current, stored.is_undated),
+            Some(stored) => (Standing::Outdated, stored.is_undated),
         };
         Ok(rows.iter().map(standing).collect())
     }
@@ -85,16 +89,14 @@ impl Store {
         Ok(found.iter().map(|row| (row.get(0), row.get(1))).collect())
     }
 
-    /// Lets the next copy of these records be written, also one that did not change: their rows are not what the
-    /// records make of them.
-    pub async fn forget_content(&mut self, stream: Stream, wix_ids: &[String]) -> Result<(), StoreError> {
+    /// Lets the next copy of a record be written, also one that did not change or that seems older: its row is not what
+    /// the record makes of it.
+    pub async fn forget_content(&mut self, stream: Stream, wix_id: &str) -> Result<(), StoreError> {
         let (table, id) = (stream.table(), stream.id_column());
         let statement = self.schema.sql(&format!(
-            "update {{schema}}.{table} set content_hash = null where {id} = any ($1) and deleted_at is null"
+            "update {{schema}}.{table} set content_hash = null, wix_updated_at = null where {id} = $1 and deleted_at is null"
         ));
-        self.write("could not prepare rows for their repair", &statement, &[(&wix_ids, Type::TEXT_ARRAY)])
-            .await
-            .map(drop)
+        self.write("could not prepare a row for its repair", &statement, &[(&wix_id, Type::TEXT)]).await.map(drop)
     }
 
     /// The live rows of a span that Wix did not list there, `limit` of them, and how many there are. Customers that
@@ -263,7 +265,7 @@ fn comparing_statement(stream: Stream, columns: &[Column]) -> String {
             compare("customer_id", "t.customer_id", &format!("coalesce({contact}, {own})"));
         }
         Stream::Orders => {
-            compare("items", "t.items", "nullif(t.raw -> 'lineItems', 'null')");
+            compare("items", "t.items::jsonb", "nullif(t.raw -> 'lineItems', 'null')");
             let customer = with_customer_of("u", "{customer_of_order}");
             compare("customer_id", "t.customer_id", &format!("coalesce({customer}, {own})"));
         }

@@ -118,6 +118,18 @@ impl StoreError {
         move |error| StoreError::of(doing, &error, describe(&error))
     }
 
+    /// The same for a change of the schema, with what depends on a column that can't be changed therefore: there DETAIL
+    /// quotes no row.
+    pub(super) fn of_change(doing: &'static str) -> impl FnOnce(tokio_postgres::Error) -> StoreError {
+        move |error| {
+            let detail = error.as_db_error().filter(|db| matches!(&db.code().code()[..2], "0A" | "2B"));
+            let dependents =
+                detail.and_then(|db| db.detail()).map(|detail| format!("; {}", detail.replace('\n', "; ")));
+            let message = describe(&error) + &dependents.unwrap_or_default();
+            StoreError::of(doing, &error, message)
+        }
+    }
+
     /// The same with a message of its own.
     pub(super) fn of(doing: &'static str, error: &tokio_postgres::Error, message: String) -> StoreError {
         let severity = error.as_db_error().and_then(tokio_postgres::error::DbError::parsed_severity);
@@ -215,7 +227,7 @@ impl StoreError {
 /// The error in one line: Postgres's message with its SQLSTATE, or the whole chain of the driver.
 ///
 /// Postgres's DETAIL quotes rows, and messages quote values: neither may reach a log. Names of
-/// constraints, columns and tables stay, and what depends on a column that can't be changed therefore.
+/// constraints, columns and tables stay.
 pub fn describe(error: &tokio_postgres::Error) -> String {
     let Some(db) = error.as_db_error() else {
         let mut text = error.to_string();
@@ -242,12 +254,7 @@ pub fn describe(error: &tokio_postgres::Error) -> String {
         .filter(|name| !message.contains(*name))
         .map(|name| format!(", constraint {name}"))
         .unwrap_or_default();
-    let dependents = db
-        .detail()
-        .filter(|_| matches!(&code[..2], "0A" | "2B"))
-        .map(|detail| format!("; {}", detail.replace('\n', "; ")))
-        .unwrap_or_default();
-    format!("{message}{column}{constraint}{dependents} (SQLSTATE {code})")
+    format!("{message}{column}{constraint} (SQLSTATE {code})")
 }
 
 /// `text` with what stands in double quotes replaced by an ellipsis.

@@ -217,11 +217,17 @@ impl Heartbeat {
                         unanswered = 0;
                         continue;
                     }
-                    Ok(Err(error)) => error.to_string(),
-                    Err(_) => "no answer".to_owned(),
+                    // An answer, if not a renewal: the run's own connection may well be served meanwhile.
+                    Ok(Err(error)) => {
+                        unanswered = 0;
+                        error.to_string()
+                    }
+                    Err(_) => {
+                        unanswered += 1;
+                        "no answer".to_owned()
+                    }
                 };
                 tracing::debug!(error = failure, "the lease could not be renewed; the next beat tries again");
-                unanswered += 1;
                 if unanswered == MAX_UNANSWERED {
                     return stopper.stop(StopReason::DatabaseSilent);
                 }

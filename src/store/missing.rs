@@ -183,6 +183,24 @@ impl Store {
             .execute_typed(&statement, &[(&wix_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)])
             .await
             .map_err(StoreError::database(doing))?;
+        if marked == 0 {
+            let left = schema.sql(&format!("select from {{schema}}.{table} where {id} = $1 and deleted_at is null"));
+            let rows = transaction.query_typed(&left, &[(&wix_id, Type::TEXT)]).await;
+            if !rows.map_err(StoreError::database(doing))?.is_empty() {
+                return Err(StoreError::Swallowed);
+            }
+        }
+        if stream == Stream::Appointments {
+            let contact =
+                schema.sql("select wix_contact_id::text from {schema}.appointments where wix_booking_id = $1");
+            let rows = transaction
+                .query_typed(&contact, &[(&wix_id, Type::TEXT)])
+                .await
+                .map_err(StoreError::database(doing))?;
+            if let Some(contact) = rows.first().and_then(|row| row.get::<_, Option<&str>>(0)) {
+                erase_cleared_customers(&transaction, &schema, &[contact]).await?;
+            }
+        }
         if stream == Stream::Customers {
             end_customer(&transaction, &schema, wix_id, merged_into, now).await?;
         }
@@ -210,6 +228,8 @@ async fn erase(transaction: &Transaction<'_>, schema: &Schema, stream: Stream, w
             "(raw is not null or not exists (
                 select from {schema}.appointments a
                 where a.wix_contact_id = $1 and coalesce(a.deleted_at, 'infinity') = 'infinity'
+                    and jsonb_strip_nulls(a.raw #> '{booking,contactDetails}')
+                        ?| array['firstName', 'lastName', 'email', 'phone']
              ))",
         ),
         Stream::Appointments => ("location = null", "true"),
@@ -249,7 +269,7 @@ impl Store {
 }
 
 /// Erases what these deleted customers still hold of bookings, unless another booking tells of the person: Wix has
-/// cleared one of its details.
+/// cleared one of its details, it is gone, or it names another contact now.
 pub(super) async fn erase_cleared_customers(
     transaction: &Transaction<'_>,
     schema: &Schema,

@@ -274,7 +274,10 @@ async fn prepare_retry(store: &mut Store, stop: &Stop, error: StoreError, tries:
         return Err(error.into());
     }
     if error.is_contention() {
-        // Not ended by a stop: what is in hand is to be finished.
+        // What is in hand is to be finished where that takes one more try; then a stop is a stop.
+        if tries > 1 {
+            stop.check()?;
+        }
         tokio::time::sleep(RETRY_DELAY.mul_f64(fastrand::f64() + 0.5)).await;
         return Ok(());
     }

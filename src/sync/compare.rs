@@ -59,6 +59,7 @@ pub async fn compare_stream(
         columns: (extent == Extent::Everything).then(|| entity.columns()),
         coverage: Coverage::starting_at(created_from, checkpoint.pass == PassKind::Full),
         checkpoint,
+        listed_before: HashSet::new(),
         found: Comparison::of(stream, PassKind::Full),
     };
     comparer.found.pass = comparer.checkpoint.pass;
@@ -90,6 +91,9 @@ struct Comparer<'a> {
     columns: Option<&'static [Column]>,
     checkpoint: Checkpoint,
     coverage: Coverage,
+    /// Listed records whose rows have no date, as adopted ones, and listed ones that can't be read: at the end rows
+    /// without a date are looked for, when what an earlier page brought is long forgotten.
+    listed_before: HashSet<String>,
     found: Comparison,
 }
 
@@ -108,6 +112,7 @@ impl PageSink for Comparer<'_> {
                     Ok(row) => rows.push(row),
                     Err(rejection) => {
                         self.found.unreadable += 1;
+                        self.listed_before.extend(rejection.wix_id.clone());
                         remember(&mut self.found.unreadable_records, (rejection.wix_id, rejection.reason));
                     }
                 }
@@ -118,7 +123,12 @@ impl PageSink for Comparer<'_> {
         self.run.reporter.report(Event::RecordsCompared { stream, record_count, total });
         self.found.listed_id = self.coverage.listed_id().map(str::to_owned);
         match self.coverage.progress(&self.checkpoint, at_end).span {
-            Some(span) => self.note_unlisted(&span).await,
+            Some(mut span) => {
+                if span.at_end {
+                    span.listed.extend(self.listed_before.drain());
+                }
+                self.note_unlisted(&span).await
+            }
             None => Ok(()),
         }
     }
@@ -169,7 +179,10 @@ impl Comparer<'_> {
         for chunk in rows.chunks(self.run.plan.batch_size) {
             let standings = self.store.compare_rows(table, chunk).await?;
             let mut current = Vec::new();
-            for (row, standing) in chunk.iter().zip(standings) {
+            for (row, (standing, is_undated)) in chunk.iter().zip(standings) {
+                if is_undated {
+                    self.listed_before.insert(row.wix_id.clone());
+                }
                 match standing {
                     Standing::Current => current.push(row),
                     Standing::Missing => {

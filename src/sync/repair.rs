@@ -3,7 +3,7 @@
 use chrono::Utc;
 
 use super::batch::persist;
-use super::by_id::{Control, Unsettled, settle_one};
+use super::by_id::{Control, Settled, Unsettled, settle_one};
 use super::deletions::{hold_back, settle_missing};
 use super::stream_sync::{describe_empty_listing, describe_lacking};
 use super::{Run, SyncError};
@@ -25,15 +25,16 @@ pub(super) async fn repair(
     let stream = entity.stream();
     let listed_id = gaps.listed_id.as_deref();
     let to_fetch: Vec<&String> = gaps.missing_ids.iter().chain(&gaps.outdated_ids).collect();
-    // Also rows that hold the record as it is, of which somebody else changed a column.
-    let outdated = &gaps.outdated_ids;
-    if !outdated.is_empty() {
-        persist(store, run.stop, async |store| store.forget_content(stream, outdated).await).await?;
-    }
     let (mut unsettled, mut control) = (Unsettled::default(), Control::with(listed_id));
     for wix_id in to_fetch {
         run.stop.check()?;
-        let settled = settle_one(run, store, entity, wix_id, &mut control, counter, summary).await?;
+        // Also a row that holds the record as it is, of which somebody else changed a column, is to be written.
+        let prepared = persist(store, run.stop, async |store| store.forget_content(stream, wix_id).await).await;
+        let settled = match prepared {
+            Err(SyncError::Store(error)) if error.blames_a_row() => Settled::Refused(format!("{wix_id}: {error}")),
+            Err(error) => return Err(error),
+            Ok(()) => settle_one(run, store, entity, wix_id, &mut control, counter, summary).await?,
+        };
         if !unsettled.note(&settled) {
             break;
         }
@@ -50,7 +51,9 @@ pub(super) async fn repair(
         hold_back(
             run,
             summary,
-            format!("there are more gaps than are mended one by one: run `wix-sync sync {stream} --full`"),
+            format!(
+                "there are more gaps than are mended one by one: run `wix-sync sync {stream} --full`, then verify again"
+            ),
         );
     } else if !unlisted.is_empty() {
         persist(store, run.stop, async |store| store.note_missing(stream, unlisted, Utc::now()).await).await?;

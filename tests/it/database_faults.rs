@@ -88,6 +88,25 @@ fn a_run_whose_database_falls_silent_ends_soon_after_it_was_asked_to_stop() {
 }
 
 #[test]
+fn a_run_that_is_stopped_while_it_waits_for_a_lock_is_recorded_as_stopped() {
+    let world = World::new(0, 0, 30).migrated();
+    let mut blocker = world.client();
+    let mut block = blocker.transaction().expect("a transaction");
+    block.batch_execute("lock table orders in exclusive mode").expect("the lock");
+    let run = world.start(&["sync", "orders"]);
+    wait_until("the program waits for the lock", || {
+        world.value::<i64>(&format!("select count(*) {OURS} and wait_event_type = 'Lock'")) > 0
+    });
+    run.signal("TERM");
+    let finished = run.wait().expect_exit(143);
+    assert!(finished.stderr.contains("stopped by SIGTERM") && !finished.stderr.contains("no answer"), "{finished:#?}");
+    block.rollback().expect("the lock is given back");
+    assert_eq!(world.value::<i64>("select count(*) from sync_logs where status = 'failed'"), 1);
+    world.sync_json(&["orders"], 0);
+    world.assert_tables_equal_truth();
+}
+
+#[test]
 fn a_server_that_is_restarted_during_a_run_is_waited_for() {
     let world = World::new(1500, 250, 150).migrated();
     let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 2);

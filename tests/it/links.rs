@@ -122,8 +122,49 @@ fn what_wix_clears_of_a_booking_goes_from_its_deleted_customer_too() {
     world.sim.edit(Entity::Bookings, "b1", |item| {
         item["booking"]["contactDetails"] = json!({"contactId": "gone", "email": null});
     });
-    world.full_sync_json(&["all"], 0);
+    world.sync_json(&["all"], 0);
     assert_eq!(world.rows_as_json(stub), [json!({"deleted": true, "email": null})]);
+}
+
+#[test]
+fn a_deleted_customer_keeps_only_what_some_booking_still_tells() {
+    let details = |email: &str| json!({"contactId": "gone", "firstName": "Ada", "email": email});
+    let email = "select email from customers where wix_contact_id = 'gone' and deleted_at is not null";
+    let clear = |world: &World, id: &str| {
+        world.sim.edit(Entity::Bookings, id, |item| item["booking"]["contactDetails"] = json!({"contactId": "gone"}));
+    };
+    // Cleared before anybody knew that the contact is gone.
+    let world = World::empty().migrated();
+    world.sim.put_raw(Entity::Contacts, &contact("other", "o@b.example"));
+    world.sim.put_raw(Entity::Bookings, &booking("b1", &details("a@b.example")));
+    world.full_sync_json(&["all"], 0);
+    clear(&world, "b1");
+    world.sync_json(&["all"], 0);
+    world.full_sync_json(&["all"], 0);
+    assert_eq!(world.value::<Option<String>>(email), None);
+
+    // Two bookings tell; one is cleared, the other ends or names another contact.
+    for ends in [true, false] {
+        let world = World::empty().migrated();
+        world.sim.put_raw(Entity::Contacts, &contact("other", "o@b.example"));
+        for id in ["b1", "b2", "b3"] {
+            let details = if id == "b3" { json!({"contactId": "other"}) } else { details("a@b.example") };
+            world.sim.put_raw(Entity::Bookings, &booking(id, &details));
+        }
+        world.full_sync_json(&["all"], 0);
+        world.full_sync_json(&["all"], 0);
+        clear(&world, "b1");
+        world.sync_json(&["all"], 0);
+        assert_eq!(world.value::<Option<String>>(email).as_deref(), Some("a@b.example"));
+        match ends {
+            true => world.sim.delete(Entity::Bookings, "b2"),
+            false => world.sim.edit(Entity::Bookings, "b2", |item| {
+                item["booking"]["contactDetails"]["contactId"] = json!("other");
+            }),
+        }
+        world.full_sync_json(&["all"], 0);
+        assert_eq!(world.value::<Option<String>>(email), None, "ends: {ends}");
+    }
 }
 
 #[test]

@@ -309,6 +309,27 @@ fn columns_that_somebody_else_changed_are_found_and_repaired() {
 }
 
 #[test]
+fn a_row_that_claims_to_be_newer_and_one_that_the_table_refuses_are_repaired_and_named() {
+    let world = World::new(0, 0, 20).migrated();
+    world.run(&["sync", "all"]).expect_exit(0);
+    world.execute(
+        "update orders set wix_updated_at = wix_updated_at + interval '3 days', total_amount = 1;
+         alter table orders alter column items type json using items::json;
+         create function refuse() returns trigger language plpgsql as $$ begin raise exception 'never'; end $$",
+    );
+    let first: String = world.value("select min(wix_order_id) from orders");
+    world.execute(&format!(
+        "create trigger refuse before update on orders for each row when (new.wix_order_id = '{first}') execute function refuse()"
+    ));
+    world.run(&["verify", "orders", "--repair"]).expect_exit(3).expect_stderr(&format!("{first}: could not"));
+    let found = verified(&world, &["orders"], 5);
+    assert_eq!(table(&found, "orders")["outdated_ids"], json!([first]));
+    world.execute("drop trigger refuse on orders");
+    world.run(&["verify", "orders", "--repair"]).expect_exit(0);
+    assert_eq!(verified(&world, &["orders"], 0)["gaps"], 0);
+}
+
+#[test]
 fn links_that_people_made_where_wix_names_nobody_are_no_gap() {
     let world = World::new(0, 0, 3).migrated();
     world.sim.orders().iter().for_each(|order| {
