@@ -28,12 +28,11 @@ impl<'a> Columns<'a> {
     pub(super) fn of(rows: &[&'a Row], own: &[Column]) -> Columns<'a> {
         let mut arrays = vec![Array::Uuid(new_ids(rows.len()))];
         arrays.extend(shared(rows));
-        arrays.push(Array::Text(rows.iter().map(|row| Some(row.raw.as_str())).collect()));
         arrays.extend(own.iter().enumerate().map(|(index, column)| cells(rows, index, column.kind)));
         Columns(arrays)
     }
 
-    /// The same to compare rows with: neither new ids nor `raw`, and of the stream's own columns those of the table.
+    /// The same to compare rows with: no new ids, and of the stream's own columns those of the table.
     pub(super) fn to_compare(rows: &[&'a Row], own: &[Column]) -> Columns<'a> {
         let mut arrays = Vec::from(shared(rows));
         let named = own.iter().enumerate().filter(|(_, column)| column.name.is_some());
@@ -54,14 +53,15 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Wix's id, hash of the content, dates and revision.
-fn shared<'a>(rows: &[&'a Row]) -> [Array<'a>; 5] {
+/// Wix's id, hash of the content, dates, revision and the record itself.
+fn shared<'a>(rows: &[&'a Row]) -> [Array<'a>; 6] {
     [
         Array::Text(rows.iter().map(|row| Some(row.wix_id.as_str())).collect()),
         Array::Bytes(rows.iter().map(|row| &row.content_hash[..]).collect()),
         Array::Timestamp(rows.iter().map(|row| row.wix_created_at).collect()),
         Array::Timestamp(rows.iter().map(|row| row.wix_updated_at).collect()),
         Array::Integer(rows.iter().map(|row| row.wix_revision).collect()),
+        Array::Text(rows.iter().map(|row| Some(row.raw.as_str())).collect()),
     ]
 }
 

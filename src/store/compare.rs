@@ -73,7 +73,7 @@ impl Store {
     }
 
     /// Columns that do not hold what these records make of them, by Wix's id: somebody else changed them, or another
-    /// version of the program wrote them. Only of rows that hold the very record; `raw` itself is not compared.
+    /// version of the program wrote them. Only of rows that have the hash of the very record.
     pub async fn compare_columns(
         &mut self,
         stream: Stream,
@@ -228,18 +228,20 @@ impl Store {
 
 /// Wix's id and the names of the columns that differ, of each row in which some do.
 fn comparing_statement(stream: Stream, columns: &[Column]) -> String {
-    const SHARED: [&str; 5] = ["wix_id", "content_hash", "wix_created_at", "wix_updated_at", "wix_revision"];
+    const SHARED: [&str; 6] = ["wix_id", "content_hash", "wix_created_at", "wix_updated_at", "wix_revision", "raw"];
     let (table, id) = (stream.table(), stream.id_column());
     let named = columns.iter().filter_map(|column| Some((column.name?, column.kind)));
-    let mut arrays = "$1::text[], $2::bytea[], $3::timestamptz[], $4::timestamptz[], $5::bigint[]".to_owned();
+    let mut arrays =
+        "$1::text[], $2::bytea[], $3::timestamptz[], $4::timestamptz[], $5::bigint[], $6::text[]".to_owned();
     let mut names = SHARED.join(", ");
     let mut differences = String::new();
     let mut compare = |name: &str, stored: &str, expected: &str| {
         let _ = write!(differences, "case when {stored} is distinct from {expected} then '{name}' end, ");
     };
-    for name in &SHARED[2..] {
+    for name in &SHARED[2..5] {
         compare(name, &format!("t.{name}"), &format!("u.{name}"));
     }
+    compare("raw", "t.raw", "u.raw::jsonb");
     for (index, (name, kind)) in named.enumerate() {
         // How it travels, and what it is compared as: a column may be of another type that holds the same.
         let (array, cast) = match kind {

@@ -7,9 +7,9 @@ use chrono::Utc;
 use super::batch::newest_by_id;
 use super::coverage::Coverage;
 use super::deletions::refuse_mass_deletion;
-use super::plan::{PassPlan, plan_pass};
+use super::plan::{PassPlan, is_from_the_future, plan_pass};
 use super::reader::{MappedPage, PageSink, Reading};
-use super::stream_sync::{describe_empty_listing, describe_lacking, describe_missing_app};
+use super::stream_sync::{FROM_THE_FUTURE, describe_empty_listing, describe_lacking, describe_missing_app};
 use super::{Run, SyncError};
 use crate::checkpoint::Checkpoint;
 use crate::comparison::{Comparison, MAX_REMEMBERED, Sample};
@@ -101,6 +101,10 @@ impl PageSink for Comparer<'_> {
     async fn take(&mut self, pages: Vec<MappedPage>) -> Result<(), SyncError> {
         let (mut at_end, mut total) = (false, None);
         for page in pages {
+            let is_known = self.found.notices.iter().any(|notice| notice == FROM_THE_FUTURE);
+            if !is_known && page.server_time.is_some_and(|time| is_from_the_future(&self.checkpoint, time)) {
+                self.found.notices.push(FROM_THE_FUTURE.to_owned());
+            }
             self.checkpoint.created_from = page.frontier;
             (at_end, total) = (page.at_end, page.total);
             self.found.lacking += page.lacking;

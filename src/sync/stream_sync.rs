@@ -46,6 +46,10 @@ pub async fn sync_stream(run: &Run<'_>, store: &mut Store, summary: &mut StreamS
     }
 }
 
+/// What to say of a changes pass that can't know what changed.
+pub(super) const FROM_THE_FUTURE: &str = "by Wix's clock, the time up to which changes were read is still to come: \
+    one of its answers had a wrong date, so everything is read";
+
 /// How a pass ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PassEnd {
@@ -74,10 +78,8 @@ async fn run_next_pass(
         match run_pass(run, store, entity, plan, counter, summary).await? {
             PassEnd::Reached => return Ok(()),
             PassEnd::FromTheFuture => {
-                let text = "by Wix's clock, the time up to which changes were read is still to come: one of its answers \
-                            had a wrong date, so everything is read";
-                run.reporter.report(Event::Notice { stream: Some(stream), text });
-                summary.notices.push(text.to_owned());
+                run.reporter.report(Event::Notice { stream: Some(stream), text: FROM_THE_FUTURE });
+                summary.notices.push(FROM_THE_FUTURE.to_owned());
                 plan = PassPlan::from_the_beginning();
             }
         }

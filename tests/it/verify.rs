@@ -225,6 +225,7 @@ const CHANGES: [(&str, &[&str]); 3] = [
             "wix_revision = -1",
             "wix_created_at = wix_created_at + interval '1 microsecond'",
             "wix_updated_at = null",
+            "raw = '{}'",
         ],
     ),
     (
