@@ -170,7 +170,10 @@ pub(super) async fn unless_overdue<T>(
         result = work => result,
         reason = stop.overdue() => Err(Failure {
             exit: Exit::of_stop(reason),
-            error: anyhow::anyhow!("{reason}; the database gave no answer after that"),
+            error: match reason {
+                StopReason::DatabaseSilent => anyhow::anyhow!("{reason}"),
+                _ => anyhow::anyhow!("{reason}; the database gave no answer after that"),
+            },
             hint: Some("the next run goes on; see whether the database answers: `wix-sync doctor`".to_owned()),
         }),
     }

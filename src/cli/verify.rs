@@ -43,13 +43,12 @@ pub(super) async fn run(
     };
     let Compared { found, failure } =
         compare(global, environment, console, config, &plan, Extent::Everything, None).await?;
-    if let Some(failure) = failure {
-        report::print_comparison(&found, Purpose::Verify, args.json)?;
-        return Err(failure);
-    }
     let gaps: u64 = found.iter().map(Comparison::gaps).sum();
     if !args.repair || gaps == 0 {
         report::print_comparison(&found, Purpose::Verify, args.json)?;
+        if let Some(failure) = failure {
+            return Err(failure);
+        }
         let is_whole = gaps == 0 && found.iter().all(|comparison| comparison.notices.is_empty());
         return Ok(if is_whole { Exit::Done } else { Exit::Found });
     }
@@ -60,7 +59,9 @@ pub(super) async fn run(
     plan.repairs = found;
     let config = SyncConfig::resolve(environment, flags())?;
     let mut signals = Signals::silent(plan.sync_type);
-    execute(global, environment, console, config, plan, None, args.json, &mut signals).await
+    let repaired = execute(global, environment, console, config, plan, None, args.json, &mut signals).await?;
+    // What could be compared is repaired; that something could not is what the caller has to hear of.
+    failure.map_or(Ok(repaired), Err)
 }
 
 /// `sync --dry-run`: the pass that `sync` would make now, and what it would do.

@@ -368,11 +368,14 @@ fn verify_reads_past_a_run_at_work_and_repair_waits_for_none() {
     world.sim.add(Entity::Contacts, 1);
     world.run(&["verify", "--repair"]).expect_exit(4);
     world.sim.fault(Fault::on(Endpoint::ContactsQuery).always().permission_missing());
+    world.sim.add(Entity::Orders, 1);
+    world.execute("update sync_locks set expires_at = '-infinity'");
     for arguments in [&["verify"][..], &["verify", "--repair"], &["sync", "all", "--dry-run"]] {
         let shown = world.run(arguments).expect_exit(1).expect_stderr("customers: ").expect_stderr("403");
         assert!(shown.stdout.contains("orders") && !shown.stdout.contains("customers"), "{shown:#?}");
     }
     assert_eq!(world.run(&["verify", "customers"]).expect_exit(1).stdout, "");
+    world.run(&["verify", "orders"]).expect_exit(0);
 }
 
 #[test]
