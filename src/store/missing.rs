@@ -277,7 +277,8 @@ pub(super) async fn erase_cleared_customers(
 ) -> Result<(), StoreError> {
     let statement = schema.sql(&format!(
         "update {{schema}}.customers c set {PERSONAL}
-         where c.wix_contact_id = any ($1) and c.deleted_at is not null and c.raw is null and not exists (
+         where c.wix_contact_id = any ($1) and c.deleted_at is not null and c.raw is null
+            and num_nonnulls(c.name, c.first_name, c.last_name, c.email, c.phone) > 0 and not exists (
             select from {{schema}}.appointments a
             where a.wix_contact_id = c.wix_contact_id and coalesce(a.deleted_at, 'infinity') = 'infinity'
                 and jsonb_strip_nulls(a.raw #> '{{booking,contactDetails}}')
