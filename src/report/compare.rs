@@ -13,6 +13,9 @@ use crate::run::PassKind;
 const MAX_NAMED: usize = 10;
 
 pub(super) fn render(found: &[Comparison], purpose: Purpose) -> String {
+    if found.is_empty() {
+        return String::new();
+    }
     let header = match purpose {
         Purpose::Verify => ["table", "in Wix", "as Wix has it", "missing", "outdated", "not in Wix", "unreadable"],
         Purpose::DryRun => ["table", "read", "as before", "to insert", "to update", "to look for", "left out"],
@@ -24,9 +27,6 @@ pub(super) fn render(found: &[Comparison], purpose: Purpose) -> String {
             std::iter::once(one.table.to_string()).chain(counts.map(grouped)).collect()
         })
         .collect();
-    if found.is_empty() {
-        return String::new();
-    }
     let mut out = table(&header, &[false, true, true, true, true, true, true], &rows);
     for one in found {
         name_gaps(&mut out, one);

@@ -216,29 +216,28 @@ impl Store {
 const PERSONAL: &str = "name = null, first_name = null, last_name = null, email = null, phone = null, company = null,
     job_title = null, birthdate = null, locale = null, labels = null";
 
+/// Of a customer `t`: that no booking which Wix has holds more of the person than the contact's id. Written so that the
+/// planner can't take the index on live rows' dates for it, and read all of that.
+const NO_BOOKING_TELLS: &str = "not exists (
+        select from {schema}.appointments a
+        where a.wix_contact_id = t.wix_contact_id and coalesce(a.deleted_at, 'infinity') = 'infinity'
+            and jsonb_strip_nulls(a.raw #> '{booking,contactDetails}') ?| array['firstName', 'lastName', 'email', 'phone']
+    )";
+
 /// What Wix erased of a person is erased here too: of a row that is marked as deleted remain its ids and dates,
 /// its links, amounts and states, and what people wrote in `notes`. If the record comes back, all of it does.
 /// A customer that was made from a booking keeps what that booking tells, as long as Wix has it
 /// ([`Store::erase_untold_customers`]).
 async fn erase(transaction: &Transaction<'_>, schema: &Schema, stream: Stream, wix_id: &str) -> Result<(), StoreError> {
     let (personal, is_erased) = match stream {
-        Stream::Customers => (
-            PERSONAL,
-            // Written so that the planner can't take the index on live rows' dates for it, and read all of that.
-            "(raw is not null or not exists (
-                select from {schema}.appointments a
-                where a.wix_contact_id = $1 and coalesce(a.deleted_at, 'infinity') = 'infinity'
-                    and jsonb_strip_nulls(a.raw #> '{booking,contactDetails}')
-                        ?| array['firstName', 'lastName', 'email', 'phone']
-             ))",
-        ),
-        Stream::Appointments => ("location = null", "true"),
-        Stream::Orders => ("email = null, items = null", "true"),
+        Stream::Customers => (PERSONAL, format!("(t.raw is not null or {NO_BOOKING_TELLS})")),
+        Stream::Appointments => ("location = null", "true".to_owned()),
+        Stream::Orders => ("email = null, items = null", "true".to_owned()),
     };
     let (table, id) = (stream.table(), stream.id_column());
     let statement = schema.sql(&format!(
-        "update {{schema}}.{table} set raw = null, content_hash = null, {personal}
-         where {id} = $1 and deleted_at is not null and {is_erased}"
+        "update {{schema}}.{table} t set raw = null, content_hash = null, {personal}
+         where t.{id} = $1 and t.deleted_at is not null and {is_erased}"
     ));
     transaction
         .execute_typed(&statement, &[(&wix_id, Type::TEXT)])
@@ -276,14 +275,9 @@ pub(super) async fn erase_cleared_customers(
     wix_ids: &[&str],
 ) -> Result<(), StoreError> {
     let statement = schema.sql(&format!(
-        "update {{schema}}.customers c set {PERSONAL}
-         where c.wix_contact_id = any ($1) and c.deleted_at is not null and c.raw is null
-            and num_nonnulls(c.name, c.first_name, c.last_name, c.email, c.phone) > 0 and not exists (
-            select from {{schema}}.appointments a
-            where a.wix_contact_id = c.wix_contact_id and coalesce(a.deleted_at, 'infinity') = 'infinity'
-                and jsonb_strip_nulls(a.raw #> '{{booking,contactDetails}}')
-                    ?| array['firstName', 'lastName', 'email', 'phone']
-         )"
+        "update {{schema}}.customers t set {PERSONAL}
+         where t.wix_contact_id = any ($1) and t.deleted_at is not null and t.raw is null
+            and num_nonnulls(t.name, t.first_name, t.last_name, t.email, t.phone) > 0 and {NO_BOOKING_TELLS}"
     ));
     transaction
         .execute_typed(&statement, &[(&wix_ids, Type::TEXT_ARRAY)])

@@ -57,7 +57,7 @@ pub async fn compare_stream(
         store,
         // What somebody else changed in the tables is nothing that a pass would write.
         columns: (extent == Extent::Everything).then(|| entity.columns()),
-        coverage: Coverage::starting_at(created_from, checkpoint.pass == PassKind::Full),
+        coverage: Coverage::of(&checkpoint),
         checkpoint,
         listed_before: HashSet::new(),
         found: Comparison::of(stream, PassKind::Full),

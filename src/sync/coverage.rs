@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 
 use crate::checkpoint::Checkpoint;
 use crate::record::{MappedRecord, RecordMark, mark_of};
+use crate::run::PassKind;
 use crate::store::missing::Span;
 use crate::store::state::Progress;
 
@@ -27,7 +28,8 @@ pub(super) struct Coverage {
 
 impl Coverage {
     /// Begins where a pass begins or goes on.
-    pub(super) fn starting_at(from: Option<DateTime<Utc>>, is_full: bool) -> Coverage {
+    pub(super) fn of(checkpoint: &Checkpoint) -> Coverage {
+        let (is_full, from) = (checkpoint.pass == PassKind::Full, checkpoint.created_from);
         Coverage { is_full, from, has_seen_any: from.is_some(), ..Coverage::default() }
     }
 
@@ -94,6 +96,10 @@ mod tests {
         })
     }
 
+    fn beginning(pass: PassKind) -> Coverage {
+        Coverage::of(&Checkpoint::at_the_beginning(pass, None))
+    }
+
     fn checkpoint(pass: PassKind, created_from: i64) -> Checkpoint {
         Checkpoint { created_from: at(created_from), ..Checkpoint::at_the_beginning(pass, None) }
     }
@@ -106,7 +112,7 @@ mod tests {
 
     #[test]
     fn spans_meet_at_the_frontier_whose_records_belong_to_the_next() {
-        let mut coverage = Coverage::starting_at(None, true);
+        let mut coverage = beginning(PassKind::Full);
         coverage.add(&[record("a", 1), record("b", 5), record("c", 5)]);
         let span = coverage.progress(&checkpoint(PassKind::Full, 5), false).span.unwrap();
         assert_eq!((span.from, span.until, ids(&span)), (None, at(5), vec!["a", "b", "c"]));
@@ -119,8 +125,8 @@ mod tests {
 
     #[test]
     fn an_empty_listing_and_a_changes_pass_tell_nothing() {
-        assert_eq!(Coverage::starting_at(None, true).progress(&checkpoint(PassKind::Full, 0), true).span, None);
-        let mut coverage = Coverage::starting_at(None, false);
+        assert_eq!(beginning(PassKind::Full).progress(&checkpoint(PassKind::Full, 0), true).span, None);
+        let mut coverage = beginning(PassKind::Changes);
         coverage.add(&[record("a", 1)]);
         assert_eq!(coverage.progress(&checkpoint(PassKind::Changes, 1), true).span, None);
     }

@@ -95,11 +95,16 @@ pub(super) async fn settle_missing(
     Ok(())
 }
 
+/// Says something to the operator, now and in the run's record.
+pub(super) fn tell(run: &Run<'_>, summary: &mut StreamSummary, text: String) {
+    run.reporter.report(Event::Notice { stream: Some(summary.stream), text: &text });
+    summary.notices.push(text);
+}
+
 /// Says that something was left as it is; the run is then no full success.
 pub(super) fn hold_back(run: &Run<'_>, summary: &mut StreamSummary, text: String) {
-    run.reporter.report(Event::Notice { stream: Some(summary.stream), text: &text });
     summary.incomplete = true;
-    summary.notices.push(text);
+    tell(run, summary, text);
 }
 
 #[cfg(test)]

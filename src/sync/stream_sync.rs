@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::batch::{Batch, ensure_connected, persist};
 use super::coverage::Coverage;
 use super::dead_letters::{Due, retry_errors};
-use super::deletions::{hold_back, settle_missing};
+use super::deletions::{hold_back, settle_missing, tell};
 use super::plan::{PassPlan, is_from_the_future, plan_pass};
 use super::reader::{MappedPage, PageSink, Reading};
 use super::repair::repair;
@@ -78,8 +78,7 @@ async fn run_next_pass(
         match run_pass(run, store, entity, plan, counter, summary).await? {
             PassEnd::Reached => return Ok(()),
             PassEnd::FromTheFuture => {
-                run.reporter.report(Event::Notice { stream: Some(stream), text: FROM_THE_FUTURE });
-                summary.notices.push(FROM_THE_FUTURE.to_owned());
+                tell(run, summary, FROM_THE_FUTURE.to_owned());
                 plan = PassPlan::from_the_beginning();
             }
         }
@@ -102,11 +101,11 @@ async fn run_pass(
         run,
         batch: Batch::new(run, entity, store).await?,
         store,
+        coverage: Coverage::of(&plan.checkpoint),
         checkpoint: plan.checkpoint,
         is_first_page: !plan.is_resumed,
         is_from_the_future: false,
         forgets_missing: is_full && !plan.is_resumed,
-        coverage: Coverage::starting_at(created_from, is_full),
         summary,
     };
     Reading { run, entity, selection, created_from, counter }.into_sink(&mut writer).await?;
@@ -125,8 +124,7 @@ async fn run_pass(
     if is_full && checkpoint.watermark.is_none() {
         let text = "Wix's answers tell no time, so a later pass can't ask for what changed since: unless an earlier one \
                     knew, it reads everything";
-        run.reporter.report(Event::Notice { stream: Some(stream), text });
-        summary.notices.push(text.to_owned());
+        tell(run, summary, text.to_owned());
     }
     let has_rows = async |store: &mut Store| store.has_live_rows(stream).await;
     let lists_nothing =
@@ -243,9 +241,7 @@ async fn app_not_installed(
     if persist(store, run.stop, async |store| store.has_live_rows(stream).await).await? {
         hold_back(run, summary, describe_missing_app(error));
     } else {
-        let notice = error.to_string();
-        run.reporter.report(Event::Notice { stream: Some(summary.stream), text: &notice });
-        summary.notices.push(notice);
+        tell(run, summary, error.to_string());
         // It was looked at, and there is nothing: the table is as Wix has it. What a later pass begins with stays.
         let now = Utc::now();
         persist(store, run.stop, async |store| store.note_success(stream, run.run_id, now).await).await?;

@@ -17,6 +17,13 @@ fn cut(world: &World) {
     assert!(cut > 0, "the program had a connection");
 }
 
+/// Waits until the program waits for a lock.
+fn wait_for_lock(world: &World) {
+    wait_until("the program waits for the lock", || {
+        world.value::<i64>(&format!("select count(*) {OURS} and wait_event_type = 'Lock'")) > 0
+    });
+}
+
 #[test]
 fn a_connection_that_is_cut_between_two_pages_is_made_anew() {
     for (endpoint, nth) in [
@@ -56,9 +63,7 @@ fn a_connection_that_is_cut_within_a_transaction_loses_no_row() {
     let mut block = blocker.transaction().expect("a transaction");
     block.batch_execute("lock table appointments in exclusive mode").expect("the lock");
     let running = world.start(&["sync", "all", "--batch-size", "100"]);
-    wait_until("the program waits for the lock", || {
-        world.value::<i64>(&format!("select count(*) {OURS} and wait_event_type = 'Lock'")) > 0
-    });
+    wait_for_lock(&world);
     cut(&world);
     block.rollback().expect("the lock is given back");
     running.wait().expect_exit(0);
@@ -94,9 +99,7 @@ fn a_run_that_is_stopped_while_it_waits_for_a_lock_is_recorded_as_stopped() {
     let mut block = blocker.transaction().expect("a transaction");
     block.batch_execute("lock table orders in exclusive mode").expect("the lock");
     let run = world.start(&["sync", "orders"]);
-    wait_until("the program waits for the lock", || {
-        world.value::<i64>(&format!("select count(*) {OURS} and wait_event_type = 'Lock'")) > 0
-    });
+    wait_for_lock(&world);
     run.signal("TERM");
     let finished = run.wait().expect_exit(143);
     assert!(finished.stderr.contains("stopped by SIGTERM") && !finished.stderr.contains("no answer"), "{finished:#?}");
