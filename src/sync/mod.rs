@@ -9,6 +9,7 @@ mod coverage;
 mod dead_letters;
 mod deletions;
 pub mod plan;
+mod prefetch;
 mod reader;
 mod repair;
 pub mod stream_sync;

@@ -1,15 +1,18 @@
 //! Reads a listing to Wix's own end: fetch a page -> map its records -> see that it follows the one before -> hand it on.
 //!
-//! Pages are handed on in Wix's order. While some are written, the next are fetched, so that waiting for Wix and waiting
-//! for Postgres do not add up. Few are ahead: what is read and not yet written is read again after a crash.
+//! Pages are handed on in Wix's order. While some are written, others are read, and while one is mapped, the one behind its
+//! cursor is asked for, so that waiting for Wix, work on records and waiting for Postgres do not add up. Few are ahead: what
+//! is read and not yet written is read again after a crash.
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::{Sender, channel};
 
+use super::prefetch::Prefetch;
 use super::walk::{Accepted, Walk};
 use super::{Run, SyncError};
 use crate::entity::{Entity, entity_of, map_record};
 use crate::off_thread::off_thread;
+use crate::page::{NextPage, Page, PageRequest};
 use crate::record::{MappedRecord, RecordMark, mark_of};
 use crate::wix::{Paging, RequestCounter, Selection, WixError};
 
@@ -53,7 +56,7 @@ pub(super) struct Reading<'a> {
     pub(super) counter: &'a RequestCounter,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
     /// Reads to the end and lets `sink` deal with the pages. Where reading fails, it still gets those read before.
     pub(super) async fn into_sink(mut self, sink: &mut impl PageSink) -> Result<(), SyncError> {
         let page_limit = self.entity.listing().page_limit as usize;
@@ -74,9 +77,12 @@ impl Reading<'_> {
     async fn read_pages(&mut self, sender: Sender<MappedPage>) -> Result<(), SyncError> {
         let mut walk = Walk::starting_at(self.created_from).with_page_limit(self.entity.listing().page_limit);
         let mut short_pages = 0;
+        let mut prefetch = Prefetch::none();
         // There is a place for a page before it is asked for. None is left where the sink has failed: this ends with it.
         while let Ok(place) = sender.reserve().await {
-            let page = self.next_page(&mut walk, &mut short_pages).await?;
+            // Only this task takes places: one that is left for the page behind stays.
+            let may_prefetch = sender.capacity() > 0;
+            let page = self.next_page(&mut walk, &mut prefetch, may_prefetch, &mut short_pages).await?;
             let at_end = page.at_end;
             place.send(page);
             if at_end {
@@ -88,12 +94,22 @@ impl Reading<'_> {
 
     /// The next page of the walk. Where Wix refuses its own cursor, or a page does not follow the one before,
     /// the walk begins anew at the last record's date.
-    async fn next_page(&mut self, walk: &mut Walk, short_pages: &mut u32) -> Result<MappedPage, SyncError> {
-        let (run, entity) = (self.run, self.entity);
+    async fn next_page(
+        &mut self,
+        walk: &mut Walk,
+        prefetch: &mut Prefetch<'a>,
+        may_prefetch: bool,
+        short_pages: &mut u32,
+    ) -> Result<MappedPage, SyncError> {
+        let entity = self.entity;
         let mut refusal = None;
         loop {
-            run.stop.check()?;
-            let page = match run.wix.fetch_page(entity.listing(), &self.selection, walk.request(), self.counter).await {
+            self.run.stop.check()?;
+            let answer = match prefetch.answer_to(walk.request()).await {
+                Some(answer) => answer,
+                None => self.fetch(walk.request().clone()).await,
+            };
+            let page = match answer {
                 Err(WixError::CursorRefused { .. }) => {
                     walk.restart()?;
                     continue;
@@ -112,14 +128,18 @@ impl Reading<'_> {
                 *short_pages += 1;
                 continue;
             }
+            if may_prefetch && let NextPage::Cursor(cursor) = &page.next {
+                let next = PageRequest::Cursor(cursor.clone());
+                prefetch.begin(next.clone(), self.fetch(next));
+            }
             let (stream, texts) = (entity.stream(), page.records);
-            let (records, marks) = off_thread(move || {
+            let mapping = off_thread(move || {
                 let entity = entity_of(stream);
                 let records: Vec<MappedRecord> = texts.into_iter().map(|raw| map_record(entity, raw)).collect();
                 let marks: Vec<RecordMark> = records.iter().map(mark_of).collect();
                 (records, marks)
-            })
-            .await;
+            });
+            let (records, marks) = prefetch.beside(mapping).await;
             let Some(Accepted { is_new, at_end }) = walk.accept(&marks, &page.next, page.total)? else { continue };
             let new = records.into_iter().zip(is_new).filter_map(|(record, is_new)| is_new.then_some(record));
             return Ok(MappedPage {
@@ -132,6 +152,11 @@ impl Reading<'_> {
                 lacking: page.lacking,
             });
         }
+    }
+
+    fn fetch(&self, request: PageRequest) -> impl Future<Output = Result<Page, WixError>> + use<'a> {
+        let (run, entity, selection, counter) = (self.run, self.entity, self.selection.clone(), self.counter);
+        async move { run.wix.fetch_page(entity.listing(), &selection, &request, counter).await }
     }
 
     /// Whether a refused request may be sent again without its sort. Whether bookings can be sorted by their creation
