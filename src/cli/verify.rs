@@ -1,5 +1,6 @@
 //! `wix-sync verify`, and `sync --dry-run`: Wix and the tables compared, without a write.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -13,9 +14,11 @@ use super::sync::{execute, failure, listen_for_signals, unless_overdue};
 use super::{Failure, connect};
 use crate::comparison::Comparison;
 use crate::config::{Environment, SyncConfig, SyncFlags};
-use crate::event::Event;
+use crate::event::{Event, Reporter};
+use crate::progress::Tracker;
 use crate::report::{self, Purpose};
 use crate::stop::{StopReason, stop_pair};
+use crate::store::lease::Heartbeat;
 use crate::sync::compare::{Extent, compare_stream};
 use crate::sync::plan::FullPolicy;
 use crate::sync::{Plan, Run, SyncError};
@@ -101,13 +104,15 @@ async fn compare(
     extent: Extent,
     time_limit: Option<Duration>,
 ) -> Result<Compared, Failure> {
-    let reporter = report::choose(&console.bars, console.draws_bars);
+    let tracker = Arc::new(Tracker::new(report::choose(&console.bars, console.draws_bars)));
+    let reporter: Arc<dyn Reporter> = tracker.clone();
     for notice in &config.notices {
         reporter.report(Event::Notice { stream: None, text: notice });
     }
     let (stopper, stop) = stop_pair();
     listen_for_signals(stopper.clone())?;
     if let Some(limit) = time_limit {
+        let stopper = stopper.clone();
         tokio::spawn(async move {
             sleep(limit).await;
             stopper.stop(StopReason::TimeLimit);
@@ -120,6 +125,7 @@ async fn compare(
         let mut store = connect(global, environment).await?;
         store.check_migrated().await?;
         store.check_site(&site_id).await?;
+        let _heartbeat = Heartbeat::start(&store, stopper, tracker);
         let (mut found, mut reasons, mut hint) = (Vec::new(), Vec::new(), None);
         for stream in &plan.streams {
             match compare_stream(&run, &mut store, *stream, extent).await {

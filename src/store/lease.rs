@@ -160,6 +160,12 @@ impl Store {
             .map_err(StoreError::database("could not renew the lease"))?;
         Ok(renewed == 1)
     }
+
+    /// True, as soon as the database answers.
+    async fn is_there(&self) -> Result<bool, StoreError> {
+        let answer = self.client.query_typed("select 1", &[]).await;
+        answer.map_err(StoreError::database("could not ask whether the database answers")).map(|_| true)
+    }
 }
 
 impl Current {
@@ -185,29 +191,35 @@ impl Lease {
 }
 
 /// Renews a lease on a connection of its own until it is dropped. If the lease is lost, the run is asked to
-/// stop; what it writes until then is refused by the fence. Also if the database does not answer any more.
+/// stop; what it writes until then is refused by the fence. Also if the database does not answer any more, which is all
+/// that it looks for where there is no lease.
 #[derive(Debug)]
 pub struct Heartbeat(JoinHandle<()>);
 
 impl Heartbeat {
-    /// Starts renewing the lease that `store` holds. A failing renewal is tried again with the next beat.
-    pub fn start(store: &Store, stopper: Stopper, tracker: Arc<Tracker>) -> Option<Heartbeat> {
-        let lease = store.lease?;
+    /// Starts renewing the lease that `store` holds, if any. A failing renewal is tried again with the next beat.
+    pub fn start(store: &Store, stopper: Stopper, tracker: Arc<Tracker>) -> Heartbeat {
+        let lease = store.lease;
         let schema = store.schema.name().to_owned();
         let target = store.target.clone();
-        Some(Heartbeat(tokio::spawn(async move {
+        Heartbeat(tokio::spawn(async move {
             let mut connection: Option<Store> = None;
             let (mut wait, mut unanswered) = (FIRST_BEAT, 0);
+            let mut last_progress = RunProgress::new();
             loop {
                 tokio::time::sleep(wait).await;
                 wait = RENEWAL_INTERVAL;
                 let progress = tracker.progress();
+                let has_advanced = std::mem::replace(&mut last_progress, progress.clone()) != progress;
                 let renewal = async {
                     let store = match connection.take() {
                         Some(store) => store,
                         None => Store::connect(target.clone(), Some(&schema)).await?,
                     };
-                    let is_ours = store.renew_lease(lease, &progress).await?;
+                    let is_ours = match lease {
+                        Some(lease) => store.renew_lease(lease, &progress).await?,
+                        None => store.is_there().await?,
+                    };
                     Ok::<_, StoreError>((store, is_ours))
                 };
                 let failure = match timeout(RENEWAL_PATIENCE, renewal).await {
@@ -223,7 +235,8 @@ impl Heartbeat {
                         error.to_string()
                     }
                     Err(_) => {
-                        unanswered += 1;
+                        // A pooler may keep this connection waiting while the run's own is served.
+                        unanswered = if has_advanced { 0 } else { unanswered + 1 };
                         "no answer".to_owned()
                     }
                 };
@@ -232,7 +245,7 @@ impl Heartbeat {
                     return stopper.stop(StopReason::DatabaseSilent);
                 }
             }
-        })))
+        }))
     }
 }
 
