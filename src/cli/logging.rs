@@ -75,11 +75,14 @@ struct SuspendingWriter(MultiProgress);
 
 impl Write for SuspendingWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().lock().write_all(bytes))?;
+        // A full disk or a closed pipe behind stderr is no reason to end a run: it is recorded in `sync_logs` as well. Told
+        // of it, the library would print that to the same stderr, and panic.
+        let _ = self.0.suspend(|| io::stderr().lock().write_all(bytes));
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        let _ = io::stderr().flush();
+        Ok(())
     }
 }

@@ -19,10 +19,10 @@ pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &En
     let state = store.schema_state().await?;
     if state == SchemaState::NotMigrated {
         report::print_not_migrated(&schema, args.json)?;
-        if args.max_age.is_some() {
-            tracing::warn!("nothing is migrated yet: there is nothing that --max-age could judge");
-        }
-        return Ok(Exit::Done);
+        return match args.max_age {
+            Some(_) => Err(never(format!("schema {schema} is not migrated: no run ever began"))),
+            None => Ok(Exit::Done),
+        };
     }
     store.check_migrated().await?;
     if let Some(prefix) = &args.run {
@@ -50,6 +50,9 @@ pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &En
     match (args.max_age, stale) {
         (Some(max_age), Some(stale)) if !stale.is_empty() => Err(too_old(&stale, max_age)),
         (Some(_), _) if tables.iter().all(|table| table.age_seconds.is_none()) => {
+            if tables.iter().all(|table| table.first_run_seconds_ago.is_none()) {
+                return Err(never(format!("schema {schema} was never synced: no run ever began")));
+            }
             tracing::warn!("no table was synced yet, and no run was to do so for that long");
             Ok(Exit::Done)
         }
@@ -64,6 +67,11 @@ fn stale_tables(tables: &[TableRow], max_age: Duration) -> Vec<&TableRow> {
         age.is_some_and(|age| u64::try_from(age).is_ok_and(|age| age > max_age.as_secs()))
     };
     tables.iter().filter(is_stale).collect()
+}
+
+fn never(what: String) -> Failure {
+    let hint = "is it the right --schema, and does the schedule run `wix-sync sync`?".to_owned();
+    Failure { exit: Exit::Found, error: anyhow!(what), hint: Some(hint) }
 }
 
 fn too_old(stale: &[&TableRow], max_age: Duration) -> Failure {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
@@ -246,9 +246,12 @@ enum Bound {
     Instant(DateTime<Utc>),
 }
 
+/// The last year that RFC 3339 can write.
+const MAX_YEAR: i32 = 9999;
+
 fn bound(text: &str) -> Option<Bound> {
     if let Ok(day) = NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d") {
-        return Some(Bound::Day(day));
+        return (0..=MAX_YEAR).contains(&day.year()).then_some(Bound::Day(day));
     }
     match timestamp::parse(text)? {
         Timestamp::Instant(instant) => Some(Bound::Instant(instant)),
@@ -267,6 +270,10 @@ impl Bound {
     /// A day as the end of a range belongs to it.
     fn end(self) -> Until {
         match self {
+            // RFC 3339 knows no year behind it.
+            Bound::Day(day) if day.year() == MAX_YEAR => {
+                Until::Including(self.begin() + TimeDelta::days(1) - TimeDelta::milliseconds(1))
+            }
             Bound::Day(_) => Until::Before(self.begin() + TimeDelta::days(1)),
             Bound::Instant(instant) => Until::Including(instant),
         }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use tracing::{debug, error, info, trace, warn};
 
-use super::text::{duration, outcome};
+use super::text::{counted, duration, outcome};
 use crate::event::{Event, Reporter};
-use crate::run::Status;
+use crate::run::{Status, StreamSummary};
 use crate::stream::Stream;
 
 /// Of the records that were left out, so many are named per stream; all are in `sync_errors`.
@@ -84,6 +84,11 @@ impl Reporter for Lines {
                 let (run_id, elapsed) = (summary.run_id, Duration::from_millis(summary.duration_ms));
                 let (synced, errors) = (summary.synced_count(), summary.error_count());
                 match summary.status {
+                    // Also with --quiet, so that cron mails it.
+                    Status::Completed if !summary.streams.iter().all(StreamSummary::is_complete) => {
+                        let reasons: Vec<String> = summary.streams.iter().filter_map(left_out).collect();
+                        error!(%run_id, synced, errors, elapsed_ms = summary.duration_ms, "run {run_id} completed in {}, but left something out: {}", duration(elapsed), reasons.join("; "))
+                    }
                     Status::Completed => {
                         info!(%run_id, synced, errors, elapsed_ms = summary.duration_ms, "run {run_id} completed in {}", duration(elapsed))
                     }
@@ -92,6 +97,19 @@ impl Reporter for Lines {
                     }
                 }
             }
+        }
+    }
+}
+
+/// What of a table is not as Wix has it, if anything.
+fn left_out(summary: &StreamSummary) -> Option<String> {
+    let (stream, errors) = (summary.stream, summary.counts.errors);
+    match (errors, summary.incomplete) {
+        (0, false) => None,
+        (0, true) => Some(format!("{stream}: {}", summary.notices.join(", "))),
+        (_, false) => Some(format!("{stream}: {} in sync_errors", counted(errors, "record"))),
+        (_, true) => {
+            Some(format!("{stream}: {} in sync_errors; {}", counted(errors, "record"), summary.notices.join(", ")))
         }
     }
 }

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ impl MetricsFile {
         let before = fs::read_to_string(&self.path).unwrap_or_default();
         let temporary = self.temporary();
         let written = File::create(&temporary).and_then(|mut file| {
+            // Whatever the umask: the collector is another user, and nothing in it is secret.
+            file.set_permissions(Permissions::from_mode(0o644))?;
             file.write_all(render(metrics, &before).as_bytes())?;
             file.sync_all()?;
             fs::rename(&temporary, &self.path)
