@@ -62,6 +62,11 @@ const FOLLOWED: &[&str] = &[
     "user",
 ];
 
+/// Whether a text may be meant as the name of an option, and not be a piece of a password.
+fn is_name(key: &str) -> bool {
+    key.len() <= 32 && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
 /// Options by name: the value, and how to call them in a message. Empty values count as not given.
 pub(super) struct Options(HashMap<String, (String, String)>);
 
@@ -83,7 +88,9 @@ impl Options {
                             "{origin}: an unknown option stands behind the password; a password with spaces must \
                              stand in single quotes"
                         ),
-                        _ => format!("{origin}: the option `{key}` is unknown"),
+                        _ if is_name(key) => format!("{origin}: the option `{key}` is unknown"),
+                        // It may be a part of the password.
+                        _ => format!("{origin}: one of its options is unknown, and no option's name looks like that"),
                     });
                 }
                 previous = key;

@@ -213,12 +213,25 @@ impl Options {
                 self.name("sslrootcert")
             ));
         }
+        if mode == TlsMode::VerifyCa && !matches!(roots, RootCertificates::File(_)) {
+            return Err(format!(
+                "{}: `verify-ca` needs the authority's certificate in sslrootcert: of a public authority anyone can get a \
+                 certificate",
+                self.name("sslmode")
+            ));
+        }
         Ok(mode)
     }
 
     fn places(&self, user: &str, database: &str, home: Option<&Path>) -> Result<Vec<Place>, String> {
         let list = |key| self.get(key).map(|value| value.split(',').collect::<Vec<_>>()).unwrap_or_default();
         let (hosts, addresses, ports) = (list("host"), list("hostaddr"), list("port"));
+        if hosts.iter().any(|host| host.contains([';', '='])) {
+            // A string of another driver's, with the password in it.
+            return Err("DATABASE_URL names a host with `;` or `=` in it; it should look like \
+                postgresql://USER:PASSWORD@HOST:5432/DATABASE"
+                .to_owned());
+        }
         let count = hosts.len().max(addresses.len());
         if count == 0 {
             return Err(
@@ -390,6 +403,21 @@ mod tests {
             ("host=h service=s", [].as_slice(), "`service` in DATABASE_URL is not supported"),
             ("host=h", &[("PGSERVICE", "s")], "PGSERVICE is not supported"),
             ("host=h bogus=1", &[], "DATABASE_URL: the option `bogus` is unknown"),
+            (
+                "\"postgresql://u:S3cret@h/d?sslmode=require\"",
+                &[],
+                "DATABASE_URL: one of its options is unknown, and no option's name looks like that",
+            ),
+            (
+                "POSTGRESQL://u:S3cret@h/d?sslmode=require",
+                &[],
+                "DATABASE_URL: one of its options is unknown, and no option's name looks like that",
+            ),
+            (
+                "host=h sslmode=verify-ca",
+                &[],
+                "`sslmode` in DATABASE_URL: `verify-ca` needs the authority's certificate in sslrootcert: of a public authority anyone can get a certificate",
+            ),
             ("host=h", &[("PGCONNECT_TIMEOUT", "x")], "PGCONNECT_TIMEOUT: `x` is no whole number"),
             (
                 "host=h",
