@@ -37,4 +37,6 @@ pub struct StreamState {
     pub last_full_pass_at: Option<DateTime<Utc>>,
     /// The unfinished pass, if there is one.
     pub checkpoint: Option<Checkpoint>,
+    /// Whether the table holds any record that Wix has.
+    pub has_rows: bool,
 }

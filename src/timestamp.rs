@@ -54,8 +54,8 @@ pub fn in_zone(local: NaiveDateTime, zone: &str) -> Option<DateTime<Utc>> {
         LocalResult::Single(instant) | LocalResult::Ambiguous(instant, _) => instant,
         LocalResult::None => {
             // The zone's offset before the gap, applied to the skipped reading, lands behind the gap.
-            let day_before = zone.from_local_datetime(&(local - TimeDelta::days(1))).earliest()?;
-            day_before + TimeDelta::days(1)
+            let day_before = zone.from_local_datetime(&local.checked_sub_signed(TimeDelta::days(1))?).earliest()?;
+            day_before.checked_add_signed(TimeDelta::days(1))?
         }
     };
     Some(instant.with_timezone(&Utc))

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::Transaction;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use super::columns::Columns;
@@ -60,7 +61,7 @@ impl Store {
         progress: Option<&Progress>,
         outcome: &mut BatchOutcome,
     ) -> Result<(), StoreError> {
-        let schema = self.schema.clone();
+        let (schema, lease) = (self.schema.clone(), self.lease);
         let transaction = self.begin().await?;
         let stored = load_stored(&transaction, &schema, context.stream, rows).await?;
         let to_write: Vec<&Row> =
@@ -96,7 +97,8 @@ impl Store {
         }
         let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
         // Sent together, in this order: over a long line every answer that is waited for counts.
-        let (transaction_id, ..) = tokio::try_join!(
+        let (transaction_id, forgotten, resolved, saved, renewed) = tokio::join!(
+            biased;
             current_transaction(&transaction),
             forget(&transaction, &schema, context.stream, &ids),
             async {
@@ -111,7 +113,24 @@ impl Store {
                     None => Ok(()),
                 }
             },
-        )?;
+            async {
+                match lease {
+                    Some(lease) => lease.renew_if_due(&transaction, &schema).await,
+                    None => Ok(()),
+                }
+            },
+        );
+        let (transaction_id, failure) = match transaction_id {
+            Ok(transaction_id) => (transaction_id, None),
+            Err(error) => (0, Some(error)),
+        };
+        // Behind the statement that failed, all others fail as well.
+        let mut failures: Vec<StoreError> = failure.into_iter().collect();
+        failures.extend([forgotten, resolved, saved, renewed].into_iter().filter_map(Result::err));
+        let first = failures.iter().position(|error| !error.is_consequence()).unwrap_or(0);
+        if !failures.is_empty() {
+            return Err(failures.swap_remove(first));
+        }
         outcome.transaction_id = Some(transaction_id);
         transaction.commit().await.map_err(StoreError::database("could not commit a batch"))
     }
@@ -143,7 +162,14 @@ impl Store {
             .client
             .query_typed("select pg_xact_status($1::text::xid8)", &[(&transaction_id.to_string(), Type::TEXT)])
             .await
-            .map_err(StoreError::database("could not ask what became of a transaction"))?;
+            .map_err(StoreError::database("could not ask what became of a transaction"));
+        let rows = match rows {
+            // An id that the server does not know yet: it crashed before it had written down that it gave it out.
+            Err(StoreError::Database { state: Some(SqlState::INVALID_PARAMETER_VALUE), .. }) => {
+                return Ok(Fate::Aborted);
+            }
+            rows => rows?,
+        };
         let status: Option<String> = rows.first().and_then(|row| row.get(0));
         Ok(match status.as_deref() {
             Some("committed") => Fate::Committed,
@@ -151,6 +177,19 @@ impl Store {
             // Null: so old that the server has forgotten it, which none of ours is.
             _ => Fate::Aborted,
         })
+    }
+
+    /// Whether all rows stand in the table in this version or a newer one. What [`Store::fate_of`] says may be about a later
+    /// transaction: a server that crashed gives the ids out again that it had not written down.
+    pub async fn holds(&mut self, stream: Stream, rows: &[Row]) -> Result<bool, StoreError> {
+        let schema = self.schema.clone();
+        let transaction = self.begin().await?;
+        let rows: Vec<&Row> = rows.iter().collect();
+        match check_whole(&transaction, &schema, stream, &rows).await {
+            Ok(()) => Ok(true),
+            Err(StoreError::Swallowed) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -189,7 +189,12 @@ impl Store {
         let rows = self
             .client
             .query_typed(
-                &self.schema.sql("select wix_site_id from {schema}.sync_state where wix_site_id <> $1 limit 1"),
+                &self.schema.sql(
+                    "select wix_site_id from {schema}.sync_state where wix_site_id <> $1 and exists (
+                        select from {schema}.sync_state s
+                        where s.watermark is not null or s.checkpoint is not null or s.last_success_at is not null
+                     ) limit 1",
+                ),
                 &[(&site_id, Type::TEXT)],
             )
             .await

@@ -87,8 +87,18 @@ impl Store {
 
     /// Begins a transaction, fenced by the lease once that is taken. It waits for no lock longer than ten
     /// seconds, and the server may end it if this program falls silent for a minute: it never waits for
-    /// Wix while a transaction is open. Its statements look rows up by index ([`read_whole_tables`]).
+    /// Wix while a transaction is open. Its statements look rows up by index ([`read_whole_tables`]). Its COMMIT waits for
+    /// the disk, also where the server's default is not to: what comes behind it relies on it.
     pub(super) async fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
+        self.begin_fenced_by(self.lease).await
+    }
+
+    /// The same, whoever holds the lease by now: for what the log says of a run.
+    pub(super) async fn begin_unfenced(&mut self) -> Result<Transaction<'_>, StoreError> {
+        self.begin_fenced_by(None).await
+    }
+
+    async fn begin_fenced_by(&mut self, lease: Option<Lease>) -> Result<Transaction<'_>, StoreError> {
         let fence =
             self.schema.sql("select 1 from {schema}.sync_locks where name = 'sync' and token = $1 for key share");
         let doing = "could not begin a transaction";
@@ -96,14 +106,17 @@ impl Store {
         let settings = transaction.batch_execute(
             // Whatever the server's default: what another run committed while we waited has to be seen.
             "set transaction isolation level read committed; \
-             set local lock_timeout = '10s'; set local idle_in_transaction_session_timeout = '60s'; \
-             set local enable_seqscan = off; set local enable_bitmapscan = off; set local jit = off",
+             select set_config('lock_timeout', '10s', true), \
+                set_config('idle_in_transaction_session_timeout', '60s', true), \
+                set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), \
+                set_config('jit', 'off', true), set_config('quote_all_identifiers', 'off', true), \
+                set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), true)",
         );
-        match self.lease {
+        match lease {
             None => settings.await.map_err(StoreError::database(doing))?,
             // Sent together: over a long line every answer that is waited for counts.
             Some(lease) => {
-                let (set, fenced) = tokio::join!(settings, lease.fence(&transaction, &fence));
+                let (set, fenced) = tokio::join!(biased; settings, lease.fence(&transaction, &fence));
                 set.map_err(StoreError::database(doing))?;
                 fenced?;
             }

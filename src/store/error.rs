@@ -169,9 +169,14 @@ impl StoreError {
         matches!(self, StoreError::Database { state: Some(state), .. } if matches!(state.code(), "40001" | "40P01" | "55P03"))
     }
 
-    /// True if the server's own limit ended a statement: a smaller batch may do.
+    /// True if it only says that the transaction was at an end before: the error that ended it is another.
+    pub(super) fn is_consequence(&self) -> bool {
+        matches!(self, StoreError::Database { state: Some(state), .. } if *state == SqlState::IN_FAILED_SQL_TRANSACTION)
+    }
+
+    /// True if the server's own limit ended a statement, or a transaction: a smaller batch may do.
     pub fn is_too_slow(&self) -> bool {
-        matches!(self, StoreError::Database { state: Some(state), .. } if matches!(state.code(), "57014" | "54P01"))
+        matches!(self, StoreError::Database { state: Some(state), .. } if matches!(state.code(), "57014" | "54P01" | "25P04"))
     }
 
     /// True if it is the caller's configuration that is wrong; nothing was started.
@@ -212,6 +217,11 @@ impl StoreError {
                 "42501" => {
                     Some("the database user needs to own the tables, or to be granted what is missing".to_owned())
                 }
+                "42P07" => Some(
+                    "something else has that name; drop it if it is left from an earlier time, or choose another schema \
+                     with --schema"
+                        .to_owned(),
+                ),
                 "53100" => Some("the database server's disk is full".to_owned()),
                 "25006" => Some(
                     "this server takes no writes: is it a replica, or a Supabase project over its disk limit?"
@@ -239,9 +249,11 @@ pub fn describe(error: &tokio_postgres::Error) -> String {
         return text;
     };
     let code = db.code().code();
+    // Whatever SQLSTATE it gives itself, the text of a RAISE is people's own and may quote a row.
+    let is_raised = db.routine() == Some("exec_stmt_raise") || code.starts_with("P0");
     let message = match &code[..2] {
-        "22" => without_quotations(db.message()),
-        "P0" => "a trigger or function refused it".to_owned(),
+        _ if is_raised => "a trigger or function refused it".to_owned(),
+        "22" => without_quotation(db.message()),
         _ => db.message().to_owned(),
     };
     let column = db
@@ -257,22 +269,36 @@ pub fn describe(error: &tokio_postgres::Error) -> String {
     format!("{message}{column}{constraint} (SQLSTATE {code})")
 }
 
-/// `text` with what stands in double quotes replaced by an ellipsis.
-fn without_quotations(text: &str) -> String {
-    let parts: Vec<&str> = text.split('"').collect();
-    parts.iter().enumerate().map(|(index, part)| if index % 2 == 0 { *part } else { "\"…\"" }).collect()
+/// `text` without what it quotes, in whatever language: from the first quotation mark to the last, since what is quoted
+/// may hold some as well.
+fn without_quotation(text: &str) -> String {
+    const MARKS: [char; 14] = ['"', '„', '“', '”', '«', '»', '‹', '›', '‘', '’', '‚', '「', '」', '\''];
+    match (text.find(MARKS), text.rfind(MARKS)) {
+        (Some(first), Some(last)) => {
+            let behind = text[last..].chars().next().map_or(last, |mark| last + mark.len_utf8());
+            format!("{}\"…\"{}", &text[..first], &text[behind..])
+        }
+        _ => text.to_owned(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::without_quotations;
+    use super::without_quotation;
 
     #[test]
     fn values_in_quotes_go() {
-        assert_eq!(
-            without_quotations(r#"invalid input syntax for type date: "12 June""#),
-            r#"invalid input syntax for type date: "…""#
-        );
-        assert_eq!(without_quotations("division by zero"), "division by zero");
+        for (text, expected) in [
+            (r#"invalid input syntax for type date: "12 June""#, r#"invalid input syntax for type date: "…""#),
+            (
+                r#"invalid input syntax for type bigint: "the "Nadia" 5""#,
+                r#"invalid input syntax for type bigint: "…""#,
+            ),
+            ("ungültige Eingabesyntax für Typ bigint: „Nadia“", r#"ungültige Eingabesyntax für Typ bigint: "…""#),
+            (r#"value "7" is out of range for type smallint"#, r#"value "…" is out of range for type smallint"#),
+            ("division by zero", "division by zero"),
+        ] {
+            assert_eq!(without_quotation(text), expected);
+        }
     }
 }

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::connect::Store;
 use super::error::StoreError;
+use super::schema::Schema;
 use crate::holder::Holder;
 use crate::progress::{RunProgress, Tracker};
 use crate::stop::{StopReason, Stopper};
@@ -187,6 +188,21 @@ impl Lease {
             .await
             .map_err(StoreError::database("could not check the lease"))?;
         if rows.is_empty() { Err(StoreError::LeaseLost) } else { Ok(()) }
+    }
+
+    /// Renews the lease with a batch where the heartbeat could not for half its time: it may have no connection, as where
+    /// a pooler or a role has only two.
+    pub(super) async fn renew_if_due(self, transaction: &Transaction<'_>, schema: &Schema) -> Result<(), StoreError> {
+        let statement = schema.sql(
+            "update {schema}.sync_locks
+             set renewed_at = clock_timestamp(), expires_at = clock_timestamp() + make_interval(secs => $2)
+             where name = 'sync' and token = $1 and expires_at < clock_timestamp() + make_interval(secs => $2 / 2)",
+        );
+        transaction
+            .execute_typed(&statement, &[(&self.token, Type::INT8), (&LEASE_SECS, Type::FLOAT8)])
+            .await
+            .map(drop)
+            .map_err(StoreError::database("could not renew the lease"))
     }
 }
 

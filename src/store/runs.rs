@@ -9,31 +9,31 @@ use super::error::StoreError;
 use crate::run::{RunSummary, Status};
 
 impl Store {
-    /// Records that a run begins.
-    pub async fn begin_run(&mut self, run_id: Uuid, sync_type: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let statement = self.schema.sql(
+    /// Records that a run begins, and as failed all others that say they are running: whoever holds the lease knows that
+    /// none is. Also those that the predecessor left so. Returns how many there were.
+    pub async fn begin_run(&mut self, run_id: Uuid, sync_type: &str, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let begin = self.schema.sql(
             "insert into {schema}.sync_logs (id, sync_type, status, started_at, synced_count, error_count, created_at)
              values ($1, $2, 'running', $3, 0, 0, $3) on conflict (id) do nothing",
         );
-        self.client
-            .execute_typed(&statement, &[(&run_id, Type::UUID), (&sync_type, Type::TEXT), (&now, Type::TIMESTAMPTZ)])
-            .await
-            .map_err(StoreError::database("could not record the run in sync_logs"))?;
-        Ok(())
-    }
-
-    /// Records as failed all runs that say they are running: whoever holds the lease knows that none is. Also
-    /// those that the predecessor left so. Returns how many there were.
-    pub async fn close_stale_runs(&mut self, run_id: Uuid, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        let statement = self.schema.sql(
+        let close = self.schema.sql(
             "update {schema}.sync_logs
              set status = 'failed', completed_at = $2, error = concat_ws(
                 E'\n', error, 'the run ended without recording its end (killed, or its machine or connection lost); run ' || $1 || ' found it'
              )
              where status = 'running' and id <> $1",
         );
-        let doing = "could not close the runs that ended without recording it";
-        self.write(doing, &statement, &[(&run_id, Type::UUID), (&now, Type::TIMESTAMPTZ)]).await
+        let transaction = self.begin().await?;
+        transaction
+            .execute_typed(&begin, &[(&run_id, Type::UUID), (&sync_type, Type::TEXT), (&now, Type::TIMESTAMPTZ)])
+            .await
+            .map_err(StoreError::database("could not record the run in sync_logs"))?;
+        let closed = transaction
+            .execute_typed(&close, &[(&run_id, Type::UUID), (&now, Type::TIMESTAMPTZ)])
+            .await
+            .map_err(StoreError::database("could not close the runs that ended without recording it"))?;
+        transaction.commit().await.map_err(StoreError::database("could not record the run in sync_logs"))?;
+        Ok(closed)
     }
 
     /// Records how a run ended; with the same `now` it may be said twice. One that another run has recorded as
@@ -44,8 +44,10 @@ impl Store {
              set status = $2, completed_at = $3, synced_count = $4, error_count = $5, results = $6, error = $7
              where id = $1 and (status = 'running' or (status = $2 and completed_at = $3))",
         );
-        let updated = self
-            .client
+        let doing = "could not record the end of the run in sync_logs";
+        let schema = self.schema.clone();
+        let transaction = self.begin_unfenced().await?;
+        let updated = transaction
             .execute_typed(
                 &statement,
                 &[
@@ -59,10 +61,11 @@ impl Store {
                 ],
             )
             .await
-            .map_err(StoreError::database("could not record the end of the run in sync_logs"))?;
+            .map_err(StoreError::database(doing))?;
+        transaction.commit().await.map_err(StoreError::database(doing))?;
         if updated == 0 && summary.status != Status::Running {
             return Err(StoreError::Diverged {
-                schema: self.schema.name().to_owned(),
+                schema: schema.name().to_owned(),
                 what: format!("run {} does not stand in sync_logs as running any more", summary.run_id),
             });
         }

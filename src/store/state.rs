@@ -14,18 +14,35 @@ use crate::run::PassKind;
 use crate::stream::Stream;
 
 impl Store {
-    /// Notes the site on the first run, and refuses a run for another one: one schema is one site.
+    /// Notes the site on the first run, and refuses a run for another one: one schema is one site. A site of which nothing
+    /// ever came gives way: it was a wrong id.
     pub async fn claim_site(&mut self, site_id: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
         let schema = self.schema.clone();
         let doing = "could not note the site in sync_state";
-        let transaction = self.begin().await?;
         let tables: Vec<&str> = Stream::ALL.iter().map(|stream| stream.table()).collect();
+        let noted = self
+            .client
+            .query_typed(
+                &schema
+                    .sql("select count(*) from {schema}.sync_state where table_name = any ($1) and wix_site_id = $2"),
+                &[(&tables, Type::TEXT_ARRAY), (&site_id, Type::TEXT)],
+            )
+            .await
+            .map_err(StoreError::database(doing))?;
+        if noted.first().is_some_and(|row| row.get::<_, i64>(0) == tables.len() as i64) {
+            return Ok(());
+        }
+        let transaction = self.begin().await?;
         transaction
             .execute_typed(
                 &schema.sql(
                     "insert into {schema}.sync_state (table_name, wix_site_id, updated_at)
                      select t, $2, $3 from unnest($1::text[]) t order by t
-                     on conflict (table_name) do nothing",
+                     on conflict (table_name) do update set wix_site_id = excluded.wix_site_id
+                     where sync_state.wix_site_id <> excluded.wix_site_id and not exists (
+                        select from {schema}.sync_state s
+                        where s.watermark is not null or s.checkpoint is not null or s.last_success_at is not null
+                     )",
                 ),
                 &[(&tables, Type::TEXT_ARRAY), (&site_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)],
             )
@@ -47,9 +64,12 @@ impl Store {
 
     /// How far the stream's passes have come.
     pub async fn load_stream_state(&self, stream: Stream) -> Result<StreamState, StoreError> {
-        let statement = self
-            .schema
-            .sql("select watermark, last_full_pass_at, checkpoint from {schema}.sync_state where table_name = $1");
+        let (table, id) = (stream.table(), stream.id_column());
+        let statement = self.schema.sql(&format!(
+            "select watermark, last_full_pass_at, checkpoint,
+                exists (select from {{schema}}.{table} where {id} is not null and deleted_at is null)
+             from {{schema}}.sync_state where table_name = $1"
+        ));
         let rows = self
             .client
             .query_typed(&statement, &[(&stream.table(), Type::TEXT)])
@@ -61,17 +81,19 @@ impl Store {
             schema: self.schema.name().to_owned(),
             what: format!("the checkpoint of {stream} in sync_state is from another version of wix-sync"),
         })?;
-        Ok(StreamState { watermark: row.get(0), last_full_pass_at: row.get(1), checkpoint })
+        Ok(StreamState { watermark: row.get(0), last_full_pass_at: row.get(1), checkpoint, has_rows: row.get(3) })
     }
 
     /// Notes that a pass reached Wix's own end: its watermark is stored, which never moves backward, and
     /// nothing is left to go on with. Only where a full pass finds the stored one more than a day in Wix's future it
-    /// goes back: until then each pass would have to be a full one.
+    /// goes back: until then each pass would have to be a full one. The next pass is a full one unless this one
+    /// `proves_all`.
     pub async fn finish_pass(
         &mut self,
         stream: Stream,
         run_id: Uuid,
         checkpoint: &Checkpoint,
+        proves_all: bool,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let statement = self.schema.sql(
@@ -80,7 +102,7 @@ impl Store {
                     when $5 and watermark > $2 + interval '1 day' then $2
                     else greatest(watermark, $2)
                 end, last_run_id = $3, last_success_at = $4, updated_at = $4,
-                last_full_pass_at = case when $5 then $4 else last_full_pass_at end, checkpoint = null
+                last_full_pass_at = case when not $6 then null when $5 then $4 else last_full_pass_at end, checkpoint = null
              where table_name = $1",
         );
         let is_full = checkpoint.pass == PassKind::Full;
@@ -94,16 +116,11 @@ impl Store {
                 (&run_id, Type::UUID),
                 (&now, Type::TIMESTAMPTZ),
                 (&is_full, Type::BOOL),
+                (&proves_all, Type::BOOL),
             ],
         )
         .await
         .map(drop)
-    }
-
-    /// Lets the next pass be a full one: the last one proved nothing.
-    pub async fn forget_full_pass(&mut self, stream: Stream) -> Result<(), StoreError> {
-        let statement = "update {schema}.sync_state set last_full_pass_at = null where table_name = $1";
-        self.update_state(statement, &[(&stream.table(), Type::TEXT)]).await
     }
 
     /// Notes a success without a pass: Wix has no such data.

@@ -86,7 +86,11 @@ impl Batch {
     pub(super) fn gather(&mut self, records: Vec<MappedRecord>) {
         for record in records {
             match record {
-                Ok(row) => self.rows.push(row),
+                Ok(row) => {
+                    // The newer copy of a record that could not be mapped.
+                    self.rejections.retain(|rejection| rejection.wix_id.as_ref() != Some(&row.wix_id));
+                    self.rows.push(row);
+                }
                 Err(rejection) => self.rejections.push(rejection),
             }
         }
@@ -222,11 +226,16 @@ impl BatchWriter<'_> {
             tries += 1;
             let is_connection_lost = error.is_connection_lost();
             prepare_retry(self.store, self.stop, error, tries).await?;
+            // Without a row written it costs nothing to do it again.
             if is_connection_lost
+                && outcome.inserted + outcome.updated > 0
                 && let Some(transaction_id) = outcome.transaction_id
                 && self.was_committed(transaction_id).await?
             {
-                return Ok(outcome);
+                let stream = self.context.stream;
+                if persist(self.store, self.stop, async |store| store.holds(stream, rows).await).await? {
+                    return Ok(outcome);
+                }
             }
         }
     }

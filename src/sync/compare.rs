@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::Utc;
 
-use super::batch::newest_by_id;
+use super::batch::{ensure_connected, newest_by_id};
 use super::coverage::Coverage;
 use super::deletions::refuse_mass_deletion;
 use super::plan::{PassPlan, is_from_the_future, plan_pass};
@@ -99,6 +99,7 @@ struct Comparer<'a> {
 
 impl PageSink for Comparer<'_> {
     async fn take(&mut self, pages: Vec<MappedPage>) -> Result<(), SyncError> {
+        ensure_connected(self.store, self.run.stop).await?;
         let (mut at_end, mut total) = (false, None);
         for page in pages {
             let is_known = self.found.notices.iter().any(|notice| notice == FROM_THE_FUTURE);

@@ -169,10 +169,9 @@ impl Run<'_> {
     pub async fn execute(&self, store: &mut Store) -> Result<RunOutcome, SyncError> {
         let (started_at, clock) = (Utc::now(), Instant::now());
         let (run_id, sync_type) = (self.run_id, self.plan.sync_type);
-        persist(store, self.stop, async |store| store.begin_run(run_id, sync_type, started_at).await).await?;
+        let begin = async |store: &mut Store| store.begin_run(run_id, sync_type, started_at).await;
+        let stale_count = persist(store, self.stop, begin).await?;
         self.reporter.report(Event::RunStarted { run_id });
-        let stale_count =
-            persist(store, self.stop, async |store| store.close_stale_runs(run_id, started_at).await).await?;
         if stale_count > 0 {
             let text = format!("{stale_count} earlier run(s) ended without recording it; they are failed now");
             self.reporter.report(Event::Notice { stream: None, text: &text });

@@ -49,15 +49,17 @@ pub fn is_from_the_future(checkpoint: &Checkpoint, server_time: DateTime<Utc>) -
 }
 
 /// Decides. A full pass that was begun is always finished; a changes pass gives way to a full one that is
-/// wanted or due.
+/// wanted or due. Whatever was read before into a table that is empty is not there any more: somebody truncated it, or
+/// restored it without its rows. Where there is nothing at Wix either, a full pass costs one request as well.
 pub fn plan_pass(state: &StreamState, policy: FullPolicy, now: DateTime<Utc>) -> PassPlan {
     let is_due = match (policy.every, state.last_full_pass_at) {
         (Some(every), Some(last)) => now - last > every,
         _ => false,
     };
     let since = state.watermark.map(|watermark| watermark - OVERLAP);
-    let wants_full = policy.now || is_due || since.is_none() || state.last_full_pass_at.is_none();
+    let wants_full = policy.now || is_due || since.is_none() || state.last_full_pass_at.is_none() || !state.has_rows;
     if let Some(unfinished) = &state.checkpoint
+        && state.has_rows
         && (unfinished.pass == PassKind::Full || !wants_full)
     {
         return PassPlan { checkpoint: unfinished.clone(), is_resumed: true };
@@ -85,7 +87,7 @@ mod tests {
     }
 
     fn synced() -> StreamState {
-        StreamState { watermark: Some(at(100)), last_full_pass_at: Some(at(100)), checkpoint: None }
+        StreamState { watermark: Some(at(100)), last_full_pass_at: Some(at(100)), checkpoint: None, has_rows: true }
     }
 
     fn unfinished(pass: PassKind) -> Option<Checkpoint> {
@@ -124,6 +126,21 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_table_is_read_from_the_beginning() {
+        let empty = StreamState { has_rows: false, ..synced() };
+        check(&empty, NEVER, at(200), PassKind::Full, false);
+        for pass in [PassKind::Full, PassKind::Changes] {
+            check(
+                &StreamState { checkpoint: unfinished(pass), ..empty.clone() },
+                NEVER,
+                at(200),
+                PassKind::Full,
+                false,
+            );
+        }
+    }
+
+    #[test]
     fn an_unfinished_pass_goes_on_unless_a_changes_pass_has_to_give_way() {
         let full = StreamState { checkpoint: unfinished(PassKind::Full), ..synced() };
         check(&full, NEVER, at(200), PassKind::Full, true);
@@ -132,7 +149,7 @@ mod tests {
         check(&changes, weekly(), at(200), PassKind::Changes, true);
         check(&changes, FullPolicy { now: true, every: None }, at(200), PassKind::Full, false);
         check(&changes, weekly(), at(20_000), PassKind::Full, false);
-        let first = StreamState { checkpoint: unfinished(PassKind::Full), ..StreamState::default() };
+        let first = StreamState { checkpoint: unfinished(PassKind::Full), has_rows: true, ..StreamState::default() };
         check(&first, weekly(), at(200), PassKind::Full, true);
     }
 }

@@ -147,12 +147,10 @@ async fn run_pass(
         }
     }
     let now = Utc::now();
-    persist(store, run.stop, async |store| {
-        store.finish_pass(stream, run.run_id, &checkpoint, now).await?;
-        // As long as that stands, no run is a full success: the next one looks again.
-        if lists_nothing || lacking > 0 { store.forget_full_pass(stream).await } else { Ok(()) }
-    })
-    .await?;
+    // As long as that stands, no run is a full success: the next one looks again.
+    let proves_all = !lists_nothing && lacking == 0;
+    persist(store, run.stop, async |store| store.finish_pass(stream, run.run_id, &checkpoint, proves_all, now).await)
+        .await?;
     Ok(PassEnd::Reached)
 }
 

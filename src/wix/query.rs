@@ -130,9 +130,7 @@ impl Listing {
 
     /// The body that asks for one record by its id, for [`Lookup::List`].
     pub fn lookup_body(&self, wix_id: &str) -> Value {
-        let mut query = json!({ "filter": { "id": wix_id }, "sort": [{ "fieldName": "createdDate", "order": "ASC" }] });
-        query["cursorPaging"] = json!({ "limit": 1 });
-        json!({ self.envelope: query })
+        json!({ self.envelope: { "filter": { "id": wix_id }, "cursorPaging": { "limit": 1 } } })
     }
 }
 

@@ -35,6 +35,7 @@
 //! - [`docs_sql`]: the SQL of the documentation runs, and its list of columns is that of the catalog.
 //! - [`budgets`]: what runs may cost: requests, statements, bytes of WAL, rows written.
 //! - [`database_faults`]: what happens to the database during a run, and what becomes of the run.
+//! - [`crashes`]: of the server itself, which take with them what it had not written down.
 //! - [`soak`]: a changing site, every fault and kills at random, for as long as is wanted.
 //! - [`disk_full`]: a disk that has no room left: said, nothing lost, gone on with when there is room again.
 //! - [`lost_answers`]: connections that break around COMMIT and at any byte: nothing lost, nothing counted twice.
@@ -60,6 +61,7 @@ mod bad_records;
 mod budgets;
 mod cli_output;
 mod connection_urls;
+mod crashes;
 mod credentials;
 mod cutting_proxy;
 mod database_faults;

@@ -255,6 +255,10 @@ fn listings_by_cursor_are_read_whole_where_wix_refuses_to_sort_them() {
     world.sim.delete(Entity::Orders, world.sim.orders()[3]["id"].as_str().expect("an id"));
     let full = world.full_sync_json(&["orders"], 0);
     assert_eq!(full["results"]["orders"]["deleted"], 1);
+    // Bookings are asked for by id in the same way as they are listed.
+    world.sim.delete(Entity::Bookings, world.sim.bookings()[3]["booking"]["id"].as_str().expect("an id"));
+    let full = world.full_sync_json(&["appointments"], 0);
+    assert_eq!(full["results"]["appointments"]["deleted"], 1);
 }
 
 #[test]

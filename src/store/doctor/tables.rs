@@ -10,6 +10,7 @@ use crate::holder::Holder;
 use crate::store::connect::Store;
 use crate::store::error::StoreError;
 use crate::store::status::{RunFilter, RunningState, TableRow};
+use crate::stream::Stream;
 
 /// A heartbeat comes every 15 seconds; after three that did not come something is wrong.
 const QUIET_SECS: i64 = 50;
@@ -115,11 +116,8 @@ impl Store {
 
 /// How old a table is.
 fn freshness(table: &TableRow, now: DateTime<Utc>) -> Finding {
-    let check = match table.table.as_str() {
-        "customers" => "customers",
-        "appointments" => "appointments",
-        _ => "orders",
-    };
+    let stream = Stream::ALL.iter().find(|stream| stream.table() == table.table);
+    let check = stream.map_or("tables", |stream| stream.table());
     let (Some(success), Some(age)) = (table.last_success_at, table.age_seconds) else {
         let mend =
             format!("`wix-sync sync {check}` reads them; without the Wix app on the site there is nothing to read");
