@@ -21,6 +21,40 @@ const TABLES: [(&str, &[&str]); 4] = [
     ("sync_logs", &["id", "sync_type", "status"]),
 ];
 
+/// All columns of the predecessor's tables, and `updated_at`, which moves in all of them. The others are new.
+const PREDECESSORS: [(&str, &[&str]); 3] = [
+    (
+        "appointments",
+        &[
+            "id",
+            "wix_booking_id",
+            "customer_id",
+            "service_name",
+            "staff_member",
+            "start_time",
+            "end_time",
+            "status",
+            "notes",
+            "created_at",
+        ],
+    ),
+    (
+        "orders",
+        &[
+            "id",
+            "wix_order_id",
+            "customer_id",
+            "order_date",
+            "total_amount",
+            "status",
+            "items",
+            "created_at",
+            "updated_at",
+        ],
+    ),
+    ("customers", &["id", "wix_contact_id", "name", "email", "phone", "notes", "created_at", "updated_at"]),
+];
+
 /// A column as the catalog has it.
 #[derive(Clone, Debug)]
 struct ColumnDefinition {
@@ -71,10 +105,19 @@ pub(super) async fn adopt(
             .map_err(StoreError::database("could not work out what the tables should look like"))?;
     }
     let temporary = temporary_schema(transaction).await?;
-    let mut changes = Vec::new();
+    let (mut changes, mut own_columns) = (Vec::new(), Vec::new());
     for (table, _) in &found {
         let wanted = load_columns(transaction, &temporary, table).await?;
+        own_columns.extend(list_own_columns(transaction, schema, table, &wanted).await?);
         changes.push(plan_changes(transaction, schema, table, &wanted).await?);
+    }
+    if !own_columns.is_empty() {
+        return Err(StoreError::CannotAdopt(format!(
+            "nothing was changed: columns of your own hold values and have the names of new ones, which are filled from \
+             Wix\n  {}\n\
+             Rename them, and run migrate again.",
+            own_columns.join("\n  ")
+        )));
     }
     check_dependents(transaction, schema, &changes).await?;
     let mut adopted = Vec::new();
@@ -86,6 +129,7 @@ pub(super) async fn adopt(
                 .await
                 .map_err(StoreError::of_change("could not change an existing table"))?;
         }
+        drop_own_indexes(transaction, schema, table).await?;
         make_unique(transaction, schema, table, known_by.last().copied().filter(|column| column.starts_with("wix_")))
             .await?;
         adopted.push((*table, count_rows(transaction, schema, table).await?));
@@ -124,9 +168,23 @@ async fn load_relations(
         .collect())
 }
 
+/// The indexes of this program that a later migration creates. They are there already where the tables come from a copy
+/// of others that it kept, without the rest of its own.
+async fn drop_own_indexes(transaction: &Transaction<'_>, schema: &Schema, table: &str) -> Result<(), StoreError> {
+    transaction
+        .batch_execute(&schema.sql(&format!(
+            "drop index if exists {{schema}}.{table}_wix_created_at_idx, {{schema}}.{table}_merged_into_idx"
+        )))
+        .await
+        .map_err(StoreError::database("could not change an existing table"))
+}
+
 fn check_relation(schema: &Schema, table: &str, relation: &Relation) -> Result<(), StoreError> {
     let name = format!("{}.{table}", schema.name());
-    let problem = if !matches!(relation.kind.as_str(), "r" | "p") {
+    let problem = if relation.kind == "p" {
+        // What a statement wrote is not told of them (`returning xmax`).
+        format!("{name} is there already and is partitioned; choose another schema with --schema")
+    } else if relation.kind != "r" {
         format!("{name} is there already and is no table; choose another schema with --schema")
     } else if !relation.is_ours {
         format!(
@@ -187,6 +245,33 @@ async fn load_columns(transaction: &Transaction<'_>, schema: &str, table: &str) 
             (row.get(0), definition)
         })
         .collect())
+}
+
+/// Columns of people's own that happen to have the names of new ones would be filled from Wix, and what they hold be lost.
+/// Not so where the table is this program's, from a copy.
+async fn list_own_columns(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    table: &'static str,
+    wanted: &Columns,
+) -> Result<Vec<String>, StoreError> {
+    let mut own = Vec::new();
+    let Some((_, known)) = PREDECESSORS.iter().find(|(name, _)| *name == table) else { return Ok(own) };
+    let existing = load_columns(transaction, schema.name(), table).await?;
+    if existing.contains_key("content_hash") && existing.contains_key("raw") {
+        return Ok(own);
+    }
+    for column in wanted.keys().filter(|column| existing.contains_key(*column) && !known.contains(&column.as_str())) {
+        let statement = format!("select exists (select from {schema}.{table} where {column} is not null)");
+        let rows = transaction
+            .query_typed(&statement, &[])
+            .await
+            .map_err(StoreError::database("could not look at the columns of an existing table"))?;
+        if rows.first().is_some_and(|row| row.get(0)) {
+            own.push(format!("{}.{table}.{column}", schema.name()));
+        }
+    }
+    Ok(own)
 }
 
 async fn temporary_schema(transaction: &Transaction<'_>) -> Result<String, StoreError> {

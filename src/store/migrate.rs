@@ -45,6 +45,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(12, "0012_sync_health"),
     migration!(13, "0013_sync_unlinked"),
     migration!(14, "0014_lz4"),
+    migration!(15, "0015_email_indexes"),
 ];
 
 /// The migrations that define the tables which the predecessor has as well.

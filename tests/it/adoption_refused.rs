@@ -137,3 +137,25 @@ fn wix_ids_that_are_there_twice_are_refused_whole() {
     world.run(&["migrate"]).expect_exit(0);
     world.run(&["sync", "all"]).expect_exit(0);
 }
+
+#[test]
+fn columns_of_ones_own_with_the_names_of_new_ones_are_named_and_not_overwritten() {
+    let world = inherited(TABLES);
+    world.execute(
+        "alter table customers add company text, add labels text[];
+         alter table orders add currency text;
+         update customers set company = 'mine'; update orders set currency = 'EUR'",
+    );
+    refuses(&world, &["nothing was changed", "\n  public.customers.company\n", "public.orders.currency", "Rename"]);
+    world.execute("alter table customers rename company to firm; alter table orders rename currency to money");
+    // One without a value is as good as a new one.
+    world.run(&["migrate"]).expect_exit(0);
+    world.run(&["sync", "all"]).expect_exit(0);
+    assert_eq!(world.value::<i64>("select count(*) from customers where firm <> 'mine'"), 0);
+    // And the tables themselves, without what belongs to them, are no reason to refuse them.
+    world.execute(
+        "drop table sync_migrations, sync_state, sync_errors, sync_missing, sync_unlinked, sync_locks cascade",
+    );
+    world.run(&["migrate"]).expect_exit(0);
+    world.run(&["sync", "all"]).expect_exit(0);
+}
