@@ -109,7 +109,7 @@ fn of_tls(error: &rustls::Error, tls: &TlsSettings) -> Option<String> {
         }
         InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
             "connect by a name that the certificate is made out for, or check only its authority with \
-             sslmode=verify-ca (PGSSLMODE) and its certificate in sslrootcert"
+             sslmode=verify-ca (PGSSLMODE)"
         }
         InvalidCertificate(
             CertificateError::Expired

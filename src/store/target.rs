@@ -213,13 +213,6 @@ impl Options {
                 self.name("sslrootcert")
             ));
         }
-        if mode == TlsMode::VerifyCa && !matches!(roots, RootCertificates::File(_)) {
-            return Err(format!(
-                "{}: `verify-ca` needs the authority's certificate in sslrootcert: of a public authority anyone can get a \
-                 certificate",
-                self.name("sslmode")
-            ));
-        }
         Ok(mode)
     }
 
@@ -412,11 +405,6 @@ mod tests {
                 "POSTGRESQL://u:S3cret@h/d?sslmode=require",
                 &[],
                 "DATABASE_URL: one of its options is unknown, and no option's name looks like that",
-            ),
-            (
-                "host=h sslmode=verify-ca",
-                &[],
-                "`sslmode` in DATABASE_URL: `verify-ca` needs the authority's certificate in sslrootcert: of a public authority anyone can get a certificate",
             ),
             ("host=h", &[("PGCONNECT_TIMEOUT", "x")], "PGCONNECT_TIMEOUT: `x` is no whole number"),
             (
