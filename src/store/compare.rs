@@ -184,31 +184,6 @@ impl Store {
         Ok(rows.first().and_then(|row| row.get(0)))
     }
 
-    /// Refuses a site other than the one whose records the tables hold; notes nothing.
-    pub async fn check_site(&self, site_id: &str) -> Result<(), StoreError> {
-        let rows = self
-            .client
-            .query_typed(
-                &self.schema.sql(
-                    "select wix_site_id from {schema}.sync_state where wix_site_id <> $1 and exists (
-                        select from {schema}.sync_state s
-                        where s.watermark is not null or s.checkpoint is not null or s.last_success_at is not null
-                     ) limit 1",
-                ),
-                &[(&site_id, Type::TEXT)],
-            )
-            .await
-            .map_err(StoreError::database("could not read the site in sync_state"))?;
-        match rows.first() {
-            None => Ok(()),
-            Some(row) => Err(StoreError::OtherSite {
-                schema: self.schema.name().to_owned(),
-                noted: row.get(0),
-                given: site_id.to_owned(),
-            }),
-        }
-    }
-
     /// Notes rows as candidates for deletion.
     pub async fn note_missing(
         &mut self,

@@ -14,16 +14,44 @@ use crate::run::PassKind;
 use crate::stream::Stream;
 
 impl Store {
-    /// Notes the site on the first run, and refuses a run for another one: one schema is one site. A site of which nothing
-    /// ever came gives way: it was a wrong id.
+    /// The site whose records the tables hold; more than one only by somebody's hand. None where nothing ever came, whatever
+    /// was noted: that was a wrong id.
+    pub(super) async fn noted_sites(&self) -> Result<Vec<String>, StoreError> {
+        let statement = self.schema.sql(
+            "select distinct wix_site_id from {schema}.sync_state where exists (
+                select from {schema}.sync_state s
+                where s.watermark is not null or s.checkpoint is not null or s.last_success_at is not null
+             ) order by 1",
+        );
+        let rows = self
+            .client
+            .query_typed(&statement, &[])
+            .await
+            .map_err(StoreError::database("could not read which site the tables hold"))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Refuses a site other than the one whose records the tables hold; notes nothing.
+    pub async fn check_site(&self, site_id: &str) -> Result<(), StoreError> {
+        let other = self.noted_sites().await?.into_iter().find(|noted| noted != site_id);
+        match other {
+            None => Ok(()),
+            Some(noted) => {
+                Err(StoreError::OtherSite { schema: self.schema.name().to_owned(), noted, given: site_id.to_owned() })
+            }
+        }
+    }
+
+    /// Notes the site on the first run, and refuses a run for another one: one schema is one site.
     pub async fn claim_site(&mut self, site_id: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let schema = self.schema.clone();
+        self.check_site(site_id).await?;
         let doing = "could not note the site in sync_state";
         let tables: Vec<&str> = Stream::ALL.iter().map(|stream| stream.table()).collect();
         let noted = self
             .client
             .query_typed(
-                &schema
+                &self
+                    .schema
                     .sql("select count(*) from {schema}.sync_state where table_name = any ($1) and wix_site_id = $2"),
                 &[(&tables, Type::TEXT_ARRAY), (&site_id, Type::TEXT)],
             )
@@ -32,43 +60,21 @@ impl Store {
         if noted.first().is_some_and(|row| row.get::<_, i64>(0) == tables.len() as i64) {
             return Ok(());
         }
-        let transaction = self.begin().await?;
-        transaction
-            .execute_typed(
-                &schema.sql(
-                    "insert into {schema}.sync_state (table_name, wix_site_id, updated_at)
-                     select t, $2, $3 from unnest($1::text[]) t order by t
-                     on conflict (table_name) do update set wix_site_id = excluded.wix_site_id
-                     where sync_state.wix_site_id <> excluded.wix_site_id and not exists (
-                        select from {schema}.sync_state s
-                        where s.watermark is not null or s.checkpoint is not null or s.last_success_at is not null
-                     )",
-                ),
-                &[(&tables, Type::TEXT_ARRAY), (&site_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)],
-            )
-            .await
-            .map_err(StoreError::database(doing))?;
-        let others = transaction
-            .query_typed(
-                &schema.sql("select wix_site_id from {schema}.sync_state where wix_site_id <> $1 limit 1"),
-                &[(&site_id, Type::TEXT)],
-            )
-            .await
-            .map_err(StoreError::database(doing))?;
-        if let Some(other) = others.first() {
-            let noted = other.get(0);
-            return Err(StoreError::OtherSite { schema: schema.name().to_owned(), noted, given: site_id.to_owned() });
-        }
-        transaction.commit().await.map_err(StoreError::database(doing))
+        let statement = self.schema.sql(
+            "insert into {schema}.sync_state (table_name, wix_site_id, updated_at)
+             select t, $2, $3 from unnest($1::text[]) t order by t
+             on conflict (table_name) do update set wix_site_id = excluded.wix_site_id",
+        );
+        let parameters: [Parameter<'_>; 3] =
+            [(&tables, Type::TEXT_ARRAY), (&site_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)];
+        self.write(doing, &statement, &parameters).await.map(drop)
     }
 
     /// How far the stream's passes have come.
     pub async fn load_stream_state(&self, stream: Stream) -> Result<StreamState, StoreError> {
-        let (table, id) = (stream.table(), stream.id_column());
         let statement = self.schema.sql(&format!(
-            "select watermark, last_full_pass_at, checkpoint,
-                exists (select from {{schema}}.{table} where {id} is not null and deleted_at is null)
-             from {{schema}}.sync_state where table_name = $1"
+            "select watermark, last_full_pass_at, checkpoint, {} from {{schema}}.sync_state where table_name = $1",
+            any_live_row(stream)
         ));
         let rows = self
             .client
@@ -157,10 +163,7 @@ impl Store {
 
     /// Whether the table holds rows that Wix is supposed to have.
     pub async fn has_live_rows(&self, stream: Stream) -> Result<bool, StoreError> {
-        let (table, id) = (stream.table(), stream.id_column());
-        let statement = self.schema.sql(&format!(
-            "select exists (select from {{schema}}.{table} where {id} is not null and deleted_at is null)"
-        ));
+        let statement = self.schema.sql(&format!("select {}", any_live_row(stream)));
         let rows = self
             .client
             .query_typed(&statement, &[])
@@ -168,6 +171,12 @@ impl Store {
             .map_err(StoreError::database("could not look whether the table has rows"))?;
         Ok(rows.first().is_some_and(|row| row.get(0)))
     }
+}
+
+/// An SQL expression: whether the table holds a record that Wix has.
+fn any_live_row(stream: Stream) -> String {
+    let (table, id) = (stream.table(), stream.id_column());
+    format!("exists (select from {{schema}}.{table} where {id} is not null and deleted_at is null)")
 }
 
 /// How far a pass has come with a batch.

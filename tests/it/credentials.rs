@@ -343,3 +343,25 @@ fn no_personal_data_is_shown_anywhere() {
     assert_all_hidden(&world, &hidden, &runs);
     assert!(world.value::<i64>("select count(*) from sync_errors") >= 8);
 }
+
+#[test]
+fn a_schema_belongs_to_the_site_of_which_something_came_and_not_to_a_mistyped_id() {
+    let mut world = World::new(5, 0, 0).migrated();
+    world.set("WIX_SITE_ID", "00000000-0000-4000-8000-00000000dead");
+    world.run(&["sync", "customers"]).expect_exit(1);
+    assert!(world.value::<String>("select distinct wix_site_id from sync_state").ends_with("dead"));
+    world.set("WIX_SITE_ID", "00000000-0000-4000-8000-0000000000aa");
+    world.run(&["verify", "customers"]).expect_exit(5);
+    let examined = world.run(&["doctor"]);
+    assert!(examined.stdout.contains("holds no site yet"), "{examined:#?}");
+    world.run(&["sync", "customers"]).expect_exit(0);
+    assert!(world.value::<String>("select distinct wix_site_id from sync_state").ends_with("aa"));
+
+    world.set("WIX_SITE_ID", "00000000-0000-4000-8000-00000000dead");
+    for command in ["sync", "verify"] {
+        world
+            .run(&[command, "customers"])
+            .expect_exit(2)
+            .expect_stderr("holds site 00000000-0000-4000-8000-0000000000aa");
+    }
+}

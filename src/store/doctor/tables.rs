@@ -45,13 +45,7 @@ impl Store {
     /// Whether the tables hold the site that is configured.
     async fn site(&self, site_id: Option<&str>) -> Result<Finding, StoreError> {
         const CHECK: &str = "site";
-        let rows = self
-            .client
-            .query_typed(&self.schema.sql("select distinct wix_site_id from {schema}.sync_state order by 1"), &[])
-            .await
-            .map_err(StoreError::database("could not read which site the tables hold"))?;
-        let noted: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-        let schema = self.schema.name();
+        let (noted, schema) = (self.noted_sites().await?, self.schema.name());
         Ok(match (noted.iter().find(|noted| site_id.is_some_and(|id| id != *noted)), noted.first()) {
             (Some(other), _) => {
                 let given = site_id.unwrap_or_default();
