@@ -96,8 +96,9 @@ impl Store {
             }
         }
         let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
-        // Sent together, in this order: over a long line every answer that is waited for counts.
-        let (transaction_id, forgotten, resolved, saved, renewed) = tokio::join!(
+        // Sent together, in this order: over a long line every answer that is waited for counts. Behind the first that
+        // fails, all fail; the progress, which may take more than one statement, comes last.
+        let (transaction_id, forgotten, resolved, renewed, saved) = tokio::join!(
             biased;
             current_transaction(&transaction),
             forget(&transaction, &schema, context.stream, &ids),
@@ -108,29 +109,20 @@ impl Store {
                 }
             },
             async {
-                match progress {
-                    Some(progress) => save_progress(&transaction, &schema, context.stream, progress, context.now).await,
-                    None => Ok(()),
-                }
-            },
-            async {
                 match lease {
                     Some(lease) => lease.renew_if_due(&transaction, &schema).await,
                     None => Ok(()),
                 }
             },
+            async {
+                match progress {
+                    Some(progress) => save_progress(&transaction, &schema, context.stream, progress, context.now).await,
+                    None => Ok(()),
+                }
+            },
         );
-        let (transaction_id, failure) = match transaction_id {
-            Ok(transaction_id) => (transaction_id, None),
-            Err(error) => (0, Some(error)),
-        };
-        // Behind the statement that failed, all others fail as well.
-        let mut failures: Vec<StoreError> = failure.into_iter().collect();
-        failures.extend([forgotten, resolved, saved, renewed].into_iter().filter_map(Result::err));
-        let first = failures.iter().position(|error| !error.is_consequence()).unwrap_or(0);
-        if !failures.is_empty() {
-            return Err(failures.swap_remove(first));
-        }
+        let transaction_id = transaction_id?;
+        forgotten.and(resolved).and(renewed).and(saved)?;
         outcome.transaction_id = Some(transaction_id);
         transaction.commit().await.map_err(StoreError::database("could not commit a batch"))
     }

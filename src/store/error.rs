@@ -169,11 +169,6 @@ impl StoreError {
         matches!(self, StoreError::Database { state: Some(state), .. } if matches!(state.code(), "40001" | "40P01" | "55P03"))
     }
 
-    /// True if it only says that the transaction was at an end before: the error that ended it is another.
-    pub(super) fn is_consequence(&self) -> bool {
-        matches!(self, StoreError::Database { state: Some(state), .. } if *state == SqlState::IN_FAILED_SQL_TRANSACTION)
-    }
-
     /// True if the server's own limit ended a statement, or a transaction: a smaller batch may do.
     pub fn is_too_slow(&self) -> bool {
         matches!(self, StoreError::Database { state: Some(state), .. } if matches!(state.code(), "57014" | "54P01" | "25P04"))
