@@ -36,6 +36,7 @@ const PREDECESSORS: [(&str, &[&str]); 3] = [
             "status",
             "notes",
             "created_at",
+            "updated_at",
         ],
     ),
     (
@@ -108,8 +109,9 @@ pub(super) async fn adopt(
     let (mut changes, mut own_columns) = (Vec::new(), Vec::new());
     for (table, _) in &found {
         let wanted = load_columns(transaction, &temporary, table).await?;
-        own_columns.extend(list_own_columns(transaction, schema, table, &wanted).await?);
-        changes.push(plan_changes(transaction, schema, table, &wanted).await?);
+        let existing = load_columns(transaction, schema.name(), table).await?;
+        own_columns.extend(list_own_columns(transaction, schema, table, &wanted, &existing).await?);
+        changes.push(plan_changes(schema, table, &wanted, &existing)?);
     }
     if !own_columns.is_empty() {
         return Err(StoreError::CannotAdopt(format!(
@@ -129,7 +131,9 @@ pub(super) async fn adopt(
                 .await
                 .map_err(StoreError::of_change("could not change an existing table"))?;
         }
-        drop_own_indexes(transaction, schema, table).await?;
+        if changes.is_from_a_copy {
+            drop_later_indexes(transaction, schema, table).await?;
+        }
         make_unique(transaction, schema, table, known_by.last().copied().filter(|column| column.starts_with("wix_")))
             .await?;
         adopted.push((*table, count_rows(transaction, schema, table).await?));
@@ -168,9 +172,8 @@ async fn load_relations(
         .collect())
 }
 
-/// The indexes of this program that a later migration creates. They are there already where the tables come from a copy
-/// of others that it kept, without the rest of its own.
-async fn drop_own_indexes(transaction: &Transaction<'_>, schema: &Schema, table: &str) -> Result<(), StoreError> {
+/// Drops the indexes that a later migration creates.
+async fn drop_later_indexes(transaction: &Transaction<'_>, schema: &Schema, table: &str) -> Result<(), StoreError> {
     transaction
         .batch_execute(&schema.sql(&format!(
             "drop index if exists {{schema}}.{table}_wix_created_at_idx, {{schema}}.{table}_merged_into_idx"
@@ -247,18 +250,22 @@ async fn load_columns(transaction: &Transaction<'_>, schema: &str, table: &str) 
         .collect())
 }
 
+/// Whether a table is one of this program's, from a copy of others that was made without the rest of its own.
+fn is_from_a_copy(columns: &Columns) -> bool {
+    columns.contains_key("content_hash") && columns.contains_key("raw")
+}
+
 /// Columns of people's own that happen to have the names of new ones would be filled from Wix, and what they hold be lost.
-/// Not so where the table is this program's, from a copy.
 async fn list_own_columns(
     transaction: &Transaction<'_>,
     schema: &Schema,
     table: &'static str,
     wanted: &Columns,
+    existing: &Columns,
 ) -> Result<Vec<String>, StoreError> {
     let mut own = Vec::new();
     let Some((_, known)) = PREDECESSORS.iter().find(|(name, _)| *name == table) else { return Ok(own) };
-    let existing = load_columns(transaction, schema.name(), table).await?;
-    if existing.contains_key("content_hash") && existing.contains_key("raw") {
+    if is_from_a_copy(existing) {
         return Ok(own);
     }
     for column in wanted.keys().filter(|column| existing.contains_key(*column) && !known.contains(&column.as_str())) {
@@ -289,18 +296,19 @@ struct TableChanges {
     statements: Vec<String>,
     /// The columns whose type changes.
     retyped: Vec<String>,
+    is_from_a_copy: bool,
 }
 
 /// The columns that are missing, those that need another type, and NOT NULL to be taken from those that may
 /// be null: what Wix did not send is NULL now.
-async fn plan_changes(
-    transaction: &Transaction<'_>,
+fn plan_changes(
     schema: &Schema,
     table: &'static str,
     wanted: &Columns,
+    existing: &Columns,
 ) -> Result<TableChanges, StoreError> {
-    let existing = load_columns(transaction, schema.name(), table).await?;
-    let mut changes = TableChanges { table, statements: Vec::new(), retyped: Vec::new() };
+    let mut changes =
+        TableChanges { table, statements: Vec::new(), retyped: Vec::new(), is_from_a_copy: is_from_a_copy(existing) };
     for (column, wanted) in wanted {
         let Some(current) = existing.get(column) else {
             let default = wanted.default.as_ref().map(|default| format!(" default {default}")).unwrap_or_default();
