@@ -104,13 +104,7 @@ pub(super) async fn execute(
     }
     let (stopper, stop) = stop_pair();
     listen_for_signals(stopper.clone())?;
-    if let Some(limit) = time_limit {
-        let stopper = stopper.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(limit).await;
-            stopper.stop(StopReason::TimeLimit);
-        });
-    }
+    stop_after(time_limit, &stopper);
 
     let wix = WixClient::new(config.wix, stop.clone(), reporter.clone()).map_err(|error| failure(error.into()))?;
     let run = Run { plan: &plan, wix: &wix, stop: &stop, reporter: &reporter, run_id: signals.run_id() };
@@ -185,6 +179,16 @@ pub(super) fn failure(error: SyncError) -> Failure {
         _ => Exit::Failed,
     };
     Failure { exit, hint: error.hint(), error: error.into() }
+}
+
+/// Asks for a stop when the time limit is reached, if there is one.
+pub(super) fn stop_after(time_limit: Option<Duration>, stopper: &Stopper) {
+    let Some(limit) = time_limit else { return };
+    let stopper = stopper.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(limit).await;
+        stopper.stop(StopReason::TimeLimit);
+    });
 }
 
 /// SIGINT and SIGTERM ask for a stop: the batch in hand is finished first.

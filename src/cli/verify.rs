@@ -3,21 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::args::{GlobalArgs, VerifyArgs};
 use super::exit::Exit;
 use super::logging::Console;
 use super::signals::Signals;
-use super::sync::{execute, failure, listen_for_signals, unless_overdue};
+use super::sync::{execute, failure, listen_for_signals, stop_after, unless_overdue};
 use super::{Failure, connect};
 use crate::comparison::Comparison;
 use crate::config::{Environment, SyncConfig, SyncFlags};
 use crate::event::{Event, Reporter};
 use crate::progress::Tracker;
 use crate::report::{self, Purpose};
-use crate::stop::{StopReason, stop_pair};
+use crate::stop::stop_pair;
 use crate::store::lease::Heartbeat;
 use crate::sync::compare::{Extent, compare_stream};
 use crate::sync::plan::FullPolicy;
@@ -111,13 +110,7 @@ async fn compare(
     }
     let (stopper, stop) = stop_pair();
     listen_for_signals(stopper.clone())?;
-    if let Some(limit) = time_limit {
-        let stopper = stopper.clone();
-        tokio::spawn(async move {
-            sleep(limit).await;
-            stopper.stop(StopReason::TimeLimit);
-        });
-    }
+    stop_after(time_limit, &stopper);
     let site_id = config.wix.site_id.clone();
     let wix = WixClient::new(config.wix, stop.clone(), reporter.clone()).map_err(|error| failure(error.into()))?;
     let run = Run { plan, wix: &wix, stop: &stop, reporter: &reporter, run_id: Uuid::nil() };

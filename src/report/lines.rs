@@ -103,15 +103,14 @@ impl Reporter for Lines {
 
 /// What of a table is not as Wix has it, if anything.
 fn left_out(summary: &StreamSummary) -> Option<String> {
-    let (stream, errors) = (summary.stream, summary.counts.errors);
-    match (errors, summary.incomplete) {
-        (0, false) => None,
-        (0, true) => Some(format!("{stream}: {}", summary.notices.join(", "))),
-        (_, false) => Some(format!("{stream}: {} in sync_errors", counted(errors, "record"))),
-        (_, true) => {
-            Some(format!("{stream}: {} in sync_errors; {}", counted(errors, "record"), summary.notices.join(", ")))
-        }
+    let mut reasons = Vec::new();
+    if summary.counts.errors > 0 {
+        reasons.push(format!("{} in sync_errors", counted(summary.counts.errors, "record")));
     }
+    if summary.incomplete {
+        reasons.push(summary.notices.join(", "));
+    }
+    (!reasons.is_empty()).then(|| format!("{}: {}", summary.stream, reasons.join("; ")))
 }
 
 fn as_ms(delay: Duration) -> u64 {
