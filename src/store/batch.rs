@@ -151,10 +151,12 @@ impl Store {
     /// What became of a transaction whose COMMIT got no answer. Asked on another connection than its own.
     pub async fn fate_of(&self, transaction_id: i64) -> Result<Fate, StoreError> {
         let rows = self
-            .client
-            .query_typed("select pg_xact_status($1::text::xid8)", &[(&transaction_id.to_string(), Type::TEXT)])
-            .await
-            .map_err(StoreError::database("could not ask what became of a transaction"));
+            .query_once(
+                "could not ask what became of a transaction",
+                "select pg_xact_status($1::text::xid8)",
+                &[(&transaction_id.to_string(), Type::TEXT)],
+            )
+            .await;
         let rows = match rows {
             // An id that the server does not know yet: it crashed before it had written down that it gave it out.
             Err(StoreError::Database { state: Some(SqlState::INVALID_PARAMETER_VALUE), .. }) => {

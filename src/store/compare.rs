@@ -128,8 +128,8 @@ impl Store {
         ));
         let listed: Vec<&str> = span.listed.iter().map(String::as_str).collect();
         let rows = self
-            .client
-            .query_typed(
+            .query_once(
+                "could not look for rows that Wix does not list",
                 &statement,
                 &[
                     (&span.from, Type::TIMESTAMPTZ),
@@ -139,8 +139,7 @@ impl Store {
                     (&limit, Type::INT8),
                 ],
             )
-            .await
-            .map_err(StoreError::database("could not look for rows that Wix does not list"))?;
+            .await?;
         let count = rows.first().map_or(0, |row| row.get::<_, i64>(1).unsigned_abs());
         Ok((rows.iter().map(|row| row.get(0)).collect(), count))
     }
@@ -164,11 +163,7 @@ impl Store {
     }
 
     async fn count(&self, statement: &str, parameters: &[Parameter<'_>]) -> Result<u64, StoreError> {
-        let rows = self
-            .client
-            .query_typed(&self.schema.sql(statement), parameters)
-            .await
-            .map_err(StoreError::database("could not count rows to compare"))?;
+        let rows = self.query_once("could not count rows to compare", &self.schema.sql(statement), parameters).await?;
         Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
     }
 
@@ -176,11 +171,7 @@ impl Store {
     pub async fn load_raw(&self, stream: Stream, wix_id: &str) -> Result<Option<String>, StoreError> {
         let (table, id) = (stream.table(), stream.id_column());
         let statement = self.schema.sql(&format!("select raw::text from {{schema}}.{table} where {id} = $1"));
-        let rows = self
-            .client
-            .query_typed(&statement, &[(&wix_id, Type::TEXT)])
-            .await
-            .map_err(StoreError::database("could not read a row to compare"))?;
+        let rows = self.query_once("could not read a row to compare", &statement, &[(&wix_id, Type::TEXT)]).await?;
         Ok(rows.first().and_then(|row| row.get(0)))
     }
 

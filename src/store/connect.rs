@@ -3,13 +3,21 @@
 use std::time::Duration;
 
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Transaction};
+use tokio_postgres::{Client, Row, Transaction};
 
 use super::dial::dial;
 use super::error::StoreError;
 use super::lease::Lease;
 use super::schema::Schema;
 use super::target::Target;
+
+/// Names in our statements mean the server's own functions, operators and types, whatever the role's search path is and
+/// whoever may create in its schemas. The tables are named with their schema.
+macro_rules! search_path {
+    () => {
+        "set local search_path to pg_catalog, pg_temp; "
+    };
+}
 
 /// A pooler with a free connection answers at once.
 const SIBLING_PATIENCE: Duration = Duration::from_secs(3);
@@ -72,6 +80,27 @@ impl Store {
         &self.schema
     }
 
+    /// One statement in a transaction of its own, without the lease: for what only reads, and for the lease itself.
+    /// The three messages are sent together, so it takes one round trip. If the call is cancelled, the transaction stays
+    /// open until the next one of this connection, which ends it: nothing in it was written.
+    pub(super) async fn query_once(
+        &self,
+        doing: &'static str,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        let (settings, rows, end) = tokio::join!(
+            biased;
+            self.client.batch_execute(concat!("begin; ", search_path!(), "set local lock_timeout = '10s'")),
+            self.client.query_typed(statement, parameters),
+            self.client.batch_execute("commit"),
+        );
+        settings.map_err(StoreError::database(doing))?;
+        let rows = rows.map_err(StoreError::database(doing))?;
+        end.map_err(StoreError::database(doing))?;
+        Ok(rows)
+    }
+
     /// A transaction of one statement. Gives back how many rows it wrote.
     pub(super) async fn write(
         &mut self,
@@ -103,7 +132,9 @@ impl Store {
             self.schema.sql("select 1 from {schema}.sync_locks where name = 'sync' and token = $1 for key share");
         let doing = "could not begin a transaction";
         let transaction = self.client.transaction().await.map_err(StoreError::database(doing))?;
-        let settings = transaction.batch_execute(
+        // The search path first: with it, the functions of the other settings are the server's own.
+        let settings = transaction.batch_execute(concat!(
+            search_path!(),
             // Whatever the server's default: what another run committed while we waited has to be seen.
             "set transaction isolation level read committed; \
              select set_config('lock_timeout', '10s', true), \
@@ -111,7 +142,7 @@ impl Store {
                 set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), \
                 set_config('jit', 'off', true), set_config('quote_all_identifiers', 'off', true), \
                 set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), true)",
-        );
+        ));
         match lease {
             None => settings.await.map_err(StoreError::database(doing))?,
             // Sent together: over a long line every answer that is waited for counts.
@@ -140,7 +171,8 @@ pub(super) async fn read_whole_tables(transaction: &Transaction<'_>) -> Result<(
 /// lend us a session in which another client has set its own.
 async fn first_of_search_path(client: &mut Client, target: &Target) -> Result<Schema, StoreError> {
     let doing = "could not read the search path";
-    let statement = "select current_schema()::text, setting = reset_val from pg_settings where name = 'search_path'";
+    let statement = "select pg_catalog.current_schema()::pg_catalog.text, setting operator(pg_catalog.=) reset_val
+        from pg_catalog.pg_settings where name operator(pg_catalog.=) 'search_path'";
     let rows = client.query_typed(statement, &[]).await.map_err(StoreError::database(doing))?;
     let row = rows.first().ok_or(StoreError::NoSchema)?;
     let (mut name, is_unchanged): (Option<String>, bool) = (row.get(0), row.get(1));
@@ -149,8 +181,8 @@ async fn first_of_search_path(client: &mut Client, target: &Target) -> Result<Sc
         let transaction = client.transaction().await.map_err(StoreError::database(doing))?;
         let reset = "set local search_path to default";
         transaction.batch_execute(reset).await.map_err(StoreError::database(doing))?;
-        let rows =
-            transaction.query_typed("select current_schema()::text", &[]).await.map_err(StoreError::database(doing))?;
+        let statement = "select pg_catalog.current_schema()::pg_catalog.text";
+        let rows = transaction.query_typed(statement, &[]).await.map_err(StoreError::database(doing))?;
         transaction.rollback().await.map_err(StoreError::database(doing))?;
         name = rows.first().and_then(|row| row.get(0));
     }

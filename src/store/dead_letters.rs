@@ -107,8 +107,8 @@ impl Store {
              order by last_failed_at, record_key limit $5",
         );
         let rows = self
-            .client
-            .query_typed(
+            .query_once(
+                "could not read sync_errors",
                 &statement,
                 &[
                     (&stream.table(), Type::TEXT),
@@ -118,8 +118,7 @@ impl Store {
                     (&limit, Type::INT8),
                 ],
             )
-            .await
-            .map_err(StoreError::database("could not read sync_errors"))?;
+            .await?;
         Ok(rows.iter().map(|row| KeptRecord { key: row.get(0), wix_id: row.get(1), raw: row.get(2) }).collect())
     }
 
@@ -191,8 +190,7 @@ impl Store {
              from {schema}.sync_errors where resolved_at is null
              order by last_failed_at desc, table_name, record_key limit $1",
         );
-        let rows =
-            self.client.query_typed(&statement, &[(&limit, Type::INT8)]).await.map_err(StoreError::database(doing))?;
+        let rows = self.query_once(doing, &statement, &[(&limit, Type::INT8)]).await?;
         let total = rows.first().map_or(0, |row| row.get(8));
         let errors = rows.iter().map(|row| ErrorRow {
             table: row.get(0),
@@ -212,11 +210,7 @@ impl Store {
         let statement = self
             .schema
             .sql("select exists (select from {schema}.sync_errors where table_name = $1 and resolved_at is null)");
-        let rows = self
-            .client
-            .query_typed(&statement, &[(&stream.table(), Type::TEXT)])
-            .await
-            .map_err(StoreError::database("could not read sync_errors"))?;
+        let rows = self.query_once("could not read sync_errors", &statement, &[(&stream.table(), Type::TEXT)]).await?;
         Ok(rows.first().is_some_and(|row| row.get(0)))
     }
 }

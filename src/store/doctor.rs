@@ -86,8 +86,8 @@ impl Store {
         let (tables, rights): (Vec<&str>, Vec<&str>) =
             NEEDED.iter().flat_map(|(table, rights)| rights.iter().map(move |right| (*table, *right))).unzip();
         let rows = self
-            .client
-            .query_typed(
+            .query_once(
+                "could not read what this database user may do",
                 "select needed.t || ' (' || string_agg(needed.p, ', ' order by needed.p) || ')'
                  from unnest($2::text[], $3::text[]) needed (t, p)
                  join pg_catalog.pg_namespace n on n.nspname = $1
@@ -96,8 +96,7 @@ impl Store {
                  group by needed.t order by 1",
                 &[(&self.schema.name(), Type::TEXT), (&tables, Type::TEXT_ARRAY), (&rights, Type::TEXT_ARRAY)],
             )
-            .await
-            .map_err(StoreError::database("could not read what this database user may do"))?;
+            .await?;
         if rows.is_empty() {
             return Ok(Finding::ok(CHECK, "this database user may read and write all tables"));
         }
@@ -111,8 +110,8 @@ impl Store {
         const CHECK: &str = "rights";
         let names: Vec<&str> = NEEDED.iter().map(|(table, _)| *table).collect();
         let rows = self
-            .client
-            .query_typed(
+            .query_once(
+                "could not read what this database user may do",
                 "select
                     n.oid is not null,
                     case when n.oid is null then has_database_privilege(current_database(), 'CREATE')
@@ -125,8 +124,7 @@ impl Store {
                  from (select 1) one left join pg_catalog.pg_namespace n on n.nspname = $1",
                 &[(&self.schema.name(), Type::TEXT), (&names, Type::TEXT_ARRAY)],
             )
-            .await
-            .map_err(StoreError::database("could not read what this database user may do"))?;
+            .await?;
         let Some(row) = rows.first() else { return Ok(Finding::ok(CHECK, "nothing to be known")) };
         let (exists, may_create, foreign): (bool, bool, Option<String>) = (row.get(0), row.get(1), row.get(2));
         let schema = self.schema.name();
@@ -155,15 +153,14 @@ impl Store {
         const CHECK: &str = "row security";
         let names: Vec<&str> = NEEDED.iter().map(|(table, _)| *table).collect();
         let rows = self
-            .client
-            .query_typed(
+            .query_once(
+                "could not read what row level security hides",
                 "select string_agg(c.relname, ', ' order by c.relname)
                  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
                  where n.nspname = $1 and c.relname::text = any ($2) and row_security_active(c.oid)",
                 &[(&self.schema.name(), Type::TEXT), (&names, Type::TEXT_ARRAY)],
             )
-            .await
-            .map_err(StoreError::database("could not read what row level security hides"))?;
+            .await?;
         let hidden: Option<String> = rows.first().and_then(|row| row.get(0));
         Ok(match hidden {
             None => Finding::ok(CHECK, "hides nothing from this database user"),

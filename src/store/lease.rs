@@ -13,7 +13,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
 
-use super::connect::Store;
+use super::connect::{Parameter, Store};
 use super::error::StoreError;
 use super::schema::Schema;
 use crate::holder::Holder;
@@ -117,11 +117,7 @@ impl Store {
         let statement = self
             .schema
             .sql("update {schema}.sync_locks set expires_at = '-infinity' where name = 'sync' and token = $1");
-        self.client
-            .execute_typed(&statement, &[(&lease.token, Type::INT8)])
-            .await
-            .map_err(StoreError::database("could not give the lease back"))?;
-        Ok(())
+        self.query_once("could not give the lease back", &statement, &[(&lease.token, Type::INT8)]).await.map(drop)
     }
 
     async fn current_lease(&self) -> Result<Option<Current>, StoreError> {
@@ -130,11 +126,7 @@ impl Store {
                 extract(epoch from clock_timestamp() - acquired_at)::float8
              from {schema}.sync_locks where name = 'sync'",
         );
-        let rows = self
-            .client
-            .query_typed(&statement, &[])
-            .await
-            .map_err(StoreError::database("could not read sync_locks"))?;
+        let rows = self.query_once("could not read sync_locks", &statement, &[]).await?;
         Ok(rows.first().map(|row| Current {
             token: row.get(0),
             run_id: row.get(1),
@@ -149,23 +141,17 @@ impl Store {
         let statement = self.schema.sql(
             "update {schema}.sync_locks
              set renewed_at = clock_timestamp(), expires_at = clock_timestamp() + make_interval(secs => $2), progress = $3
-             where name = 'sync' and token = $1",
+             where name = 'sync' and token = $1 returning token",
         );
-        let renewed = self
-            .client
-            .execute_typed(
-                &statement,
-                &[(&lease.token, Type::INT8), (&LEASE_SECS, Type::FLOAT8), (&Json(progress), Type::JSONB)],
-            )
-            .await
-            .map_err(StoreError::database("could not renew the lease"))?;
-        Ok(renewed == 1)
+        let parameters: [Parameter<'_>; 3] =
+            [(&lease.token, Type::INT8), (&LEASE_SECS, Type::FLOAT8), (&Json(progress), Type::JSONB)];
+        let renewed = self.query_once("could not renew the lease", &statement, &parameters).await?;
+        Ok(renewed.len() == 1)
     }
 
     /// True, as soon as the database answers.
     async fn is_there(&self) -> Result<bool, StoreError> {
-        let answer = self.client.query_typed("select 1", &[]).await;
-        answer.map_err(StoreError::database("could not ask whether the database answers")).map(|_| true)
+        self.query_once("could not ask whether the database answers", "select 1", &[]).await.map(|_| true)
     }
 }
 

@@ -18,13 +18,12 @@ impl Store {
         let doing = "could not link orders to the customers that bookings name";
         let schema = self.schema.clone();
         let listed = self
-            .client
-            .query_typed(
+            .query_once(
+                doing,
                 &schema.sql("select wix_contact_id from {schema}.sync_unlinked order by 1 limit $1"),
                 &[(&CHUNK, Type::INT8)],
             )
-            .await
-            .map_err(StoreError::database(doing))?;
+            .await?;
         let wix_ids: Vec<String> = listed.iter().map(|row| row.get(0)).collect();
         if wix_ids.is_empty() {
             return Ok(false);

@@ -123,13 +123,12 @@ impl Store {
              order by tried_at nulls first, wix_id limit $3",
         );
         let rows = self
-            .client
-            .query_typed(
+            .query_once(
+                "could not list the rows that Wix no longer lists",
                 &statement,
                 &[(&stream.table(), Type::TEXT), (&since, Type::TIMESTAMPTZ), (&limit, Type::INT8)],
             )
-            .await
-            .map_err(StoreError::database("could not list the rows that Wix no longer lists"))?;
+            .await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 

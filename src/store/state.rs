@@ -23,11 +23,7 @@ impl Store {
                 where s.watermark is not null or s.checkpoint is not null or s.last_success_at is not null
              ) order by 1",
         );
-        let rows = self
-            .client
-            .query_typed(&statement, &[])
-            .await
-            .map_err(StoreError::database("could not read which site the tables hold"))?;
+        let rows = self.query_once("could not read which site the tables hold", &statement, &[]).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
@@ -48,15 +44,14 @@ impl Store {
         let doing = "could not note the site in sync_state";
         let tables: Vec<&str> = Stream::ALL.iter().map(|stream| stream.table()).collect();
         let noted = self
-            .client
-            .query_typed(
+            .query_once(
+                doing,
                 &self
                     .schema
                     .sql("select count(*) from {schema}.sync_state where table_name = any ($1) and wix_site_id = $2"),
                 &[(&tables, Type::TEXT_ARRAY), (&site_id, Type::TEXT)],
             )
-            .await
-            .map_err(StoreError::database(doing))?;
+            .await?;
         if noted.first().is_some_and(|row| row.get::<_, i64>(0) == tables.len() as i64) {
             return Ok(());
         }
@@ -76,11 +71,7 @@ impl Store {
             "select watermark, last_full_pass_at, checkpoint, {} from {{schema}}.sync_state where table_name = $1",
             any_live_row(stream)
         ));
-        let rows = self
-            .client
-            .query_typed(&statement, &[(&stream.table(), Type::TEXT)])
-            .await
-            .map_err(StoreError::database("could not read sync_state"))?;
+        let rows = self.query_once("could not read sync_state", &statement, &[(&stream.table(), Type::TEXT)]).await?;
         let Some(row) = rows.first() else { return Ok(StreamState::default()) };
         let checkpoint = row.get::<_, Option<serde_json::Value>>(2);
         let checkpoint = checkpoint.map(serde_json::from_value).transpose().map_err(|_| StoreError::Diverged {
@@ -153,22 +144,14 @@ impl Store {
              )
              limit 1"
         ));
-        let rows = self
-            .client
-            .query_typed(&statement, &[(&table, Type::TEXT)])
-            .await
-            .map_err(StoreError::database("could not look for a live row"))?;
+        let rows = self.query_once("could not look for a live row", &statement, &[(&table, Type::TEXT)]).await?;
         Ok(rows.first().map(|row| row.get(0)))
     }
 
     /// Whether the table holds rows that Wix is supposed to have.
     pub async fn has_live_rows(&self, stream: Stream) -> Result<bool, StoreError> {
         let statement = self.schema.sql(&format!("select {}", any_live_row(stream)));
-        let rows = self
-            .client
-            .query_typed(&statement, &[])
-            .await
-            .map_err(StoreError::database("could not look whether the table has rows"))?;
+        let rows = self.query_once("could not look whether the table has rows", &statement, &[]).await?;
         Ok(rows.first().is_some_and(|row| row.get(0)))
     }
 }

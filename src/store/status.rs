@@ -120,13 +120,12 @@ impl Store {
              order by started_at desc nulls last, id limit $1"
         ));
         let rows = self
-            .client
-            .query_typed(
+            .query_once(
+                "could not read sync_logs",
                 &statement,
                 &[(&filter.limit, Type::INT8), (&filter.sync_type, Type::TEXT), (&filter.status, Type::TEXT)],
             )
-            .await
-            .map_err(StoreError::database("could not read sync_logs"))?;
+            .await?;
         Ok(rows.iter().map(run_row).collect())
     }
 
@@ -136,10 +135,8 @@ impl Store {
             "select {RUN_COLUMNS} from {{schema}}.sync_logs where starts_with(id::text, $1) order by started_at desc nulls last limit 2"
         ));
         let rows = self
-            .client
-            .query_typed(&statement, &[(&prefix.to_ascii_lowercase(), Type::TEXT)])
-            .await
-            .map_err(StoreError::database("could not read sync_logs"))?;
+            .query_once("could not read sync_logs", &statement, &[(&prefix.to_ascii_lowercase(), Type::TEXT)])
+            .await?;
         Ok(rows.iter().map(run_row).collect())
     }
 
@@ -153,11 +150,7 @@ impl Store {
                 )))::bigint
              from {schema}.sync_health h",
         );
-        let rows = self
-            .client
-            .query_typed(&statement, &[])
-            .await
-            .map_err(StoreError::database("could not read the state of the tables"))?;
+        let rows = self.query_once("could not read the state of the tables", &statement, &[]).await?;
         Ok(rows
             .iter()
             .map(|row| TableRow {
@@ -188,11 +181,7 @@ impl Store {
              where r.status = 'running'
              order by 7 desc, r.started_at desc nulls last, r.id limit 1",
         );
-        let rows = self
-            .client
-            .query_typed(&statement, &[])
-            .await
-            .map_err(StoreError::database("could not look for a run at work"))?;
+        let rows = self.query_once("could not look for a run at work", &statement, &[]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         let holder: Option<Holder> = row.get::<_, Option<Value>>(3).and_then(|json| serde_json::from_value(json).ok());
         let (is_held, is_hidden): (bool, bool) = (row.get(6), row.get(8));

@@ -89,15 +89,14 @@ impl Store {
     pub(super) async fn server(&self) -> Result<Finding, StoreError> {
         const CHECK: &str = "server";
         let rows = self
-            .client
-            .query_typed(
+            .query_once(
+                "could not ask the server for its version",
                 "select current_setting('server_version'), current_setting('server_version_num')::integer,
                     pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on',
                     current_user::text, current_database()::text",
                 &[],
             )
-            .await
-            .map_err(StoreError::database("could not ask the server for its version"))?;
+            .await?;
         let Some(row) = rows.first() else { return Ok(Finding::ok(CHECK, "says nothing")) };
         let (version, number): (String, i32) = (row.get(0), row.get(1));
         let (is_replica, is_read_only): (bool, bool) = (row.get(2), row.get(3));
@@ -122,14 +121,13 @@ impl Store {
     pub(super) async fn statement_timeout(&self) -> Result<Finding, StoreError> {
         const CHECK: &str = "statement time-out";
         let rows = self
-            .client
-            .query_typed(
+            .query_once(
+                "could not read statement_timeout",
                 "select setting::bigint, current_setting('statement_timeout')
                  from pg_catalog.pg_settings where name = 'statement_timeout'",
                 &[],
             )
-            .await
-            .map_err(StoreError::database("could not read statement_timeout"))?;
+            .await?;
         let Some(row) = rows.first() else { return Ok(Finding::ok(CHECK, "unknown")) };
         let (milliseconds, shown): (i64, String) = (row.get(0), row.get(1));
         Ok(match milliseconds {
