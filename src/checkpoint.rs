@@ -28,15 +28,52 @@ impl Checkpoint {
     }
 }
 
-/// What the store remembers of a stream's passes.
+/// What the store remembers of a stream's passes, and what the table holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamState {
     /// Wix's clock at the first answer of the last complete pass.
     pub watermark: Option<DateTime<Utc>>,
-    /// When the last full pass reached its end.
+    /// When the last full sync reached its end.
     pub last_full_pass_at: Option<DateTime<Utc>>,
-    /// The unfinished pass, if there is one.
+    /// The unfinished incremental sync, if there is one.
     pub checkpoint: Option<Checkpoint>,
-    /// Whether the table holds any record that Wix has.
-    pub has_rows: bool,
+    /// The unfinished full sync, if there is one.
+    pub full_checkpoint: Option<Checkpoint>,
+    /// Live rows that the table must hold; `None` while that is not known.
+    pub must_hold: Option<i64>,
+    /// Live rows that it holds.
+    pub holds: i64,
+    /// Records that Wix announced and did not return in the last full sync.
+    pub shortfall: u64,
+    /// The last drift check.
+    pub drift: Option<Drift>,
+    /// Whether `sync_errors` holds unresolved records of the table.
+    pub has_unresolved_errors: bool,
+    /// Whether rows of the table are pending deletions.
+    pub has_missing: bool,
+    /// Whether copies are held that lose a part of the record.
+    pub has_held: bool,
+    /// The database server's clock.
+    pub now: DateTime<Utc>,
+}
+
+impl StreamState {
+    /// Whether something else than wix-sync removed or added rows since the last run.
+    pub fn rows_differ(&self) -> bool {
+        self.must_hold.is_some_and(|must_hold| must_hold != self.holds)
+    }
+}
+
+/// What the drift check remembers: Wix's own count of a list minus the rows that the table has of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// When it was made, by the database server's clock. The end of a full sync counts as one.
+    pub checked_at: DateTime<Utc>,
+    /// The difference then.
+    pub difference: i64,
+    /// The difference at the end of the last full sync, which is normal for this site.
+    pub baseline: i64,
+    /// When a difference last started a full sync.
+    #[serde(default)]
+    pub full_at: Option<DateTime<Utc>>,
 }

@@ -85,7 +85,7 @@ pub struct Row {
     pub wix_id: String,
     /// When the record was created at Wix; what passes are sorted by.
     pub wix_created_at: Option<DateTime<Utc>>,
-    /// When Wix last changed the record; an older copy never replaces a newer row.
+    /// When Wix last changed the record.
     pub wix_updated_at: Option<DateTime<Utc>>,
     /// Wix's revision number; orders have none.
     pub wix_revision: Option<i64>,
@@ -95,6 +95,32 @@ pub struct Row {
     pub raw: String,
     /// The stream's own columns, in the order of its column list.
     pub cells: Vec<Cell>,
+}
+
+/// What tells which of two copies of a record is newer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Version {
+    /// Wix's revision number; orders have none.
+    pub revision: Option<i64>,
+    /// When Wix last changed the record.
+    pub updated_at: Option<DateTime<Utc>>,
+}
+
+impl Version {
+    /// The revision decides where both copies have one and they differ: dates of two servers may differ by their clocks.
+    pub fn is_newer_than(self, other: Version) -> bool {
+        match (self.revision, other.revision) {
+            (Some(ours), Some(theirs)) if ours != theirs => ours > theirs,
+            _ => matches!((self.updated_at, other.updated_at), (Some(ours), Some(theirs)) if ours > theirs),
+        }
+    }
+}
+
+impl Row {
+    /// Its version.
+    pub fn version(&self) -> Version {
+        Version { revision: self.wix_revision, updated_at: self.wix_updated_at }
+    }
 }
 
 /// A record that can't become a row. It goes to `sync_errors`; the others go on.

@@ -135,12 +135,18 @@ pub struct SyncArgs {
     /// Read everything when the last time is longer ago than this; 0 is never
     #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = parse_duration)]
     pub full_every: Duration,
+    /// Compare Wix's own counts with the tables at most this often; a difference that lasts reads everything; 0 is never
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
+    pub check_every: Duration,
     /// Only say what would be written; write nothing at all
     #[arg(long)]
     pub dry_run: bool,
     /// Let rows go that Wix no longer lists, also if they are more than a tenth of the table
     #[arg(long)]
     pub allow_mass_delete: bool,
+    /// Write changes by which more than a tenth of the rows lose a part of their records, such as contact details
+    #[arg(long)]
+    pub allow_mass_changes: bool,
     /// Delete ended runs from sync_logs after this time, but the last success of each type; 0 is never
     #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = parse_duration)]
     pub keep_logs: Duration,

@@ -7,7 +7,7 @@ use crate::json::{FieldError, Object};
 use crate::record::{Cell, Column, ColumnKind};
 use crate::stream::Stream;
 use crate::timestamp::{self, Timestamp};
-use crate::wix::{Listing, Lookup, Paging};
+use crate::wix::{Count, Listing, Lookup, Paging};
 
 pub(super) struct Appointments;
 
@@ -21,6 +21,7 @@ static LISTING: Listing = Listing {
     page_limit: 100,
     fieldsets: &[],
     lookup: Lookup::List,
+    count: Count::At("/_api/bookings-reader/v2/extended-bookings/count"),
     wanted: None,
     permission: "Read Bookings - Including Participants",
     app: "Wix Bookings",

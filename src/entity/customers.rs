@@ -4,7 +4,7 @@ use super::{Entity, full_name};
 use crate::json::{FieldError, Object};
 use crate::record::{Cell, Column, ColumnKind};
 use crate::stream::Stream;
-use crate::wix::{Listing, Lookup, Paging};
+use crate::wix::{Count, Listing, Lookup, Paging};
 
 pub(super) struct Customers;
 
@@ -18,6 +18,7 @@ static LISTING: Listing = Listing {
     page_limit: 1000,
     fieldsets: &["FULL"],
     lookup: Lookup::Get { path: "/contacts/v4/contacts/", query: "?fieldsets=FULL", member: "contact" },
+    count: Count::Total,
     wanted: None,
     permission: "Read Contacts",
     app: "Wix Contacts",

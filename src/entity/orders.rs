@@ -4,7 +4,7 @@ use super::Entity;
 use crate::json::{FieldError, Object};
 use crate::record::{Cell, Column, ColumnKind};
 use crate::stream::Stream;
-use crate::wix::{Listing, Lookup, Paging};
+use crate::wix::{Count, Listing, Lookup, Paging};
 
 pub(super) struct Orders;
 
@@ -18,6 +18,7 @@ static LISTING: Listing = Listing {
     page_limit: 100,
     fieldsets: &[],
     lookup: Lookup::Get { path: "/ecom/v1/orders/", query: "", member: "order" },
+    count: Count::None,
     wanted: Some(("status", &["APPROVED", "CANCELED", "PENDING", "REJECTED"])),
     permission: "Read Orders",
     app: "Wix Stores",

@@ -1,21 +1,21 @@
-//! Writes a batch of rows in one transaction: ask which are new or changed, write those, mend the links.
+//! Writes a batch of rows in one transaction: ask which are new or changed, write those, and bring the links up to date.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::Transaction;
-use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
+use super::books::{Entry, Progress, add_customers};
 use super::columns::Columns;
-use super::connect::Store;
+use super::connect::{Store, column};
 use super::dead_letters::resolve_errors;
 use super::error::StoreError;
+use super::held::{hold, losing, release};
 use super::links::{emails_of, link_appointments, relink_orders, with_customer_of};
 use super::missing::{erase_cleared_customers, forget};
 use super::schema::Schema;
-use super::state::{Progress, save_progress};
-use crate::record::{Cell, Column, Row};
+use crate::record::{Cell, Column, Row, Version};
 use crate::stream::Stream;
 
 /// What became of the rows of a batch.
@@ -25,48 +25,70 @@ pub struct BatchOutcome {
     pub inserted: u64,
     /// Rows whose content changed.
     pub updated: u64,
-    /// Rows that are as Wix has them already, or newer; not written.
+    /// Rows that have the content already; not written.
     pub unchanged: u64,
-    /// The transaction's id, once all is sent but COMMIT: what tells whether that was done, should its answer get lost.
-    pub transaction_id: Option<i64>,
+    /// Copies that lose a part of the record; they wait in `sync_held`.
+    pub held: u64,
 }
 
 /// What a batch is written with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct BatchContext {
     /// Which table.
     pub stream: Stream,
-    /// The stream's own columns.
+    /// The table's own columns.
     pub columns: &'static [Column],
     /// Goes into `created_at` and `updated_at`.
     pub now: DateTime<Utc>,
     /// Whether `sync_errors` holds unresolved records of this table, which a written row resolves.
     pub has_unresolved_errors: bool,
+    /// Whether `sync_held` holds copies of this table, which a newer copy replaces.
+    pub has_held: bool,
+    /// Whether copies that lose a part of the record are held.
+    pub holds_losses: bool,
+    /// The Wix ids of copies that are written even if they look older than their rows: they were looked up by id.
+    pub looked_up: HashSet<String>,
 }
 
 /// A row as the table has it.
 struct Stored {
     content_hash: Option<Vec<u8>>,
     deleted: bool,
+    version: Version,
+}
+
+impl Stored {
+    fn needs(&self, row: &Row) -> bool {
+        self.deleted || self.content_hash.as_deref() != Some(&row.content_hash[..])
+    }
 }
 
 impl Store {
-    /// Writes rows that have each id once, and with them how far the pass has come. All
-    /// of it, or nothing and an error. `outcome` tells what became of them also where only the answer to
-    /// COMMIT was lost.
+    /// Writes rows that have each id once, and with them how far the pass has come. All of it, or nothing and an error.
+    /// `outcome` tells what became of them also where the answer to COMMIT was lost.
+    ///
+    /// Where some copies differ from their rows and look older, nothing is written, and their Wix ids are returned: an
+    /// older date is no proof, so they have to be looked up by id first.
     pub async fn write_batch(
         &mut self,
         context: &BatchContext,
         rows: &[Row],
         progress: Option<&Progress>,
         outcome: &mut BatchOutcome,
-    ) -> Result<(), StoreError> {
-        let (schema, lease) = (self.schema.clone(), self.lease);
+    ) -> Result<Vec<String>, StoreError> {
+        let (schema, lease, books) = (self.schema.clone(), self.lease, self.books(context.stream));
         let transaction = self.begin().await?;
         let stored = load_stored(&transaction, &schema, context.stream, rows).await?;
-        let to_write: Vec<&Row> =
-            rows.iter().filter(|row| needs_writing(row, stored.get(row.wix_id.as_str()))).collect();
-        *outcome = BatchOutcome { unchanged: rows.len() as u64, ..BatchOutcome::default() };
+        let mut to_write: Vec<&Row> =
+            rows.iter().filter(|row| stored.get(row.wix_id.as_str()).is_none_or(|stored| stored.needs(row))).collect();
+        let older = older_copies(context, &to_write, &stored);
+        if !older.is_empty() {
+            return Ok(older);
+        }
+        *outcome = BatchOutcome { unchanged: (rows.len() - to_write.len()) as u64, ..BatchOutcome::default() };
+        let held = hold_losing_copies(&transaction, &schema, context, &mut to_write, &stored).await?;
+        outcome.held = held.len() as u64;
+        let mut added = 0;
         if !to_write.is_empty() {
             let touched = match context.stream {
                 Stream::Customers => Some(Touched::by(&transaction, &schema, &to_write, &stored).await?),
@@ -81,10 +103,10 @@ impl Store {
             if written.len() < to_write.len() {
                 check_whole(&transaction, &schema, context.stream, &to_write).await?;
             }
-            for inserted in written {
-                outcome.unchanged -= 1;
-                if inserted { outcome.inserted += 1 } else { outcome.updated += 1 }
-            }
+            outcome.inserted = written.iter().filter(|inserted| **inserted).count() as u64;
+            outcome.updated = to_write.len() as u64 - outcome.inserted;
+            let revived = to_write.iter().filter(|row| stored.get(&row.wix_id).is_some_and(|stored| stored.deleted));
+            added = outcome.inserted as i64 + revived.count() as i64;
             left.extend(contacts_without_details(context.stream, &to_write));
             if !left.is_empty() {
                 let contacts: Vec<&str> = left.iter().map(String::as_str).collect();
@@ -96,15 +118,22 @@ impl Store {
             }
         }
         let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
-        // Sent together, in this order: over a long line every answer that is waited for counts. Behind the first that
-        // fails, all fail; the progress, which may take more than one statement, comes last.
-        let (transaction_id, forgotten, resolved, renewed, saved) = tokio::join!(
+        let replaced: Vec<&str> = ids.iter().copied().filter(|id| !held.contains(*id)).collect();
+        let entry = Entry { stream: context.stream, added, progress, now: context.now };
+        // Sent together, in this order: over a long line every answer that is waited for counts. After the first that
+        // fails, all fail; the books, which may take more than one statement, come last.
+        let (forgotten, resolved, released, renewed, entered) = tokio::join!(
             biased;
-            current_transaction(&transaction),
             forget(&transaction, &schema, context.stream, &ids),
             async {
                 match context.has_unresolved_errors {
-                    true => resolve_errors(&transaction, &schema, context.stream, &ids, context.now).await,
+                    true => resolve_errors(&transaction, &schema, context.stream, &replaced, context.now).await,
+                    false => Ok(()),
+                }
+            },
+            async {
+                match context.has_held {
+                    true => release(&transaction, &schema, context.stream, &replaced).await,
                     false => Ok(()),
                 }
             },
@@ -114,81 +143,45 @@ impl Store {
                     None => Ok(()),
                 }
             },
-            async {
-                match progress {
-                    Some(progress) => save_progress(&transaction, &schema, context.stream, progress, context.now).await,
-                    None => Ok(()),
-                }
-            },
+            books.enter(&transaction, &schema, entry),
         );
-        let transaction_id = transaction_id?;
-        forgotten.and(resolved).and(renewed).and(saved)?;
-        outcome.transaction_id = Some(transaction_id);
-        transaction.commit().await.map_err(StoreError::database("could not commit a batch"))
+        forgotten.and(resolved).and(released).and(renewed)?;
+        let books = entered?;
+        transaction.commit().await.map_err(StoreError::database("could not commit a batch"))?;
+        self.books.insert(context.stream, books);
+        Ok(Vec::new())
     }
 }
 
-async fn current_transaction(transaction: &Transaction<'_>) -> Result<i64, StoreError> {
-    let rows = transaction
-        .query_typed("select pg_current_xact_id()::text::bigint", &[])
-        .await
-        .map_err(StoreError::database("could not read the transaction's id"))?;
-    Ok(rows.first().map_or(0, |row| row.get(0)))
+/// Copies that differ from their rows and look older, and that were not looked up yet.
+fn older_copies(context: &BatchContext, rows: &[&Row], stored: &HashMap<String, Stored>) -> Vec<String> {
+    let looks_older = |row: &&&Row| {
+        let stored = stored.get(&row.wix_id).filter(|stored| !stored.deleted);
+        stored.is_some_and(|stored| stored.content_hash.is_some() && stored.version.is_newer_than(row.version()))
+    };
+    let rows = rows.iter().filter(|row| !context.looked_up.contains(&row.wix_id));
+    rows.filter(looks_older).map(|row| row.wix_id.clone()).collect()
 }
 
-/// What became of a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// It was committed.
-    Committed,
-    /// It was not, and will not be.
-    Aborted,
-    /// Its backend is still at it, maybe within COMMIT.
-    InProgress,
-}
-
-impl Store {
-    /// What became of a transaction whose COMMIT got no answer. Asked on another connection than its own.
-    pub async fn fate_of(&self, transaction_id: i64) -> Result<Fate, StoreError> {
-        let rows = self
-            .query_once(
-                "could not ask what became of a transaction",
-                "select pg_xact_status($1::text::xid8)",
-                &[(&transaction_id.to_string(), Type::TEXT)],
-            )
-            .await;
-        let rows = match rows {
-            // An id that the server does not know yet: it crashed before it had written down that it gave it out.
-            Err(StoreError::Database { state: Some(SqlState::INVALID_PARAMETER_VALUE), .. }) => {
-                return Ok(Fate::Aborted);
-            }
-            rows => rows?,
-        };
-        let status: Option<String> = rows.first().and_then(|row| row.get(0));
-        Ok(match status.as_deref() {
-            Some("committed") => Fate::Committed,
-            Some("in progress") => Fate::InProgress,
-            // Null: so old that the server has forgotten it, which none of ours is.
-            _ => Fate::Aborted,
-        })
+/// Takes copies that lose a part of the record out of the batch, and holds them. Returns their Wix ids.
+async fn hold_losing_copies(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    context: &BatchContext,
+    to_write: &mut Vec<&Row>,
+    stored: &HashMap<String, Stored>,
+) -> Result<HashSet<String>, StoreError> {
+    if !context.holds_losses {
+        return Ok(HashSet::new());
     }
-
-    /// Whether all rows stand in the table in this version or a newer one. What [`Store::fate_of`] says may be about a later
-    /// transaction: a server that crashed gives the ids out again that it had not written down.
-    pub async fn holds(&mut self, stream: Stream, rows: &[Row]) -> Result<bool, StoreError> {
-        let schema = self.schema.clone();
-        let transaction = self.begin().await?;
-        let rows: Vec<&Row> = rows.iter().collect();
-        match check_whole(&transaction, &schema, stream, &rows).await {
-            Ok(()) => Ok(true),
-            Err(StoreError::Swallowed) => Ok(false),
-            Err(error) => Err(error),
-        }
+    let is_live = |row: &&&Row| stored.get(&row.wix_id).is_some_and(|stored| !stored.deleted);
+    let changed: Vec<&Row> = to_write.iter().filter(is_live).copied().collect();
+    let lost = losing(transaction, schema, context.stream, &changed).await?;
+    if !lost.is_empty() {
+        hold(transaction, schema, context.stream, &changed, &lost, context.now).await?;
+        to_write.retain(|row| !lost.contains_key(&row.wix_id));
     }
-}
-
-fn needs_writing(row: &Row, stored: Option<&Stored>) -> bool {
-    stored.is_none_or(|stored| stored.deleted || stored.content_hash.as_deref() != Some(&row.content_hash[..]))
+    Ok(lost.into_keys().collect())
 }
 
 async fn load_stored(
@@ -199,14 +192,21 @@ async fn load_stored(
 ) -> Result<HashMap<String, Stored>, StoreError> {
     let (table, id) = (stream.table(), stream.id_column());
     let statement = schema.sql(&format!(
-        "select {id}::text, content_hash, deleted_at is not null from {{schema}}.{table} where {id} = any ($1)"
+        "select {id}::text, content_hash, deleted_at is not null, wix_revision, wix_updated_at
+         from {{schema}}.{table} where {id} = any ($1)"
     ));
+    let doing = "could not read the rows of a batch";
     let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
-    let found = transaction
-        .query_typed(&statement, &[(&ids, Type::TEXT_ARRAY)])
-        .await
-        .map_err(StoreError::database("could not read the rows of a batch"))?;
-    Ok(found.iter().map(|row| (row.get(0), Stored { content_hash: row.get(1), deleted: row.get(2) })).collect())
+    let found =
+        transaction.query_typed(&statement, &[(&ids, Type::TEXT_ARRAY)]).await.map_err(StoreError::database(doing))?;
+    found
+        .iter()
+        .map(|row| {
+            let version = Version { revision: column(row, 3, doing)?, updated_at: column(row, 4, doing)? };
+            let stored = Stored { content_hash: column(row, 1, doing)?, deleted: column(row, 2, doing)?, version };
+            Ok((column(row, 0, doing)?, stored))
+        })
+        .collect()
 }
 
 /// One item per row that was written: true if it is new.
@@ -229,7 +229,7 @@ async fn upsert(
     Ok(written.iter().map(|row| row.get(0)).collect())
 }
 
-/// Fewer rows were written than should be. That is right for an older copy of a record; else it was a trigger.
+/// Fewer rows were written than should be: then a trigger left some out, unless they have the content all the same.
 async fn check_whole(
     transaction: &Transaction<'_>,
     schema: &Schema,
@@ -238,21 +238,16 @@ async fn check_whole(
 ) -> Result<(), StoreError> {
     let (table, id) = (stream.table(), stream.id_column());
     let statement = schema.sql(&format!(
-        "select from unnest($1::text[], $2::bytea[], $3::timestamptz[]) as u (wix_id, content_hash, wix_updated_at)
+        "select from unnest($1::text[], $2::bytea[]) as u (wix_id, content_hash)
          where not exists (
             select from {{schema}}.{table} t
-            where t.{id} = u.wix_id and t.deleted_at is null
-                and (t.content_hash = u.content_hash or t.wix_updated_at > u.wix_updated_at)
+            where t.{id} = u.wix_id and t.deleted_at is null and t.content_hash = u.content_hash
          ) limit 1"
     ));
     let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
     let hashes: Vec<&[u8]> = rows.iter().map(|row| &row.content_hash[..]).collect();
-    let dates: Vec<Option<DateTime<Utc>>> = rows.iter().map(|row| row.wix_updated_at).collect();
     let left_out = transaction
-        .query_typed(
-            &statement,
-            &[(&ids, Type::TEXT_ARRAY), (&hashes, Type::BYTEA_ARRAY), (&dates, Type::TIMESTAMPTZ_ARRAY)],
-        )
+        .query_typed(&statement, &[(&ids, Type::TEXT_ARRAY), (&hashes, Type::BYTEA_ARRAY)])
         .await
         .map_err(StoreError::database("could not read a batch back"))?;
     if left_out.is_empty() { Ok(()) } else { Err(StoreError::Swallowed) }
@@ -304,7 +299,7 @@ async fn insert_stubs(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     // The first five columns of `entity/appointments.rs`: contact id, first name, last name, email, phone.
-    let column = |index: usize| -> Vec<Option<&str>> {
+    let texts = |index: usize| -> Vec<Option<&str>> {
         rows.iter()
             .map(|row| match row.cells.get(index) {
                 Some(Cell::Text(text)) => Some(text.as_str()),
@@ -312,25 +307,27 @@ async fn insert_stubs(
             })
             .collect()
     };
-    let contact_ids = column(0);
+    let contact_ids = texts(0);
     if contact_ids.iter().all(Option::is_none) {
         return Ok(());
     }
-    transaction
-        .execute_typed(
+    let doing = "could not create the customers that bookings name";
+    let created = transaction
+        .query_typed(
             &schema.sql(include_str!("sql/insert_stubs.sql")),
             &[
                 (&contact_ids, Type::TEXT_ARRAY),
-                (&column(1), Type::TEXT_ARRAY),
-                (&column(2), Type::TEXT_ARRAY),
-                (&column(3), Type::TEXT_ARRAY),
-                (&column(4), Type::TEXT_ARRAY),
+                (&texts(1), Type::TEXT_ARRAY),
+                (&texts(2), Type::TEXT_ARRAY),
+                (&texts(3), Type::TEXT_ARRAY),
+                (&texts(4), Type::TEXT_ARRAY),
                 (&now, Type::TIMESTAMPTZ),
             ],
         )
         .await
-        .map_err(StoreError::database("could not create the customers that bookings name"))?;
-    Ok(())
+        .map_err(StoreError::database(doing))?;
+    let created = created.first().map_or(Ok(0), |row| column(row, 0, doing))?;
+    add_customers(transaction, schema, created).await
 }
 
 /// Customers that came or changed in a batch: orders may have to be linked to them, or to others now.

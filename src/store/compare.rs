@@ -21,24 +21,14 @@ pub enum Standing {
     Missing,
     /// In another version.
     Outdated,
-    /// As Wix has it, or newer.
+    /// As Wix has it.
     Current,
 }
 
 /// A row as the table has it.
 struct Stored {
     content_hash: Option<Vec<u8>>,
-    wix_updated_at: Option<DateTime<Utc>>,
     is_undated: bool,
-}
-
-impl Stored {
-    /// The same guard as where rows are written: an older copy would change nothing.
-    fn is_current(&self, row: &Row) -> bool {
-        let is_newer =
-            matches!((self.wix_updated_at, row.wix_updated_at), (Some(stored), Some(listed)) if stored > listed);
-        (is_newer && self.content_hash.is_some()) || self.content_hash.as_deref() == Some(&row.content_hash[..])
-    }
 }
 
 impl Store {
@@ -47,7 +37,7 @@ impl Store {
         let doing = "could not read the rows to compare";
         let (table, id) = (stream.table(), stream.id_column());
         let statement = self.schema.sql(&format!(
-            "select {id}::text, content_hash, wix_updated_at, wix_created_at is null from {{schema}}.{table}
+            "select {id}::text, content_hash, wix_created_at is null from {{schema}}.{table}
              where {id} = any ($1) and deleted_at is null"
         ));
         let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
@@ -60,13 +50,15 @@ impl Store {
         let stored: HashMap<String, Stored> = found
             .iter()
             .map(|row| {
-                let stored = Stored { content_hash: row.get(1), wix_updated_at: row.get(2), is_undated: row.get(3) };
+                let stored = Stored { content_hash: row.get(1), is_undated: row.get(2) };
                 (row.get(0), stored)
             })
             .collect();
         let standing = |row: &Row| match stored.get(&row.wix_id) {
             None => (Standing::Missing, false),
-            Some(stored) if stored.is_current(row) => (Standing::Current, stored.is_undated),
+            Some(stored) if stored.content_hash.as_deref() == Some(&row.content_hash[..]) => {
+                (Standing::Current, stored.is_undated)
+            }
             Some(stored) => (Standing::Outdated, stored.is_undated),
         };
         Ok(rows.iter().map(standing).collect())

@@ -1,15 +1,18 @@
 //! One connection to Postgres, and the schema that all statements name.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{FromSql, Type};
 use tokio_postgres::{Client, Row, Transaction};
 
+use super::books::Books;
 use super::dial::dial;
 use super::error::StoreError;
 use super::lease::Lease;
 use super::schema::Schema;
 use super::target::Target;
+use crate::stream::Stream;
 
 /// Names in our statements mean the server's own functions, operators and types, whatever the role's search path is and
 /// whoever may create in its schemas. The tables are named with their schema.
@@ -30,6 +33,8 @@ pub struct Store {
     pub(super) lease: Option<Lease>,
     /// For the connections to come.
     pub(super) target: Target,
+    /// The books of the tables whose pass has begun.
+    pub(super) books: HashMap<Stream, Books>,
 }
 
 impl Store {
@@ -41,7 +46,7 @@ impl Store {
             Some(schema) => schema,
             None => first_of_search_path(&mut client, &target).await?,
         };
-        Ok(Store { client, schema, lease: None, target })
+        Ok(Store { client, schema, lease: None, target, books: HashMap::new() })
     }
 
     /// Replaces a broken connection by a new one. The lease goes on: it is no matter of the connection.
@@ -62,7 +67,8 @@ impl Store {
                 return Err(StoreError::Connect { reason, hint: None });
             }
         };
-        Ok(Store { client, schema: self.schema.clone(), lease: self.lease, target: self.target.clone() })
+        let (schema, target, books) = (self.schema.clone(), self.target.clone(), self.books.clone());
+        Ok(Store { client, schema, lease: self.lease, target, books })
     }
 
     /// One more connection to the same database.
@@ -191,3 +197,8 @@ async fn first_of_search_path(client: &mut Client, target: &Target) -> Result<Sc
 
 /// A parameter with its type, as unnamed typed statements take them.
 pub(super) type Parameter<'a> = (&'a (dyn tokio_postgres::types::ToSql + Sync), Type);
+
+/// A column of a row. An error where the table's column is of another type than the statement expects.
+pub(super) fn column<'a, T: FromSql<'a>>(row: &'a Row, index: usize, doing: &'static str) -> Result<T, StoreError> {
+    row.try_get(index).map_err(StoreError::database(doing))
+}

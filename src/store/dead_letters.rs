@@ -6,11 +6,12 @@ use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
+use super::books::{Entry, Progress};
 use super::connect::Store;
 use super::error::StoreError;
+use super::held::release;
 use super::missing::forget;
 use super::schema::Schema;
-use super::state::{Progress, save_progress};
 use crate::content_hash::content_hash;
 use crate::record::Rejection;
 use crate::stream::Stream;
@@ -60,7 +61,7 @@ impl Store {
         progress: Option<&Progress>,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let schema = self.schema.clone();
+        let (schema, books) = (self.schema.clone(), self.books(stream));
         let statement = self.schema.sql(include_str!("sql/upsert_error.sql"));
         let transaction = self.begin().await?;
         for rejection in rejections {
@@ -85,10 +86,11 @@ impl Store {
         // Wix has them, although they can't be written.
         let ids: Vec<&str> = rejections.iter().filter_map(|rejection| rejection.wix_id.as_deref()).collect();
         forget(&transaction, &schema, stream, &ids).await?;
-        if let Some(progress) = progress {
-            save_progress(&transaction, &schema, stream, progress, now).await?;
-        }
-        transaction.commit().await.map_err(StoreError::database("could not keep records in sync_errors"))
+        release(&transaction, &schema, stream, &ids).await?;
+        let books = books.enter(&transaction, &schema, Entry { stream, added: 0, progress, now }).await?;
+        transaction.commit().await.map_err(StoreError::database("could not keep records in sync_errors"))?;
+        self.books.insert(stream, books);
+        Ok(())
     }
 
     /// The next records to try again, those that wait longest first: not tried since `before`, or by another

@@ -16,7 +16,7 @@ use crate::finding::Finding;
 use crate::holder::Holder;
 
 /// Each table with the rights on it that commands need.
-const NEEDED: [(&str, &[&str]); 10] = [
+const NEEDED: [(&str, &[&str]); 11] = [
     ("customers", &["SELECT", "INSERT", "UPDATE"]),
     ("appointments", &["SELECT", "INSERT", "UPDATE"]),
     ("orders", &["SELECT", "INSERT", "UPDATE"]),
@@ -25,6 +25,7 @@ const NEEDED: [(&str, &[&str]); 10] = [
     ("sync_errors", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("sync_missing", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("sync_unlinked", &["SELECT", "INSERT", "DELETE"]),
+    ("sync_held", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("sync_locks", &["SELECT", "INSERT", "UPDATE"]),
     ("sync_migrations", &["SELECT"]),
 ];

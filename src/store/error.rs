@@ -98,6 +98,26 @@ pub enum StoreError {
     /// A statement went through, and a row that it should have written is not there.
     #[error("a trigger of the table left the row out, without an error")]
     Swallowed,
+    /// The database has another state than the one that this run wrote last.
+    #[error(
+        "{table}: the database does not hold what this run wrote last: it was restored from an older state, or a standby that was behind took over"
+    )]
+    Behind {
+        /// The table.
+        table: &'static str,
+    },
+    /// Something else than wix-sync removed or added rows.
+    #[error(
+        "{table} holds {holds} rows, but should hold {must_hold}: something else than wix-sync removed or added rows"
+    )]
+    RowsDiffer {
+        /// The table.
+        table: &'static str,
+        /// Live rows by the books.
+        must_hold: i64,
+        /// Live rows that were counted.
+        holds: i64,
+    },
     /// Postgres refused a statement, or the connection broke.
     #[error("{doing}: {message}")]
     Database {
@@ -184,6 +204,8 @@ impl StoreError {
                 | StoreError::LeaseLost
                 | StoreError::StillCommitting
                 | StoreError::Swallowed
+                | StoreError::Behind { .. }
+                | StoreError::RowsDiffer { .. }
         )
     }
 
@@ -208,6 +230,8 @@ impl StoreError {
             StoreError::Locked { .. } => {
                 Some("it may still be at work; its lease ends by itself a minute after its process died".to_owned())
             }
+            StoreError::Behind { .. } => Some("the next run continues from the state that the database has".to_owned()),
+            StoreError::RowsDiffer { .. } => Some("the next run reads everything again".to_owned()),
             StoreError::Database { state: Some(state), .. } => match state.code() {
                 "42501" => {
                     Some("the database user needs to own the tables, or to be granted what is missing".to_owned())

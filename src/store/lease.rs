@@ -13,7 +13,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
 
-use super::connect::{Parameter, Store};
+use super::connect::{Parameter, Store, column};
 use super::error::StoreError;
 use super::schema::Schema;
 use crate::holder::Holder;
@@ -101,14 +101,12 @@ impl Store {
             other => other.map_err(StoreError::database(doing))?,
         };
         transaction.commit().await.map_err(StoreError::database(doing))?;
-        match (taken.first(), self.current_lease().await?) {
-            (Some(row), _) => {
-                self.lease = Some(Lease { token: row.get(0) });
-                Ok(())
-            }
-            (None, Some(current)) => Err(current.locked()),
-            (None, None) => Err(StoreError::LeaseLost),
+        if let Some(row) = taken.first() {
+            self.lease = Some(Lease { token: column(row, 0, doing)? });
+            return Ok(());
         }
+        let current = self.current_lease().await?;
+        Err(current.map_or(StoreError::LeaseLost, |current| current.locked()))
     }
 
     /// Gives the lease back, so that the next run need not wait.

@@ -46,6 +46,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(13, "0013_sync_unlinked"),
     migration!(14, "0014_lz4"),
     migration!(15, "0015_email_indexes"),
+    migration!(16, "0016_books"),
 ];
 
 /// The migrations that define the tables which the predecessor has as well.

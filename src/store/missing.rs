@@ -6,9 +6,11 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 
-use super::connect::{Store, read_whole_tables};
+use super::books::Entry;
+use super::connect::{Store, column, read_whole_tables};
 use super::dead_letters::resolve_errors;
 use super::error::StoreError;
+use super::held::release;
 use super::links::relink_orders;
 use super::schema::Schema;
 use crate::stream::Stream;
@@ -172,21 +174,30 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let doing = "could not mark a row as deleted";
         let (table, id) = (stream.table(), stream.id_column());
-        let schema = self.schema.clone();
+        let (schema, books) = (self.schema.clone(), self.books(stream));
         let transaction = self.begin().await?;
         let statement = schema.sql(&format!(
-            "update {{schema}}.{table} set deleted_at = $2, updated_at = $2
-             where {id} = $1 and (deleted_at is null or deleted_at = $2)"
+            "update {{schema}}.{table} set deleted_at = $2, updated_at = $2 where {id} = $1 and deleted_at is null"
         ));
         let marked = transaction
             .execute_typed(&statement, &[(&wix_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)])
             .await
             .map_err(StoreError::database(doing))?;
-        if marked == 0 {
-            let left = schema.sql(&format!("select from {{schema}}.{table} where {id} = $1 and deleted_at is null"));
-            let rows = transaction.query_typed(&left, &[(&wix_id, Type::TEXT)]).await;
-            if !rows.map_err(StoreError::database(doing))?.is_empty() {
-                return Err(StoreError::Swallowed);
+        let mut is_marked = marked == 1;
+        if !is_marked {
+            // Marked by this very call, whose COMMIT got no answer; or not at all, by a trigger.
+            let statement = schema.sql(&format!(
+                "select coalesce(deleted_at = $2, false), deleted_at is null from {{schema}}.{table} where {id} = $1"
+            ));
+            let rows = transaction
+                .query_typed(&statement, &[(&wix_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)])
+                .await
+                .map_err(StoreError::database(doing))?;
+            if let Some(row) = rows.first() {
+                if column(row, 1, doing)? {
+                    return Err(StoreError::Swallowed);
+                }
+                is_marked = column(row, 0, doing)?;
             }
         }
         if stream == Stream::Appointments {
@@ -206,8 +217,12 @@ impl Store {
         erase(&transaction, &schema, stream, wix_id).await?;
         resolve_errors(&transaction, &schema, stream, &[wix_id], now).await?;
         forget(&transaction, &schema, stream, &[wix_id]).await?;
+        release(&transaction, &schema, stream, &[wix_id]).await?;
+        let entry = Entry { stream, added: -i64::from(marked == 1), progress: None, now };
+        let books = books.enter(&transaction, &schema, entry).await?;
         transaction.commit().await.map_err(StoreError::database(doing))?;
-        Ok(marked == 1)
+        self.books.insert(stream, books);
+        Ok(is_marked)
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod access;
 pub mod adopt;
 pub mod batch;
+pub mod books;
 mod certificate;
 pub mod columns;
 pub mod compare;
@@ -15,6 +16,7 @@ mod dial;
 mod dial_hint;
 pub mod doctor;
 pub mod error;
+pub mod held;
 pub mod lease;
 pub mod links;
 pub mod migrate;

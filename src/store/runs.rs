@@ -76,23 +76,18 @@ impl Store {
     /// `sync_errors` what was resolved before.
     pub async fn trim_logs(&mut self, before: DateTime<Utc>) -> Result<(), StoreError> {
         let doing = "could not delete old rows of sync_logs";
-        let logs = self.schema.sql(
-            "delete from {schema}.sync_logs l
-             where l.started_at < $1 and l.status <> 'running' and coalesce(l.completed_at, l.started_at) < $1
-                and l.id not in (
-                    select distinct on (kept.sync_type) kept.id from {schema}.sync_logs kept
-                    where kept.status = 'completed' order by kept.sync_type, kept.started_at desc nulls last
-                )",
+        let statement = self.schema.sql(
+            "with logs as (
+                delete from {schema}.sync_logs l
+                where l.started_at < $1 and l.status <> 'running' and coalesce(l.completed_at, l.started_at) < $1
+                    and l.id not in (
+                        select distinct on (kept.sync_type) kept.id from {schema}.sync_logs kept
+                        where kept.status = 'completed' order by kept.sync_type, kept.started_at desc nulls last
+                    )
+             )
+             delete from {schema}.sync_errors where resolved_at < $1",
         );
-        let errors = self.schema.sql("delete from {schema}.sync_errors where resolved_at < $1");
-        let transaction = self.begin().await?;
-        for statement in [logs, errors] {
-            transaction
-                .execute_typed(&statement, &[(&before, Type::TIMESTAMPTZ)])
-                .await
-                .map_err(StoreError::database(doing))?;
-        }
-        transaction.commit().await.map_err(StoreError::database(doing))
+        self.write(doing, &statement, &[(&before, Type::TIMESTAMPTZ)]).await.map(drop)
     }
 }
 

@@ -1,15 +1,15 @@
 //! `sync_state`: which site the tables hold, and how far their passes have come.
 
 use chrono::{DateTime, Utc};
-use tokio_postgres::Transaction;
+use serde::de::DeserializeOwned;
+use tokio_postgres::Row;
 use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
 
-use super::connect::{Parameter, Store};
+use super::books::{Books, check_own_books, live_rows};
+use super::connect::{Parameter, Store, column};
 use super::error::StoreError;
-use super::missing::{Span, clear_missing, insert_missing};
-use super::schema::Schema;
-use crate::checkpoint::{Checkpoint, StreamState};
+use crate::checkpoint::{Checkpoint, Drift, StreamState};
 use crate::run::PassKind;
 use crate::stream::Stream;
 
@@ -20,7 +20,7 @@ impl Store {
         let statement = self.schema.sql(
             "select distinct wix_site_id from {schema}.sync_state where exists (
                 select from {schema}.sync_state s
-                where s.watermark is not null or s.checkpoint is not null or s.last_success_at is not null
+                where s.watermark is not null or s.checkpoint is not null or s.full_checkpoint is not null or s.last_success_at is not null
              ) order by 1",
         );
         let rows = self.query_once("could not read which site the tables hold", &statement, &[]).await?;
@@ -65,59 +65,132 @@ impl Store {
         self.write(doing, &statement, &parameters).await.map(drop)
     }
 
-    /// How far the stream's passes have come.
-    pub async fn load_stream_state(&self, stream: Stream) -> Result<StreamState, StoreError> {
+    /// How far the table's passes have come, and what it holds. From here on this run writes the table only if nothing
+    /// else did ([`super::books`]).
+    pub async fn load_stream_state(&mut self, stream: Stream) -> Result<StreamState, StoreError> {
+        let doing = "could not read sync_state";
         let statement = self.schema.sql(&format!(
-            "select watermark, last_full_pass_at, checkpoint, {} from {{schema}}.sync_state where table_name = $1",
-            any_live_row(stream)
+            "select s.watermark, s.last_full_pass_at, s.checkpoint, s.full_checkpoint, s.live_rows, ({}), s.shortfall,
+                s.drift,
+                exists (select from {{schema}}.sync_errors e where e.table_name = $1 and e.resolved_at is null),
+                exists (select from {{schema}}.sync_missing m where m.table_name = $1),
+                exists (select from {{schema}}.sync_held h where h.table_name = $1),
+                clock_timestamp(), s.write_number
+             from {{schema}}.sync_state s where s.table_name = $1",
+            live_rows(stream)
         ));
-        let rows = self.query_once("could not read sync_state", &statement, &[(&stream.table(), Type::TEXT)]).await?;
+        let rows = self.query_once(doing, &statement, &[(&stream.table(), Type::TEXT)]).await?;
         let Some(row) = rows.first() else { return Ok(StreamState::default()) };
-        let checkpoint = row.get::<_, Option<serde_json::Value>>(2);
-        let checkpoint = checkpoint.map(serde_json::from_value).transpose().map_err(|_| StoreError::Diverged {
-            schema: self.schema.name().to_owned(),
-            what: format!("the checkpoint of {stream} in sync_state is from another version of wix-sync"),
-        })?;
-        Ok(StreamState { watermark: row.get(0), last_full_pass_at: row.get(1), checkpoint, has_rows: row.get(3) })
+        let state = StreamState {
+            watermark: column(row, 0, doing)?,
+            last_full_pass_at: column(row, 1, doing)?,
+            checkpoint: self.read_json(row, 2, "the checkpoint", stream)?,
+            full_checkpoint: self.read_json(row, 3, "the checkpoint", stream)?,
+            must_hold: column(row, 4, doing)?,
+            holds: column(row, 5, doing)?,
+            shortfall: column::<i64>(row, 6, doing)?.unsigned_abs(),
+            drift: self.read_json(row, 7, "the drift check", stream)?,
+            has_unresolved_errors: column(row, 8, doing)?,
+            has_missing: column(row, 9, doing)?,
+            has_held: column(row, 10, doing)?,
+            now: column(row, 11, doing)?,
+        };
+        self.books.insert(stream, Books { number: column(row, 12, doing)?, counted: state.holds });
+        Ok(state)
     }
 
-    /// Notes that a pass reached Wix's own end: its watermark is stored, which never moves backward, and
-    /// nothing is left to go on with. Only where a full pass finds the stored one more than a day in Wix's future it
-    /// goes back: until then each pass would have to be a full one. The next pass is a full one unless this one
-    /// `proves_all`.
+    fn read_json<T: DeserializeOwned>(
+        &self,
+        row: &Row,
+        index: usize,
+        what: &str,
+        stream: Stream,
+    ) -> Result<Option<T>, StoreError> {
+        let value: Option<serde_json::Value> = column(row, index, "could not read sync_state")?;
+        value.map(serde_json::from_value).transpose().map_err(|_| StoreError::Diverged {
+            schema: self.schema.name().to_owned(),
+            what: format!("{what} of {stream} in sync_state is from another version of wix-sync"),
+        })
+    }
+
+    /// Notes that a pass reached the end of Wix's list: its watermark is stored, and its checkpoint goes. The watermark
+    /// never moves back, except where a full sync finds the stored one more than a day in Wix's future: until then each
+    /// pass would have to be a full one.
     pub async fn finish_pass(
         &mut self,
         stream: Stream,
         run_id: Uuid,
-        checkpoint: &Checkpoint,
-        proves_all: bool,
-        now: DateTime<Utc>,
+        end: &FinishedPass<'_>,
     ) -> Result<(), StoreError> {
-        let statement = self.schema.sql(
-            "update {schema}.sync_state
-             set watermark = case
-                    when $5 and watermark > $2 + interval '1 day' then $2
-                    else greatest(watermark, $2)
-                end, last_run_id = $3, last_success_at = $4, updated_at = $4,
-                last_full_pass_at = case when not $6 then null when $5 then $4 else last_full_pass_at end, checkpoint = null
-             where table_name = $1",
-        );
-        let is_full = checkpoint.pass == PassKind::Full;
         let doing = "could not note the end of the pass in sync_state";
-        self.write(
-            doing,
-            &statement,
-            &[
-                (&stream.table(), Type::TEXT),
-                (&checkpoint.watermark, Type::TIMESTAMPTZ),
-                (&run_id, Type::UUID),
-                (&now, Type::TIMESTAMPTZ),
-                (&is_full, Type::BOOL),
-                (&proves_all, Type::BOOL),
-            ],
-        )
-        .await
-        .map(drop)
+        let (books, schema) = (self.books(stream), self.schema.clone());
+        let is_full = end.checkpoint.pass == PassKind::Full;
+        let checkpoint = if is_full { "full_checkpoint" } else { "checkpoint" };
+        let statement = schema.sql(&format!(
+            "update {{schema}}.sync_state
+             set write_number = write_number + 1, live_rows = coalesce(live_rows, $10), {checkpoint} = null,
+                updated_at = $5,
+                watermark = case when $6 and watermark > $3 + interval '1 day' then $3 else greatest(watermark, $3) end,
+                last_run_id = $4, last_success_at = case when $9 then $5 else last_success_at end,
+                last_full_pass_at = case
+                    when not $7 then null
+                    when $6 then $5
+                    else last_full_pass_at
+                end,
+                shortfall = case when $6 then $8 else shortfall end
+             where table_name = $1 and write_number between $2 and $2 + 1
+             returning write_number"
+        ));
+        let table = stream.table();
+        let shortfall = i64::try_from(end.shortfall).unwrap_or(i64::MAX);
+        let parameters: [Parameter<'_>; 10] = [
+            (&table, Type::TEXT),
+            (&books.number, Type::INT8),
+            (&end.checkpoint.watermark, Type::TIMESTAMPTZ),
+            (&run_id, Type::UUID),
+            (&end.now, Type::TIMESTAMPTZ),
+            (&is_full, Type::BOOL),
+            (&end.proves_all, Type::BOOL),
+            (&shortfall, Type::INT8),
+            (&end.is_success, Type::BOOL),
+            (&books.counted, Type::INT8),
+        ];
+        let transaction = self.begin().await?;
+        let rows = transaction.query_typed(&statement, &parameters).await.map_err(StoreError::database(doing))?;
+        let Some(row) = rows.first() else { return Err(StoreError::Behind { table }) };
+        let number = column(row, 0, doing)?;
+        if is_full {
+            check_own_books(&transaction, &schema, stream).await?;
+        }
+        transaction.commit().await.map_err(StoreError::database(doing))?;
+        self.books.insert(stream, Books { number, ..books });
+        Ok(())
+    }
+
+    /// Keeps a drift check.
+    pub async fn save_drift(&mut self, stream: Stream, drift: &Drift) -> Result<(), StoreError> {
+        let statement = "update {schema}.sync_state set drift = $2 where table_name = $1";
+        self.update_state(statement, &[(&stream.table(), Type::TEXT), (&Json(drift), Type::JSONB)]).await
+    }
+
+    /// How many records of Wix's list the table has: live rows with a record, and records that Postgres refused. Not the
+    /// customers that bookings made.
+    pub async fn count_of_wix(&self, stream: Stream) -> Result<i64, StoreError> {
+        let doing = "could not count the rows of the table";
+        let (table, id) = (stream.table(), stream.id_column());
+        let statement = self.schema.sql(&format!(
+            "select (
+                select count(*) from {{schema}}.{table} t where t.{id} is not null and t.deleted_at is null and t.raw is not null
+             ) + (
+                select count(*) from {{schema}}.sync_errors e
+                where e.table_name = $1 and e.resolved_at is null and not exists (
+                    select from {{schema}}.{table} t
+                    where t.{id} = e.wix_id and t.deleted_at is null and t.raw is not null
+                )
+             )"
+        ));
+        let rows = self.query_once(doing, &statement, &[(&table, Type::TEXT)]).await?;
+        rows.first().map_or(Ok(0), |row| column(row, 0, doing))
     }
 
     /// Notes a success without a pass: Wix has no such data.
@@ -150,50 +223,26 @@ impl Store {
 
     /// Whether the table holds rows that Wix is supposed to have.
     pub async fn has_live_rows(&self, stream: Stream) -> Result<bool, StoreError> {
-        let statement = self.schema.sql(&format!("select {}", any_live_row(stream)));
+        let (table, id) = (stream.table(), stream.id_column());
+        let statement = self.schema.sql(&format!(
+            "select exists (select from {{schema}}.{table} where {id} is not null and deleted_at is null)"
+        ));
         let rows = self.query_once("could not look whether the table has rows", &statement, &[]).await?;
         Ok(rows.first().is_some_and(|row| row.get(0)))
     }
 }
 
-/// An SQL expression: whether the table holds a record that Wix has.
-fn any_live_row(stream: Stream) -> String {
-    let (table, id) = (stream.table(), stream.id_column());
-    format!("exists (select from {{schema}}.{table} where {id} is not null and deleted_at is null)")
-}
-
-/// How far a pass has come with a batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Progress {
-    /// Where a later run can go on.
-    pub checkpoint: Checkpoint,
-    /// Of a full pass, what the batch completes: rows that Wix did not list in it are missing.
-    pub span: Option<Span>,
-    /// Whether it is a full pass's first: then the candidates for deletion that an earlier one found go.
-    pub forgets_missing: bool,
-}
-
-/// Notes how far a pass has come, in the transaction that writes what it brought.
-pub(super) async fn save_progress(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    stream: Stream,
-    progress: &Progress,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    if progress.forgets_missing {
-        clear_missing(transaction, schema, stream).await?;
-    }
-    if let Some(span) = &progress.span {
-        insert_missing(transaction, schema, stream, span, now).await?;
-    }
-    let statement = schema.sql("update {schema}.sync_state set checkpoint = $2, updated_at = $3 where table_name = $1");
-    transaction
-        .execute_typed(
-            &statement,
-            &[(&stream.table(), Type::TEXT), (&Json(&progress.checkpoint), Type::JSONB), (&now, Type::TIMESTAMPTZ)],
-        )
-        .await
-        .map_err(StoreError::database("could not save the checkpoint"))?;
-    Ok(())
+/// A pass that reached the end of Wix's list.
+#[derive(Clone, Debug)]
+pub struct FinishedPass<'a> {
+    /// Where it is now.
+    pub checkpoint: &'a Checkpoint,
+    /// Whether the table has all that Wix has. If not, the next pass is a full sync.
+    pub proves_all: bool,
+    /// Whether the table is up to date now: not where a full sync is still unfinished.
+    pub is_success: bool,
+    /// Of a full sync: records that Wix announced and did not return.
+    pub shortfall: u64,
+    /// The time that is noted.
+    pub now: DateTime<Utc>,
 }

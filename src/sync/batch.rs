@@ -1,28 +1,30 @@
 //! Writing a batch so that one bad record never stops the others: if Postgres blames a row, the batch is
 //! halved until that row stands alone. The same where a statement takes the server too long.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use chrono::Utc;
 
 use super::{Run, SyncError};
-use crate::entity::Entity;
+use crate::entity::{Entity, map_record};
 use crate::event::Event;
+use crate::page::Found;
 use crate::record::{MappedRecord, Rejection, Row};
 use crate::run::StreamSummary;
 use crate::stop::Stop;
-use crate::store::batch::{BatchContext, BatchOutcome, Fate};
-use crate::store::state::Progress;
+use crate::store::batch::{BatchContext, BatchOutcome};
+use crate::store::books::Progress;
 use crate::store::{Store, StoreError};
-use crate::stream::Stream;
+use crate::wix::RequestCounter;
 
 /// So often one transaction is tried again.
 const MAX_TRIES: u32 = 5;
 /// The first wait between two tries.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
-/// So often it is looked whether a transaction has ended that was left behind in COMMIT: with the wait above, a minute.
-const MAX_WAITS_FOR_COMMIT: u32 = 300;
+/// How often to wait for a transaction that was left behind in COMMIT. Each wait ends at the lock time-out of ten seconds,
+/// so a minute in all.
+const MAX_WAITS_FOR_COMMIT: u32 = 6;
 /// The longest wait for a server that is gone.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(8);
 /// With the waits above: about a minute.
@@ -34,7 +36,7 @@ pub fn newest_by_id(rows: Vec<Row>) -> Vec<Row> {
     let mut newest: HashMap<String, Row> = HashMap::with_capacity(rows.len());
     for row in rows {
         match newest.get(&row.wix_id) {
-            Some(kept) if kept.wix_updated_at > row.wix_updated_at => {}
+            Some(kept) if kept.version().is_newer_than(row.version()) => {}
             _ => {
                 newest.insert(row.wix_id.clone(), row);
             }
@@ -65,21 +67,51 @@ fn next_part(rows: &[Row], max_rows: usize) -> (&[Row], &[Row]) {
 }
 
 /// The records that are written next.
-pub(super) struct Batch {
-    stream: Stream,
+pub(super) struct Batch<'a> {
+    run: &'a Run<'a>,
+    entity: &'a dyn Entity,
+    counter: &'a RequestCounter,
     context: BatchContext,
     rows: Vec<Row>,
     rejections: Vec<Rejection>,
 }
 
-impl Batch {
-    /// Nothing gathered yet.
-    pub(super) async fn new(run: &Run<'_>, entity: &dyn Entity, store: &mut Store) -> Result<Batch, SyncError> {
-        let stream = entity.stream();
-        let look = async |store: &mut Store| store.has_unresolved_errors(stream).await;
-        let has_unresolved_errors = persist(store, run.stop, look).await?;
-        let context = BatchContext { stream, columns: entity.columns(), now: Utc::now(), has_unresolved_errors };
-        Ok(Batch { stream, context, rows: Vec::new(), rejections: Vec::new() })
+impl<'a> Batch<'a> {
+    /// Nothing gathered yet. Copies that lose a part of the record are held; each copy of a page may be older than its row.
+    pub(super) fn new(run: &'a Run<'a>, entity: &'a dyn Entity, counter: &'a RequestCounter) -> Batch<'a> {
+        let context = BatchContext {
+            stream: entity.stream(),
+            columns: entity.columns(),
+            now: Utc::now(),
+            has_unresolved_errors: true,
+            has_held: true,
+            holds_losses: true,
+            looked_up: HashSet::new(),
+        };
+        Batch { run, entity, counter, context, rows: Vec::new(), rejections: Vec::new() }
+    }
+
+    /// The same for a table of which it is known that it has no unresolved errors, or holds no copies: that saves
+    /// statements.
+    pub(super) fn knowing(mut self, has_unresolved_errors: bool, has_held: bool) -> Batch<'a> {
+        (self.context.has_unresolved_errors, self.context.has_held) = (has_unresolved_errors, has_held);
+        self
+    }
+
+    /// The same, but copies that lose a part of the record are written.
+    pub(super) fn accepting_losses(mut self) -> Batch<'a> {
+        self.context.holds_losses = false;
+        self
+    }
+
+    /// Whether `sync_errors` holds unresolved records of the table, as far as this batch knows.
+    pub(super) fn has_unresolved_errors(&self) -> bool {
+        self.context.has_unresolved_errors
+    }
+
+    /// Whether `sync_held` holds copies of records of the table, as far as this batch knows.
+    pub(super) fn has_held(&self) -> bool {
+        self.context.has_held
     }
 
     /// Takes records, mapped or rejected.
@@ -96,11 +128,16 @@ impl Batch {
         }
     }
 
+    /// Takes a record that was looked up by id: it is written whatever its date.
+    pub(super) fn gather_looked_up(&mut self, record: MappedRecord) {
+        self.context.looked_up.extend(record.as_ref().ok().map(|row| row.wix_id.clone()));
+        self.gather(vec![record]);
+    }
+
     /// Writes what was gathered, in transactions of at most the plan's batch size; with the last of them how
     /// far the pass has come, where that is to be kept.
     pub(super) async fn commit(
         &mut self,
-        run: &Run<'_>,
         store: &mut Store,
         progress: Option<&Progress>,
         summary: &mut StreamSummary,
@@ -114,25 +151,29 @@ impl Batch {
         let rows = newest_by_id(std::mem::take(&mut self.rows));
         let mut rejections = std::mem::take(&mut self.rejections);
         let mut has_progress = progress.is_none();
-        let (mut part, mut rest) = next_part(&rows, run.plan.batch_size);
+        let (mut part, mut rest) = next_part(&rows, self.run.plan.batch_size);
         while !part.is_empty() {
             // What could not be mapped has to be kept before the checkpoint passes it by.
-            let is_last = rest.is_empty() && rejections.is_empty();
-            let mut writer = BatchWriter { store: &mut *store, context: &self.context, stop: run.stop };
-            let written = writer.write(part, progress.filter(|_| is_last)).await?;
+            let may_save = |rejections: &[Rejection]| rest.is_empty() && rejections.is_empty();
+            let mut written = self.write(store, part, progress.filter(|_| may_save(&rejections))).await?;
+            if !written.older.is_empty() {
+                let part = self.look_up(part, &written.older, &mut rejections).await?;
+                written = self.write(store, &part, progress.filter(|_| may_save(&rejections))).await?;
+            }
             has_progress |= written.has_progress;
+            self.context.has_held |= written.outcome.held > 0;
             rejections.extend(written.rejections);
             summary.counts.add(written.outcome.inserted, written.outcome.updated, written.outcome.unchanged);
             let record_count = summary.counts.synced + summary.counts.errors;
-            run.reporter.report(Event::BatchCommitted { stream: self.stream, record_count, total });
-            (part, rest) = next_part(rest, run.plan.batch_size);
+            self.run.reporter.report(Event::BatchCommitted { stream: self.context.stream, record_count, total });
+            (part, rest) = next_part(rest, self.run.plan.batch_size);
         }
         if !rejections.is_empty() || !has_progress {
-            self.save_rejections(run, store, &rejections, progress).await?;
+            self.save_rejections(store, &rejections, progress).await?;
         }
         for rejection in rejections {
-            run.reporter.report(Event::RecordRejected {
-                stream: self.stream,
+            self.run.reporter.report(Event::RecordRejected {
+                stream: self.context.stream,
                 wix_id: rejection.wix_id.as_deref(),
                 reason: &rejection.reason,
             });
@@ -140,22 +181,65 @@ impl Batch {
         }
         Ok(())
     }
-}
 
-impl Batch {
+    async fn write(&self, store: &mut Store, rows: &[Row], progress: Option<&Progress>) -> Result<Written, SyncError> {
+        BatchWriter { store, context: &self.context, stop: self.run.stop }.write(rows, progress).await
+    }
+
+    /// The same rows, but those that look older than the table's as Wix has them by id: an older date is no proof, since
+    /// two servers' clocks differ, and a list may lag behind. A record that cannot be looked up is rejected.
+    async fn look_up(
+        &mut self,
+        rows: &[Row],
+        older: &[String],
+        rejections: &mut Vec<Rejection>,
+    ) -> Result<Vec<Row>, SyncError> {
+        let older: HashSet<&String> = older.iter().collect();
+        let mut part = Vec::with_capacity(rows.len());
+        for row in rows {
+            if !older.contains(&row.wix_id) {
+                part.push(row.clone());
+                continue;
+            }
+            self.run.stop.check()?;
+            let why = match self.run.wix.fetch_record(self.entity.listing(), &row.wix_id, self.counter).await {
+                Ok(Found::Alive(raw)) => match map_record(self.entity, raw) {
+                    Ok(found) if found.wix_id == row.wix_id => {
+                        self.context.looked_up.insert(found.wix_id.clone());
+                        part.push(found);
+                        continue;
+                    }
+                    Ok(_) => "Wix returned another record".to_owned(),
+                    Err(rejection) => rejection.reason,
+                },
+                Ok(Found::Gone | Found::Merged(_) | Found::Unclear) => "Wix did not return it".to_owned(),
+                Err(error) if error.is_about_one_record() => error.to_string(),
+                Err(error) => return Err(error.into()),
+            };
+            rejections.push(Rejection {
+                wix_id: Some(row.wix_id.clone()),
+                wix_created_at: row.wix_created_at,
+                reason: format!(
+                    "the copy in Wix's list looks older than the row, and could not be looked up by id: {why}"
+                ),
+                raw: row.raw.clone(),
+            });
+        }
+        Ok(part)
+    }
+
     /// Keeps what could not be written. Where only the answer to COMMIT was lost, a second time counts one try more.
     async fn save_rejections(
         &mut self,
-        run: &Run<'_>,
         store: &mut Store,
         rejections: &[Rejection],
         progress: Option<&Progress>,
     ) -> Result<(), SyncError> {
-        let (stream, now) = (self.stream, self.context.now);
+        let (stream, now, run_id) = (self.context.stream, self.context.now, self.run.run_id);
         // A later page may bring one of them in another version.
         self.context.has_unresolved_errors |= !rejections.is_empty();
-        let save = async |store: &mut Store| store.save_rejections(stream, run.run_id, rejections, progress, now).await;
-        persist(store, run.stop, save).await
+        let save = async |store: &mut Store| store.save_rejections(stream, run_id, rejections, progress, now).await;
+        persist(store, self.run.stop, save).await
     }
 }
 
@@ -166,6 +250,8 @@ pub struct Written {
     pub outcome: BatchOutcome,
     /// Those that Postgres refused for their own sake.
     pub rejections: Vec<Rejection>,
+    /// The Wix ids of copies that look older than their rows. Nothing was written then: see [`Store::write_batch`].
+    pub older: Vec<String>,
     /// Whether the progress was saved with the rows. Not where the batch had to be taken apart.
     pub has_progress: bool,
 }
@@ -189,10 +275,12 @@ impl BatchWriter<'_> {
         while let Some(part) = parts.pop() {
             let is_whole = part.len() == rows.len();
             match self.write_part(part, progress.filter(|_| is_whole)).await {
-                Ok(outcome) => {
+                Ok((_, older)) if !older.is_empty() => written.older.extend(older),
+                Ok((outcome, _)) => {
                     written.outcome.inserted += outcome.inserted;
                     written.outcome.updated += outcome.updated;
                     written.outcome.unchanged += outcome.unchanged;
+                    written.outcome.held += outcome.held;
                     written.has_progress = is_whole && progress.is_some();
                 }
                 Err(SyncError::Store(error)) if part.len() > 1 && (error.blames_a_row() || error.is_too_slow()) => {
@@ -214,44 +302,36 @@ impl BatchWriter<'_> {
     }
 
     /// Writes rows in one transaction, again after a deadlock or a lost connection. Where the answer to COMMIT was
-    /// lost, the server is asked what became of it: nothing is written or counted twice.
-    async fn write_part(&mut self, rows: &[Row], progress: Option<&Progress>) -> Result<BatchOutcome, SyncError> {
+    /// lost, the books tell what became of it: nothing is written or counted twice.
+    async fn write_part(
+        &mut self,
+        rows: &[Row],
+        progress: Option<&Progress>,
+    ) -> Result<(BatchOutcome, Vec<String>), SyncError> {
         let mut tries = 0;
         loop {
             let mut outcome = BatchOutcome::default();
             let error = match self.store.write_batch(self.context, rows, progress, &mut outcome).await {
-                Ok(()) => return Ok(outcome),
+                Ok(older) => return Ok((outcome, older)),
                 Err(error) => error,
             };
             tries += 1;
             let is_connection_lost = error.is_connection_lost();
             prepare_retry(self.store, self.stop, error, tries).await?;
-            // Without a row written it costs nothing to do it again.
-            if is_connection_lost
-                && outcome.inserted + outcome.updated > 0
-                && let Some(transaction_id) = outcome.transaction_id
-                && self.was_committed(transaction_id).await?
-            {
-                let stream = self.context.stream;
-                if persist(self.store, self.stop, async |store| store.holds(stream, rows).await).await? {
-                    return Ok(outcome);
-                }
+            if is_connection_lost && self.was_committed().await? {
+                return Ok((outcome, Vec::new()));
             }
         }
     }
 
     /// Whether a transaction was committed whose COMMIT got no answer; waits while its backend is still at it.
-    async fn was_committed(&mut self, transaction_id: i64) -> Result<bool, SyncError> {
+    async fn was_committed(&mut self) -> Result<bool, SyncError> {
         let mut waits = 0;
         loop {
-            match self.store.fate_of(transaction_id).await {
-                Ok(Fate::Committed) => return Ok(true),
-                Ok(Fate::Aborted) => return Ok(false),
-                Ok(Fate::InProgress) if waits < MAX_WAITS_FOR_COMMIT => {
-                    waits += 1;
-                    tokio::time::sleep(RETRY_DELAY).await;
-                }
-                Ok(Fate::InProgress) => return Err(StoreError::StillCommitting.into()),
+            match self.store.was_committed(self.context.stream).await {
+                Ok(is_committed) => return Ok(is_committed),
+                Err(error) if error.is_contention() && waits < MAX_WAITS_FOR_COMMIT => waits += 1,
+                Err(error) if error.is_contention() => return Err(StoreError::StillCommitting.into()),
                 Err(error) if error.is_connection_lost() => reconnect(self.store, self.stop).await?,
                 Err(error) => return Err(error.into()),
             }

@@ -12,7 +12,7 @@ use crate::page::Found;
 use crate::record::mark_of;
 use crate::run::StreamSummary;
 use crate::store::Store;
-use crate::wix::{RequestCounter, WixError};
+use crate::wix::RequestCounter;
 
 /// After so many refusals in a row no more is asked: the rest would fare no better, and costs the budget.
 const MAX_REFUSALS: usize = 3;
@@ -121,7 +121,7 @@ async fn try_known_record(
         Ok(Found::Alive(_) | Found::Merged(_)) => OTHER_RECORD.to_owned(),
         Ok(Found::Unclear) => NO_RECORD_YET.to_owned(),
         Ok(Found::Gone) => NO_RECORD.to_owned(),
-        Err(error) if is_about_one_request(&error) => error.to_string(),
+        Err(error) if error.is_about_one_record() => error.to_string(),
         Err(error) => return Err(error.into()),
     };
     Ok(Some(format!("{known_id}: {why}")))
@@ -144,17 +144,17 @@ pub(super) async fn settle_one(
     let stream = entity.stream();
     let survivor = match run.wix.fetch_record(entity.listing(), wix_id, counter).await {
         Ok(Found::Alive(raw)) if id_of(entity, &raw).as_deref() == Some(wix_id) => {
-            write_one(run, store, entity, raw, summary).await?;
+            write_one(run, store, entity, raw, (counter, &mut *summary)).await?;
             persist(store, run.stop, async |store| store.forget_missing(stream, wix_id).await).await?;
             return Ok(Settled::Yes);
         }
         // Another record, or any other answer, says nothing about this one.
         Ok(Found::Merged(raw)) if is_survivor_of(entity, &raw, wix_id) => {
-            write_one(run, store, entity, raw, summary).await?
+            write_one(run, store, entity, raw, (counter, &mut *summary)).await?
         }
         Ok(Found::Alive(_) | Found::Merged(_)) => return Ok(Settled::Unclear(format!("{wix_id}: {OTHER_RECORD}"))),
         Ok(Found::Unclear) => return Ok(Settled::Unclear(format!("{wix_id}: {NO_RECORD_YET}"))),
-        Err(error) if is_about_one_request(&error) => return Ok(Settled::Unclear(format!("{wix_id}: {error}"))),
+        Err(error) if error.is_about_one_record() => return Ok(Settled::Unclear(format!("{wix_id}: {error}"))),
         Err(error) => return Err(error.into()),
         Ok(Found::Gone) => match control.why_unreadable(run, store, entity, counter).await? {
             None => None,
@@ -178,18 +178,6 @@ pub(super) async fn settle_one(
     Ok(Settled::Yes)
 }
 
-/// Whether an error leaves open what Wix has under one id, and no more than that: the listing was read, and the pass is
-/// not to fail for it. After the others no request of this run would fare better.
-fn is_about_one_request(error: &WixError) -> bool {
-    matches!(
-        error,
-        WixError::Refused { .. }
-            | WixError::Forbidden { .. }
-            | WixError::AppNotInstalled { .. }
-            | WixError::Unavailable { .. }
-    )
-}
-
 /// Whether a record can be the one into which `wix_id` was merged.
 fn is_survivor_of(entity: &dyn Entity, raw: &str, wix_id: &str) -> bool {
     id_of(entity, raw).is_some_and(|id| id != wix_id)
@@ -199,18 +187,18 @@ fn id_of(entity: &dyn Entity, raw: &str) -> Option<String> {
     mark_of(&map_record(entity, raw.to_owned())).wix_id
 }
 
-/// Writes a record that came by id; gives back its own id.
+/// Writes a record that was looked up by id; returns its own id.
 async fn write_one(
     run: &Run<'_>,
     store: &mut Store,
     entity: &dyn Entity,
     raw: String,
-    summary: &mut StreamSummary,
+    (counter, summary): (&RequestCounter, &mut StreamSummary),
 ) -> Result<Option<String>, SyncError> {
     let record = map_record(entity, raw);
     let wix_id = mark_of(&record).wix_id;
-    let mut batch = Batch::new(run, entity, store).await?;
-    batch.gather(vec![record]);
-    batch.commit(run, store, None, summary, None).await?;
+    let mut batch = Batch::new(run, entity, counter);
+    batch.gather_looked_up(record);
+    batch.commit(store, None, summary, None).await?;
     Ok(wix_id)
 }

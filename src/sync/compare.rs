@@ -2,12 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::Utc;
-
 use super::batch::{ensure_connected, newest_by_id};
 use super::coverage::Coverage;
 use super::deletions::refuse_mass_deletion;
-use super::plan::{PassPlan, is_from_the_future, plan_pass};
+use super::plan::{PassPlan, Passes, is_from_the_future, plan_passes};
 use super::reader::{MappedPage, PageSink, Reading};
 use super::stream_sync::{FROM_THE_FUTURE, describe_empty_listing, describe_lacking, describe_missing_app};
 use super::{Run, SyncError};
@@ -47,7 +45,10 @@ pub async fn compare_stream(
     let counter = RequestCounter::of(stream);
     let plan = match (extent, run.plan.pass_kind(stream)) {
         (Extent::NextPass, PassKind::Range) => PassPlan::range(),
-        (Extent::NextPass, _) => plan_pass(&store.load_stream_state(stream).await?, run.plan.full, Utc::now()),
+        (Extent::NextPass, _) => {
+            let Passes { incremental, full } = plan_passes(&store.load_stream_state(stream).await?, run.plan.full);
+            full.or(incremental).unwrap_or_else(PassPlan::from_the_beginning)
+        }
         (Extent::Everything, _) => PassPlan::from_the_beginning(),
     };
     let PassPlan { checkpoint, is_resumed } = plan;

@@ -11,8 +11,8 @@ use chrono::{DateTime, Utc};
 use crate::checkpoint::Checkpoint;
 use crate::record::{MappedRecord, RecordMark, mark_of};
 use crate::run::PassKind;
+use crate::store::books::Progress;
 use crate::store::missing::Span;
-use crate::store::state::Progress;
 
 /// Collects what was listed since the last checkpoint.
 #[derive(Debug, Default)]
@@ -70,7 +70,7 @@ impl Coverage {
             self.from = until;
             span
         });
-        Progress { checkpoint: checkpoint.clone(), span, forgets_missing: false }
+        Progress { checkpoint: checkpoint.clone(), span, opens_full_sync: false }
     }
 }
 

@@ -23,7 +23,7 @@ const ALWAYS_ALLOWED: u64 = 20;
 const CHUNK: i64 = 500;
 
 /// True if so many rows are missing that it is more likely the listing that is wrong: more than a tenth.
-fn is_too_many(count: MissingCount) -> bool {
+pub(super) fn is_too_many(count: MissingCount) -> bool {
     count.missing > ALWAYS_ALLOWED && count.missing.saturating_mul(10) > count.live
 }
 

@@ -8,6 +8,8 @@ pub mod compare;
 mod coverage;
 mod dead_letters;
 mod deletions;
+mod drift;
+mod losses;
 pub mod plan;
 mod prefetch;
 mod reader;
@@ -48,6 +50,8 @@ pub struct Plan {
     pub full: FullPolicy,
     /// Whether rows that Wix no longer lists may go, however many they are.
     pub allow_mass_delete: bool,
+    /// Whether rows may lose a part of their records, however many they are.
+    pub allow_mass_changes: bool,
     /// Nothing is listed: only what is in `sync_errors` is tried again, all of it.
     pub only_errors: bool,
     /// Nothing is listed: only these gaps are mended.
@@ -126,7 +130,7 @@ impl SyncError {
             SyncError::Wix(error) => error.hint(),
             SyncError::Store(error) => error.hint(),
             SyncError::Walk(_) => Some("the next run begins the pass anew".to_owned()),
-            SyncError::Stopped(_) => Some("the next run goes on".to_owned()),
+            SyncError::Stopped(_) => Some("the next run continues from there".to_owned()),
         }
     }
 
@@ -145,7 +149,7 @@ impl SyncError {
             SyncError::Wix(
                 WixError::Credentials { permission: None, .. } | WixError::Throttled { .. } | WixError::Stopped(_),
             ) => true,
-            SyncError::Wix(_) | SyncError::Walk(_) => false,
+            SyncError::Wix(_) | SyncError::Walk(_) | SyncError::Store(StoreError::RowsDiffer { .. }) => false,
             SyncError::Store(_) | SyncError::Stopped(_) => true,
         }
     }
@@ -183,7 +187,7 @@ impl Run<'_> {
             }
             ended.extend(self.sync_streams(store, streams).await);
         }
-        let (streams, errors): (Vec<StreamSummary>, Vec<Option<SyncError>>) = ended.into_iter().unzip();
+        let (mut streams, errors): (Vec<StreamSummary>, Vec<Option<SyncError>>) = ended.into_iter().unzip();
         let mut errors: Vec<SyncError> = errors.into_iter().flatten().collect();
         if !errors.iter().any(SyncError::ends_the_run) {
             errors.extend(
@@ -195,6 +199,9 @@ impl Run<'_> {
                     })
                     .err(),
             );
+        }
+        if !errors.iter().any(SyncError::ends_the_run) {
+            errors.extend(self.check_books(store, &mut streams).await.err());
         }
         // A stop is what the caller has to hear of first: it decides how the program ends.
         errors.sort_by_key(|error| error.stop_reason().is_none());
@@ -283,6 +290,22 @@ impl Run<'_> {
             self.stop.check()?;
         }
         Ok(())
+    }
+
+    /// Whether the tables that were synced hold what their books say, now that all of them are done. One that does not was
+    /// truncated or restored while the run was at work.
+    async fn check_books(&self, store: &mut Store, streams: &mut [StreamSummary]) -> Result<(), SyncError> {
+        let is_synced = |summary: &&mut StreamSummary| {
+            summary.status == Status::Completed && matches!(summary.pass, PassKind::Full | PassKind::Changes)
+        };
+        let synced: Vec<Stream> = streams.iter_mut().filter(is_synced).map(|summary| summary.stream).collect();
+        let checked = persist(store, self.stop, async |store| store.check_books(&synced).await).await;
+        if let Err(error @ SyncError::Store(StoreError::RowsDiffer { table, .. })) = &checked
+            && let Some(summary) = streams.iter_mut().find(|summary| summary.stream.table() == *table)
+        {
+            (summary.status, summary.error) = (Status::Failed, Some(error.to_string()));
+        }
+        checked
     }
 
     async fn sync_stream(&self, store: &mut Store, stream: Stream) -> (StreamSummary, Option<SyncError>) {

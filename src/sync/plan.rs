@@ -1,24 +1,38 @@
-//! Which pass a stream makes: full or changes, new or gone on with. Pure: state and time come as arguments.
+//! Which passes a table makes: incremental or full, new or resumed. Pure: state and time come as arguments.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::checkpoint::{Checkpoint, StreamState};
 use crate::run::PassKind;
 
-/// A changes pass asks for so much more than it needs: what Wix lists may lag behind what was written
+/// How much earlier than the watermark an incremental sync begins: what Wix lists may lag behind what was written
 /// (wix-api.md 10).
 const OVERLAP: TimeDelta = TimeDelta::minutes(10);
 
-/// Wix's servers may differ by so much in their clocks.
+/// How far the clocks of Wix's servers may differ.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(1);
 
-/// Whether to read everything.
+/// The time after which everything is read again if Wix returned fewer records than it announced.
+const SHORTFALL_AGE: TimeDelta = TimeDelta::days(1);
+
+/// When to read everything, and when to compare counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FullPolicy {
     /// `--full`: now.
     pub now: bool,
-    /// `--full-every`: when the last full pass is older than this; `None` is never.
+    /// `--full-every`: when the last full sync is older than this; `None` is never.
     pub every: Option<TimeDelta>,
+    /// `--check-every`: the least time between two drift checks; `None` is never.
+    pub check_every: Option<TimeDelta>,
+}
+
+/// The passes of one table in one run: the incremental sync first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passes {
+    /// What changed since the last complete pass.
+    pub incremental: Option<PassPlan>,
+    /// Everything.
+    pub full: Option<PassPlan>,
 }
 
 /// One stream's pass, as it begins or goes on.
@@ -48,108 +62,159 @@ pub fn is_from_the_future(checkpoint: &Checkpoint, server_time: DateTime<Utc>) -
     checkpoint.since.is_some_and(|since| since + OVERLAP > server_time + CLOCK_TOLERANCE)
 }
 
-/// Decides. A full pass that was begun is always finished; a changes pass gives way to a full one that is
-/// wanted or due. Whatever was read before into a table that is empty is not there any more: somebody truncated it, or
-/// restored it without its rows. Where there is nothing at Wix either, a full pass costs one request as well.
-pub fn plan_pass(state: &StreamState, policy: FullPolicy, now: DateTime<Utc>) -> PassPlan {
-    let is_due = match (policy.every, state.last_full_pass_at) {
-        (Some(every), Some(last)) => now - last > every,
-        _ => false,
-    };
+/// Decides. An unfinished full sync is resumed, and an incremental sync goes on beside it, so that a full sync which takes
+/// long or cannot end does not keep changes from arriving. `--full` starts over. So does a table that lost or gained rows by
+/// something else: what was read before is not there any more. An empty table costs one request where Wix has nothing
+/// either.
+pub fn plan_passes(state: &StreamState, policy: FullPolicy) -> Passes {
+    let older_than = |age: TimeDelta| state.last_full_pass_at.is_none_or(|last| state.now - last > age);
+    let is_due = policy.every.is_some_and(older_than) || (state.shortfall > 0 && older_than(SHORTFALL_AGE));
+    let starts_over = policy.now || state.holds == 0 || state.rows_differ();
     let since = state.watermark.map(|watermark| watermark - OVERLAP);
-    let wants_full = policy.now || is_due || since.is_none() || state.last_full_pass_at.is_none() || !state.has_rows;
-    if let Some(unfinished) = &state.checkpoint
-        && state.has_rows
-        && (unfinished.pass == PassKind::Full || !wants_full)
-    {
-        return PassPlan { checkpoint: unfinished.clone(), is_resumed: true };
+    if let Some(unfinished) = state.full_checkpoint.as_ref().filter(|_| !starts_over) {
+        return Passes {
+            incremental: since.map(|since| incremental(state, since)),
+            full: Some(PassPlan { checkpoint: unfinished.clone(), is_resumed: true }),
+        };
     }
-    let (pass, since) = if wants_full { (PassKind::Full, None) } else { (PassKind::Changes, since) };
-    PassPlan { checkpoint: Checkpoint::at_the_beginning(pass, since), is_resumed: false }
+    match since {
+        Some(since) if !starts_over && !is_due && state.last_full_pass_at.is_some() => {
+            Passes { incremental: Some(incremental(state, since)), full: None }
+        }
+        _ => Passes { incremental: None, full: Some(PassPlan::from_the_beginning()) },
+    }
+}
+
+/// The incremental sync for a table whose full sync failed: what changed since the last complete pass, else since the full
+/// sync began. `None` where not even that is known.
+pub fn plan_incremental(state: &StreamState) -> Option<PassPlan> {
+    let begun = state.full_checkpoint.as_ref().and_then(|checkpoint| checkpoint.watermark);
+    state.watermark.or(begun).map(|watermark| incremental(state, watermark - OVERLAP))
+}
+
+fn incremental(state: &StreamState, since: DateTime<Utc>) -> PassPlan {
+    match &state.checkpoint {
+        Some(unfinished) => PassPlan { checkpoint: unfinished.clone(), is_resumed: true },
+        None => {
+            PassPlan { checkpoint: Checkpoint::at_the_beginning(PassKind::Changes, Some(since)), is_resumed: false }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use chrono::{DateTime, TimeDelta, Utc};
 
-    use super::{FullPolicy, is_from_the_future, plan_pass};
+    use super::{FullPolicy, PassPlan, Passes, is_from_the_future, plan_incremental, plan_passes};
     use crate::checkpoint::{Checkpoint, StreamState};
     use crate::run::PassKind;
 
-    const NEVER: FullPolicy = FullPolicy { now: false, every: None };
+    const NEVER: FullPolicy = FullPolicy { now: false, every: None, check_every: None };
+    const NOW: FullPolicy = FullPolicy { now: true, ..NEVER };
 
     fn at(minutes: i64) -> DateTime<Utc> {
         DateTime::<Utc>::UNIX_EPOCH + TimeDelta::minutes(minutes)
     }
 
     fn weekly() -> FullPolicy {
-        FullPolicy { now: false, every: Some(TimeDelta::days(7)) }
+        FullPolicy { every: Some(TimeDelta::days(7)), ..NEVER }
     }
 
     fn synced() -> StreamState {
-        StreamState { watermark: Some(at(100)), last_full_pass_at: Some(at(100)), checkpoint: None, has_rows: true }
+        StreamState {
+            watermark: Some(at(100)),
+            last_full_pass_at: Some(at(100)),
+            must_hold: Some(5),
+            holds: 5,
+            now: at(200),
+            ..StreamState::default()
+        }
     }
 
     fn unfinished(pass: PassKind) -> Option<Checkpoint> {
         Some(Checkpoint { pass, since: Some(at(90)), watermark: Some(at(120)), created_from: Some(at(50)), lacking: 0 })
     }
 
+    /// The kind of each pass, with an R behind a resumed one.
     #[track_caller]
-    fn check(state: &StreamState, policy: FullPolicy, now: DateTime<Utc>, pass: PassKind, is_resumed: bool) {
-        let plan = plan_pass(state, policy, now);
-        assert_eq!((plan.checkpoint.pass, plan.is_resumed), (pass, is_resumed));
+    fn check(state: &StreamState, policy: FullPolicy, expected: &str) {
+        let Passes { incremental, full } = plan_passes(state, policy);
+        let shown: Vec<String> = [incremental, full]
+            .into_iter()
+            .flatten()
+            .map(|plan| plan.checkpoint.pass.as_str().to_owned() + if plan.is_resumed { " R" } else { "" })
+            .collect();
+        assert_eq!(shown.join(", "), expected);
     }
 
     #[test]
     fn the_first_pass_is_full_and_later_ones_ask_for_changes_with_an_overlap() {
-        check(&StreamState::default(), NEVER, at(0), PassKind::Full, false);
-        let plan = plan_pass(&synced(), weekly(), at(200));
+        check(&StreamState::default(), NEVER, "full");
+        let plan = plan_passes(&synced(), weekly()).incremental.unwrap();
         assert_eq!(plan.checkpoint, Checkpoint::at_the_beginning(PassKind::Changes, Some(at(90))));
     }
 
     #[test]
     fn a_watermark_is_from_the_future_if_wixs_clock_is_a_minute_behind_it() {
-        let checkpoint = plan_pass(&synced(), weekly(), at(200)).checkpoint;
+        let checkpoint = plan_passes(&synced(), weekly()).incremental.unwrap().checkpoint;
         for (server_time, expected) in [(0, true), (98, true), (99, false), (100, false), (1000, false)] {
             assert_eq!(is_from_the_future(&checkpoint, at(server_time)), expected, "{server_time}");
         }
-        let full = plan_pass(&StreamState::default(), weekly(), at(200)).checkpoint;
-        assert!(!is_from_the_future(&full, at(0)));
+        assert!(!is_from_the_future(&PassPlan::from_the_beginning().checkpoint, at(0)));
     }
 
     #[test]
     fn a_full_pass_comes_when_asked_for_and_when_due() {
-        check(&synced(), FullPolicy { now: true, every: None }, at(200), PassKind::Full, false);
-        check(&synced(), weekly(), at(100 + 7 * 24 * 60), PassKind::Changes, false);
-        check(&synced(), weekly(), at(101 + 7 * 24 * 60), PassKind::Full, false);
-        check(&synced(), NEVER, at(1_000_000), PassKind::Changes, false);
+        let later = |minutes| StreamState { now: at(minutes), ..synced() };
+        check(&synced(), NOW, "full");
+        check(&later(100 + 7 * 24 * 60), weekly(), "changes");
+        check(&later(101 + 7 * 24 * 60), weekly(), "full");
+        check(&later(1_000_000), NEVER, "changes");
     }
 
     #[test]
-    fn an_empty_table_is_read_from_the_beginning() {
-        let empty = StreamState { has_rows: false, ..synced() };
-        check(&empty, NEVER, at(200), PassKind::Full, false);
-        for pass in [PassKind::Full, PassKind::Changes] {
-            check(
-                &StreamState { checkpoint: unfinished(pass), ..empty.clone() },
-                NEVER,
-                at(200),
-                PassKind::Full,
-                false,
-            );
+    fn a_shortfall_is_looked_at_again_after_a_day() {
+        let short = |minutes| StreamState { shortfall: 3, now: at(minutes), ..synced() };
+        check(&short(100 + 24 * 60), NEVER, "changes");
+        check(&short(101 + 24 * 60), NEVER, "full");
+    }
+
+    #[test]
+    fn a_table_that_lost_or_gained_rows_is_read_from_the_beginning() {
+        for (must_hold, holds, expected) in [
+            (Some(5), 0, "full"),
+            (Some(0), 0, "full"),
+            (Some(5), 4, "full"),
+            (Some(5), 6, "full"),
+            (None, 4, "changes"),
+        ] {
+            let state = StreamState { must_hold, holds, ..synced() };
+            check(&state, NEVER, expected);
+            if expected == "full" {
+                let unfinished = unfinished(PassKind::Full);
+                check(&StreamState { full_checkpoint: unfinished, ..state }, NEVER, "full");
+            }
         }
     }
 
     #[test]
-    fn an_unfinished_pass_goes_on_unless_a_changes_pass_has_to_give_way() {
-        let full = StreamState { checkpoint: unfinished(PassKind::Full), ..synced() };
-        check(&full, NEVER, at(200), PassKind::Full, true);
-        check(&full, FullPolicy { now: true, every: None }, at(200), PassKind::Full, true);
+    fn an_unfinished_full_pass_is_resumed_beside_incremental_ones_unless_full_starts_over() {
+        let full = StreamState { full_checkpoint: unfinished(PassKind::Full), ..synced() };
+        check(&full, NEVER, "changes, full R");
+        check(&full, NOW, "full");
+        let both = StreamState { checkpoint: unfinished(PassKind::Changes), ..full };
+        check(&both, NEVER, "changes R, full R");
+        let first = StreamState { watermark: None, last_full_pass_at: None, checkpoint: None, ..both };
+        check(&first, weekly(), "full R");
+        let since = plan_incremental(&first).unwrap().checkpoint.since;
+        assert_eq!(since, Some(at(110)), "since the full pass began");
+    }
+
+    #[test]
+    fn an_unfinished_incremental_pass_is_resumed_unless_a_full_one_is_due() {
         let changes = StreamState { checkpoint: unfinished(PassKind::Changes), ..synced() };
-        check(&changes, weekly(), at(200), PassKind::Changes, true);
-        check(&changes, FullPolicy { now: true, every: None }, at(200), PassKind::Full, false);
-        check(&changes, weekly(), at(20_000), PassKind::Full, false);
-        let first = StreamState { checkpoint: unfinished(PassKind::Full), has_rows: true, ..StreamState::default() };
-        check(&first, weekly(), at(200), PassKind::Full, true);
+        check(&changes, weekly(), "changes R");
+        check(&changes, NOW, "full");
+        check(&StreamState { now: at(20_000), ..changes }, weekly(), "full");
     }
 }

@@ -9,32 +9,56 @@ use super::batch::{Batch, ensure_connected, persist};
 use super::coverage::Coverage;
 use super::dead_letters::{Due, retry_errors};
 use super::deletions::{hold_back, settle_missing, tell};
-use super::plan::{PassPlan, is_from_the_future, plan_pass};
+use super::drift::{check_drift, note_full_sync};
+use super::losses::settle_losses;
+use super::plan::{PassPlan, Passes, is_from_the_future, plan_incremental, plan_passes};
 use super::reader::{MappedPage, PageSink, Reading};
 use super::repair::repair;
 use super::{Run, SyncError};
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, StreamState};
 use crate::entity::{Entity, entity_of};
 use crate::event::Event;
 use crate::run::{PassKind, StreamSummary};
 use crate::store::Store;
+use crate::store::state::FinishedPass;
 use crate::stream::Stream;
 use crate::wix::{RequestCounter, WixError};
 
 /// One stream's pass. What it did is in `summary`, also where it ends with an error.
 pub async fn sync_stream(run: &Run<'_>, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
-    let entity = entity_of(summary.stream);
+    let (stream, entity) = (summary.stream, entity_of(summary.stream));
     let begun_at = Utc::now();
     ensure_connected(store, run.stop).await?;
-    let counter = RequestCounter::of(summary.stream);
+    let counter = RequestCounter::of(stream);
+    let state = persist(store, run.stop, async |store| store.load_stream_state(stream).await).await?;
+    if state.rows_differ() {
+        let text = format!(
+            "{stream} holds {} rows, but the last run left {}: something else than wix-sync removed or added rows",
+            state.holds,
+            state.must_hold.unwrap_or_default()
+        );
+        match summary.pass {
+            PassKind::Full | PassKind::Changes => {
+                persist(store, run.stop, async |store| store.accept_rows(stream).await).await?;
+                tell(run, summary, format!("{text}; everything is read again"));
+            }
+            _ => hold_back(run, summary, format!("{text}; the next `wix-sync sync {stream}` reads everything again")),
+        }
+    }
     let result = match summary.pass {
         PassKind::Errors => retry_errors(run, store, entity, Due::All, (None, begun_at), &counter, summary).await,
-        PassKind::Repair => match run.plan.repairs.iter().find(|gaps| gaps.table == summary.stream) {
+        PassKind::Repair => match run.plan.repairs.iter().find(|gaps| gaps.table == stream) {
             Some(gaps) => repair(run, store, entity, gaps, &counter, summary).await,
             None => Ok(()),
         },
-        PassKind::Range => run_pass(run, store, entity, PassPlan::range(), &counter, summary).await.map(drop),
-        PassKind::Full | PassKind::Changes => run_next_pass(run, store, entity, begun_at, &counter, summary).await,
+        PassKind::Range => Pass { run, entity, counter: &counter, state: &state, is_beside_full_sync: false }
+            .run(store, PassPlan::range(), summary)
+            .await
+            .map(drop),
+        PassKind::Full | PassKind::Changes => {
+            let pass = Pass { run, entity, counter: &counter, state: &state, is_beside_full_sync: false };
+            run_due_passes(pass, store, summary).await
+        }
     };
     summary.requests = counter.requests();
     summary.retries = counter.retries();
@@ -59,99 +83,161 @@ enum PassEnd {
     FromTheFuture,
 }
 
-/// The pass that is due, or the one that was begun; a full one behind it where it could not know what changed.
-async fn run_next_pass(
-    run: &Run<'_>,
-    store: &mut Store,
-    entity: &dyn Entity,
-    begun_at: DateTime<Utc>,
-    counter: &RequestCounter,
-    summary: &mut StreamSummary,
-) -> Result<(), SyncError> {
-    let stream = summary.stream;
-    let state = persist(store, run.stop, async |store| store.load_stream_state(stream).await).await?;
-    let mut plan = plan_pass(&state, run.plan.full, begun_at);
-    loop {
-        summary.pass = plan.checkpoint.pass;
-        summary.resumed = plan.is_resumed;
-        run.reporter.report(Event::PassPlanned { stream, pass: summary.pass });
-        match run_pass(run, store, entity, plan, counter, summary).await? {
-            PassEnd::Reached => return Ok(()),
-            PassEnd::FromTheFuture => {
-                tell(run, summary, FROM_THE_FUTURE.to_owned());
-                plan = PassPlan::from_the_beginning();
+/// The passes that are due. A full sync follows an incremental one that could not know what changed, or where the drift
+/// check says so. Where a full sync fails for Wix's sake, the changes are read all the same: the table must not stand
+/// still for as long as a full sync cannot end.
+async fn run_due_passes(pass: Pass<'_>, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
+    let Passes { incremental, mut full } = plan_passes(pass.state, pass.run.plan.full);
+    let beside = Pass { is_beside_full_sync: true, ..pass };
+    let (mut first_error, mut drift) = (None, pass.state.drift.clone());
+    let has_incremental = incremental.is_some();
+    if let Some(plan) = incremental {
+        let pass = if full.is_some() { beside } else { pass };
+        match pass.run(store, plan, summary).await {
+            Ok(PassEnd::Reached) if full.is_none() => {
+                let known = (&mut drift, pass.state.now);
+                if let Some(text) = check_drift(pass.run, store, pass.entity, known, pass.counter).await? {
+                    tell(pass.run, summary, text);
+                    full = Some(PassPlan::from_the_beginning());
+                }
+            }
+            Ok(PassEnd::Reached) => {}
+            Ok(PassEnd::FromTheFuture) => {
+                tell(pass.run, summary, FROM_THE_FUTURE.to_owned());
+                full.get_or_insert_with(PassPlan::from_the_beginning);
+            }
+            Err(error) if full.is_none() || error.ends_the_run() => return Err(error),
+            Err(error) => first_error = Some(error),
+        }
+    }
+    if let Some(plan) = full {
+        match pass.run(store, plan, summary).await {
+            Ok(_) => {
+                let known = (drift.as_ref(), pass.state.now);
+                note_full_sync(pass.run, store, pass.entity, known, pass.counter).await?;
+            }
+            Err(error) if has_incremental || error.ends_the_run() => return Err(first_error.unwrap_or(error)),
+            Err(error) => {
+                beside.read_changes(store, summary).await?;
+                return Err(error);
             }
         }
     }
+    first_error.map_or(Ok(()), Err)
 }
 
-async fn run_pass(
-    run: &Run<'_>,
-    store: &mut Store,
-    entity: &dyn Entity,
-    plan: PassPlan,
-    counter: &RequestCounter,
-    summary: &mut StreamSummary,
-) -> Result<PassEnd, SyncError> {
-    let (stream, begun_at) = (entity.stream(), Utc::now());
-    let is_full = plan.checkpoint.pass == PassKind::Full;
-    let selection = run.plan.selection(stream, &plan.checkpoint);
-    let created_from = plan.checkpoint.created_from;
-    let mut writer = PassWriter {
-        run,
-        batch: Batch::new(run, entity, store).await?,
-        store,
-        coverage: Coverage::of(&plan.checkpoint),
-        checkpoint: plan.checkpoint,
-        is_first_page: !plan.is_resumed,
-        is_from_the_future: false,
-        forgets_missing: is_full && !plan.is_resumed,
-        summary,
-    };
-    Reading { run, entity, selection, created_from, counter }.into_sink(&mut writer).await?;
-    let PassWriter { store, checkpoint, coverage, summary, is_from_the_future, .. } = writer;
-    let lacking = checkpoint.lacking;
-    if is_from_the_future {
-        return Ok(PassEnd::FromTheFuture);
-    }
-    if lacking > 0 {
-        hold_back(run, summary, describe_lacking(stream, lacking));
-    }
-    if checkpoint.pass == PassKind::Range {
-        return Ok(PassEnd::Reached);
+/// What the passes of one table work with.
+#[derive(Clone, Copy)]
+struct Pass<'a> {
+    run: &'a Run<'a>,
+    entity: &'a dyn Entity,
+    counter: &'a RequestCounter,
+    /// What was known when the work on the table began.
+    state: &'a StreamState,
+    /// Whether a full sync of the table is unfinished. Then its pending deletions are not resolved yet, and the table is
+    /// not up to date at the end of this pass.
+    is_beside_full_sync: bool,
+}
+
+impl<'a> Pass<'a> {
+    /// Reads what changed after a full sync failed, where it is known since when. The full sync's error is what counts.
+    async fn read_changes(self, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
+        let (run, stream, failed_pass) = (self.run, summary.stream, summary.pass);
+        let state = persist(store, run.stop, async |store| store.load_stream_state(stream).await).await?;
+        if let Some(plan) = plan_incremental(&state)
+            && let Err(error) = (Pass { state: &state, ..self }).run(store, plan, summary).await
+        {
+            if error.ends_the_run() {
+                return Err(error);
+            }
+            tell(run, summary, format!("what changed could not be read either: {error}"));
+        }
+        summary.pass = failed_pass;
+        Ok(())
     }
 
-    if is_full && checkpoint.watermark.is_none() {
-        let text = "Wix's answers tell no time, so a later pass can't ask for what changed since: unless an earlier one \
-                    knew, it reads everything";
-        tell(run, summary, text.to_owned());
-    }
-    let has_rows = async |store: &mut Store| store.has_live_rows(stream).await;
-    let lists_nothing =
-        is_full && !plan.is_resumed && coverage.is_empty() && persist(store, run.stop, has_rows).await?;
-    let listed_id = coverage.listed_id();
-    if lists_nothing {
-        hold_back(run, summary, describe_empty_listing(stream));
-    } else {
-        settle_missing(run, store, entity, listed_id, counter, summary).await?;
-    }
-    if is_full && !plan.is_resumed && listed_id.is_some() && lacking == 0 {
-        persist(store, run.stop, async |store| store.resolve_unlisted(stream, begun_at, Utc::now()).await).await?;
-    }
-    retry_errors(run, store, entity, Due::Daily, (listed_id, begun_at), counter, summary).await?;
-    if is_full && stream == Stream::Appointments {
-        match persist(store, run.stop, async |store| store.erase_untold_customers().await).await {
-            // A constraint or trigger of people's own.
-            Err(SyncError::Store(error)) if error.blames_a_row() => hold_back(run, summary, error.to_string()),
-            other => other?,
+    async fn run(self, store: &mut Store, plan: PassPlan, summary: &mut StreamSummary) -> Result<PassEnd, SyncError> {
+        let Pass { run, entity, counter, state, .. } = self;
+        let stream = entity.stream();
+        let is_full = plan.checkpoint.pass == PassKind::Full;
+        if plan.checkpoint.pass != PassKind::Range {
+            (summary.pass, summary.resumed) = (plan.checkpoint.pass, plan.is_resumed);
+            run.reporter.report(Event::PassPlanned { stream, pass: summary.pass });
         }
+        let begun_at = Utc::now();
+        let selection = run.plan.selection(stream, &plan.checkpoint);
+        let created_from = plan.checkpoint.created_from;
+        let mut writer = PassWriter {
+            run,
+            batch: Batch::new(run, entity, counter).knowing(state.has_unresolved_errors, state.has_held),
+            store,
+            coverage: Coverage::of(&plan.checkpoint),
+            checkpoint: plan.checkpoint,
+            is_first_page: !plan.is_resumed,
+            is_from_the_future: false,
+            opens_full_sync: is_full && !plan.is_resumed,
+            summary,
+        };
+        Reading { run, entity, selection, created_from, counter }.into_sink(&mut writer).await?;
+        let PassWriter { store, checkpoint, coverage, summary, is_from_the_future, batch, .. } = writer;
+        if is_from_the_future {
+            return Ok(PassEnd::FromTheFuture);
+        }
+        let lacking = checkpoint.lacking;
+        if lacking > 0 {
+            hold_back(run, summary, describe_lacking(stream, lacking));
+        }
+        if batch.has_held() {
+            settle_losses(run, store, entity, counter, summary).await?;
+        }
+        if checkpoint.pass == PassKind::Range {
+            return Ok(PassEnd::Reached);
+        }
+        if is_full && checkpoint.watermark.is_none() {
+            let text = "Wix's answers tell no time, so a later pass can't ask for what changed since: unless an earlier                         one knew, it reads everything";
+            tell(run, summary, text.to_owned());
+        }
+        let is_empty = is_full && !plan.is_resumed && coverage.is_empty();
+        let has_rows = async |store: &mut Store| store.has_live_rows(stream).await;
+        let lists_nothing = is_empty && persist(store, run.stop, has_rows).await?;
+        let listed_id = coverage.listed_id();
+        if lists_nothing {
+            hold_back(run, summary, describe_empty_listing(stream));
+        } else if is_full || (state.has_missing && !self.is_beside_full_sync) {
+            settle_missing(run, store, entity, listed_id, counter, summary).await?;
+        }
+        if is_full && !plan.is_resumed && listed_id.is_some() && lacking == 0 {
+            persist(store, run.stop, async |store| store.resolve_unlisted(stream, begun_at, Utc::now()).await).await?;
+        }
+        if is_full || batch.has_unresolved_errors() {
+            retry_errors(run, store, entity, Due::Daily, (listed_id, begun_at), counter, summary).await?;
+        }
+        if is_full && stream == Stream::Appointments {
+            match persist(store, run.stop, async |store| store.erase_untold_customers().await).await {
+                // A constraint or trigger of people's own.
+                Err(SyncError::Store(error)) if error.blames_a_row() => hold_back(run, summary, error.to_string()),
+                other => other?,
+            }
+        }
+        if !is_full && state.shortfall > 0 {
+            let text = format!(
+                "the last full sync of {stream} returned {} fewer records than Wix announced; everything is read again \
+                 a day after it",
+                state.shortfall
+            );
+            hold_back(run, summary, text);
+        }
+        let end = FinishedPass {
+            checkpoint: &checkpoint,
+            // A shortfall that stays the same is looked at once a day; any other in the next run.
+            proves_all: !lists_nothing && (lacking == 0 || (is_full && lacking == state.shortfall)),
+            is_success: !self.is_beside_full_sync,
+            shortfall: lacking,
+            now: Utc::now(),
+        };
+        persist(store, run.stop, async |store| store.finish_pass(stream, run.run_id, &end).await).await?;
+        Ok(PassEnd::Reached)
     }
-    let now = Utc::now();
-    // As long as that stands, no run is a full success: the next one looks again.
-    let proves_all = !lists_nothing && lacking == 0;
-    persist(store, run.stop, async |store| store.finish_pass(stream, run.run_id, &checkpoint, proves_all, now).await)
-        .await?;
-    Ok(PassEnd::Reached)
 }
 
 /// What to say where the app that has the records is gone, but the table holds some.
@@ -175,13 +261,13 @@ pub(super) fn describe_lacking(stream: Stream, lacking: u64) -> String {
 struct PassWriter<'a> {
     run: &'a Run<'a>,
     store: &'a mut Store,
-    batch: Batch,
+    batch: Batch<'a>,
     checkpoint: Checkpoint,
     is_first_page: bool,
     /// True if nothing of this pass can be relied on: see [`is_from_the_future`].
     is_from_the_future: bool,
-    /// True until the candidates for deletion of an earlier pass have gone, with what this one writes first.
-    forgets_missing: bool,
+    /// True until the first batch of a new full sync.
+    opens_full_sync: bool,
     coverage: Coverage,
     summary: &'a mut StreamSummary,
 }
@@ -203,11 +289,11 @@ impl PageSink for PassWriter<'_> {
             self.batch.gather(page.records);
         }
         let mut progress = self.coverage.progress(&self.checkpoint, at_end);
-        progress.forgets_missing = self.forgets_missing;
+        progress.opens_full_sync = self.opens_full_sync;
         // A range of time leaves the state of the passes alone.
         let saved = (self.checkpoint.pass != PassKind::Range).then_some(&progress);
-        self.batch.commit(self.run, self.store, saved, self.summary, total).await?;
-        self.forgets_missing &= self.coverage.is_empty();
+        self.batch.commit(self.store, saved, self.summary, total).await?;
+        self.opens_full_sync &= self.coverage.is_empty();
         Ok(())
     }
 }

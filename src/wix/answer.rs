@@ -32,6 +32,13 @@ impl Listing {
         Ok((record.get().to_owned(), is_merged))
     }
 
+    /// Reads the answer of an endpoint that counts: `{"count": 5}`.
+    pub fn decode_count(&self, body: &[u8]) -> Result<u64, String> {
+        let (text, _) = json_text::storable(body);
+        let answer: Value = serde_json::from_str(&text).map_err(|error| describe_bad_json(&text, &error))?;
+        number(&answer.get("count").cloned()).ok_or_else(|| "it has no `count`".to_owned())
+    }
+
     /// Reads an answer. The error says what is wrong with it, without quoting it.
     ///
     /// An answer without the member that tells about the page is none: taking `{}` for an empty last page
@@ -225,7 +232,7 @@ fn describe_bad_json(text: &str, error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::query::{Listing, Lookup, Paging};
+    use super::super::query::{Count, Listing, Lookup, Paging};
     use crate::page::NextPage;
 
     const OFFSET: Listing = Listing {
@@ -237,6 +244,7 @@ mod tests {
         page_limit: 1000,
         fieldsets: &["FULL"],
         lookup: Lookup::List,
+        count: Count::None,
         wanted: None,
         permission: "Read Things",
         app: "Wix Things",

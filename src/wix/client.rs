@@ -1,6 +1,7 @@
 //! The HTTP client: one request at a time through the gate, repeated where that helps.
 
 mod answered;
+mod count;
 pub mod probe;
 
 use std::sync::Arc;

@@ -171,6 +171,18 @@ impl WixError {
         matches!(self, WixError::Refused { answer, .. } if answer.status == 400)
     }
 
+    /// True if the error leaves open what Wix has under one id, and no more than that. After any other error, no request
+    /// of this run would fare better.
+    pub fn is_about_one_record(&self) -> bool {
+        matches!(
+            self,
+            WixError::Refused { .. }
+                | WixError::Forbidden { .. }
+                | WixError::AppNotInstalled { .. }
+                | WixError::Unavailable { .. }
+        )
+    }
+
     /// One line on what to do, where there is something to do.
     pub fn hint(&self) -> Option<String> {
         match self {

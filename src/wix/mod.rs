@@ -13,4 +13,4 @@ pub mod query;
 pub use client::probe::Probe;
 pub use client::{RequestCounter, WixClient, WixSettings};
 pub use error::{WixAnswer, WixError};
-pub use query::{Listing, Lookup, Paging, Selection};
+pub use query::{Count, Listing, Lookup, Paging, Selection};

@@ -31,6 +31,17 @@ pub enum Lookup {
     List,
 }
 
+/// Where Wix counts the records of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Count {
+    /// In each answer of the list: `total`.
+    Total,
+    /// At this path, which takes a filter and answers `count`.
+    At(&'static str),
+    /// Nowhere.
+    None,
+}
+
 /// One endpoint that lists records.
 #[derive(Debug)]
 pub struct Listing {
@@ -50,6 +61,8 @@ pub struct Listing {
     pub fieldsets: &'static [&'static str],
     /// How one record can be asked for.
     pub lookup: Lookup,
+    /// Where Wix counts the records.
+    pub count: Count,
     /// A filter that always applies: a field, and the values of it that are wanted.
     pub wanted: Option<(&'static str, &'static [&'static str])>,
     /// The permission it needs, in the words of Wix's dashboard.
@@ -136,7 +149,7 @@ impl Listing {
 
 #[cfg(test)]
 mod tests {
-    use super::{Listing, Lookup, Paging, Selection, Until};
+    use super::{Count, Listing, Lookup, Paging, Selection, Until};
     use crate::page::PageRequest;
     use crate::timestamp;
 
@@ -149,6 +162,7 @@ mod tests {
         page_limit: 1000,
         fieldsets: &["FULL"],
         lookup: Lookup::List,
+        count: Count::None,
         wanted: None,
         permission: "Read Things",
         app: "Wix Things",

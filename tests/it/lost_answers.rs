@@ -267,7 +267,7 @@ const SLOW_COMMIT: &str = "
 
 /// Of the program's connections: that which is still committing, and the one on which it asks what became of that.
 const COMMITTING: &str = "state = 'active' and query = 'COMMIT'";
-const ASKING: &str = "query like 'select pg_xact_status(%'";
+const ASKING: &str = "query like 'select write_number from %'";
 
 /// The wire breaks while the server is committing a batch, which goes on until the program has asked for it. A page is
 /// one batch or, `in_parts`, three.

@@ -36,6 +36,10 @@
 //! - [`budgets`]: what runs may cost: requests, statements, bytes of WAL, rows written.
 //! - [`database_faults`]: what happens to the database during a run, and what becomes of the run.
 //! - [`crashes`]: of the server itself, which take with them what it had not written down.
+//! - [`books`]: rows that something else removed, a database that is behind, and counts that drift apart from Wix's.
+//! - [`full_syncs`]: full syncs that cannot end, and those that start over.
+//! - [`losses`]: records that come without a part that they had.
+//! - [`versions`]: which of two copies of a record is newer.
 //! - [`soak`]: a changing site, every fault and kills at random, for as long as is wanted.
 //! - [`disk_full`]: a disk that has no room left: said, nothing lost, gone on with when there is room again.
 //! - [`lost_answers`]: connections that break around COMMIT and at any byte: nothing lost, nothing counted twice.
@@ -58,6 +62,7 @@ mod adoption;
 mod adoption_refused;
 mod authority;
 mod bad_records;
+mod books;
 mod budgets;
 mod cli_output;
 mod connection_urls;
@@ -73,10 +78,12 @@ mod disk_full;
 mod docs;
 mod docs_sql;
 mod doctor;
+mod full_syncs;
 mod harness;
 mod health;
 mod lease;
 mod links;
+mod losses;
 mod lost_answers;
 mod mapping;
 mod merges;
@@ -103,4 +110,5 @@ mod tidy;
 mod tls;
 mod truth;
 mod verify;
+mod versions;
 mod wix_faults;

@@ -174,12 +174,12 @@ fn a_range_selects_the_appointments_that_begin_in_it_and_leaves_the_state_alone(
     world.assert_tables_equal(&within(from, until));
     assert_eq!(state().iter().filter(|row| !row["watermark"].is_null()).count(), 0, "a range proves nothing");
 
-    world.execute("truncate customers, appointments, orders");
+    world.empty_tables();
     let (first_day, last_day) = (&from[..10], &until[..10]);
     world.sync_json(&["appointments", "--start", first_day, "--end", last_day], 0);
     world.assert_tables_equal(&within(first_day, &format!("{last_day}~")));
 
-    world.execute("truncate customers, appointments, orders");
+    world.empty_tables();
     world.sync_json(&["all"], 0);
     world.assert_tables_equal_truth();
     let before = state();

@@ -140,7 +140,12 @@ fn a_later_answer_with_an_earlier_date_shows_that_the_first_one_was_wrong() {
 #[test]
 fn a_range_of_appointments_leaves_their_state_alone() {
     let world = World::new(10, 50, 10).migrated();
-    let state = || world.rows_as_json("select * from sync_state where table_name = 'appointments'");
+    // The books count each transaction that writes the table.
+    let state = || {
+        let mut rows = world.rows_as_json("select * from sync_state where table_name = 'appointments'");
+        rows[0].as_object_mut().expect("a row").remove("write_number").expect("the books have a number");
+        rows
+    };
     world.run(&["sync", "all"]).expect_exit(0);
     let before = state();
     world.sim.set_clock_offset(TimeDelta::hours(1));

@@ -14,7 +14,9 @@ with created as (
     order by u.wix_contact_id, u.position
     on conflict (wix_contact_id) do nothing
     returning wix_contact_id
+), noted as (
+    insert into {schema}.sync_unlinked (wix_contact_id)
+    select wix_contact_id from created
+    on conflict (wix_contact_id) do nothing
 )
-insert into {schema}.sync_unlinked (wix_contact_id)
-select wix_contact_id from created
-on conflict (wix_contact_id) do nothing
+select count(*) from created

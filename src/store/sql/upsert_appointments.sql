@@ -1,4 +1,4 @@
--- Writes the bookings of a batch (guards: see upsert_customers.sql), each linked to its customer by the contact's
+-- Writes the bookings of a batch, each linked to its customer by the contact's
 -- id; if that contact was merged, to the one it went into. A link that a person made to a customer of their own,
 -- one without a Wix id, stays where Wix names no contact. Columns after $8: entity/appointments.rs, in its order.
 insert into {schema}.appointments as t (
@@ -41,11 +41,5 @@ on conflict (wix_booking_id) do update set
     participants = excluded.participants,
     status = excluded.status,
     payment_status = excluded.payment_status
-where (t.content_hash is distinct from excluded.content_hash or t.deleted_at is not null)
-    and (
-        t.deleted_at is not null
-        or t.wix_updated_at is null
-        or excluded.wix_updated_at is null
-        or t.wix_updated_at <= excluded.wix_updated_at
-    )
+where t.content_hash is distinct from excluded.content_hash or t.deleted_at is not null
 returning t.xmax = 0 as inserted

@@ -1,5 +1,5 @@
--- Writes the contacts of a batch. An older copy never replaces a newer row, unless that is marked as deleted and comes
--- back; a row with the same content is not written at all. Columns after $8 are those of entity/customers.rs, in its order.
+-- Writes the contacts of a batch. A row with the same content is not written at all. Columns after $8 are those of
+-- entity/customers.rs, in its order.
 insert into {schema}.customers as t (
     id, wix_contact_id, content_hash, wix_created_at, wix_updated_at, wix_revision, raw, created_at, updated_at,
     name, first_name, last_name, email, phone, company, job_title, birthdate, locale, labels
@@ -30,11 +30,5 @@ on conflict (wix_contact_id) do update set
     birthdate = excluded.birthdate,
     locale = excluded.locale,
     labels = excluded.labels
-where (t.content_hash is distinct from excluded.content_hash or t.deleted_at is not null)
-    and (
-        t.deleted_at is not null
-        or t.wix_updated_at is null
-        or excluded.wix_updated_at is null
-        or t.wix_updated_at <= excluded.wix_updated_at
-    )
+where t.content_hash is distinct from excluded.content_hash or t.deleted_at is not null
 returning t.xmax = 0 as inserted

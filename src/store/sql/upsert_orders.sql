@@ -1,4 +1,4 @@
--- Writes the orders of a batch (guards: see upsert_customers.sql), each linked to its customer (customer_of_order.sql).
+-- Writes the orders of a batch, each linked to its customer (customer_of_order.sql).
 -- A link that a person made to a customer of their own, one without a Wix id, stays where Wix's data finds none.
 -- Columns after $8: entity/orders.rs, in its order.
 insert into {schema}.orders as t (
@@ -46,11 +46,5 @@ on conflict (wix_order_id) do update set
     discount = excluded.discount,
     total_amount = excluded.total_amount,
     items = excluded.items
-where (t.content_hash is distinct from excluded.content_hash or t.deleted_at is not null)
-    and (
-        t.deleted_at is not null
-        or t.wix_updated_at is null
-        or excluded.wix_updated_at is null
-        or t.wix_updated_at <= excluded.wix_updated_at
-    )
+where t.content_hash is distinct from excluded.content_hash or t.deleted_at is not null
 returning t.xmax = 0 as inserted

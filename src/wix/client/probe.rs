@@ -8,10 +8,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{Instant, timeout};
 
 use super::{Attempt, Payload, RequestCounter, WixClient};
-use crate::page::PageRequest;
 use crate::wix::auth::Credentials;
 use crate::wix::error::{WixAnswer, WixError};
-use crate::wix::query::{Listing, Paging, Selection};
+use crate::wix::query::Listing;
 
 /// No answer within this time is none.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -54,14 +53,7 @@ impl WixClient {
     /// Asks for one record of a listing. Answered with how far this machine's clock is ahead of Wix's, where
     /// Wix tells its own; it does so to the second.
     pub async fn probe_listing(&self, listing: &'static Listing) -> Probe<Option<TimeDelta>> {
-        let mut body =
-            listing.request_body(&Selection::default(), &PageRequest::Window { created_from: None, offset: 0 });
-        let paging = match listing.paging {
-            Paging::Offset => "paging",
-            Paging::Cursor => "cursorPaging",
-        };
-        body[listing.envelope][paging]["limit"] = 1.into();
-        let payload = Payload::Post(body);
+        let payload = Payload::Post(listing.smallest_page());
         let counter = RequestCounter::default();
         tries(async || {
             let (asked_at, clock) = (Utc::now(), Instant::now());

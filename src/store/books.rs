@@ -1,0 +1,210 @@
+//! The books of a table, in its row of `sync_state`: how many live rows it must hold, and a number that grows with each
+//! transaction that writes the table.
+//!
+//! The database is the source of truth about what was committed. A run writes on only from the number that it wrote
+//! last. After a failover to a standby that is behind, or where an older data directory was put back, the database has
+//! another number, and the run fails instead of building on rows that are not there. The count of rows shows what
+//! something else truncated, restored or deleted, during a run or between two.
+
+use chrono::{DateTime, Utc};
+use tokio_postgres::Transaction;
+use tokio_postgres::types::{Json, Type};
+
+use super::connect::{Parameter, Store, column, read_whole_tables};
+use super::error::StoreError;
+use super::missing::{Span, clear_missing, insert_missing};
+use super::schema::Schema;
+use crate::checkpoint::Checkpoint;
+use crate::run::PassKind;
+use crate::stream::Stream;
+
+/// What a run knows of the books of one table.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Books {
+    /// The number of the last transaction.
+    pub(super) number: i64,
+    /// The live rows that were counted when the pass began.
+    pub(super) counted: i64,
+}
+
+/// How far a pass has come with a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Where a later run can go on.
+    pub checkpoint: Checkpoint,
+    /// Of a full sync, what the batch completes: rows that Wix did not return in it are pending deletions.
+    pub span: Option<Span>,
+    /// Whether it is the first of a new full sync, which forgets the pending deletions of an earlier one.
+    pub opens_full_sync: bool,
+}
+
+/// One transaction's entry in the books.
+pub(super) struct Entry<'a> {
+    pub(super) stream: Stream,
+    /// Live rows that the transaction adds; fewer than 0 where it marks rows as deleted.
+    pub(super) added: i64,
+    /// How far the pass has come with it, where that is to be kept.
+    pub(super) progress: Option<&'a Progress>,
+    pub(super) now: DateTime<Utc>,
+}
+
+impl Books {
+    /// Enters a transaction in the books, and saves its progress. Returns the books as they are once it is committed.
+    ///
+    /// One number above ours is accepted too: it is that of the same work, whose COMMIT got no answer.
+    pub(super) async fn enter(
+        self,
+        transaction: &Transaction<'_>,
+        schema: &Schema,
+        entry: Entry<'_>,
+    ) -> Result<Books, StoreError> {
+        let Entry { stream, added, progress, now } = entry;
+        if let Some(progress) = progress {
+            if progress.opens_full_sync {
+                clear_missing(transaction, schema, stream).await?;
+            }
+            if let Some(span) = &progress.span {
+                insert_missing(transaction, schema, stream, span, now).await?;
+            }
+        }
+        let saved = match progress.map(|progress| progress.checkpoint.pass) {
+            None => "",
+            Some(PassKind::Full) => ", updated_at = $5, full_checkpoint = $6",
+            Some(_) => ", updated_at = $5, checkpoint = $6",
+        };
+        let statement = schema.sql(&format!(
+            "update {{schema}}.sync_state
+             set write_number = write_number + 1, live_rows = coalesce(live_rows, $4) + $3{saved}
+             where table_name = $1 and write_number between $2 and $2 + 1
+             returning write_number"
+        ));
+        let table = stream.table();
+        let checkpoint = progress.map(|progress| Json(&progress.checkpoint));
+        let mut parameters: Vec<Parameter<'_>> =
+            vec![(&table, Type::TEXT), (&self.number, Type::INT8), (&added, Type::INT8), (&self.counted, Type::INT8)];
+        if let Some(checkpoint) = &checkpoint {
+            parameters.push((&now, Type::TIMESTAMPTZ));
+            parameters.push((checkpoint, Type::JSONB));
+        }
+        let doing = "could not save the checkpoint";
+        let rows = transaction.query_typed(&statement, &parameters).await.map_err(StoreError::database(doing))?;
+        match rows.first() {
+            Some(row) => Ok(Books { number: column(row, 0, doing)?, ..self }),
+            None => Err(StoreError::Behind { table }),
+        }
+    }
+}
+
+/// Notes in the books of customers that a transaction of another table made some.
+pub(super) async fn add_customers(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    added: i64,
+) -> Result<(), StoreError> {
+    if added == 0 {
+        return Ok(());
+    }
+    let statement = schema.sql("update {schema}.sync_state set live_rows = live_rows + $2 where table_name = $1");
+    transaction
+        .execute_typed(&statement, &[(&Stream::Customers.table(), Type::TEXT), (&added, Type::INT8)])
+        .await
+        .map(drop)
+        .map_err(StoreError::database("could not count the customers that bookings name"))
+}
+
+impl Store {
+    /// The books of a table, as this run knows them.
+    pub(super) fn books(&self, stream: Stream) -> Books {
+        self.books.get(&stream).copied().unwrap_or_default()
+    }
+
+    /// Takes the rows that a table has now for those that it must hold. What was read before is not relied on any more: the
+    /// next pass is a full sync, in this run or a later one.
+    pub async fn accept_rows(&mut self, stream: Stream) -> Result<(), StoreError> {
+        let statement = self.schema.sql(
+            "update {schema}.sync_state
+             set live_rows = $2, last_full_pass_at = null, checkpoint = null, full_checkpoint = null
+             where table_name = $1",
+        );
+        let parameters: [Parameter<'_>; 2] = [(&stream.table(), Type::TEXT), (&self.books(stream).counted, Type::INT8)];
+        self.write("could not change sync_state", &statement, &parameters).await.map(drop)
+    }
+
+    /// Whether the transaction was committed whose COMMIT got no answer. Waits while its backend is still in COMMIT: that
+    /// holds the row of the books. A lock time-out means that it still does.
+    pub async fn was_committed(&mut self, stream: Stream) -> Result<bool, StoreError> {
+        let doing = "could not ask what became of a transaction";
+        let (books, schema) = (self.books(stream), self.schema.clone());
+        let transaction = self.begin().await?;
+        let statement = schema.sql("select write_number from {schema}.sync_state where table_name = $1 for update");
+        let rows = transaction
+            .query_typed(&statement, &[(&stream.table(), Type::TEXT)])
+            .await
+            .map_err(StoreError::database(doing))?;
+        let number = rows.first().map(|row| column::<i64>(row, 0, doing)).transpose()?;
+        transaction.rollback().await.map_err(StoreError::database(doing))?;
+        match number {
+            Some(number) if number == books.number => Ok(false),
+            Some(number) if number == books.number + 1 => {
+                self.books.insert(stream, Books { number, ..books });
+                Ok(true)
+            }
+            _ => Err(StoreError::Behind { table: stream.table() }),
+        }
+    }
+
+    /// An error for the first of these tables that does not hold as many live rows as it must.
+    pub async fn check_books(&mut self, streams: &[Stream]) -> Result<(), StoreError> {
+        let doing = "could not count the rows of the tables";
+        let selects: Vec<String> = streams
+            .iter()
+            .map(|stream| {
+                let (table, live) = (stream.table(), live_rows(*stream));
+                format!("select '{table}', live_rows, ({live}) from {{schema}}.sync_state where table_name = '{table}'")
+            })
+            .collect();
+        if selects.is_empty() {
+            return Ok(());
+        }
+        let rows = self.query_once(doing, &self.schema.sql(&selects.join(" union all ")), &[]).await?;
+        for (row, stream) in rows.iter().zip(streams) {
+            check_count(*stream, column(row, 1, doing)?, column(row, 2, doing)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a table holds as many live rows as its books say, in a transaction that ends a full sync.
+pub(super) async fn check_own_books(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    stream: Stream,
+) -> Result<(), StoreError> {
+    let doing = "could not count the rows of the table";
+    read_whole_tables(transaction).await?;
+    let statement = schema
+        .sql(&format!("select live_rows, ({}) from {{schema}}.sync_state where table_name = $1", live_rows(stream)));
+    let rows = transaction
+        .query_typed(&statement, &[(&stream.table(), Type::TEXT)])
+        .await
+        .map_err(StoreError::database(doing))?;
+    match rows.first() {
+        Some(row) => check_count(stream, column(row, 0, doing)?, column(row, 1, doing)?),
+        None => Err(StoreError::Behind { table: stream.table() }),
+    }
+}
+
+fn check_count(stream: Stream, must_hold: Option<i64>, holds: i64) -> Result<(), StoreError> {
+    match must_hold {
+        Some(must_hold) if must_hold != holds => {
+            Err(StoreError::RowsDiffer { table: stream.table(), must_hold, holds })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A query: how many live rows a table holds.
+pub(super) fn live_rows(stream: Stream) -> String {
+    let (table, id) = (stream.table(), stream.id_column());
+    format!("select count(*) from {{schema}}.{table} where {id} is not null and deleted_at is null")
+}

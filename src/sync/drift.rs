@@ -1,0 +1,113 @@
+//! The drift check: Wix's own count of a list compared with the table. It finds deletions, merges and records that became
+//! visible late within hours, where the weekly full sync would find them within days.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::batch::persist;
+use super::{Run, SyncError};
+use crate::checkpoint::Drift;
+use crate::entity::Entity;
+use crate::store::Store;
+use crate::wix::RequestCounter;
+
+/// The least time between two full syncs that a difference starts.
+const FULL_SYNC_PAUSE: TimeDelta = TimeDelta::days(1);
+
+/// Compares the counts where that is due, after an incremental sync, and updates what is known of the last check. Returns
+/// a sentence if a full sync is to follow.
+pub(super) async fn check_drift(
+    run: &Run<'_>,
+    store: &mut Store,
+    entity: &dyn Entity,
+    (known, now): (&mut Option<Drift>, DateTime<Utc>),
+    counter: &RequestCounter,
+) -> Result<Option<String>, SyncError> {
+    let stream = entity.stream();
+    let Some(every) = run.plan.full.check_every else { return Ok(None) };
+    // A time in the future is that of a wrong clock.
+    if known.as_ref().is_some_and(|last| last.checked_at <= now && now - last.checked_at < every) {
+        return Ok(None);
+    }
+    let Some(count) = run.wix.fetch_count(entity.listing(), counter).await? else { return Ok(None) };
+    let has = persist(store, run.stop, async |store| store.count_of_wix(stream).await).await?;
+    let (drift, needs_full_sync) = judge(known.as_ref(), count - has, now);
+    persist(store, run.stop, async |store| store.save_drift(stream, &drift).await).await?;
+    let text = format!("Wix counts {count} {stream} and the table has {has}, for the second time: everything is read");
+    *known = Some(drift);
+    Ok(needs_full_sync.then_some(text))
+}
+
+/// What to remember of a check, and whether a full sync is to follow: the difference is not the one that is normal here,
+/// was on the same side at the last check, and started no full sync for a day.
+fn judge(last: Option<&Drift>, difference: i64, now: DateTime<Utc>) -> (Drift, bool) {
+    let baseline = last.map_or(0, |last| last.baseline);
+    let before = last.map_or(0, |last| last.difference - baseline);
+    let full_at = last.and_then(|last| last.full_at).filter(|at| *at <= now);
+    let lasts = (difference - baseline).signum() * before.signum() > 0;
+    let needs_full_sync = lasts && full_at.is_none_or(|at| now - at >= FULL_SYNC_PAUSE);
+    let full_at = if needs_full_sync { Some(now) } else { full_at };
+    (Drift { checked_at: now, difference, baseline, full_at }, needs_full_sync)
+}
+
+/// Notes the end of a full sync. What differs now is normal here, such as records that Wix counts and does not return. It
+/// costs a request only where the last check found a difference.
+pub(super) async fn note_full_sync(
+    run: &Run<'_>,
+    store: &mut Store,
+    entity: &dyn Entity,
+    (last, now): (Option<&Drift>, DateTime<Utc>),
+    counter: &RequestCounter,
+) -> Result<(), SyncError> {
+    if run.plan.full.check_every.is_none() {
+        return Ok(());
+    }
+    let stream = entity.stream();
+    let mut baseline = 0;
+    if last.is_some_and(|last| last.difference != 0)
+        && let Some(count) = run.wix.fetch_count(entity.listing(), counter).await?
+    {
+        baseline = count - persist(store, run.stop, async |store| store.count_of_wix(stream).await).await?;
+    }
+    let full_at = last.and_then(|last| last.full_at);
+    let drift = Drift { checked_at: now, difference: baseline, baseline, full_at };
+    persist(store, run.stop, async |store| store.save_drift(stream, &drift).await).await
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta, Utc};
+
+    use super::judge;
+    use crate::checkpoint::Drift;
+
+    fn at(hours: i64) -> DateTime<Utc> {
+        DateTime::<Utc>::UNIX_EPOCH + TimeDelta::hours(hours)
+    }
+
+    fn last(difference: i64, baseline: i64, full_at: Option<i64>) -> Drift {
+        Drift { checked_at: at(99), difference, baseline, full_at: full_at.map(at) }
+    }
+
+    #[test]
+    fn a_difference_that_lasts_for_two_checks_starts_a_full_sync_once_a_day() {
+        for (last, difference, expected) in [
+            (None, 5, false),
+            (Some(last(0, 0, None)), 5, false),
+            (Some(last(5, 0, None)), 0, false),
+            (Some(last(5, 0, None)), 4, true),
+            (Some(last(-3, 0, None)), -3, true),
+            // A record that came between the two counts, once here and once there.
+            (Some(last(1, 0, None)), -1, false),
+            (Some(last(5, 5, None)), 5, false),
+            (Some(last(4, 5, None)), 4, true),
+            (Some(last(5, 0, Some(90))), 5, false),
+            (Some(last(5, 0, Some(76))), 5, true),
+            (Some(last(5, 0, Some(500))), 5, true),
+        ] {
+            let (drift, needs_full_sync) = judge(last.as_ref(), difference, at(100));
+            assert_eq!(needs_full_sync, expected, "{last:?} {difference}");
+            assert_eq!((drift.checked_at, drift.difference), (at(100), difference));
+            assert_eq!(drift.baseline, last.map_or(0, |last| last.baseline));
+        }
+    }
+}

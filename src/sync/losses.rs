@@ -1,0 +1,63 @@
+//! Copies that lose a part of the record, such as all bookings their contact details. While a pass reads, they are held
+//! (`sync_held`); at its end they are written, unless so many lose the same part that it is more likely a permission
+//! that is missing, or another field set that was answered.
+
+use std::collections::HashSet;
+
+use super::batch::{Batch, persist};
+use super::deletions::{hold_back, is_too_many};
+use super::{Run, SyncError};
+use crate::entity::{Entity, map_record};
+use crate::run::StreamSummary;
+use crate::store::Store;
+use crate::store::held::Loss;
+use crate::store::missing::MissingCount;
+use crate::wix::RequestCounter;
+
+/// Held copies that are written at once.
+const CHUNK: i64 = 500;
+
+/// How many parts a message names.
+const NAMED: usize = 5;
+
+/// Writes the held copies of a table, except those that lose a part which too many lose.
+pub(super) async fn settle_losses(
+    run: &Run<'_>,
+    store: &mut Store,
+    entity: &dyn Entity,
+    counter: &RequestCounter,
+    summary: &mut StreamSummary,
+) -> Result<(), SyncError> {
+    let stream = entity.stream();
+    let (losses, live) = persist(store, run.stop, async |store| store.list_losses(stream).await).await?;
+    let is_blocked =
+        |loss: &&Loss| !run.plan.allow_mass_changes && is_too_many(MissingCount { missing: loss.rows, live });
+    let blocked: Vec<&Loss> = losses.iter().filter(is_blocked).collect();
+    let parts: HashSet<String> = blocked.iter().map(|loss| loss.part.clone()).collect();
+    let mut batch = Batch::new(run, entity, counter).accepting_losses();
+    loop {
+        let records = persist(store, run.stop, async |store| store.list_held(stream, &parts, CHUNK).await).await?;
+        if records.is_empty() {
+            break;
+        }
+        run.stop.check()?;
+        batch.gather(records.into_iter().map(|record| map_record(entity, record)).collect());
+        batch.commit(store, None, summary, None).await?;
+    }
+    if !blocked.is_empty() {
+        let mut named: Vec<String> =
+            blocked.iter().take(NAMED).map(|loss| format!("{} ({} rows)", loss.part, loss.rows)).collect();
+        if blocked.len() > NAMED {
+            named.push(format!("{} more parts", blocked.len() - NAMED));
+        }
+        let text = format!(
+            "{} of {live} rows of {stream} would lose parts of their records, which is more than 10 %: nothing of that was \
+             written. Lost would be: {}. Check the permissions of the credentials; if the change is real, run once \
+             with --allow-mass-changes",
+            blocked.iter().map(|loss| loss.rows).max().unwrap_or_default(),
+            named.join(", ")
+        );
+        hold_back(run, summary, text);
+    }
+    Ok(())
+}

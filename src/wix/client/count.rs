@@ -1,0 +1,56 @@
+//! Wix's own count of a list, in one request.
+
+use serde_json::json;
+
+use super::{Answer, Payload, RequestCounter, WixClient};
+use crate::page::PageRequest;
+use crate::wix::WixError;
+use crate::wix::query::{Count, Listing, Paging, Selection};
+
+impl WixClient {
+    /// How many records Wix counts in a list; `None` where it does not offer that, or refuses it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`WixClient::fetch_page`] that end the run.
+    pub async fn fetch_count(
+        &self,
+        listing: &'static Listing,
+        counter: &RequestCounter,
+    ) -> Result<Option<i64>, WixError> {
+        let (path, body) = match listing.count {
+            Count::None => return Ok(None),
+            Count::Total => (listing.path, listing.smallest_page()),
+            Count::At(path) => (path, json!({ "filter": {} })),
+        };
+        let payload = Payload::Post(body);
+        let decode = async |answer: &Answer| match listing.count {
+            Count::Total => listing.decode_page(&answer.body, None).map(|page| page.total),
+            _ => listing.decode_count(&answer.body).map(Some),
+        };
+        let counted =
+            self.repeat(path, counter, async || self.attempt(listing, path, &payload, counter, &decode).await).await;
+        match counted {
+            Ok(count) => Ok(count.and_then(|count| i64::try_from(count).ok())),
+            Err(error) if error.is_about_one_record() => {
+                tracing::debug!(path, error = error.to_string(), "Wix gave no count of the list");
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Listing {
+    /// The request for the first page of the whole list, with one record.
+    pub(super) fn smallest_page(&self) -> serde_json::Value {
+        let request = PageRequest::Window { created_from: None, offset: 0 };
+        let mut body = self.request_body(&Selection::default(), &request);
+        let paging = match self.paging {
+            Paging::Offset => "paging",
+            Paging::Cursor => "cursorPaging",
+        };
+        body[self.envelope][paging]["limit"] = 1.into();
+        body
+    }
+}
