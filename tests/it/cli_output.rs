@@ -204,32 +204,23 @@ fn nothing_is_coloured_or_drawn_without_a_terminal() {
     }
 }
 
-/// `script` gives the program a terminal; its syntax is util-linux's.
 #[cfg(target_os = "linux")]
 #[test]
 fn on_a_terminal_there_are_bars_and_no_log_lines() {
     let world = World::new(1500, 150, 150).migrated();
-    let drawn = |arguments: &str, no_color: bool| {
-        let binary = world.command(&[]);
-        let mut command = Command::new("script");
-        let line = format!("{} {arguments}", binary.get_program().to_string_lossy());
-        command.env_clear().args(["-qefc", &line, "/dev/null"]).current_dir(std::env::temp_dir());
-        for (name, value) in binary.get_envs() {
-            if let Some(value) = value {
-                command.env(name, value);
-            }
-        }
-        command.env("TERM", "xterm").env_remove("NO_COLOR").stdin(std::process::Stdio::null());
+    let drawn = |arguments: &[&str], no_color: bool| {
+        let mut command = world.command(arguments);
+        command.env("TERM", "xterm").env_remove("NO_COLOR");
         if no_color {
             command.env("NO_COLOR", "1");
         }
-        Finished::of(&[arguments], command.output().expect("`script` of util-linux is there")).expect_exit(0)
+        crate::terminal::run_on_terminal(arguments, command).expect_exit(0).stdout
     };
-    let bars = drawn("sync all", false).stdout;
+    let bars = drawn(&["sync", "all"], false);
     for part in ["\u{1b}[", "customers", "1,500 synced", "appointments", "orders", "completed in"] {
         assert!(bars.contains(part), "`{part}` is not in {bars:?}");
     }
     assert!(!bars.contains("INFO"), "{bars:?}");
-    let lines = drawn("sync all --no-progress", true).stdout;
+    let lines = drawn(&["sync", "all", "--no-progress"], true);
     assert!(lines.contains("INFO") && !lines.contains('\u{1b}'), "{lines:?}");
 }

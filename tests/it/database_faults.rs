@@ -1,6 +1,7 @@
 //! What happens to the database during a run, and what becomes of the run.
 
 use postgres::error::SqlState;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use std::time::Duration;
 
@@ -78,15 +79,16 @@ fn a_run_whose_database_falls_silent_ends_soon_after_it_was_asked_to_stop() {
     gate.wait();
     let backends: Vec<i32> = world.query(&format!("select pid {OURS}")).iter().map(|row| row.get(0)).collect();
     assert!(!backends.is_empty());
-    let signal = |name: &str| {
-        let pids = backends.iter().map(i32::to_string);
-        let status = std::process::Command::new("kill").arg(format!("-{name}")).args(pids).status().expect("kill runs");
-        assert!(status.success());
+    let send_to_all = |signal: Signal| {
+        for backend in &backends {
+            let process = Pid::from_raw(*backend).expect("a process number");
+            kill_process(process, signal).expect("the signal is sent");
+        }
     };
-    signal("STOP");
+    send_to_all(Signal::STOP);
     gate.open();
     run.wait().expect_exit(6).expect_stderr("the database gave no answer after that");
-    signal("CONT");
+    send_to_all(Signal::CONT);
     world.execute("update sync_locks set expires_at = now()");
     world.sync_json(&["customers"], 0);
     world.assert_tables_equal_truth();
@@ -100,7 +102,7 @@ fn a_run_that_is_stopped_while_it_waits_for_a_lock_is_recorded_as_stopped() {
     block.batch_execute("lock table orders in exclusive mode").expect("the lock");
     let run = world.start(&["sync", "orders"]);
     wait_for_lock(&world);
-    run.signal("TERM");
+    run.signal(Signal::TERM);
     let finished = run.wait().expect_exit(143);
     assert!(finished.stderr.contains("stopped by SIGTERM") && !finished.stderr.contains("no answer"), "{finished:#?}");
     block.rollback().expect("the lock is given back");

@@ -1,9 +1,10 @@
 //! Records that Wix deleted: found by full passes alone, asked for by id, marked, and back if they come back.
 
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use wix_sim::{Endpoint, Entity, Fault, Request};
 
@@ -315,17 +316,16 @@ fn a_stop_while_wix_is_asked_keeps_what_was_found_and_the_next_run_asks_for_the_
         delete(&world, kind, 10..20);
         // The known record and three candidates are answered.
         world.sim.fault(Fault::on(kind.lookup).when(|request| asked(request) == Some(id(13))).hang());
-        let (send, receive) = mpsc::channel::<u32>();
+        let (send, receive) = mpsc::channel::<Pid>();
         let nth = if kind.lookup == kind.listing { 6 } else { 5 };
         world.sim.on_request(kind.lookup, nth, move |_| {
-            let process = receive.recv().expect("the program's id").to_string();
-            let kill = Command::new("kill").args(["-s", "TERM", &process]).status();
-            assert!(kill.expect("kill runs").success());
+            let process = receive.recv().expect("the program's id");
+            kill_process(process, Signal::TERM).expect("the signal is sent");
         });
         let arguments = ["sync", kind.table, "--full"];
         let child = world.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let child = child.expect("the binary runs");
-        send.send(child.id()).expect("somebody waits for it");
+        send.send(Pid::from_child(&child)).expect("somebody waits for it");
         Finished::of(&arguments, child.wait_with_output().expect("it ends")).expect_exit(143);
         assert_eq!(deleted(&world, kind), ids(10..13), "{kind:?}");
 

@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 use postgres::error::SqlState;
 use private_postgres::{PgBouncer, PoolMode, Server};
+use rustix::process::Signal;
 use serde_json::Value;
 use wix_sim::{Endpoint, Fault};
 
@@ -241,7 +242,7 @@ fn what_stands_in_the_tables() {
     examine(&world, 0).expect("run at work", "ok", &format!("pid {pid} on "));
     world.execute("update sync_locks set renewed_at = clock_timestamp() - interval '55 seconds'");
     examine(&world, 0).expect("run at work", "warn", "not heard of for ");
-    running.signal("KILL");
+    running.signal(Signal::KILL);
     gate.open();
     running.wait();
     examine(&world, 0).expect("run at work", "warn", "but its process is gone");

@@ -1,6 +1,7 @@
 //! Whether all is well: the run at work and how far it is, dead runs, `--max-age`, and the view `sync_health`.
 
 use private_postgres::{PgBouncer, PoolMode};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use wix_sim::{Endpoint, Fault};
 
@@ -83,7 +84,7 @@ fn a_run_at_work_is_seen_through_a_pooler_as_well() {
 fn a_run_that_died_is_not_shown_as_at_work() {
     let world = site();
     let (first, gate) = at_work(&world);
-    first.signal("KILL");
+    first.signal(Signal::KILL);
     gate.open();
     first.wait();
     let shown = running(&world);

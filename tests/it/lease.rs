@@ -1,6 +1,7 @@
 //! Two runs at once, holders that died, and runs that were stopped and woke up when the lease was another's.
 
 use private_postgres::{PgBouncer, PoolMode};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use wix_sim::{Endpoint, Entity};
 
@@ -55,7 +56,7 @@ fn a_second_run_is_refused_names_the_first_and_writes_nothing() {
 fn a_holder_that_was_killed_on_this_machine_is_taken_over_at_once() {
     let world = site();
     let (first, gate) = at_work(&world);
-    first.signal("KILL");
+    first.signal(Signal::KILL);
     gate.open();
     assert!(world.value::<bool>("select expires_at > clock_timestamp() from sync_locks"), "its lease is not over");
     world.run(&["sync", "all"]).expect_exit(0);
@@ -67,7 +68,7 @@ fn a_holder_that_was_killed_on_this_machine_is_taken_over_at_once() {
 fn a_holder_on_another_machine_blocks_until_its_lease_has_ended() {
     let world = site();
     let (first, gate) = at_work(&world);
-    first.signal("KILL");
+    first.signal(Signal::KILL);
     gate.open();
     first.wait();
     world.execute("update sync_locks set holder = jsonb_set(holder, '{host}', '\"elsewhere\"')");
@@ -104,7 +105,7 @@ fn wakes_up_too_late(world: &World) {
     };
     let before = tables();
     let requests = world.sim.requests().len();
-    first.signal("CONT");
+    first.signal(Signal::CONT);
     first.wait().expect_exit(1).expect_stderr("lease");
     assert_eq!(tables(), before, "the first run wrote something");
     let asked = world.sim.requests().len() - requests;

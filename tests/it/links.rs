@@ -1,5 +1,6 @@
 //! Links between the tables: stubs that bookings make, orders found by contact or by email, rows of people's own.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use wix_sim::{Endpoint, Entity};
 
@@ -406,7 +407,7 @@ fn an_order_written_while_a_booking_makes_its_customer_is_linked_also_after_a_cr
     block.batch_execute("select from orders for update").expect("the locks");
     gate.open();
     wait_until("the customer is made", || world.value::<i64>("select count(*) from sync_unlinked") == 1);
-    running.signal("KILL");
+    running.signal(Signal::KILL);
     running.wait();
     block.rollback().expect("the locks are given back");
     assert_buyer(&world, "o1", None);

@@ -49,6 +49,7 @@
 //! - [`harness`]: a private Postgres, a simulated site, and the binary between them.
 //! - [`authority`]: private authorities, their certificates, and servers that show them.
 //! - [`running`]: the binary while it is at work.
+//! - [`terminal`]: a pseudo-terminal around the binary.
 //! - [`monitor`]: a monitor that takes pings.
 //! - [`soak_site`]: how the site of a soak changes.
 //! - [`soak_faults`]: the faults of a soak, armed at random.
@@ -106,6 +107,8 @@ mod soak_numbers;
 mod soak_site;
 mod status;
 mod supabase;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod tidy;
 mod tls;
 mod truth;

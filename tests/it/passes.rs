@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use wix_sim::{Endpoint, Entity, Fault};
 
@@ -241,7 +242,7 @@ fn listings_by_cursor_are_read_whole_where_wix_refuses_to_sort_them() {
     let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 4);
     let running = world.start(&["sync", "appointments"]);
     gate.wait();
-    running.signal("KILL");
+    running.signal(Signal::KILL);
     running.wait();
     drop(gate);
     world.sim.clear_requests();
@@ -342,7 +343,7 @@ fn more_bookings_and_orders_of_one_moment_than_a_page_holds_all_arrive() {
                     let gate = Gate::before(&world.sim, endpoint, 4);
                     let running = world.start(&["sync", table, "--batch-size", "100"]);
                     gate.wait();
-                    running.signal("KILL");
+                    running.signal(Signal::KILL);
                     running.wait();
                 }
                 _ => {}
@@ -396,7 +397,7 @@ fn dates_finer_than_milliseconds_are_found_at_the_boundary_and_at_the_seam_of_a_
         let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 3);
         let running = world.start(&["sync", "appointments", "--batch-size", "100"]);
         gate.wait();
-        running.signal("KILL");
+        running.signal(Signal::KILL);
         running.wait();
         drop(gate);
         let result = world.sync_json(&["appointments", "--batch-size", "100"], 0);

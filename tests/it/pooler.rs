@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 
 use postgres::{Client, NoTls};
 use private_postgres::{PgBouncer, PoolMode};
+use rustix::process::Signal;
 use wix_sim::Endpoint;
 
 use crate::adoption::{TABLES, inherited};
@@ -188,7 +189,7 @@ fn a_run_that_is_killed_behind_a_busy_pooler_strands_no_lock() {
         let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, nth);
         let running = world.start(&["sync", "all", "--batch-size", "100"]);
         gate.wait();
-        running.signal("KILL");
+        running.signal(Signal::KILL);
         running.wait();
         drop(gate);
         let locks = "select count(*) from pg_locks where locktype = 'advisory'";

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use wix_sim::{Endpoint, Entity, Fault};
 
@@ -56,7 +57,7 @@ fn killed_again_and_again_at_random_a_first_load_reads_little_twice_and_loses_no
                 std::thread::yield_now();
             }
         }
-        running.signal("KILL");
+        running.signal(Signal::KILL);
         let code = running.wait().code;
         assert!(matches!(code, None | Some(0)), "{code:?}");
         if code == Some(0) {
@@ -108,7 +109,7 @@ fn killed_at_the_third_page(world: &World) -> DateTime<Utc> {
     gate.wait();
     // A page is asked for while the one before is written.
     wait_until("what was read is written", || world.value::<i64>("select count(*) from appointments") == 200);
-    running.signal("KILL");
+    running.signal(Signal::KILL);
     running.wait();
     assert_eq!(world.value::<i64>("select count(*) from appointments"), 200, "what was committed stays");
     begin
@@ -157,7 +158,7 @@ fn at_the_time_limit_everything_read_is_kept_and_the_next_run_goes_on() {
 
 #[test]
 fn a_stop_in_the_middle_of_a_pass_commits_what_was_read() {
-    for (signal, exit) in [("TERM", 143), ("INT", 130)] {
+    for (signal, exit) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let world = World::new(0, 450, 0).migrated();
         let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 4);
         let running = world.start(&["sync", "appointments"]);

@@ -4,6 +4,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use wix_sim::{Endpoint, Sim};
 
 use crate::harness::Finished;
@@ -29,15 +30,15 @@ impl Running {
         self.child.as_ref().expect("it was not waited for").id()
     }
 
-    /// Sends it a signal such as `KILL`.
-    pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
-        assert!(status.expect("kill runs").success(), "{name}");
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("it was not waited for");
+        kill_process(Pid::from_child(child), signal).expect("the signal is sent");
     }
 
     /// Stops it where it stands; returns once it stands still.
     pub(crate) fn pause(&self) {
-        self.signal("STOP");
+        self.signal(Signal::STOP);
         wait_until("the process stands still", || {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it is there");
             stat.rsplit_once(')').is_some_and(|(_, fields)| fields.trim_start().starts_with('T'))
@@ -46,7 +47,7 @@ impl Running {
 
     /// Stops it where it stands, and returns once it stands still; false if it has ended instead.
     pub(crate) fn pause_if_alive(&self) -> bool {
-        self.signal("STOP");
+        self.signal(Signal::STOP);
         let mut is_alive = true;
         wait_until("the process stands still or has ended", || {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it was not waited for");

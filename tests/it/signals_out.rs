@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use private_postgres::{PgBouncer, PoolMode};
+use rustix::process::Signal;
 use serde_json::Value;
 use wix_sim::{Endpoint, Entity, Fault};
 
@@ -93,7 +94,7 @@ fn of_a_run_that_another_one_keeps_from_its_work_nothing_is_said() {
     world.run(&["sync", "all", "--metrics-file", &path.to_string_lossy()]).expect_exit(4);
     assert_eq!(fs::read_to_string(&path).expect("it is there"), "as it was");
     // While Wix is silent: the wish to stop is heard at once.
-    first.signal("TERM");
+    first.signal(Signal::TERM);
     first.wait().expect_exit(143);
     gate.open();
     assert_eq!(monitor.signals(), ["/start", "/fail"]);

@@ -12,6 +12,7 @@ use chrono::{SecondsFormat, TimeDelta, Utc};
 use fastrand::Rng;
 use postgres::{Client, NoTls};
 use private_postgres::{PgBouncer, PoolMode, Server};
+use rustix::process::Signal;
 use wix_sim::{Endpoint, Sim, Site, Sizes};
 
 use crate::harness::{Finished, World};
@@ -229,7 +230,7 @@ impl Soak {
         let begun = Instant::now();
         while !running.has_ended() {
             if begun.elapsed() > PATIENCE {
-                running.signal("KILL");
+                running.signal(Signal::KILL);
                 let finished = running.wait();
                 self.fail(&format!("it hangs: {finished:#?}"));
             }
@@ -261,8 +262,10 @@ impl Soak {
     fn killed(&mut self) {
         let mut running = self.start();
         if self.comes_to_some_point(&mut running) {
-            let signal = *self.random.choice(&["KILL", "KILL", "TERM", "INT"]).expect("some");
-            self.note_kill(signal);
+            let kill = ("KILL", Signal::KILL);
+            let choices = [kill, kill, ("TERM", Signal::TERM), ("INT", Signal::INT)];
+            let (name, signal) = self.random.choice(choices).expect("some");
+            self.note_kill(name);
             running.signal(signal);
         }
         self.end(running, true);
@@ -288,7 +291,7 @@ impl Soak {
         );
         let second = self.start();
         self.end(second, false);
-        running.signal("CONT");
+        running.signal(Signal::CONT);
         self.end(running, false);
     }
 

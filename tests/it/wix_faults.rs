@@ -1,13 +1,13 @@
 //! What Wix, its gateways and the network get wrong, and what becomes of the run.
 
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use wix_sim::{Endpoint, Fault};
 
-use crate::harness::{Finished, World};
+use crate::harness::World;
 use crate::truth::Truth;
 
 type MakeFault = fn(Endpoint) -> Fault;
@@ -385,20 +385,15 @@ fn any_other_refusal_fails_at_once_and_shows_wixs_words() {
 
 #[test]
 fn a_stop_while_waiting_for_wix_ends_at_once_and_is_recorded() {
-    let waits: [(&str, i32, MakeFault); 3] = [
-        ("TERM", 143, |endpoint| Fault::on(endpoint).always().throttled().retry_after("60")),
-        ("INT", 130, |endpoint| Fault::on(endpoint).always().throttled().retry_after("60")),
-        ("TERM", 143, |endpoint| Fault::on(endpoint).always().hang()),
+    let waits: [(Signal, i32, MakeFault); 3] = [
+        (Signal::TERM, 143, |endpoint| Fault::on(endpoint).always().throttled().retry_after("60")),
+        (Signal::INT, 130, |endpoint| Fault::on(endpoint).always().throttled().retry_after("60")),
+        (Signal::TERM, 143, |endpoint| Fault::on(endpoint).always().hang()),
     ];
     for (signal, exit, fault) in waits {
         let world = World::new(20, 150, 0).migrated();
         world.sim.fault(fault(Endpoint::BookingsQuery));
-        let child = world
-            .command(&["sync", "all"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
+        let running = world.start(&["sync", "all"]);
         let reached = || {
             let hangs = world.sim.requests().iter().any(|request| request.endpoint == Endpoint::BookingsQuery);
             let waits = world.sim.requests().iter().any(|request| request.status == Some(429));
@@ -409,9 +404,8 @@ fn a_stop_while_waiting_for_wix_ends_at_once_and_is_recorded() {
             assert!(Instant::now() < deadline, "the program never asked for bookings");
             std::thread::yield_now();
         }
-        let kill = std::process::Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
-        assert!(kill.expect("kill runs").success());
-        let finished = Finished::of(&["sync", "all"], child.wait_with_output().expect("it ends")).expect_exit(exit);
+        running.signal(signal);
+        let finished = running.wait().expect_exit(exit);
         let run = last_run(&world);
         assert_eq!((&run["status"], &run["ended"]), (&json!("failed"), &json!(true)), "{finished:?}");
         assert!(error_of(&run).contains("SIG"), "{run}");
