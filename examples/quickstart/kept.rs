@@ -4,7 +4,6 @@ use std::fs::{self, File, Permissions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -24,7 +23,7 @@ pub(crate) struct Kept {
 impl Kept {
     /// Makes the directory if it is missing. One quickstart at a time.
     pub(crate) fn lock() -> Result<Kept> {
-        let is_root = is_root()?;
+        let is_root = rustix::process::geteuid().is_root();
         let dir = place(is_root)?;
         let failed = |error| format!("can't use {}: {error}", dir.display());
         fs::create_dir_all(&dir).map_err(failed)?;
@@ -87,8 +86,4 @@ fn place(is_root: bool) -> Result<PathBuf> {
     let below_home = if cfg!(target_os = "macos") { "Library/Application Support" } else { ".local/share" };
     let data = absolute("XDG_DATA_HOME").or_else(|| absolute("HOME").map(|home| home.join(below_home)));
     Ok(data.ok_or("HOME is not set, so there is no place for the data")?.join(NAME))
-}
-
-fn is_root() -> Result<bool> {
-    Ok(Command::new("id").arg("-u").output()?.stdout == b"0\n")
 }

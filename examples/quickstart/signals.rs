@@ -3,9 +3,11 @@
 //! A second signal ends this process at once. The server is stopped then too, by the shell that holds it.
 
 use std::io;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::io::retry_on_intr;
+use rustix::process::{Pid, Signal as SystemSignal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Result;
@@ -28,7 +30,7 @@ impl Signal {
 struct State {
     received: Option<Signal>,
     ignores_interrupts: bool,
-    child: Option<u32>,
+    child: Option<Pid>,
 }
 
 /// What has arrived so far.
@@ -69,9 +71,11 @@ impl Signals {
             std::process::exit(signal.exit_code().into());
         }
         state.received = Some(signal);
-        if let Some(child) = state.child {
-            // Of a Ctrl-C it has heard itself. If it has ended by now there is nobody to ask, which is as well.
-            let _ = Command::new("kill").arg(child.to_string()).stderr(Stdio::null()).status();
+        // After a Ctrl-C the command gets both signals: the terminal's own and this one. It stops at the first.
+        if let Some(child) = state.child
+            && let Err(error) = kill_process(child, SystemSignal::TERM)
+        {
+            eprintln!("quickstart: can't send SIGTERM to process {child}: {error}; press Ctrl-C again to quit");
         }
     }
 
@@ -92,15 +96,20 @@ impl Signals {
 
     /// Runs a command to its end.
     pub(crate) fn run(&self, command: &mut Command) -> io::Result<ExitStatus> {
-        let mut child = {
+        let (mut child, process) = {
             let mut state = self.state();
             let child = command.spawn()?;
-            state.child = Some(child.id());
-            child
+            let process = Pid::from_child(&child);
+            state.child = Some(process);
+            (child, process)
         };
-        let status = child.wait();
+        // The process number is the child's until `wait`. It is forgotten before that, so that no signal reaches another
+        // process.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        let ended = retry_on_intr(|| waitid(WaitId::Pid(process), options));
         self.state().child = None;
-        status
+        ended?;
+        child.wait()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
