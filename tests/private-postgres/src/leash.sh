@@ -14,6 +14,7 @@ halt() {
     if [ "$1" = KILL ]; then
         # A busy child outlives its parent and holds the data. A parent that stands still has no new children.
         kill -STOP "$server" 2>/dev/null
+        # Linux has /proc; macOS has pgrep, which a bare Debian lacks.
         children=$(cat "/proc/$server/task/$server/children" 2>/dev/null || pgrep -P "$server")
         kill -KILL "$server" $children 2>/dev/null
     else

@@ -24,9 +24,16 @@ pub(crate) fn has_brew() -> bool {
     cfg!(target_os = "macos") && program("brew").is_some()
 }
 
+/// sudo, which fails rather than ask for a password. A bare Debian has none.
+fn sudo() -> Command {
+    let mut sudo = Command::new(program("sudo").unwrap_or_else(|| "sudo".into()));
+    sudo.arg("-n");
+    sudo
+}
+
 fn has_sudo() -> bool {
-    let mut sudo = Command::new("sudo");
-    sudo.args(["-n", "true"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut sudo = sudo();
+    sudo.arg("true").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     sudo.status().is_ok_and(|status| status.success())
 }
 
@@ -37,8 +44,8 @@ pub(crate) fn apt_install(packages: &[&str]) -> Result<()> {
     let mut command = if account::is_root() {
         Command::new("sh")
     } else {
-        let mut sudo = Command::new("sudo");
-        sudo.args(["-n", "sh"]);
+        let mut sudo = sudo();
+        sudo.arg("sh");
         sudo
     };
     command.args(["-c", include_str!("apt.sh"), "apt"]).args(packages);

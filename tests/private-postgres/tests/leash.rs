@@ -1,6 +1,7 @@
 //! Whatever way the owner of a server goes, the server and its directory go too.
 
 use private_postgres::Server;
+use rustix::process::{Pid, test_kill_process};
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -20,9 +21,8 @@ fn server_pid(dir: &Path) -> String {
 }
 
 fn is_alive(pid: &str) -> bool {
-    // The shell's own kill: a small container has no ps.
-    let signal = Command::new("sh").args(["-c", "kill -0 \"$1\"", "kill", pid]).output();
-    signal.expect("sh runs").status.success()
+    let pid = Pid::from_raw(pid.parse().expect("a number")).expect("a process number");
+    test_kill_process(pid).is_ok()
 }
 
 fn wait_until_gone(dir: &Path, pid: &str) {
