@@ -270,6 +270,29 @@ fn no_test_sleeps() {
     none(&broken);
 }
 
+/// What may be started by name: programs of the packages in .ci/bare-path, then two for macOS.
+const PROGRAMS: [&str; 13] =
+    ["/bin/sh", "bash", "cc", "chmod", "cp", "mkdir", "rm", "sh", "sleep", "tar", "touch", "brew", "ps"];
+
+#[test]
+fn programs_started_by_name_are_on_a_bare_debian() {
+    let (mut broken, mut seen) = (Vec::new(), 0);
+    // Split, so that this file does not find itself.
+    let starts = [concat!("Command::", "new(\""), concat!("command", "(\"")];
+    for file in files(&["src", "tests", "examples", "benches"], &[".rs"]) {
+        for (number, line) in file.code() {
+            for name in starts.iter().filter_map(|start| line.split_once(start)?.1.split('"').next()) {
+                seen += 1;
+                if !PROGRAMS.contains(&name) {
+                    broken.push(format!("{}:{number}: `{name}` may be missing; use a crate in its place", file.path));
+                }
+            }
+        }
+    }
+    none(&broken);
+    assert!(seen > 8, "programs are found at all");
+}
+
 #[test]
 fn wix_and_postgres_share_one_tls_stack() {
     let lock = fs::read_to_string(root().join("Cargo.lock")).expect("the lock file can be read");
