@@ -342,7 +342,8 @@ fn plan_changes(
 
 /// How a column becomes the wanted type: `Some(None)` if it does as it is, `None` if it can't.
 fn conversion(column: &str, current: &ColumnDefinition, wanted: &str) -> Option<Option<String>> {
-    let base = current.data_type.split('(').next().unwrap_or_default().trim();
+    // Types outside pg_catalog, such as citext, are shown with their schema.
+    let base = current.data_type.split('(').next().and_then(|name| name.rsplit('.').next()).unwrap_or_default().trim();
     let is_text = current.is_enum || matches!(base, "character varying" | "character" | "text" | "citext" | "name");
     let is_whole = matches!(base, "smallint" | "integer" | "bigint");
     Some(Some(match wanted {

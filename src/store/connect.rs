@@ -41,10 +41,13 @@ impl Store {
     /// Connects. Without `schema`, the tables live in the first existing schema of the search path.
     pub async fn connect(target: Target, schema: Option<&str>) -> Result<Store, StoreError> {
         let named = schema.map(Schema::new).transpose()?;
-        let mut client = dial(&target).await?;
+        let client = dial(&target).await?;
         let schema = match named {
             Some(schema) => schema,
-            None => first_of_search_path(&mut client, &target).await?,
+            None => {
+                let searched = searched_schemas(&client, &target).await?;
+                Schema::new(searched.first().ok_or(StoreError::NoSchema)?)?
+            }
         };
         Ok(Store { client, schema, lease: None, target, books: HashMap::new() })
     }
@@ -71,9 +74,12 @@ impl Store {
         Ok(Store { client, schema, lease: self.lease, target, books })
     }
 
-    /// One more connection to the same database.
-    pub(super) async fn another(&self) -> Result<Client, StoreError> {
-        dial(&self.target).await
+    /// Another connection to the same database, in a read-only transaction that ends with the connection.
+    pub(super) async fn another_in_transaction(&self) -> Result<Client, StoreError> {
+        let client = dial(&self.target).await?;
+        let begin = concat!("begin read only; ", search_path!());
+        client.batch_execute(begin).await.map_err(StoreError::database("could not begin a transaction"))?;
+        Ok(client)
     }
 
     /// True once the connection is known to be gone.
@@ -173,26 +179,34 @@ pub(super) async fn read_whole_tables(transaction: &Transaction<'_>) -> Result<(
         .map_err(StoreError::database(doing))
 }
 
-/// By the search path that the user, the database or `DATABASE_URL` has. Not by the one that is in force: a pooler may
-/// lend us a session in which another client has set its own.
-async fn first_of_search_path(client: &mut Client, target: &Target) -> Result<Schema, StoreError> {
+/// The existing schemas of the configured search path. Not of the one in force: a pooler may lend us a session in which
+/// another client has set its own. These statements run with the session's search path, so they name every function,
+/// operator and type with its schema.
+async fn searched_schemas(client: &Client, target: &Target) -> Result<Vec<String>, StoreError> {
     let doing = "could not read the search path";
-    let statement = "select pg_catalog.current_schema()::pg_catalog.text, setting operator(pg_catalog.=) reset_val
+    let statement =
+        "select pg_catalog.current_schemas(false)::pg_catalog.text[], setting operator(pg_catalog.=) reset_val
         from pg_catalog.pg_settings where name operator(pg_catalog.=) 'search_path'";
     let rows = client.query_typed(statement, &[]).await.map_err(StoreError::database(doing))?;
     let row = rows.first().ok_or(StoreError::NoSchema)?;
-    let (mut name, is_unchanged): (Option<String>, bool) = (row.get(0), row.get(1));
-    // Where the URL sets it, a pooler that hands it on does so with a SET as well.
-    if !is_unchanged && !target.sets_search_path() {
-        let transaction = client.transaction().await.map_err(StoreError::database(doing))?;
-        let reset = "set local search_path to default";
-        transaction.batch_execute(reset).await.map_err(StoreError::database(doing))?;
-        let statement = "select pg_catalog.current_schema()::pg_catalog.text";
-        let rows = transaction.query_typed(statement, &[]).await.map_err(StoreError::database(doing))?;
-        transaction.rollback().await.map_err(StoreError::database(doing))?;
-        name = rows.first().and_then(|row| row.get(0));
+    let schemas: Vec<String> = row.try_get(0).map_err(StoreError::database(doing))?;
+    let is_unchanged: bool = row.try_get(1).map_err(StoreError::database(doing))?;
+    // If the URL sets it, a pooler that passes it on does so with a SET too.
+    if is_unchanged || target.sets_search_path() {
+        return Ok(schemas);
     }
-    Schema::new(&name.ok_or(StoreError::NoSchema)?)
+    let statement = "select pg_catalog.current_schemas(false)::pg_catalog.text[]";
+    let (begin, rows, end) = tokio::join!(
+        biased;
+        client.batch_execute("begin; set local search_path to default"),
+        client.query_typed(statement, &[]),
+        client.batch_execute("rollback"),
+    );
+    begin.map_err(StoreError::database(doing))?;
+    let rows = rows.map_err(StoreError::database(doing))?;
+    end.map_err(StoreError::database(doing))?;
+    let row = rows.first().ok_or(StoreError::NoSchema)?;
+    row.try_get(0).map_err(StoreError::database(doing))
 }
 
 /// A parameter with its type, as unnamed typed statements take them.

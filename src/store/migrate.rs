@@ -8,8 +8,9 @@
 use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
-use tokio_postgres::Transaction;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Row, Transaction};
 
 use super::access::Relation;
 use super::connect::Store;
@@ -158,7 +159,7 @@ impl Store {
 
     /// How far the schema is. Changes nothing.
     pub async fn schema_state(&self) -> Result<SchemaState, StoreError> {
-        let Some(applied) = load_applied(&self.client, &self.schema).await? else {
+        let Some(applied) = self.load_applied().await? else {
             return Ok(SchemaState::NotMigrated);
         };
         check_applied(&self.schema, &applied)?;
@@ -168,6 +169,20 @@ impl Store {
             _ if applied.is_empty() => SchemaState::NotMigrated,
             pending => SchemaState::Pending(pending),
         })
+    }
+
+    /// The checksums of the applied migrations by number; `None` if `sync_migrations` does not exist. One statement, unless
+    /// no row is visible.
+    async fn load_applied(&self) -> Result<Option<Checksums>, StoreError> {
+        let rows = match self.query_once(READING_MIGRATIONS, &self.schema.sql(SELECT_APPLIED), &[]).await {
+            Err(StoreError::Database { state: Some(SqlState::UNDEFINED_TABLE), .. }) => return Ok(None),
+            rows => rows?,
+        };
+        if rows.is_empty() {
+            let found = self.query_once(READING_MIGRATIONS, ROW_SECURITY, &[(&self.schema.name(), Type::TEXT)]).await?;
+            check_not_hidden(&self.schema, &found)?;
+        }
+        checksums(&rows).map(Some)
     }
 
     /// An error unless all migrations are applied.
@@ -208,33 +223,50 @@ async fn create_schema(transaction: &Transaction<'_>, schema: &Schema) -> Result
     Ok(())
 }
 
-/// The checksums of the applied migrations by number; `None` if there is no record of any.
-async fn load_applied(
-    client: &impl tokio_postgres::GenericClient,
-    schema: &Schema,
-) -> Result<Option<HashMap<i32, String>>, StoreError> {
-    let doing = "could not read which migrations are applied";
-    let found = client
-        .query_typed(
-            "select row_security_active(c.oid)
-             from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-             where n.nspname = $1 and c.relname = 'sync_migrations'",
-            &[(&schema.name(), Type::TEXT)],
-        )
+/// The checksums of the applied migrations by number.
+type Checksums = HashMap<i32, String>;
+
+const READING_MIGRATIONS: &str = "could not read which migrations are applied";
+
+const SELECT_APPLIED: &str = "select number, checksum from {schema}.sync_migrations";
+
+/// One row if `sync_migrations` exists: whether row level security applies to this database user.
+const ROW_SECURITY: &str = "select row_security_active(c.oid)
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = $1 and c.relname = 'sync_migrations'";
+
+/// The same within a transaction, which a missing table would abort: the catalog is asked first.
+async fn load_applied(transaction: &Transaction<'_>, schema: &Schema) -> Result<Option<Checksums>, StoreError> {
+    let doing = StoreError::database;
+    let found = transaction
+        .query_typed(ROW_SECURITY, &[(&schema.name(), Type::TEXT)])
         .await
-        .map_err(StoreError::database(doing))?;
-    let Some(found) = found.first() else { return Ok(None) };
-    let rows = client
-        .query_typed(&schema.sql("select number, checksum from {schema}.sync_migrations"), &[])
-        .await
-        .map_err(StoreError::database(doing))?;
-    if rows.is_empty() && found.get(0) {
-        return Err(StoreError::Hidden { schema: schema.name().to_owned() });
+        .map_err(doing(READING_MIGRATIONS))?;
+    if found.is_empty() {
+        return Ok(None);
     }
-    Ok(Some(rows.iter().map(|row| (row.get(0), row.get(1))).collect()))
+    let rows = transaction.query_typed(&schema.sql(SELECT_APPLIED), &[]).await.map_err(doing(READING_MIGRATIONS))?;
+    if rows.is_empty() {
+        check_not_hidden(schema, &found)?;
+    }
+    checksums(&rows).map(Some)
 }
 
-fn check_applied(schema: &Schema, applied: &HashMap<i32, String>) -> Result<(), StoreError> {
+/// An error if row level security may be why no row is visible.
+fn check_not_hidden(schema: &Schema, row_security: &[Row]) -> Result<(), StoreError> {
+    let is_active = row_security.first().map(|row| row.try_get(0)).transpose();
+    match is_active.map_err(StoreError::database(READING_MIGRATIONS))? {
+        Some(true) => Err(StoreError::Hidden { schema: schema.name().to_owned() }),
+        _ => Ok(()),
+    }
+}
+
+fn checksums(rows: &[Row]) -> Result<Checksums, StoreError> {
+    let applied = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
+    applied.collect::<Result<_, _>>().map_err(StoreError::database(READING_MIGRATIONS))
+}
+
+fn check_applied(schema: &Schema, applied: &Checksums) -> Result<(), StoreError> {
     let diverged = |what: String| StoreError::Diverged { schema: schema.name().to_owned(), what };
     for (number, checksum) in applied {
         match MIGRATIONS.iter().find(|migration| migration.number == *number) {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::time::timeout;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
 
 use crate::finding::Finding;
 use crate::store::connect::Store;
@@ -24,6 +25,8 @@ const POOLER_PATIENCE: Duration = Duration::from_secs(5);
 /// How many other connections are kept busy: a transaction pooler hands our server to one of them, unless it has more
 /// idle ones than that.
 const OTHER_CONNECTIONS: usize = 4;
+
+const OBSERVING: &str = "a statement failed";
 
 /// Whether the way is encrypted, and whether anyone knows who is at its end.
 pub(super) async fn tls(target: &Target) -> Finding {
@@ -167,35 +170,35 @@ impl Store {
     /// Keeps other connections of ours busy within transactions, and looks whether they get the server that was
     /// ours a moment ago, or we another one. A server that was started before we came shows a pooler as well.
     async fn observe_pooler(&self) -> Result<Pooler, StoreError> {
-        let doing = StoreError::database;
-        let own = server_of(&self.client).await.map_err(doing("a statement failed"))?;
+        let failed = || StoreError::database(OBSERVING);
+        let own = self.own_server().await?;
         let mut is_reused = false;
         let mut busy = Vec::new();
         for _ in 0..OTHER_CONNECTIONS {
-            let asked_at = self
-                .client
-                .query_typed("select clock_timestamp()", &[])
-                .await
-                .map_err(doing("a statement failed"))?
-                .first()
-                .map(|row| row.get::<_, chrono::DateTime<chrono::Utc>>(0));
-            let client = self.another().await?;
-            // Ends with the connection: nothing is left behind, and nothing was changed.
-            client.batch_execute("begin read only").await.map_err(doing("a statement failed"))?;
-            let other = server_of(&client).await.map_err(doing("a statement failed"))?;
+            let rows = self.query_once(OBSERVING, "select clock_timestamp()", &[]).await?;
+            let asked_at: Option<DateTime<Utc>> =
+                rows.first().map(|row| row.try_get(0)).transpose().map_err(failed())?;
+            // Its transaction ends with the connection: nothing is left behind, and nothing was changed.
+            let client = self.another_in_transaction().await?;
+            let rows = client.query_typed(SERVER_PROCESS, &[]).await.map_err(failed())?;
+            let other = ServerProcess::of(&rows).map_err(failed())?;
             busy.push(client);
             // Before we ask again: a pool of one server has none left for us now.
-            if other.pid == own.pid
-                || server_of(&self.client).await.map_err(doing("a statement failed"))?.pid != own.pid
-            {
+            if other.pid == own.pid || self.own_server().await?.pid != own.pid {
                 return Ok(Pooler::Transaction);
             }
             is_reused |= matches!((other.started_at, asked_at), (Some(started), Some(asked)) if started < asked);
         }
         for client in &busy {
-            client.batch_execute("rollback").await.map_err(doing("a statement failed"))?;
+            client.batch_execute("rollback").await.map_err(failed())?;
         }
         Ok(if is_reused { Pooler::Session } else { Pooler::None })
+    }
+
+    /// The server process that has our connection.
+    async fn own_server(&self) -> Result<ServerProcess, StoreError> {
+        let rows = self.query_once(OBSERVING, SERVER_PROCESS, &[]).await?;
+        ServerProcess::of(&rows).map_err(StoreError::database(OBSERVING))
     }
 }
 
@@ -212,20 +215,19 @@ enum Pooler {
 /// A server process.
 struct ServerProcess {
     pid: i32,
-    started_at: Option<chrono::DateTime<chrono::Utc>>,
+    started_at: Option<DateTime<Utc>>,
 }
 
-async fn server_of(client: &Client) -> Result<ServerProcess, tokio_postgres::Error> {
-    let rows = client
-        .query_typed(
-            "select pg_backend_pid(), (select backend_start from pg_catalog.pg_stat_activity where pid = pg_backend_pid())",
-            &[],
-        )
-        .await?;
-    Ok(rows.first().map_or(ServerProcess { pid: 0, started_at: None }, |row| ServerProcess {
-        pid: row.get(0),
-        started_at: row.get(1),
-    }))
+const SERVER_PROCESS: &str =
+    "select pg_backend_pid(), (select backend_start from pg_catalog.pg_stat_activity where pid = pg_backend_pid())";
+
+impl ServerProcess {
+    fn of(rows: &[Row]) -> Result<ServerProcess, tokio_postgres::Error> {
+        match rows.first() {
+            Some(row) => Ok(ServerProcess { pid: row.try_get(0)?, started_at: row.try_get(1)? }),
+            None => Ok(ServerProcess { pid: 0, started_at: None }),
+        }
+    }
 }
 
 #[cfg(test)]
