@@ -280,7 +280,7 @@ pub struct DoctorArgs {
 /// Arguments of `migrate`.
 #[derive(Debug, ClapArgs)]
 pub struct MigrateArgs {
-    /// Take over tables although Supabase's public roles can read them
+    /// Adopt tables although Supabase's public roles can read or change them
     #[arg(long)]
     pub keep_policies: bool,
 }

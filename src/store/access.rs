@@ -1,8 +1,8 @@
-//! Who may read the tables. They hold personal data, and Supabase serves whatever the roles `anon` and
-//! `authenticated` can read to anyone on the internet who has the project's public key.
+//! Who may read and change the tables. They hold personal data, and Supabase serves whatever the roles `anon` and
+//! `authenticated` can read or write to anyone on the internet who has the project's public key.
 
 use tokio_postgres::types::Type;
-use tokio_postgres::{GenericClient, Transaction};
+use tokio_postgres::{Row, Transaction};
 
 use super::error::StoreError;
 use super::schema::Schema;
@@ -92,43 +92,106 @@ async fn existing_roles(transaction: &Transaction<'_>) -> Result<Vec<String>, St
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// A role that Supabase opens to the internet and that can read a table.
+/// What a role that Supabase opens to the internet may do with one of our tables, or with a view over them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PublicReader {
-    /// The table's name.
-    pub(super) table: String,
+pub(super) struct PublicAccess {
+    /// The table or view, quoted as SQL needs it.
+    pub(super) relation: String,
     /// The role.
     pub(super) role: String,
-    /// A sentence that says so, with the policies and grants that let it.
+    /// A view or materialized view over the tables, not one of wix-sync's own.
+    pub(super) is_foreign_view: bool,
+    /// SELECT is all that was granted.
+    pub(super) is_select_only: bool,
+    /// The privileges that take effect.
+    privileges: Vec<String>,
+    /// A sentence that names them, with the policies and grants behind them.
     pub(super) sentence: String,
 }
 
-/// Which public role can read which of `tables`, and why. None if no one can.
-pub(super) async fn public_readers(
-    client: &impl GenericClient,
+impl PublicAccess {
+    /// True if rows can be changed.
+    pub(super) fn can_write(&self) -> bool {
+        self.privileges.iter().any(|privilege| matches!(privilege.as_str(), "INSERT" | "UPDATE" | "DELETE"))
+    }
+
+    /// True for what row level security does not cover.
+    pub(super) fn passes_policies(&self) -> bool {
+        self.privileges.iter().any(|privilege| matches!(privilege.as_str(), "TRUNCATE" | "REFERENCES" | "TRIGGER"))
+    }
+}
+
+/// For [`Store::query_once`](super::connect::Store::query_once) or a transaction; its rows are for [`described`].
+pub(super) const PUBLIC_ACCESS: &str = include_str!("sql/public_access.sql");
+
+/// Who else may create in the schemas $1.
+pub(super) const MAY_CREATE: &str = include_str!("sql/may_create.sql");
+
+/// What is being done, where [`PUBLIC_ACCESS`] fails.
+pub(super) const ASKING: &str = "could not read who may use the tables";
+
+/// Which public role may use which of `tables` and of the views over them, and why. Empty if none may.
+pub(super) async fn public_access(
+    transaction: &Transaction<'_>,
     schema: &Schema,
     tables: &[&str],
-) -> Result<Vec<PublicReader>, StoreError> {
-    let rows = client
+) -> Result<Vec<PublicAccess>, StoreError> {
+    let rows = transaction
         .query_typed(
-            include_str!("sql/public_readers.sql"),
+            PUBLIC_ACCESS,
             &[(&schema.name(), Type::TEXT), (&tables, Type::TEXT_ARRAY), (&PUBLIC_ROLES.as_slice(), Type::TEXT_ARRAY)],
         )
         .await
-        .map_err(StoreError::database("could not read who may read the tables"))?;
-    Ok(rows
-        .iter()
-        .map(|row| {
-            let (table, role, row_security): (String, String, bool) = (row.get(0), row.get(1), row.get(2));
-            let (policies, grants): (Option<String>, Option<String>) = (row.get(3), row.get(4));
-            let why = match policies {
-                Some(policies) => format!("policies {policies}"),
-                None if row_security => format!("{role} passes by row level security"),
-                None => "row level security is off".to_owned(),
-            };
-            let grants = grants.map(|grants| format!("; granted: {grants}")).unwrap_or_default();
-            let sentence = format!("{}.{table}: {role} can read it ({why}{grants})", schema.name());
-            PublicReader { table, role, sentence }
-        })
-        .collect())
+        .map_err(StoreError::database(ASKING))?;
+    described(&rows)
+}
+
+/// The rows of [`PUBLIC_ACCESS`], in words.
+pub(super) fn described(rows: &[Row]) -> Result<Vec<PublicAccess>, StoreError> {
+    rows.iter().map(describe).collect::<Result<_, _>>().map_err(StoreError::database(ASKING))
+}
+
+fn describe(row: &Row) -> Result<PublicAccess, tokio_postgres::Error> {
+    let (shown, kind, is_ours): (String, String, bool) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+    let mut access = PublicAccess {
+        relation: row.try_get(0)?,
+        role: row.try_get(4)?,
+        is_foreign_view: !is_ours,
+        is_select_only: !row.try_get::<_, bool>(7)?,
+        privileges: row.try_get(5)?,
+        sentence: String::new(),
+    };
+    let role = &access.role;
+    let can_read = access.privileges.iter().any(|privilege| privilege == "SELECT");
+    let others: Vec<&str> =
+        access.privileges.iter().map(String::as_str).filter(|privilege| *privilege != "SELECT").collect();
+    let others = others.join(", ");
+    let may = match (can_read, others.is_empty()) {
+        (true, true) => "can read it".to_owned(),
+        (true, false) => format!("can read it and has {others}"),
+        (false, _) => format!("has {others} on it"),
+    };
+    let (row_security, policies): (bool, Option<String>) = (row.try_get(6)?, row.try_get(8)?);
+    let is_view = matches!(kind.as_str(), "v" | "m");
+    let mut reasons = Vec::new();
+    match policies {
+        Some(policies) => reasons.push(format!("policies {policies}")),
+        None if is_view => reasons.push("a view shows what its owner may read".to_owned()),
+        None if !row_security => reasons.push("row level security is off".to_owned()),
+        None if can_read || access.can_write() => reasons.push(format!("{role} passes by row level security")),
+        None => {}
+    }
+    if row_security && access.passes_policies() {
+        reasons.push("row level security does not cover TRUNCATE, REFERENCES and TRIGGER".to_owned());
+    }
+    if let Some(grants) = row.try_get::<_, Option<String>>(9)? {
+        reasons.push(format!("granted: {grants}"));
+    }
+    let what = match (access.is_foreign_view, kind.as_str()) {
+        (false, _) => "",
+        (true, "m") => ", a materialized view of the tables",
+        (true, _) => ", a view of the tables",
+    };
+    access.sentence = format!("{shown}{what}: {role} {may} ({})", reasons.join("; "));
+    Ok(access)
 }

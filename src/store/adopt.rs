@@ -88,13 +88,14 @@ pub(super) async fn adopt(
     }
     if !keep_policies {
         let names: Vec<&str> = found.iter().map(|(table, _)| *table).collect();
-        let readers = access::public_readers(transaction, schema, &names).await?;
-        if !readers.is_empty() {
-            return Err(StoreError::ReadableByAnyone(format!(
-                "nothing was changed: Supabase's public roles can read tables that would be taken over, and would then \
-                 read `raw` and every new column of them too\n  {}\n\
-                 Drop or revoke what is named here and run it again, or keep it as it is with --keep-policies.",
-                readers.iter().map(|reader| reader.sentence.as_str()).collect::<Vec<_>>().join("\n  ")
+        let open = access::public_access(transaction, schema, &names).await?;
+        if !open.is_empty() {
+            return Err(StoreError::OpenToAnyone(format!(
+                "nothing was changed: Supabase's public roles can read or change tables that would be adopted, and would \
+                 then have `raw` and every new column of them too, or can use views of these tables\n  {}\n\
+                 Drop the policies and revoke the grants that are named here and run it again, or keep them as they are \
+                 with --keep-policies.",
+                open.iter().map(|access| access.sentence.as_str()).collect::<Vec<_>>().join("\n  ")
             )));
         }
     }

@@ -27,7 +27,8 @@ const SIBLING_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A connection, with the schema in which the tables live.
 pub struct Store {
-    pub(super) client: Client,
+    /// Private, so that no statement of another module runs outside a transaction, with the session's search path.
+    client: Client,
     pub(super) schema: Schema,
     /// Once taken, it fences every write transaction.
     pub(super) lease: Option<Lease>,
@@ -80,6 +81,11 @@ impl Store {
         let begin = concat!("begin read only; ", search_path!());
         client.batch_execute(begin).await.map_err(StoreError::database("could not begin a transaction"))?;
         Ok(client)
+    }
+
+    /// The existing schemas of the search path that the role, the database or `DATABASE_URL` sets, in its order.
+    pub(super) async fn searched_schemas(&self) -> Result<Vec<String>, StoreError> {
+        searched_schemas(&self.client, &self.target).await
     }
 
     /// True once the connection is known to be gone.

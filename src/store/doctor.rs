@@ -1,14 +1,14 @@
 //! What `doctor` looks at in the database. Reads only, and goes on after a look that failed.
 //!
-//! `connection` has what concerns the way there, `tables` what stands in the tables, this file the schema:
-//! whether it is migrated, who may do what with it, and who else can read it.
+//! `connection` examines the connection and the server, `tables` the contents of the tables, `access` who else can use
+//! them; this file the schema: whether it is migrated, and what this database user may do with it.
 
+mod access;
 mod connection;
 mod tables;
 
 use tokio_postgres::types::Type;
 
-use super::access::public_readers;
 use super::connect::Store;
 use super::error::StoreError;
 use super::migrate::SchemaState;
@@ -58,6 +58,10 @@ impl Store {
         findings.extend(match self.public_access().await {
             Ok(findings) => findings,
             Err(error) => vec![failed("public access", &error)],
+        });
+        findings.extend(match self.search_path().await {
+            Ok(findings) => findings,
+            Err(error) => vec![failed("search path", &error)],
         });
         if is_current {
             findings.extend(self.examine_tables(site_id, observer).await);
@@ -171,35 +175,6 @@ impl Store {
                 "connect as the owner of the tables, or as a role with BYPASSRLS",
             ),
         })
-    }
-
-    /// Whether roles that Supabase opens to the internet can read any of it.
-    async fn public_access(&self) -> Result<Vec<Finding>, StoreError> {
-        const CHECK: &str = "public access";
-        let names: Vec<&str> = NEEDED.iter().map(|(table, _)| *table).chain([VIEW]).collect();
-        let readers = public_readers(&self.client, &self.schema, &names).await?;
-        if readers.is_empty() {
-            return Ok(vec![Finding::ok(CHECK, "neither anon nor authenticated can read the tables")]);
-        }
-        Ok(readers
-            .into_iter()
-            .map(|reader| match reader.role.as_str() {
-                // Whoever has the project's public key; who signed in may be meant to.
-                "anon" => Finding::fail(
-                    CHECK,
-                    reader.sentence,
-                    format!(
-                        "drop these policies, or: revoke all on {}.{} from anon, public",
-                        self.schema, reader.table
-                    ),
-                ),
-                _ => Finding::warn(
-                    CHECK,
-                    reader.sentence,
-                    "see that the policies show each user only their own rows; `raw` holds the whole record",
-                ),
-            })
-            .collect())
     }
 }
 

@@ -68,9 +68,9 @@ pub enum StoreError {
     /// A table that is there already can't be taken over.
     #[error("{0}")]
     CannotAdopt(String),
-    /// Roles that Supabase opens to the internet can read a table that would be taken over.
+    /// Roles that Supabase opens to the internet can read or change a table that would be adopted, or use a view of it.
     #[error("{0}")]
-    ReadableByAnyone(String),
+    OpenToAnyone(String),
     /// Text of Wix's can't be kept in such a database.
     #[error("the database's encoding is {encoding}, which can't hold all that Wix sends; it has to be UTF8")]
     Encoding {

@@ -11,8 +11,10 @@ use crate::harness::{Finished, World};
 use crate::running::Gate;
 
 /// A site that was synced, with the settings of a real one.
-fn healthy() -> World {
+pub(crate) fn healthy() -> World {
     let mut world = World::new(20, 10, 10).migrated();
+    // On Postgres 14 everyone may create there, and doctor warns of it.
+    world.execute("revoke create on schema public from public");
     world.set("WIX_RATE_LIMIT", "200");
     world.run(&["sync", "all"]).expect_exit(0);
     world.sim.clear_requests();
@@ -20,12 +22,12 @@ fn healthy() -> World {
 }
 
 /// What doctor found, as JSON.
-struct Found {
+pub(crate) struct Found {
     finished: Finished,
     json: Value,
 }
 
-fn examine(world: &World, exit: i32) -> Found {
+pub(crate) fn examine(world: &World, exit: i32) -> Found {
     let finished = world.run(&["doctor", "--json"]).expect_exit(exit);
     assert_eq!(finished.stdout.lines().count(), 1, "{finished:#?}");
     let json: Value = serde_json::from_str(&finished.stdout).expect("it is JSON");
@@ -34,13 +36,13 @@ fn examine(world: &World, exit: i32) -> Found {
 }
 
 impl Found {
-    fn of(&self, check: &str) -> Vec<&Value> {
+    pub(crate) fn of(&self, check: &str) -> Vec<&Value> {
         self.json["findings"].as_array().expect("a list").iter().filter(|it| it["check"] == check).collect()
     }
 
     /// Fails the test unless the check has this mark, says `part`, and has a mend if it is not `ok`.
     #[track_caller]
-    fn expect(&self, check: &str, mark: &str, part: &str) -> &Found {
+    pub(crate) fn expect(&self, check: &str, mark: &str, part: &str) -> &Found {
         let said = self.of(check);
         let found = said.iter().any(|finding| {
             let has_mend = finding["mend"].is_string() || mark == "ok";
@@ -184,6 +186,7 @@ fn what_is_missing_in_the_configuration_keeps_it_from_nothing_else() {
 fn a_schema_that_is_not_migrated_and_a_user_who_may_not_do_it() {
     let mut world = World::empty();
     world.set("WIX_RATE_LIMIT", "200");
+    world.execute("revoke create on schema public from public");
     let found = examine(&world, 5);
     found.expect("migrations", "fail", "not migrated yet").expect("rights", "ok", "may create tables");
     assert_eq!(found.faults(), ["migrations"]);

@@ -7,6 +7,7 @@
 //! - [`supabase`]: roles, policies and grants: who may read what was created or taken over; `auth.users`.
 //! - [`status`]: every view of `status`, whole outputs, read-only.
 //! - [`health`]: the run at work, dead runs, `--max-age`, the view `sync_health`.
+//! - [`access`]: what anon and authenticated may do with tables and views: what doctor says, and what stops adoption.
 //! - [`doctor`]: each fault that it finds, that it goes on after it, and that it changes nothing.
 //! - [`signals_out`]: a monitor's pings, the metrics file, log lines as JSON.
 //! - [`shell`]: completions, man pages, help, and what is said about mistyped values.
@@ -59,6 +60,7 @@
 //! - [`cutting_proxy`]: a wire to Postgres or PgBouncer that breaks where a test wants.
 //! - [`redact`]: whole outputs made comparable.
 
+mod access;
 mod adoption;
 mod adoption_refused;
 mod authority;
