@@ -129,6 +129,8 @@ pub enum StoreError {
         state: Option<SqlState>,
         /// Whether it ended the session with that. Poolers do so with codes of their own.
         ends_session: bool,
+        /// Whether it was raised within a function, such as a trigger's.
+        in_function: bool,
     },
 }
 
@@ -154,7 +156,8 @@ impl StoreError {
     pub(super) fn of(doing: &'static str, error: &tokio_postgres::Error, message: String) -> StoreError {
         let severity = error.as_db_error().and_then(tokio_postgres::error::DbError::parsed_severity);
         let ends_session = matches!(severity, Some(Severity::Fatal | Severity::Panic));
-        StoreError::Database { doing, message, state: error.code().cloned(), ends_session }
+        let in_function = error.as_db_error().is_some_and(|error| error.where_().is_some());
+        StoreError::Database { doing, message, state: error.code().cloned(), ends_session, in_function }
     }
 
     /// True if a row is to blame: then the batch is narrowed down to it. False if the database or the
@@ -232,7 +235,12 @@ impl StoreError {
             }
             StoreError::Behind { .. } => Some("the next run continues from the state that the database has".to_owned()),
             StoreError::RowsDiffer { .. } => Some("the next run reads everything again".to_owned()),
-            StoreError::Database { state: Some(state), .. } => match state.code() {
+            StoreError::Database { state: Some(state), in_function, .. } => match state.code() {
+                "42P01" | "42883" if *in_function => Some(
+                    "a trigger or function names something without its schema, and wix-sync searches pg_catalog only: \
+                     `alter function ... set search_path = public`"
+                        .to_owned(),
+                ),
                 "42501" => {
                     Some("the database user needs to own the tables, or to be granted what is missing".to_owned())
                 }

@@ -8,6 +8,7 @@
 //! - [`status`]: every view of `status`, whole outputs, read-only.
 //! - [`health`]: the run at work, dead runs, `--max-age`, the view `sync_health`.
 //! - [`access`]: what anon and authenticated may do with tables and views: what doctor says, and what stops adoption.
+//! - [`hostile`]: functions, operators, tables and types of others in a schema that is searched: never used.
 //! - [`doctor`]: each fault that it finds, that it goes on after it, and that it changes nothing.
 //! - [`signals_out`]: a monitor's pings, the metrics file, log lines as JSON.
 //! - [`shell`]: completions, man pages, help, and what is said about mistyped values.
@@ -84,6 +85,7 @@ mod doctor;
 mod full_syncs;
 mod harness;
 mod health;
+mod hostile;
 mod lease;
 mod links;
 mod losses;
