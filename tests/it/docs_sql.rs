@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use postgres::error::SqlState;
 use postgres::{Client, SimpleQueryMessage};
 use serde_json::json;
 use wix_sim::Entity;
@@ -167,6 +168,204 @@ fn the_app_sees_what_the_supabase_page_lets_it_see_and_nothing_else() {
     for role in ["anon", "authenticated"] {
         assert!(asked(role, "select count(*) from free_hours").is_ok(), "{role}");
     }
+}
+
+/// A project with the default privileges of old: all that is new in `public` belongs to the internet.
+fn project() -> World {
+    let world = World::new(300, 200, 200);
+    world.execute(SUPABASE);
+    world.execute(
+        "alter default privileges in schema public grant all on functions to anon, authenticated, service_role;
+         alter default privileges in schema public grant all on sequences to anon, authenticated, service_role;
+         create schema lab; grant create, usage on schema lab to anon, authenticated;
+         create function lab.nothing() returns trigger language plpgsql as 'begin return new; end'",
+    );
+    world.run(&["migrate"]).expect_exit(0);
+    world.run(&["sync", "all"]).expect_exit(0);
+    world.run(&["migrate", "--schema", "wix_trial"]).expect_exit(0);
+    world.run(&["sync", "all", "--schema", "wix_trial"]).expect_exit(0);
+    world
+}
+
+/// What the role can do with the relation, found by doing it.
+fn achieved(world: &World, role: &str, relation: &str, kind: &str) -> Vec<&'static str> {
+    let column: String = world.value(&format!(
+        "select quote_ident(attname) from pg_attribute where attrelid = '{relation}'::regclass and attnum > 0
+         order by pg_column_is_updatable(attrelid, attnum, false) desc, attnum limit 1"
+    ));
+    let timing = if kind == "v" { "instead of insert" } else { "before insert" };
+    let mut statements = vec![
+        ("select", format!("select 1 from {relation}")),
+        ("insert", format!("insert into {relation} default values")),
+        ("update", format!("update {relation} set {column} = {column}")),
+        ("delete", format!("delete from {relation}")),
+        ("truncate", format!("truncate {relation} cascade")),
+        ("trigger", format!("create trigger lab {timing} on {relation} for each row execute function lab.nothing()")),
+    ];
+    // A view can't be referred to.
+    if kind != "v" {
+        let key = world.query(&format!(
+            "select string_agg(quote_ident(attname), ', '), string_agg(quote_ident(attname) || ' ' || format_type(atttypid, null), ', ')
+             from pg_index i, pg_attribute a
+             where i.indrelid = '{relation}'::regclass and i.indisprimary and a.attrelid = i.indrelid and a.attnum = any (i.indkey)"
+        ));
+        let (names, columns): (&str, &str) = (key[0].get(0), key[0].get(1));
+        let key =
+            format!("create table lab.referring ({columns}, foreign key ({names}) references {relation} ({names}))");
+        statements.push(("references", key));
+    }
+    let mut done = Vec::new();
+    for (privilege, statement) in statements {
+        let mut client = world.client();
+        let outcome = client.batch_execute(&format!("begin; set local role {role}; {statement}; rollback"));
+        match outcome.as_ref().map_err(|error| error.code().expect("Postgres answers")) {
+            Err(&SqlState::INSUFFICIENT_PRIVILEGE) => {}
+            // Not of a view, or not of this one, whoever asks.
+            Err(&SqlState::WRONG_OBJECT_TYPE | &SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE) if kind == "v" => {}
+            _ => done.push(privilege),
+        }
+    }
+    done
+}
+
+/// What the documentation opens on purpose, relation and role by relation and role.
+const MEANT: [(&str, &str); 3] =
+    [("my_orders", "authenticated"), ("free_hours", "anon"), ("free_hours", "authenticated")];
+
+#[test]
+fn nothing_in_the_docs_opens_a_project_with_old_default_privileges() {
+    let world = project();
+    let version: i32 = world.value("select current_setting('server_version_num')::integer");
+    let mut client = world.client();
+    for file in docs::markdown() {
+        // The page about Supabase needs what its servers have.
+        if file.ends_with("supabase.md") && version < 150_000 {
+            continue;
+        }
+        for block in docs::blocks(&file, "sql").iter() {
+            run(&mut client, block).unwrap_or_else(|problem| panic!("{problem}"));
+        }
+    }
+    let relations = world.query(
+        "select relname::text, relkind::text from pg_class
+         where relnamespace = 'public'::regnamespace and relkind in ('r', 'v', 'm')",
+    );
+    let names: BTreeSet<String> = relations.iter().map(|row| row.get(0)).collect();
+    assert!(["all_orders", "orders_as_before", "sync_health"].iter().all(|view| names.contains(*view)), "{names:?}");
+    for relation in &relations {
+        let (name, kind): (&str, &str) = (relation.get(0), relation.get(1));
+        for role in ["anon", "authenticated"] {
+            let mut expected: Vec<&str> = Vec::new();
+            // The policy and the columns of the page about Supabase.
+            let is_meant = MEANT.contains(&(name, role)) || (name, role) == ("orders", "authenticated");
+            if is_meant && version >= 150_000 {
+                expected.push("select");
+            }
+            assert_eq!(achieved(&world, role, &format!("public.{name}"), kind), expected, "{role}: {name}");
+        }
+        if kind == "v" {
+            let granted: i64 = world.value(&format!(
+                "select count(*) from pg_class c, aclexplode(c.relacl) acl
+                 where c.oid = 'public.{name}'::regclass and acl.privilege_type <> 'SELECT'
+                    and (acl.grantee = 0 or acl.grantee in ('anon'::regrole, 'authenticated'::regrole))"
+            ));
+            assert_eq!(granted, 0, "only SELECT is granted on {name}");
+        }
+    }
+    let functions = world
+        .query("select oid::regprocedure::text from pg_proc where pronamespace = 'public'::regnamespace order by 1");
+    let functions: Vec<&str> = functions.iter().map(|row| row.get(0)).collect();
+    assert_eq!(functions, ["wix_sites()"]);
+    for role in ["anon", "authenticated", "service_role"] {
+        let called = world.client().batch_execute(&format!("set role {role}; select * from wix_sites()"));
+        let code = called.expect_err("it is refused").code().cloned();
+        assert_eq!(code, Some(SqlState::INSUFFICIENT_PRIVILEGE), "{role}");
+    }
+    // doctor knows what is meant, and finds no fault.
+    let found = world.run(&["doctor", "--json"]);
+    assert_eq!(found.code, Some(0), "{found:#?}");
+}
+
+#[test]
+fn views_of_the_docs_show_the_service_and_the_owner_all_rows() {
+    let world = project();
+    let mut client = world.client();
+    for file in ["docs/many-sites.md", "docs/moving-over.md"] {
+        for block in docs::blocks(file, "sql").iter().filter(|block| block.text.contains("create")) {
+            run(&mut client, block).unwrap_or_else(|problem| panic!("{problem}"));
+        }
+    }
+    for view in ["all_orders", "orders_as_before"] {
+        client.batch_execute("reset role").expect("the role can be reset");
+        let count = format!("select count(*) from {view}");
+        let owner: i64 = client.query_one(&count, &[]).expect("the owner reads").get(0);
+        client.batch_execute("set role service_role").expect("the role is there");
+        let service: i64 = client.query_one(&count, &[]).expect("the service reads").get(0);
+        assert!(owner > 0 && owner == service, "{view}: {owner} {service}");
+    }
+}
+
+#[test]
+fn wix_sites_leaves_the_schemas_of_strangers_alone() {
+    let world = World::new(20, 10, 10);
+    world.execute(
+        "create role owner login; create role member login; grant owner to member; create role stranger login;
+         create schema shop authorization owner; create schema theirs authorization stranger;
+         create schema mixed authorization stranger; create table public.ran (as_role text);
+         grant insert on public.ran to public; grant create, usage on schema public to owner",
+    );
+    // A schema of a stranger: tables like ours, where a look at any of them runs code, and one with a table of ours among them.
+    let mut stranger = postgres::Client::connect(&world.postgres.url_as("stranger", "postgres"), postgres::NoTls)
+        .expect("the role can connect");
+    for schema in ["theirs", "mixed"] {
+        let tables = format!(
+            "create function {schema}.spy() returns text language plpgsql
+                 as 'begin insert into public.ran values (current_user); return ''x''; end';
+             create type {schema}.word as enum ('all');
+             create function {schema}.spoken({schema}.word) returns text language plpgsql
+                 as 'begin insert into public.ran values (current_user); return ''all''; end';
+             create cast ({schema}.word as text) with function {schema}.spoken({schema}.word) as implicit;
+             create view {schema}.sync_errors as select {schema}.spy() as table_name, null::timestamptz as resolved_at;
+             create view {schema}.sync_logs as
+                 select {schema}.spy() as sync_type, 'failed'::text as status, null::text as error, now() as started_at;
+             create table {schema}.sync_missing (table_name {schema}.word);
+             insert into {schema}.sync_missing values ('all');
+             grant usage on schema {schema} to public; grant select on all tables in schema {schema} to public"
+        );
+        stranger.batch_execute(&tables).expect("the stranger may do so in a schema of its own");
+    }
+    stranger
+        .batch_execute(
+            "create table theirs.sync_state (table_name theirs.word, wix_site_id text default theirs.spy(),
+                 last_success_at timestamptz, last_full_pass_at timestamptz);
+             insert into theirs.sync_state values ('all', 'x', now(), now());
+             grant select on theirs.sync_state to public; grant create on schema mixed to owner",
+        )
+        .expect("the stranger may do so in a schema of its own");
+    world.execute(
+        "set role owner; create table mixed.sync_state (table_name text, wix_site_id text, last_success_at timestamptz,
+             last_full_pass_at timestamptz); insert into mixed.sync_state values ('orders', 'x', now(), now())",
+    );
+    let mut world = world;
+    let url = world.postgres.url_as("owner", "postgres");
+    world.set("DATABASE_URL", &url);
+    world.run(&["migrate", "--schema", "shop"]).expect_exit(0);
+    world.run(&["sync", "all", "--schema", "shop"]).expect_exit(0);
+    let mut client = world.client();
+    let blocks = docs::blocks("docs/many-sites.md", "sql");
+    let function = blocks.iter().find(|block| block.text.contains("function public.wix_sites")).expect("it is there");
+    run(&mut client, function).unwrap_or_else(|problem| panic!("{problem}"));
+    world.execute("grant execute on function wix_sites() to owner, member, stranger");
+    let sites = "select coalesce(string_agg(distinct site_schema, ','), '') from wix_sites()";
+    for (role, expected) in [("owner", "shop"), ("member", "shop"), ("postgres", "")] {
+        let mut client = world.client();
+        client.batch_execute(&format!("set role {role}")).expect("the role is there");
+        let seen: String = client.query_one(sites, &[]).expect("it answers").get(0);
+        assert_eq!(seen, expected, "{role}");
+    }
+    // The traps work.
+    let _ = world.client().batch_execute("select table_name from theirs.sync_errors");
+    assert_eq!(world.value::<String>("select string_agg(as_role, ',') from ran"), "postgres");
 }
 
 /// Of each table its columns and their types.
