@@ -10,7 +10,7 @@ use super::columns::Columns;
 use super::connect::{Parameter, Store};
 use super::error::StoreError;
 use super::links::with_customer_of;
-use super::missing::Span;
+use super::missing::{IS_WAITING, Span, is_placeholder};
 use crate::record::{Column, ColumnKind, Row};
 use crate::stream::Stream;
 
@@ -23,6 +23,19 @@ pub enum Standing {
     Outdated,
     /// As Wix has it.
     Current,
+}
+
+/// The live rows of a span that Wix did not list there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unlisted {
+    /// Wix's ids of the first of them.
+    pub ids: Vec<String>,
+    /// How many there are.
+    pub count: u64,
+    /// How many of them the deletion limit applies to.
+    pub limited: u64,
+    /// How many of these a sync would look up now, and not after a wait.
+    pub due: u64,
 }
 
 /// A row as the table has it.
@@ -91,27 +104,22 @@ impl Store {
         self.write("could not prepare a row for its repair", &statement, &[(&wix_id, Type::TEXT)]).await.map(drop)
     }
 
-    /// The live rows of a span that Wix did not list there, `limit` of them, and how many there are. Customers that
-    /// are there for a booking alone are not among them: Wix need not have them.
-    pub async fn list_unlisted(
-        &self,
-        stream: Stream,
-        span: &Span,
-        limit: i64,
-    ) -> Result<(Vec<String>, u64), StoreError> {
-        let (table, id) = (stream.table(), stream.id_column());
-        let is_wanted = match stream {
-            Stream::Customers => {
-                "(t.raw is not null or not exists (
-                    select from {schema}.appointments a
-                    where a.wix_contact_id = t.wix_contact_id and a.deleted_at is null
-                ))"
-            }
-            Stream::Appointments | Stream::Orders => "true",
-        };
+    /// The live rows of a span that Wix did not list there, `limit` ids of them. Placeholders of which Wix has a booking
+    /// are left out: Wix need not have those contacts.
+    pub async fn list_unlisted(&self, stream: Stream, span: &Span, limit: i64) -> Result<Unlisted, StoreError> {
+        let (table, id, is_placeholder) = (stream.table(), stream.id_column(), is_placeholder(stream));
         let statement = self.schema.sql(&format!(
-            "select t.{id}::text, count(*) over () from {{schema}}.{table} t
-             where t.deleted_at is null and t.{id} is not null and {is_wanted} and not t.{id} = any ($3)
+            "select t.{id}::text, count(*) over (), count(*) filter (where not {is_placeholder}) over (),
+                count(*) filter (where not {is_placeholder} and not exists (
+                    select from {{schema}}.sync_missing m
+                    where m.table_name = $6 and m.wix_id = t.{id} and {IS_WAITING}
+                )) over ()
+             from {{schema}}.{table} t
+             where t.deleted_at is null and t.{id} is not null and not t.{id} = any ($3)
+                and not ({is_placeholder} and exists (
+                    select from {{schema}}.appointments b
+                    where b.wix_contact_id = t.{id} and b.deleted_at is null
+                ))
                 and (
                     (t.wix_created_at >= coalesce($1, '-infinity') and t.wix_created_at < coalesce($2, 'infinity'))
                     or ($4 and t.wix_created_at is null)
@@ -129,11 +137,15 @@ impl Store {
                     (&listed, Type::TEXT_ARRAY),
                     (&span.at_end, Type::BOOL),
                     (&limit, Type::INT8),
+                    (&table, Type::TEXT),
                 ],
             )
             .await?;
-        let count = rows.first().map_or(0, |row| row.get::<_, i64>(1).unsigned_abs());
-        Ok((rows.iter().map(|row| row.get(0)).collect(), count))
+        let number = |index: usize| -> u64 {
+            rows.first().and_then(|row| row.try_get::<_, i64>(index).ok()).map_or(0, i64::unsigned_abs)
+        };
+        let ids = rows.iter().filter_map(|row| row.try_get(0).ok()).collect();
+        Ok(Unlisted { ids, count: number(1), limited: number(2), due: number(3) })
     }
 
     /// How many rows the table holds that Wix is supposed to have.
@@ -144,14 +156,26 @@ impl Store {
         self.count(&statement, &[]).await
     }
 
-    /// How many rows an unfinished full pass has noted as not listed.
-    pub async fn count_noted_missing(&self, stream: Stream) -> Result<u64, StoreError> {
-        let (table, id) = (stream.table(), stream.id_column());
+    /// How many live rows the deletion limit is a share of.
+    pub async fn count_limited_rows(&self, stream: Stream) -> Result<u64, StoreError> {
+        let (table, id, is_placeholder) = (stream.table(), stream.id_column(), is_placeholder(stream));
         let statement = format!(
-            "select count(*) from {{schema}}.sync_missing m join {{schema}}.{table} t on t.{id} = m.wix_id
-             where m.table_name = $1 and t.deleted_at is null"
+            "select count(*) from {{schema}}.{table} t
+             where t.{id} is not null and t.deleted_at is null and not {is_placeholder}"
         );
-        self.count(&statement, &[(&table, Type::TEXT)]).await
+        self.count(&statement, &[]).await
+    }
+
+    /// How many rows that the deletion limit applies to are pending deletion, and how many of them a sync would look up now.
+    pub async fn count_noted_missing(&self, stream: Stream) -> Result<(u64, u64), StoreError> {
+        let (table, id, is_placeholder) = (stream.table(), stream.id_column(), is_placeholder(stream));
+        let noted = format!(
+            "select count(*) from {{schema}}.sync_missing m join {{schema}}.{table} t on t.{id} = m.wix_id
+             where m.table_name = $1 and t.deleted_at is null and not {is_placeholder}"
+        );
+        let due = format!("{noted} and not {IS_WAITING}");
+        let parameters: [Parameter<'_>; 1] = [(&table, Type::TEXT)];
+        Ok((self.count(&noted, &parameters).await?, self.count(&due, &parameters).await?))
     }
 
     async fn count(&self, statement: &str, parameters: &[Parameter<'_>]) -> Result<u64, StoreError> {
@@ -227,7 +251,9 @@ fn comparing_statement(stream: Stream, columns: &[Column]) -> String {
             let contact = "(select coalesce(survivor.id, contact.id) from {schema}.customers contact
                 left join {schema}.customers survivor on survivor.wix_contact_id = contact.merged_into
                 where contact.wix_contact_id = u.wix_contact_id)";
-            compare("customer_id", "t.customer_id", &format!("coalesce({contact}, {own})"));
+            // Where no customer has the contact, its placeholder is missing: no link can be right then.
+            let none = "case when u.wix_contact_id is not null then '00000000-0000-0000-0000-000000000000'::uuid end";
+            compare("customer_id", "t.customer_id", &format!("coalesce({contact}, {own}, {none})"));
         }
         Stream::Orders => {
             compare("items", "t.items::jsonb", "nullif(t.raw -> 'lineItems', 'null')");

@@ -1,10 +1,11 @@
-//! Links of orders to customers, where customers came, changed or went after the orders were written.
+//! Links to customers, where customers came, changed or went after the appointments and orders were written.
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 
-use super::connect::Store;
+use super::books::add_customers;
+use super::connect::{Store, column};
 use super::error::StoreError;
 use super::schema::Schema;
 
@@ -40,6 +41,34 @@ impl Store {
             .map_err(StoreError::database(doing))?;
         transaction.commit().await.map_err(StoreError::database(doing))?;
         Ok(true)
+    }
+}
+
+impl Store {
+    /// Makes some of the placeholders again that somebody deleted, and links their appointments to them. How many; 0 once
+    /// none is left.
+    pub async fn restore_placeholders(&mut self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        let doing = "could not make the customers again that bookings name";
+        let schema = self.schema.clone();
+        let lost = self
+            .query_once(doing, &schema.sql(include_str!("sql/lost_placeholders.sql")), &[(&CHUNK, Type::INT8)])
+            .await?;
+        let wix_ids: Vec<String> = lost.iter().filter_map(|row| row.try_get(0).ok()).collect();
+        if wix_ids.is_empty() {
+            return Ok(0);
+        }
+        let transaction = self.begin().await?;
+        let restored = transaction
+            .query_typed(
+                &schema.sql(include_str!("sql/restore_placeholders.sql")),
+                &[(&wix_ids, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
+            )
+            .await
+            .map_err(StoreError::database(doing))?;
+        let restored: i64 = restored.first().map_or(Ok(0), |row| column(row, 0, doing))?;
+        add_customers(&transaction, &schema, restored).await?;
+        transaction.commit().await.map_err(StoreError::database(doing))?;
+        Ok(restored.unsigned_abs())
     }
 }
 

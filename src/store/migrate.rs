@@ -48,6 +48,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(14, "0014_lz4"),
     migration!(15, "0015_email_indexes"),
     migration!(16, "0016_books"),
+    migration!(17, "0017_sync_missing_absent"),
 ];
 
 /// The migrations that define the tables which the predecessor has as well.

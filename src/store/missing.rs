@@ -9,6 +9,7 @@ use tokio_postgres::types::Type;
 use super::books::Entry;
 use super::connect::{Store, column, read_whole_tables};
 use super::dead_letters::resolve_errors;
+use super::erase::{erase, erase_cleared_customers};
 use super::error::StoreError;
 use super::held::release;
 use super::links::relink_orders;
@@ -28,13 +29,50 @@ pub struct Span {
     pub listed: HashSet<String>,
 }
 
-/// How many rows are missing, of how many.
+/// How many rows are missing, of how many: what the deletion limit compares. Placeholders are in neither number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MissingCount {
-    /// Candidates for deletion.
+    /// Rows pending deletion.
     pub missing: u64,
     /// Live rows of the table, the missing ones included.
     pub live: u64,
+}
+
+/// The rows pending deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Those that the deletion limit applies to.
+    pub limited: MissingCount,
+    /// Placeholders: Wix does not return them, so each is looked up by id, however many there are.
+    pub placeholders: u64,
+}
+
+/// Which of the rows pending deletion are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them.
+    All,
+    /// Only placeholders: the deletion limit blocks the others.
+    Placeholders,
+}
+
+/// SQL: whether the entry `m` of `sync_missing` waits for its second lookup: a lookup did not find it less than 24 hours ago.
+pub(super) const IS_WAITING: &str = "coalesce(m.absent_at > clock_timestamp() - interval '24 hours', false)";
+
+/// SQL: whether the customer `t` is a placeholder, made from a booking and never returned by Wix. It was made together
+/// with the appointment that names it, or later. A row of an adopted table has no record either until its contact comes,
+/// but it is older than the appointments that wix-sync wrote.
+const IS_PLACEHOLDER: &str = "(t.raw is null and exists (
+        select from {schema}.appointments a
+        where a.wix_contact_id = t.wix_contact_id and a.wix_booking_id is not null and a.created_at <= t.created_at
+    ))";
+
+/// SQL: whether the row `t` of this table is a placeholder.
+pub(super) fn is_placeholder(stream: Stream) -> &'static str {
+    match stream {
+        Stream::Customers => IS_PLACEHOLDER,
+        Stream::Appointments | Stream::Orders => "false",
+    }
 }
 
 /// Notes the rows that are missing in a span, in the transaction that writes its records.
@@ -66,13 +104,14 @@ pub(super) async fn insert_missing(
     Ok(())
 }
 
-/// Forgets all candidates of a table, in the transaction of a new full pass's first checkpoint.
+/// Forgets the rows pending deletion of a table, in the transaction of a new full sync's first checkpoint. Those that wait
+/// for a second lookup stay: they go when the record is listed or found again.
 pub(super) async fn clear_missing(
     transaction: &Transaction<'_>,
     schema: &Schema,
     stream: Stream,
 ) -> Result<(), StoreError> {
-    let statement = schema.sql("delete from {schema}.sync_missing where table_name = $1");
+    let statement = schema.sql("delete from {schema}.sync_missing where table_name = $1 and absent_at is null");
     transaction
         .execute_typed(&statement, &[(&stream.table(), Type::TEXT)])
         .await
@@ -81,11 +120,69 @@ pub(super) async fn clear_missing(
 }
 
 impl Store {
-    /// Counts the candidates, after forgetting those that were seen again or are marked already. Also rows without a
-    /// date whose record waits in `sync_errors`: Wix may have listed it, long before the end at which they came in.
-    pub async fn count_missing(&mut self, stream: Stream) -> Result<MissingCount, StoreError> {
-        let doing = "could not count the rows that Wix no longer lists";
+    /// Whether anything of this table is pending deletion. A time of absence that is still to come, by the server's clock, is
+    /// set to now: that clock was wrong then, and the wait has to end.
+    pub async fn has_missing(&mut self, stream: Stream) -> Result<bool, StoreError> {
+        let doing = "could not look for rows that Wix no longer lists";
+        let table = stream.table();
+        let statement = self.schema.sql(
+            "select count(*) > 0, count(*) filter (where absent_at > clock_timestamp()) > 0
+             from {schema}.sync_missing where table_name = $1",
+        );
+        let rows = self.query_once(doing, &statement, &[(&table, Type::TEXT)]).await?;
+        let is_true = |index: usize| rows.first().is_some_and(|row| row.try_get(index).unwrap_or(false));
+        if is_true(1) {
+            let statement = self.schema.sql(
+                "update {schema}.sync_missing set absent_at = clock_timestamp()
+                 where table_name = $1 and absent_at > clock_timestamp()",
+            );
+            self.write(doing, &statement, &[(&table, Type::TEXT)]).await?;
+        }
+        Ok(is_true(0))
+    }
+
+    /// How many live rows wait for their second lookup.
+    pub async fn count_waiting(&self, stream: Stream) -> Result<u64, StoreError> {
         let (table, id) = (stream.table(), stream.id_column());
+        let statement = self.schema.sql(&format!(
+            "select count(*) from {{schema}}.sync_missing m join {{schema}}.{table} t on t.{id} = m.wix_id
+             where m.table_name = $1 and t.deleted_at is null and {IS_WAITING}"
+        ));
+        let doing = "could not count the rows that wait for a second lookup";
+        let rows = self.query_once(doing, &statement, &[(&table, Type::TEXT)]).await?;
+        Ok(rows.first().and_then(|row| row.try_get::<_, i64>(0).ok()).map_or(0, i64::unsigned_abs))
+    }
+
+    /// Notes that a lookup did not find a record. True if an earlier lookup, at least 24 hours ago, did not find it either,
+    /// or if nothing of it is stored that could be lost: neither a live row nor a rejected record.
+    pub async fn confirm_absence(&mut self, stream: Stream, wix_id: &str) -> Result<bool, StoreError> {
+        let doing = "could not note a lookup in sync_missing";
+        let (table, id) = (stream.table(), stream.id_column());
+        let statement = self.schema.sql(&format!(
+            "insert into {{schema}}.sync_missing as m (table_name, wix_id, found_at, absent_at)
+             select $1, $2, clock_timestamp(), clock_timestamp()
+             where exists (select from {{schema}}.{table} where {id} = $2 and deleted_at is null)
+                or exists (
+                    select from {{schema}}.sync_errors
+                    where table_name = $1 and record_key = $2 and resolved_at is null
+                )
+             on conflict (table_name, wix_id) do update
+                set absent_at = least(coalesce(m.absent_at, excluded.absent_at), excluded.absent_at), tried_at = null
+             returning {IS_WAITING}"
+        ));
+        let transaction = self.begin().await?;
+        let rows = transaction.query_typed(&statement, &[(&table, Type::TEXT), (&wix_id, Type::TEXT)]).await;
+        let rows = rows.map_err(StoreError::database(doing))?;
+        transaction.commit().await.map_err(StoreError::database(doing))?;
+        Ok(!rows.first().is_some_and(|row| row.try_get(0).unwrap_or(true)))
+    }
+
+    /// Counts the rows pending deletion, after forgetting those that were seen again or are marked already. Also rows
+    /// without a date whose record waits in `sync_errors`: Wix may have listed it, long before the end at which they came
+    /// in.
+    pub async fn count_missing(&mut self, stream: Stream) -> Result<Pending, StoreError> {
+        let doing = "could not count the rows that Wix no longer lists";
+        let (table, id, is_placeholder) = (stream.table(), stream.id_column(), is_placeholder(stream));
         let schema = self.schema.clone();
         let transaction = self.begin().await?;
         read_whole_tables(&transaction).await?;
@@ -98,40 +195,86 @@ impl Store {
                         select from {{schema}}.sync_errors e
                         where e.table_name = $1 and e.wix_id = m.wix_id and e.resolved_at is null
                     ))
-             )"
+             ) and (m.absent_at is null or not exists (
+                select from {{schema}}.sync_errors e
+                where e.table_name = $1 and e.record_key = m.wix_id and e.resolved_at is null
+             ))"
         ));
         transaction.execute_typed(&tidy, &[(&table, Type::TEXT)]).await.map_err(StoreError::database(doing))?;
         let count = schema.sql(&format!(
-            "select (select count(*) from {{schema}}.sync_missing where table_name = $1),
-                (select count(*) from {{schema}}.{table} where {id} is not null and deleted_at is null)"
+            "select count(*) filter (where not {is_placeholder}), count(*) filter (where {is_placeholder}),
+                (select count(*) from {{schema}}.{table} t
+                 where t.{id} is not null and t.deleted_at is null and not {is_placeholder})
+             from {{schema}}.sync_missing m join {{schema}}.{table} t on t.{id} = m.wix_id
+             where m.table_name = $1 and t.deleted_at is null"
         ));
         let rows =
             transaction.query_typed(&count, &[(&table, Type::TEXT)]).await.map_err(StoreError::database(doing))?;
         transaction.commit().await.map_err(StoreError::database(doing))?;
-        let number = |index: usize| rows.first().map_or(0, |row| row.get::<_, i64>(index).unsigned_abs());
-        Ok(MissingCount { missing: number(0), live: number(1) })
+        let number = |index: usize| -> u64 {
+            rows.first().and_then(|row| row.try_get::<_, i64>(index).ok()).map_or(0, i64::unsigned_abs)
+        };
+        Ok(Pending { limited: MissingCount { missing: number(0), live: number(2) }, placeholders: number(1) })
     }
 
-    /// The next candidates that were not tried since `since`; those that never gave a clear answer come last.
+    /// The next rows pending deletion that were not tried since `since` and do not wait for their second lookup; those that
+    /// never gave a clear answer come last.
     pub async fn list_missing(
         &self,
         stream: Stream,
+        scope: Scope,
         since: DateTime<Utc>,
         limit: i64,
     ) -> Result<Vec<String>, StoreError> {
-        let statement = self.schema.sql(
-            "select wix_id from {schema}.sync_missing
-             where table_name = $1 and (tried_at is null or tried_at < $2)
-             order by tried_at nulls first, wix_id limit $3",
-        );
+        let (table, id) = (stream.table(), stream.id_column());
+        let is_wanted = match scope {
+            Scope::All => "true".to_owned(),
+            Scope::Placeholders => format!(
+                "exists (select from {{schema}}.{table} t where t.{id} = m.wix_id and {})",
+                is_placeholder(stream)
+            ),
+        };
+        let statement = self.schema.sql(&format!(
+            "select m.wix_id from {{schema}}.sync_missing m
+             where m.table_name = $1 and (m.tried_at is null or m.tried_at < $2) and not {IS_WAITING}
+                and {is_wanted}
+             order by m.tried_at nulls first, m.wix_id limit $3"
+        ));
         let rows = self
             .query_once(
                 "could not list the rows that Wix no longer lists",
                 &statement,
-                &[(&stream.table(), Type::TEXT), (&since, Type::TIMESTAMPTZ), (&limit, Type::INT8)],
+                &[(&table, Type::TEXT), (&since, Type::TIMESTAMPTZ), (&limit, Type::INT8)],
             )
             .await?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
+        Ok(rows.iter().filter_map(|row| row.try_get(0).ok()).collect())
+    }
+
+    /// Whether the table holds live rows that are no placeholders.
+    pub async fn has_rows_of_wix(&self, stream: Stream) -> Result<bool, StoreError> {
+        let (table, id, is_placeholder) = (stream.table(), stream.id_column(), is_placeholder(stream));
+        let statement = self.schema.sql(&format!(
+            "select exists (
+                select from {{schema}}.{table} t
+                where t.{id} is not null and t.deleted_at is null and not {is_placeholder}
+             )"
+        ));
+        let rows = self.query_once("could not look whether the table has rows", &statement, &[]).await?;
+        Ok(rows.first().is_some_and(|row| row.try_get(0).unwrap_or(true)))
+    }
+
+    /// Deleted customers that may have been merged since, `limit` at most; none that was marked at `before` or later.
+    pub async fn list_maybe_merged(&mut self, before: DateTime<Utc>, limit: i64) -> Result<Vec<String>, StoreError> {
+        let doing = "could not look for deleted customers that may have been merged since";
+        let statement = self.schema.sql(include_str!("sql/maybe_merged.sql"));
+        let transaction = self.begin().await?;
+        read_whole_tables(&transaction).await?;
+        let rows = transaction
+            .query_typed(&statement, &[(&before, Type::TIMESTAMPTZ), (&limit, Type::INT8)])
+            .await
+            .map_err(StoreError::database(doing))?;
+        transaction.rollback().await.map_err(StoreError::database(doing))?;
+        Ok(rows.iter().filter_map(|row| row.try_get(0).ok()).collect())
     }
 
     /// Forgets a candidate that Wix still has.
@@ -224,80 +367,6 @@ impl Store {
         self.books.insert(stream, books);
         Ok(is_marked)
     }
-}
-
-/// A customer's columns that tell of the person.
-const PERSONAL: &str = "name = null, first_name = null, last_name = null, email = null, phone = null, company = null,
-    job_title = null, birthdate = null, locale = null, labels = null";
-
-/// Of a customer `t`: that no booking which Wix has holds more of the person than the contact's id. Written so that the
-/// planner can't take the index on live rows' dates for it, and read all of that.
-const NO_BOOKING_TELLS: &str = "not exists (
-        select from {schema}.appointments a
-        where a.wix_contact_id = t.wix_contact_id and coalesce(a.deleted_at, 'infinity') = 'infinity'
-            and jsonb_strip_nulls(a.raw #> '{booking,contactDetails}') ?| array['firstName', 'lastName', 'email', 'phone']
-    )";
-
-/// What Wix erased of a person is erased here too: of a row that is marked as deleted remain its ids and dates,
-/// its links, amounts and states, and what people wrote in `notes`. If the record comes back, all of it does.
-/// A customer that was made from a booking keeps what that booking tells, as long as Wix has it
-/// ([`Store::erase_untold_customers`]).
-async fn erase(transaction: &Transaction<'_>, schema: &Schema, stream: Stream, wix_id: &str) -> Result<(), StoreError> {
-    let (personal, is_erased) = match stream {
-        Stream::Customers => (PERSONAL, format!("(t.raw is not null or {NO_BOOKING_TELLS})")),
-        Stream::Appointments => ("location = null", "true".to_owned()),
-        Stream::Orders => ("email = null, items = null", "true".to_owned()),
-    };
-    let (table, id) = (stream.table(), stream.id_column());
-    let statement = schema.sql(&format!(
-        "update {{schema}}.{table} t set raw = null, content_hash = null, {personal}
-         where t.{id} = $1 and t.deleted_at is not null and {is_erased}"
-    ));
-    transaction
-        .execute_typed(&statement, &[(&wix_id, Type::TEXT)])
-        .await
-        .map_err(StoreError::database("could not erase what Wix no longer has"))?;
-    Ok(())
-}
-
-impl Store {
-    /// Erases what deleted customers still hold of a booking that Wix no longer has either, or that names another
-    /// contact now.
-    pub async fn erase_untold_customers(&mut self) -> Result<(), StoreError> {
-        let statement = self.schema.sql(&format!(
-            "update {{schema}}.customers c set {PERSONAL}
-             where c.deleted_at is not null and c.raw is null and c.wix_contact_id is not null
-                and num_nonnulls(c.name, c.first_name, c.last_name, c.email, c.phone) > 0
-                and not exists (
-                    select from {{schema}}.appointments a
-                    where a.wix_contact_id = c.wix_contact_id and a.deleted_at is null
-                )"
-        ));
-        let doing = "could not erase what Wix no longer has";
-        let transaction = self.begin().await?;
-        read_whole_tables(&transaction).await?;
-        transaction.execute_typed(&statement, &[]).await.map_err(StoreError::database(doing))?;
-        transaction.commit().await.map_err(StoreError::database(doing))
-    }
-}
-
-/// Erases what these deleted customers still hold of bookings, unless another booking tells of the person: Wix has
-/// cleared one of its details, it is gone, or it names another contact now.
-pub(super) async fn erase_cleared_customers(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    wix_ids: &[&str],
-) -> Result<(), StoreError> {
-    let statement = schema.sql(&format!(
-        "update {{schema}}.customers t set {PERSONAL}
-         where t.wix_contact_id = any ($1) and t.deleted_at is not null and t.raw is null
-            and num_nonnulls(t.name, t.first_name, t.last_name, t.email, t.phone) > 0 and {NO_BOOKING_TELLS}"
-    ));
-    transaction
-        .execute_typed(&statement, &[(&wix_ids, Type::TEXT_ARRAY)])
-        .await
-        .map_err(StoreError::database("could not erase what Wix no longer has"))?;
-    Ok(())
 }
 
 /// Forgets candidates that were seen again, or are settled.

@@ -15,6 +15,7 @@ pub mod dead_letters;
 mod dial;
 mod dial_hint;
 pub mod doctor;
+mod erase;
 pub mod error;
 pub mod held;
 pub mod lease;

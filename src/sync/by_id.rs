@@ -12,7 +12,7 @@ use crate::page::Found;
 use crate::record::mark_of;
 use crate::run::StreamSummary;
 use crate::store::Store;
-use crate::wix::RequestCounter;
+use crate::wix::{Lookup, RequestCounter};
 
 /// After so many refusals in a row no more is asked: the rest would fare no better, and costs the budget.
 const MAX_REFUSALS: usize = 3;
@@ -25,6 +25,8 @@ const NAMED: usize = 3;
 pub(super) enum Settled {
     /// The table has it as Wix has it.
     Yes,
+    /// Wix did not find it, and a second lookup has to confirm that a day later: the table keeps it until then.
+    Waiting,
     /// Nothing was learned about it; why, without values.
     Unclear(String),
     /// The table refuses what Wix made of it; why, without values.
@@ -43,7 +45,7 @@ impl Unsettled {
     /// Takes what became of a record. False if no more should be asked.
     pub(super) fn note(&mut self, settled: &Settled) -> bool {
         match settled {
-            Settled::Yes => self.in_a_row = 0,
+            Settled::Yes | Settled::Waiting => self.in_a_row = 0,
             Settled::Unclear(reason) => {
                 self.in_a_row += 1;
                 self.name(reason);
@@ -131,7 +133,47 @@ const NO_RECORD: &str = "Wix says that it has none";
 const OTHER_RECORD: &str = "Wix answers another record for its id";
 const NO_RECORD_YET: &str = "Wix answers without a record and says that there is one";
 
-/// Asks Wix for a record and makes the table agree: gone, merged, or as it is now.
+/// What Wix has of one record.
+enum Answer {
+    /// The record itself. It was written.
+    Alive,
+    /// It was merged into this one, which was written.
+    Merged(String),
+    /// Nothing.
+    Gone,
+    /// Nothing was learned; why, without values.
+    Unclear(String),
+}
+
+async fn look_up(
+    run: &Run<'_>,
+    store: &mut Store,
+    entity: &dyn Entity,
+    wix_id: &str,
+    counter: &RequestCounter,
+    summary: &mut StreamSummary,
+) -> Result<Answer, SyncError> {
+    Ok(match run.wix.fetch_record(entity.listing(), wix_id, counter).await {
+        Ok(Found::Alive(raw)) if id_of(entity, &raw).as_deref() == Some(wix_id) => {
+            write_one(run, store, entity, raw, (counter, &mut *summary)).await?;
+            Answer::Alive
+        }
+        // Another record, or any other answer, says nothing about this one.
+        Ok(Found::Merged(raw)) if is_survivor_of(entity, &raw, wix_id) => {
+            match write_one(run, store, entity, raw, (counter, &mut *summary)).await? {
+                Some(survivor) => Answer::Merged(survivor),
+                None => Answer::Unclear(format!("{wix_id}: {OTHER_RECORD}")),
+            }
+        }
+        Ok(Found::Alive(_) | Found::Merged(_)) => Answer::Unclear(format!("{wix_id}: {OTHER_RECORD}")),
+        Ok(Found::Unclear) => Answer::Unclear(format!("{wix_id}: {NO_RECORD_YET}")),
+        Ok(Found::Gone) => Answer::Gone,
+        Err(error) if error.is_about_one_record() => Answer::Unclear(format!("{wix_id}: {error}")),
+        Err(error) => return Err(error.into()),
+    })
+}
+
+/// Looks up a record by its id and makes the table agree: gone, merged, or as it is now.
 pub(super) async fn settle_one(
     run: &Run<'_>,
     store: &mut Store,
@@ -142,21 +184,21 @@ pub(super) async fn settle_one(
     summary: &mut StreamSummary,
 ) -> Result<Settled, SyncError> {
     let stream = entity.stream();
-    let survivor = match run.wix.fetch_record(entity.listing(), wix_id, counter).await {
-        Ok(Found::Alive(raw)) if id_of(entity, &raw).as_deref() == Some(wix_id) => {
-            write_one(run, store, entity, raw, (counter, &mut *summary)).await?;
+    let survivor = match look_up(run, store, entity, wix_id, counter, summary).await? {
+        Answer::Alive => {
             persist(store, run.stop, async |store| store.forget_missing(stream, wix_id).await).await?;
             return Ok(Settled::Yes);
         }
-        // Another record, or any other answer, says nothing about this one.
-        Ok(Found::Merged(raw)) if is_survivor_of(entity, &raw, wix_id) => {
-            write_one(run, store, entity, raw, (counter, &mut *summary)).await?
-        }
-        Ok(Found::Alive(_) | Found::Merged(_)) => return Ok(Settled::Unclear(format!("{wix_id}: {OTHER_RECORD}"))),
-        Ok(Found::Unclear) => return Ok(Settled::Unclear(format!("{wix_id}: {NO_RECORD_YET}"))),
-        Err(error) if error.is_about_one_record() => return Ok(Settled::Unclear(format!("{wix_id}: {error}"))),
-        Err(error) => return Err(error.into()),
-        Ok(Found::Gone) => match control.why_unreadable(run, store, entity, counter).await? {
+        Answer::Merged(survivor) => Some(survivor),
+        Answer::Unclear(reason) => return Ok(Settled::Unclear(reason)),
+        Answer::Gone => match control.why_unreadable(run, store, entity, counter).await? {
+            None if needs_confirmation(entity) => {
+                let note = async |store: &mut Store| store.confirm_absence(stream, wix_id).await;
+                if !persist(store, run.stop, note).await? {
+                    return Ok(Settled::Waiting);
+                }
+                None
+            }
             None => None,
             Some(why) => {
                 let text = format!("{wix_id}: {NO_RECORD}, but nor can one be had that it has ({why})");
@@ -164,18 +206,51 @@ pub(super) async fn settle_one(
             }
         },
     };
-    let now = Utc::now();
-    let ended =
-        persist(store, run.stop, async |store| store.mark_deleted(stream, wix_id, survivor.as_deref(), now).await);
-    match ended.await {
+    end(run, store, entity, wix_id, survivor.as_deref(), summary).await
+}
+
+/// Looks up a record whose row is marked as deleted: it may have been merged since, or be back. "Not found" changes
+/// nothing.
+pub(super) async fn follow_one(
+    run: &Run<'_>,
+    store: &mut Store,
+    entity: &dyn Entity,
+    wix_id: &str,
+    counter: &RequestCounter,
+    summary: &mut StreamSummary,
+) -> Result<Settled, SyncError> {
+    match look_up(run, store, entity, wix_id, counter, summary).await? {
+        Answer::Alive | Answer::Gone => Ok(Settled::Yes),
+        Answer::Merged(survivor) => end(run, store, entity, wix_id, Some(&survivor), summary).await,
+        Answer::Unclear(reason) => Ok(Settled::Unclear(reason)),
+    }
+}
+
+/// Marks a row as deleted, or as merged.
+async fn end(
+    run: &Run<'_>,
+    store: &mut Store,
+    entity: &dyn Entity,
+    wix_id: &str,
+    survivor: Option<&str>,
+    summary: &mut StreamSummary,
+) -> Result<Settled, SyncError> {
+    let (stream, now) = (entity.stream(), Utc::now());
+    match persist(store, run.stop, async |store| store.mark_deleted(stream, wix_id, survivor, now).await).await {
         Ok(is_live) => summary.counts.deleted += u64::from(is_live),
-        // A constraint or trigger of people's own: one row that can't go is not to keep the others.
+        // A constraint or trigger of the user's: one row that can't go is not to keep the others.
         Err(SyncError::Store(error)) if error.blames_a_row() => {
             return Ok(Settled::Refused(format!("{wix_id}: {error}")));
         }
         Err(error) => return Err(error),
     }
     Ok(Settled::Yes)
+}
+
+/// Whether "not found" has to be confirmed by a second lookup: where records are looked up through the list itself, a
+/// hole in Wix's index hides them from both, and the canary check does not see that.
+pub(super) fn needs_confirmation(entity: &dyn Entity) -> bool {
+    matches!(entity.listing().lookup, Lookup::List)
 }
 
 /// Whether a record can be the one into which `wix_id` was merged.

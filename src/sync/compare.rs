@@ -61,6 +61,8 @@ pub async fn compare_stream(
         coverage: Coverage::of(&checkpoint),
         checkpoint,
         listed_before: HashSet::new(),
+        limited: 0,
+        due: 0,
         found: Comparison::of(stream, PassKind::Full),
     };
     comparer.found.pass = comparer.checkpoint.pass;
@@ -95,6 +97,10 @@ struct Comparer<'a> {
     /// Listed records whose rows have no date, as adopted ones, and listed ones that can't be read: at the end rows
     /// without a date are looked for, when what an earlier page brought is long forgotten.
     listed_before: HashSet<String>,
+    /// How many of the unlisted rows the deletion limit applies to.
+    limited: u64,
+    /// How many of these a sync would look up now: the limit is about them.
+    due: u64,
     found: Comparison,
 }
 
@@ -154,11 +160,12 @@ impl Comparer<'_> {
             return Ok(self.found);
         }
         // A new full pass finds its candidates anew; any other pass deals with those that are noted already.
-        let noted = if is_full && !is_resumed { 0 } else { self.store.count_noted_missing(stream).await? };
-        let missing = self.found.unlisted + noted;
-        if missing > 0 {
-            let count = MissingCount { missing, live: self.store.count_live_rows(stream).await? };
-            self.found.notices.extend(refuse_mass_deletion(run, count));
+        let (noted, noted_due) =
+            if is_full && !is_resumed { (0, 0) } else { self.store.count_noted_missing(stream).await? };
+        let missing = self.limited + noted;
+        if self.due + noted_due > 0 {
+            let count = MissingCount { missing, live: self.store.count_limited_rows(stream).await? };
+            self.found.notices.extend(refuse_mass_deletion(run, entity_of(stream), count));
         }
         Ok(self.found)
     }
@@ -172,9 +179,11 @@ impl Comparer<'_> {
     }
 
     async fn note_unlisted(&mut self, span: &Span) -> Result<(), SyncError> {
-        let (ids, count) = self.store.list_unlisted(self.found.table, span, MAX_REMEMBERED as i64).await?;
-        self.found.unlisted += count;
-        for id in ids {
+        let unlisted = self.store.list_unlisted(self.found.table, span, MAX_REMEMBERED as i64).await?;
+        self.found.unlisted += unlisted.count;
+        self.limited += unlisted.limited;
+        self.due += unlisted.due;
+        for id in unlisted.ids {
             remember(&mut self.found.unlisted_ids, id);
         }
         Ok(())

@@ -1,19 +1,20 @@
-//! The end of a full pass: rows that Wix did not list are asked for by id, and marked if they are gone.
+//! The end of a full sync: rows that Wix did not list are looked up by id, and marked as deleted if they are gone.
 //!
-//! Nothing is deleted on the strength of a listing alone. First the candidates are counted: too many mean
-//! that something is wrong with the listing, and an operator has to allow it. Then Wix is asked for each
-//! ([`super::by_id`]).
+//! A list alone deletes nothing. First the rows pending deletion are counted: too many mean that something is wrong with
+//! the list, and an operator has to allow it. Then each is looked up ([`super::by_id`]). Where the lookup reads the same
+//! index as the list (bookings), "not found" has to be confirmed by a second lookup a day later.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 
 use super::batch::persist;
-use super::by_id::{Control, Settled, Unsettled, settle_one};
+use super::by_id::{Control, Settled, Unsettled, follow_one, needs_confirmation, settle_one};
 use super::{Run, SyncError};
 use crate::entity::Entity;
 use crate::event::Event;
 use crate::run::StreamSummary;
 use crate::store::Store;
-use crate::store::missing::MissingCount;
+use crate::store::missing::{MissingCount, Scope};
+use crate::stream::Stream;
 use crate::wix::RequestCounter;
 
 /// So many missing rows are never too many.
@@ -22,23 +23,28 @@ const ALWAYS_ALLOWED: u64 = 20;
 /// So many candidates are read from the database at once.
 const CHUNK: i64 = 500;
 
+/// The most deleted customers that a full sync looks up again.
+const MAX_FOLLOWED: i64 = 100;
+
 /// True if so many rows are missing that it is more likely the listing that is wrong: more than a tenth.
 pub(super) fn is_too_many(count: MissingCount) -> bool {
     count.missing > ALWAYS_ALLOWED && count.missing.saturating_mul(10) > count.live
 }
 
 /// Why so many rows are not deleted; `None` if they are not too many, or an operator allows it.
-pub(super) fn refuse_mass_deletion(run: &Run<'_>, count: MissingCount) -> Option<String> {
+pub(super) fn refuse_mass_deletion(run: &Run<'_>, entity: &dyn Entity, count: MissingCount) -> Option<String> {
+    let how_often = if needs_confirmation(entity) { "now, and again a day later," } else { "once" };
     (is_too_many(count) && !run.plan.allow_mass_delete).then(|| {
         format!(
             "{} of {} rows are no longer listed by Wix, which is more than a tenth: nothing was deleted; \
-             if that is right, run once with --allow-mass-delete",
+             if that is right, run {how_often} with --allow-mass-delete",
             count.missing, count.live
         )
     })
 }
 
-/// Asks Wix for each candidate, or holds them back. `listed_id` is a record that Wix listed in this pass.
+/// Looks up each row pending deletion by its id, unless the deletion limit blocks that, and tells how many wait for their
+/// second lookup. `listed_id` is a record that Wix listed in this pass.
 pub(super) async fn settle_missing(
     run: &Run<'_>,
     store: &mut Store,
@@ -48,39 +54,76 @@ pub(super) async fn settle_missing(
     summary: &mut StreamSummary,
 ) -> Result<(), SyncError> {
     let stream = entity.stream();
+    if !persist(store, run.stop, async |store| store.has_missing(stream).await).await? {
+        return Ok(());
+    }
+    settle_due(run, store, entity, listed_id, counter, summary).await?;
+    if needs_confirmation(entity) {
+        let waiting = persist(store, run.stop, async |store| store.count_waiting(stream).await).await?;
+        if waiting > 0 {
+            tell(run, summary, describe_waiting(stream, waiting));
+        }
+    }
+    Ok(())
+}
+
+/// What to say of rows that wait for their second lookup.
+fn describe_waiting(stream: Stream, count: u64) -> String {
+    let (are, they_are) = if count == 1 { ("is", "it is") } else { ("are", "they are") };
+    let table = stream.table();
+    let noun = if count == 1 { table.trim_end_matches('s') } else { table };
+    format!(
+        "{count} {noun} {are} no longer returned by Wix; {they_are} marked as deleted if that is still so in a day \
+         (Wix's lookup by id reads the same index as its list, which may have a hole)"
+    )
+}
+
+async fn settle_due(
+    run: &Run<'_>,
+    store: &mut Store,
+    entity: &dyn Entity,
+    listed_id: Option<&str>,
+    counter: &RequestCounter,
+    summary: &mut StreamSummary,
+) -> Result<(), SyncError> {
+    let stream = entity.stream();
     let begun_at = Utc::now();
-    let list = async |store: &mut Store, limit| store.list_missing(stream, begun_at, limit).await;
-    if persist(store, run.stop, async |store| list(store, 1).await).await?.is_empty() {
+    let list = async |store: &mut Store, scope, limit| store.list_missing(stream, scope, begun_at, limit).await;
+    if persist(store, run.stop, async |store| list(store, Scope::All, 1).await).await?.is_empty() {
         return Ok(());
     }
-    let count = persist(store, run.stop, async |store| store.count_missing(stream).await).await?;
-    if count.missing == 0 {
-        return Ok(());
-    }
-    if let Some(text) = refuse_mass_deletion(run, count) {
+    let pending = persist(store, run.stop, async |store| store.count_missing(stream).await).await?;
+    let mut scope = Scope::All;
+    if let Some(text) = refuse_mass_deletion(run, entity, pending.limited) {
         hold_back(run, summary, text);
+        scope = Scope::Placeholders;
+    }
+    let count = match scope {
+        Scope::All => pending.limited.missing + pending.placeholders,
+        Scope::Placeholders => pending.placeholders,
+    };
+    if count == 0 {
         return Ok(());
     }
     let mut control = Control::with(listed_id);
     if let Some(why) = control.why_unreadable(run, store, entity, counter).await? {
         let text = format!(
-            "{} rows are no longer listed by Wix, but a record that it has can't be asked for by its id either: \
-             nothing was deleted ({why})",
-            count.missing
+            "{count} rows are no longer listed by Wix, but a record that it has can't be asked for by its id either: \
+             nothing was deleted ({why})"
         );
         hold_back(run, summary, text);
         return Ok(());
     }
     let mut unsettled = Unsettled::default();
     'queue: loop {
-        let candidates = persist(store, run.stop, async |store| list(store, CHUNK).await).await?;
+        let candidates = persist(store, run.stop, async |store| list(store, scope, CHUNK).await).await?;
         if candidates.is_empty() {
             break;
         }
         for wix_id in &candidates {
             run.stop.check()?;
             let settled = settle_one(run, store, entity, wix_id, &mut control, counter, summary).await?;
-            if !matches!(settled, Settled::Yes) {
+            if !matches!(settled, Settled::Yes | Settled::Waiting) {
                 let now = Utc::now();
                 persist(store, run.stop, async |store| store.note_tried_missing(stream, wix_id, now).await).await?;
             }
@@ -91,6 +134,32 @@ pub(super) async fn settle_missing(
     }
     if let Some(reasons) = unsettled.describe() {
         hold_back(run, summary, format!("rows that Wix no longer lists stay: {reasons}"));
+    }
+    Ok(())
+}
+
+/// Looks up deleted customers again whose appointments or orders still hang on them: a contact that was restored and then
+/// merged, before a run saw it alive, answers with its survivor. `begun_at` is when this pass began. An answer that says
+/// nothing is told, and the next full sync asks again: what the tables hold is right as far as it is known.
+pub(super) async fn follow_merges(
+    run: &Run<'_>,
+    store: &mut Store,
+    entity: &dyn Entity,
+    begun_at: DateTime<Utc>,
+    counter: &RequestCounter,
+    summary: &mut StreamSummary,
+) -> Result<(), SyncError> {
+    let list = async |store: &mut Store| store.list_maybe_merged(begun_at, MAX_FOLLOWED).await;
+    let mut unsettled = Unsettled::default();
+    for wix_id in persist(store, run.stop, list).await? {
+        run.stop.check()?;
+        let settled = follow_one(run, store, entity, &wix_id, counter, summary).await?;
+        if !unsettled.note(&settled) {
+            break;
+        }
+    }
+    if let Some(reasons) = unsettled.describe() {
+        tell(run, summary, format!("whether deleted customers were merged since is not known: {reasons}"));
     }
     Ok(())
 }
@@ -109,8 +178,16 @@ pub(super) fn hold_back(run: &Run<'_>, summary: &mut StreamSummary, text: String
 
 #[cfg(test)]
 mod tests {
-    use super::is_too_many;
+    use super::{describe_waiting, is_too_many};
     use crate::store::missing::MissingCount;
+    use crate::stream::Stream;
+
+    #[test]
+    fn what_waits_is_told_in_the_singular_and_the_plural() {
+        let told = |count| describe_waiting(Stream::Appointments, count);
+        assert!(told(1).starts_with("1 appointment is no longer returned by Wix; it is marked"), "{}", told(1));
+        assert!(told(2).starts_with("2 appointments are no longer returned by Wix; they are marked"), "{}", told(2));
+    }
 
     #[test]
     fn more_than_a_tenth_and_more_than_twenty_are_too_many() {

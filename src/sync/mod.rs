@@ -10,6 +10,7 @@ mod dead_letters;
 mod deletions;
 mod drift;
 mod losses;
+mod placeholders;
 pub mod plan;
 mod prefetch;
 mod reader;

@@ -8,9 +8,10 @@ use chrono::{DateTime, Utc};
 use super::batch::{Batch, ensure_connected, persist};
 use super::coverage::Coverage;
 use super::dead_letters::{Due, retry_errors};
-use super::deletions::{hold_back, settle_missing, tell};
+use super::deletions::{follow_merges, hold_back, settle_missing, tell};
 use super::drift::{check_drift, note_full_sync};
 use super::losses::settle_losses;
+use super::placeholders::restore_placeholders;
 use super::plan::{PassPlan, Passes, is_from_the_future, plan_incremental, plan_passes};
 use super::reader::{MappedPage, PageSink, Reading};
 use super::repair::repair;
@@ -190,6 +191,9 @@ impl<'a> Pass<'a> {
         if batch.has_held() {
             settle_losses(run, store, entity, counter, summary).await?;
         }
+        if stream == Stream::Appointments {
+            restore_placeholders(run, store, summary).await?;
+        }
         if checkpoint.pass == PassKind::Range {
             return Ok(PassEnd::Reached);
         }
@@ -198,13 +202,16 @@ impl<'a> Pass<'a> {
             tell(run, summary, text.to_owned());
         }
         let is_empty = is_full && !plan.is_resumed && coverage.is_empty();
-        let has_rows = async |store: &mut Store| store.has_live_rows(stream).await;
+        let has_rows = async |store: &mut Store| store.has_rows_of_wix(stream).await;
         let lists_nothing = is_empty && persist(store, run.stop, has_rows).await?;
         let listed_id = coverage.listed_id();
         if lists_nothing {
             hold_back(run, summary, describe_empty_listing(stream));
         } else if is_full || (state.has_missing && !self.is_beside_full_sync) {
             settle_missing(run, store, entity, listed_id, counter, summary).await?;
+        }
+        if is_full && stream == Stream::Customers {
+            follow_merges(run, store, entity, begun_at, counter, summary).await?;
         }
         if is_full && !plan.is_resumed && listed_id.is_some() && lacking == 0 {
             persist(store, run.stop, async |store| store.resolve_unlisted(stream, begun_at, Utc::now()).await).await?;

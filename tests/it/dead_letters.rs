@@ -161,8 +161,15 @@ fn a_record_that_wix_no_longer_has_waits_no_longer_and_leaves_no_payload() {
     for entity in [Entity::Contacts, Entity::Bookings, Entity::Orders] {
         world.sim.delete(entity, "bad");
     }
+    // That a booking is gone has to be confirmed by a second lookup, at least a day later.
+    for _ in 0..2 {
+        world.run(&["errors", "retry"]).expect_exit(3);
+        assert_eq!(waiting(&world).len(), 1);
+    }
+    world.age_absences();
     world.run(&["errors", "retry"]).expect_exit(0);
     assert_eq!(waiting(&world), Vec::<Value>::new());
+    assert_eq!(world.value::<i64>("select count(*) from sync_missing"), 0);
     assert_eq!(world.value::<i64>("select count(*) from sync_errors where record is not null"), 0);
     assert_eq!(world.value::<i64>("select count(*) from customers"), 1);
 }

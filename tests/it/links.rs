@@ -170,6 +170,10 @@ fn a_deleted_customer_keeps_only_what_some_booking_still_tells() {
             }),
         }
         world.full_sync_json(&["all"], 0);
+        if ends {
+            world.age_absences();
+            world.sync_json(&["all"], 0);
+        }
         assert_eq!(world.value::<Option<String>>(email), None, "ends: {ends}");
     }
 }

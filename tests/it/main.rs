@@ -26,6 +26,8 @@
 //! - [`deletions`]: what Wix deleted: found by full passes, asked for by id, marked, back if it comes back.
 //! - [`deletions_held_back`]: too many at once, answers that prove nothing, empty listings: nothing is marked.
 //! - [`deletions_resumed`]: interrupted passes, records without a date, records in `sync_errors`.
+//! - [`bookings_hole`]: bookings that Wix's index leaves out: two lookups a day apart before they are marked.
+//! - [`placeholders`]: placeholder customers, made from bookings: outside the deletion limit, looked up by id.
 //! - [`merges`]: merged contacts: what hung on the source moves to the survivor and stays there.
 //! - [`samples`]: sample records and whole sample answers, against rows written by hand.
 //! - [`passes`]: full and changes passes: what they ask for, what moves the watermark, what they find.
@@ -66,6 +68,7 @@ mod adoption;
 mod adoption_refused;
 mod authority;
 mod bad_records;
+mod bookings_hole;
 mod books;
 mod budgets;
 mod cli_output;
@@ -96,6 +99,7 @@ mod migrate;
 mod migrate_failures;
 mod monitor;
 mod passes;
+mod placeholders;
 mod pooler;
 mod redact;
 mod resume;

@@ -1,7 +1,7 @@
 //! Merged contacts: the source is marked and remembers its survivor, to which everything moves and stays.
 
 use serde_json::{Value, json};
-use wix_sim::Entity;
+use wix_sim::{Entity, Fault};
 
 use crate::deletions::{APPOINTMENTS, CUSTOMERS, Kind, ORDERS, deleted, lookups, record};
 use crate::harness::World;
@@ -243,4 +243,123 @@ fn a_survivor_that_is_deleted_or_comes_back_takes_the_orders_of_its_sources_with
     for order in ["order-a", "order-b", "elsewhere"] {
         assert_eq!(customer_of(&world, ORDERS, order).as_deref(), Some("b"), "{order}");
     }
+}
+
+/// Contact `a` is gone, and its row marked; then it is restored and merged into `b` before a run sees it alive.
+fn restored_and_merged() -> World {
+    let world = site();
+    put_order(&world, "by-email", &json!({"contactId": "a", "email": "d@shop.example"}));
+    world.full_sync_json(&["all"], 0);
+    world.sim.delete(Entity::Contacts, "a");
+    world.full_sync_json(&["all"], 0);
+    assert_eq!((deleted(&world, CUSTOMERS), merges(&world)), (vec!["a".to_owned()], vec![]));
+    assert_eq!(customer_of(&world, ORDERS, "by-email").as_deref(), Some("d"));
+    put_contact(&world, "a", 0);
+    world.sim.merge_contacts("a", "b");
+    world.sim.clear_requests();
+    world
+}
+
+#[test]
+fn a_contact_that_was_deleted_restored_and_merged_leads_to_its_survivor() {
+    let world = restored_and_merged();
+    world.sync_json(&["all"], 0);
+    assert_eq!(lookups(&world, CUSTOMERS), Vec::<String>::new(), "an incremental sync does not ask");
+    let result = world.full_sync_json(&["customers"], 0);
+    assert_eq!(
+        (&result["results"]["customers"]["deleted"], lookups(&world, CUSTOMERS)),
+        (&json!(0), vec!["a".to_owned()])
+    );
+    assert_eq!(merges(&world), ["a>b"]);
+    assert_links(&world, &[("a", "b"), ("b", "b"), ("c", "c"), ("d", "d")]);
+    assert_eq!(customer_of(&world, ORDERS, "by-email").as_deref(), Some("b"));
+    edit_what_names(&world, &["a"]);
+    assert_links(&world, &[("a", "b")]);
+    world.run(&["verify"]).expect_exit(0);
+    // It is known now, and not asked for again.
+    world.sim.clear_requests();
+    world.full_sync_json(&["all"], 0);
+    assert_eq!(lookups(&world, CUSTOMERS), Vec::<String>::new());
+}
+
+#[test]
+fn bookings_alone_and_orders_alone_are_enough_to_look_a_deleted_customer_up_again() {
+    for gone in ["booking-a", "order-a"] {
+        let world = restored_and_merged();
+        world.sim.delete(Entity::Orders, "by-email");
+        world.sim.delete(if gone == "order-a" { Entity::Orders } else { Entity::Bookings }, gone);
+        world.full_sync_json(&["appointments"], 0);
+        world.age_absences();
+        world.full_sync_json(&["appointments"], 0);
+        world.full_sync_json(&["orders"], 0);
+        world.full_sync_json(&["customers"], 0);
+        assert_eq!(merges(&world), ["a>b"], "{gone} is gone");
+        let kept = if gone == "order-a" { (APPOINTMENTS, "booking-a") } else { (ORDERS, "order-a") };
+        assert_eq!(customer_of(&world, kept.0, kept.1).as_deref(), Some("b"));
+    }
+}
+
+#[test]
+fn a_deleted_customer_that_is_still_gone_stays_as_it_is() {
+    let world = restored_and_merged();
+    // The merge has changed the survivor.
+    world.sync_json(&["customers"], 0);
+    let rows = |table: &str| world.rows_as_json(&format!("select id, xmin::text from {table} order by 1"));
+    let all = || ["customers", "appointments", "orders"].map(rows);
+    let before = all();
+    // Not found, no usable answer, and another record: none of them proves anything.
+    let other = json!({"contact": value_of(CUSTOMERS, "c", 2), "responseType": "REGULAR"}).to_string();
+    let faults: [fn(Fault, String) -> Fault; 3] =
+        [|fault, _| fault.status(404), |fault, _| fault.status(403), |fault, other| fault.body(other)];
+    for (fault, is_told) in faults.into_iter().zip([false, true, true]) {
+        world.sim.fault(fault(Fault::on(CUSTOMERS.lookup), other.clone()));
+        world.sim.clear_requests();
+        let result = world.full_sync_json(&["customers"], 0);
+        assert_eq!(lookups(&world, CUSTOMERS), ["a"]);
+        let notices = result["results"]["customers"]["notices"].to_string();
+        assert_eq!(
+            notices.contains("whether deleted customers were merged since is not known: a"),
+            is_told,
+            "{notices}"
+        );
+        assert_eq!(all(), before);
+    }
+    world.full_sync_json(&["customers"], 0);
+    assert_eq!(merges(&world), ["a>b"]);
+}
+
+#[test]
+fn a_deleted_customer_whom_only_a_lookup_finds_is_live_again() {
+    let world = site();
+    world.sim.delete(Entity::Contacts, "a");
+    world.full_sync_json(&["all"], 0);
+    // The list is over when it is asked for.
+    world.sim.on_request(CUSTOMERS.lookup, 1, |sim| sim.put_raw(Entity::Contacts, &record(CUSTOMERS, "a", 0)));
+    world.full_sync_json(&["customers"], 0);
+    assert_eq!(deleted(&world, CUSTOMERS), Vec::<String>::new());
+    assert_links(&world, &[("a", "a"), ("b", "b")]);
+}
+
+#[test]
+fn only_contacts_that_are_of_use_are_looked_up_again_and_a_hundred_at_most() {
+    let world = World::empty().migrated();
+    let name = |index: usize| format!("n{index:03}");
+    (0..120).for_each(|index| put_contact(&world, &name(index), index));
+    put_contact(&world, "kept", 200);
+    (0..110).for_each(|index| put_booking(&world, &format!("booking-{index}"), &name(index)));
+    // Placeholders of contacts that Wix never listed.
+    (0..9).for_each(|index| put_booking(&world, &format!("lost-{index}"), &format!("lost{index}")));
+    world.full_sync_json(&["all"], 0);
+    (0..120).for_each(|index| world.sim.delete(Entity::Contacts, &name(index)));
+    world.full_sync_json(&["all", "--allow-mass-delete"], 0);
+    assert_eq!(deleted(&world, CUSTOMERS).len(), 129);
+    // The first ones were deleted last, and five of them too long ago.
+    world.execute(
+        "update customers set deleted_at = now() - interval '1 minute' * right(wix_contact_id, 3)::integer
+            where wix_contact_id like 'n%';
+         update customers set deleted_at = now() - interval '91 days' where wix_contact_id < 'n005' and wix_contact_id like 'n%'",
+    );
+    world.sim.clear_requests();
+    world.full_sync_json(&["all"], 0);
+    assert_eq!(lookups(&world, CUSTOMERS), (5..105).map(name).collect::<Vec<_>>());
 }

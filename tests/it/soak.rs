@@ -98,6 +98,10 @@ impl Soak {
     /// A run, or two, and what befalls them.
     fn cycle(&mut self) {
         self.let_time_pass();
+        if self.random.u8(0..8) == 0 {
+            self.journal.push("a day passes for bookings that were not found".to_owned());
+            self.world.age_absences();
+        }
         if self.random.bool() {
             self.site.change(&mut self.random);
         }
@@ -384,11 +388,19 @@ impl Soak {
         self.calm();
         self.site.mend_all();
         let full: &[&str] = &["sync", "all", "--full", "--allow-mass-delete", "--json"];
+        let retry: &[&str] = &["errors", "retry", "--json"];
         // Records that were deleted while nobody could read them are asked for by `errors retry` alone; stubs that the
-        // first pass makes, by the second.
-        for (arguments, exits) in
-            [(&["errors", "retry", "--json"], &[0, 3][..]), (full, &[0, 3]), (full, &[0])] as [(&[&str], &[i32]); 3]
-        {
+        // first pass makes, by the second. That bookings are gone is confirmed a day after the first lookup.
+        for (arguments, exits, is_a_day_later) in [
+            (retry, &[0, 3][..], false),
+            (full, &[0, 3], false),
+            (retry, &[0, 3], true),
+            (full, &[0, 3], false),
+            (full, &[0], false),
+        ] {
+            if is_a_day_later {
+                self.world.age_absences();
+            }
             let command = self.command(arguments);
             let finished = self.end(Running::of(arguments, command), true);
             self.expect(finished.code.is_some_and(|code| exits.contains(&code)), || format!("{finished:#?}"));

@@ -29,6 +29,17 @@ const WATCH: &str = "
         end if;
         return null;
     end $$;
+    create function soak.note_mark() returns trigger language plpgsql as $$ begin
+        if not exists (
+            select from public.sync_missing where table_name = 'appointments' and wix_id = new.wix_booking_id
+                and absent_at <= clock_timestamp() - interval '24 hours'
+        ) then
+            insert into soak.broken values (new.wix_booking_id || ' was marked without two lookups a day apart');
+        end if;
+        return null;
+    end $$;
+    create trigger soak_mark after update on public.appointments for each row
+        when (old.deleted_at is null and new.deleted_at is not null) execute function soak.note_mark();
     create table soak.history (wix_id text, at timestamptz, what text);
     create trigger soak_state after update on public.sync_state for each row execute function soak.note_state()";
 

@@ -1,0 +1,88 @@
+//! Personal data is removed when Wix deletes the record, and from placeholders when no booking tells it any more.
+
+use tokio_postgres::Transaction;
+use tokio_postgres::types::Type;
+
+use super::connect::{Store, read_whole_tables};
+use super::error::StoreError;
+use super::schema::Schema;
+use crate::stream::Stream;
+
+/// A customer's columns that tell of the person.
+const PERSONAL: &str = "name = null, first_name = null, last_name = null, email = null, phone = null, company = null,
+    job_title = null, birthdate = null, locale = null, labels = null";
+
+/// Of a customer `t`: that no booking which Wix has holds more of the person than the contact's id. Written so that the
+/// planner can't take the index on live rows' dates for it, and read all of that.
+const NO_BOOKING_TELLS: &str = "not exists (
+        select from {schema}.appointments a
+        where a.wix_contact_id = t.wix_contact_id and coalesce(a.deleted_at, 'infinity') = 'infinity'
+            and jsonb_strip_nulls(a.raw #> '{booking,contactDetails}') ?| array['firstName', 'lastName', 'email', 'phone']
+    )";
+
+/// What Wix erased of a person is erased here too: of a row that is marked as deleted remain its ids and dates,
+/// its links, amounts and states, and what people wrote in `notes`. If the record comes back, all of it does.
+/// A customer that was made from a booking keeps what that booking tells, as long as Wix has it
+/// ([`Store::erase_untold_customers`]).
+pub(super) async fn erase(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    stream: Stream,
+    wix_id: &str,
+) -> Result<(), StoreError> {
+    let (personal, is_erased) = match stream {
+        Stream::Customers => (PERSONAL, format!("(t.raw is not null or {NO_BOOKING_TELLS})")),
+        Stream::Appointments => ("location = null", "true".to_owned()),
+        Stream::Orders => ("email = null, items = null", "true".to_owned()),
+    };
+    let (table, id) = (stream.table(), stream.id_column());
+    let statement = schema.sql(&format!(
+        "update {{schema}}.{table} t set raw = null, content_hash = null, {personal}
+         where t.{id} = $1 and t.deleted_at is not null and {is_erased}"
+    ));
+    transaction
+        .execute_typed(&statement, &[(&wix_id, Type::TEXT)])
+        .await
+        .map_err(StoreError::database("could not erase what Wix no longer has"))?;
+    Ok(())
+}
+
+impl Store {
+    /// Erases what deleted customers still hold of a booking that Wix no longer has either, or that names another
+    /// contact now.
+    pub async fn erase_untold_customers(&mut self) -> Result<(), StoreError> {
+        let statement = self.schema.sql(&format!(
+            "update {{schema}}.customers c set {PERSONAL}
+             where c.deleted_at is not null and c.raw is null and c.wix_contact_id is not null
+                and num_nonnulls(c.name, c.first_name, c.last_name, c.email, c.phone) > 0
+                and not exists (
+                    select from {{schema}}.appointments a
+                    where a.wix_contact_id = c.wix_contact_id and a.deleted_at is null
+                )"
+        ));
+        let doing = "could not erase what Wix no longer has";
+        let transaction = self.begin().await?;
+        read_whole_tables(&transaction).await?;
+        transaction.execute_typed(&statement, &[]).await.map_err(StoreError::database(doing))?;
+        transaction.commit().await.map_err(StoreError::database(doing))
+    }
+}
+
+/// Erases what these deleted customers still hold of bookings, unless another booking tells of the person: Wix has
+/// cleared one of its details, it is gone, or it names another contact now.
+pub(super) async fn erase_cleared_customers(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    wix_ids: &[&str],
+) -> Result<(), StoreError> {
+    let statement = schema.sql(&format!(
+        "update {{schema}}.customers t set {PERSONAL}
+         where t.wix_contact_id = any ($1) and t.deleted_at is not null and t.raw is null
+            and num_nonnulls(t.name, t.first_name, t.last_name, t.email, t.phone) > 0 and {NO_BOOKING_TELLS}"
+    ));
+    transaction
+        .execute_typed(&statement, &[(&wix_ids, Type::TEXT_ARRAY)])
+        .await
+        .map_err(StoreError::database("could not erase what Wix no longer has"))?;
+    Ok(())
+}
