@@ -319,6 +319,7 @@ fn resolve_credentials(environment: &Environment, notices: &mut Vec<String>) -> 
             app_id: id.to_owned(),
             app_secret: Secret::new(secret),
             instance_id: instance.to_owned(),
+            instance_variable,
             variables: format!("{id_variable}, {secret_variable} and {instance_variable}"),
         });
     }

@@ -34,6 +34,7 @@ pub mod difference;
 pub mod event;
 pub mod finding;
 pub mod holder;
+pub mod installation;
 pub mod json;
 pub mod json_text;
 pub mod off_thread;

@@ -12,6 +12,7 @@ use crate::entity::entity_of;
 use crate::event::{Event, Reporter};
 use crate::finding::{Finding, Mark};
 use crate::holder::Holder;
+use crate::installation::{Accepted, Claim, Remembered, TokenInfo, judge};
 use crate::report;
 use crate::stop::stop_pair;
 use crate::stream::Stream;
@@ -27,6 +28,7 @@ const WIX_RATE_LIMIT: u32 = 200;
 pub(super) async fn run(global: &GlobalArgs, args: &DoctorArgs, environment: &Environment) -> Result<Exit, Failure> {
     let mut findings = variables(global, environment);
     let config = SyncConfig::resolve(environment, SyncFlags::default());
+    let mut token_info = None;
     match &config {
         Ok(config) => {
             findings.extend(
@@ -35,11 +37,15 @@ pub(super) async fn run(global: &GlobalArgs, args: &DoctorArgs, environment: &En
                     .iter()
                     .map(|notice| Finding::warn("variables", notice, "unset those that are not meant")),
             );
-            findings.extend(look_at_wix(&config.wix).await);
+            let (wix, info) = look_at_wix(&config.wix).await;
+            findings.extend(wix);
+            token_info = config.wix.claim().zip(info);
         }
         Err(error) => findings.push(of_config("Wix", error)),
     }
-    findings.extend(look_at_database(global, environment, environment.get("WIX_SITE_ID")).await);
+    let (database, remembered) = look_at_database(global, environment).await;
+    findings.extend(database);
+    findings.extend(token_info.map(|(claim, info)| wix_site(&claim, &remembered, &info)));
     let exit = if findings.iter().any(|finding| finding.mark == Mark::Fail) { Exit::Found } else { Exit::Done };
     report::print_findings(&findings, exit as u8, args.json)?;
     Ok(exit)
@@ -73,8 +79,8 @@ fn of_config(check: &'static str, error: &ConfigError) -> Finding {
     Finding::error(check, error, error.hint.clone())
 }
 
-/// A handful of requests: a token where one is needed, and one record of each listing.
-async fn look_at_wix(settings: &WixSettings) -> Vec<Finding> {
+/// A handful of requests: an access token and which site it reads, where one is needed, and one record of each listing.
+async fn look_at_wix(settings: &WixSettings) -> (Vec<Finding>, Option<Result<TokenInfo, String>>) {
     let mut findings = vec![address(&settings.base_url), rate_limit(settings)];
     // No budget for so few: they must not wait for a minute to pass.
     let unhurried = WixSettings { rate_limit: 0, ..settings.clone() };
@@ -83,13 +89,20 @@ async fn look_at_wix(settings: &WixSettings) -> Vec<Finding> {
         Ok(wix) => wix,
         Err(error) => {
             findings.push(Finding::error("Wix", &error, error.hint()));
-            return findings;
+            return (findings, None);
         }
     };
     const CREDENTIALS: &str = "credentials";
+    let mut token_info = None;
     match (&settings.credentials, wix.probe_token().await) {
         (Credentials::App { variables, .. }, Probe::Answered(())) => {
             findings.push(Finding::ok(CREDENTIALS, format!("Wix gave an access token for {variables}")));
+            token_info = Some(match wix.probe_token_info().await {
+                Probe::Answered(info) => Ok(info),
+                Probe::Throttled(answer) => Err(format!("Wix answered {answer}")),
+                Probe::Refused(error) => Err(error.to_string()),
+                Probe::Failed(last) => Err(last),
+            });
         }
         (Credentials::ApiKey { variable, .. }, _) => {
             findings
@@ -97,7 +110,7 @@ async fn look_at_wix(settings: &WixSettings) -> Vec<Finding> {
         }
         (_, probe) => {
             findings.push(of_probe(CREDENTIALS, "asked for an access token", probe));
-            return findings;
+            return (findings, None);
         }
     }
     let mut clock = None;
@@ -108,7 +121,21 @@ async fn look_at_wix(settings: &WixSettings) -> Vec<Finding> {
         clock = clock.or(ahead);
     }
     findings.push(clock_difference(clock));
-    findings
+    (findings, token_info)
+}
+
+/// Whether app credentials read the site that is configured, decided as a run decides it.
+fn wix_site(claim: &Claim<'_>, remembered: &Remembered, info: &Result<TokenInfo, String>) -> Finding {
+    const CHECK: &str = "Wix site";
+    match judge(remembered, claim, info) {
+        Ok(Accepted { is_confirmed: false, notice }) => Finding::warn(
+            CHECK,
+            notice.unwrap_or_default(),
+            "run doctor again later, or compare the instance id with the one that the app got on this site",
+        ),
+        Ok(_) => Finding::ok(CHECK, format!("{} is the app's installation on site {}", claim.variable, claim.site_id)),
+        Err(error) => Finding::fail(CHECK, &error, error.hint()),
+    }
 }
 
 fn address(base_url: &str) -> Finding {
@@ -194,18 +221,20 @@ fn clock_difference(ahead: Option<TimeDelta>) -> Finding {
     )
 }
 
-async fn look_at_database(global: &GlobalArgs, environment: &Environment, site_id: Option<&str>) -> Vec<Finding> {
+/// Gives back what the schema remembers too, as far as it can be asked.
+async fn look_at_database(global: &GlobalArgs, environment: &Environment) -> (Vec<Finding>, Remembered) {
     const CHECK: &str = "database";
+    let nothing = Remembered::default();
     if let Err(error) = DatabaseConfig::resolve(environment, global.database_url.as_deref(), global.schema.as_deref()) {
-        return vec![of_config(CHECK, &error)];
+        return (vec![of_config(CHECK, &error)], nothing);
     }
     match connect(global, environment).await {
         Ok(store) => {
             let mut findings = vec![Finding::ok(CHECK, format!("can be reached; schema {}", store.schema().name()))];
-            findings.extend(store.examine(site_id, &Holder::current()).await);
-            findings
+            findings.extend(store.examine(environment.get("WIX_SITE_ID"), &Holder::current()).await);
+            (findings, store.remembered_installation().await.unwrap_or(nothing))
         }
-        Err(failure) => vec![Finding::error(CHECK, &failure.error, failure.hint)],
+        Err(failure) => (vec![Finding::error(CHECK, &failure.error, failure.hint)], nothing),
     }
 }
 

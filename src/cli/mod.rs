@@ -9,6 +9,7 @@ mod logging;
 mod migrate;
 mod shell;
 mod signals;
+mod site;
 mod status;
 mod sync;
 mod verify;

@@ -11,6 +11,7 @@ use super::args::{GlobalArgs, SyncArgs, Target};
 use super::exit::Exit;
 use super::logging::Console;
 use super::signals::{Signals, signalled};
+use super::site::claim_site;
 use super::verify::dry_run;
 use super::{Failure, connect};
 use crate::config::{ConfigError, Environment, SyncConfig, SyncFlags};
@@ -97,7 +98,6 @@ pub(super) async fn execute(
     as_json: bool,
     signals: &mut Signals,
 ) -> Result<Exit, Failure> {
-    let site_id = config.wix.site_id.clone();
     let tracker = Arc::new(Tracker::new(report::choose(&console.bars, console.draws_bars)));
     let reporter: Arc<dyn Reporter> = tracker.clone();
     for notice in &config.notices {
@@ -128,7 +128,7 @@ pub(super) async fn execute(
     signals.started(store.schema().name());
     let heartbeat = Heartbeat::start(&store, stopper, tracker);
     let work = async {
-        store.claim_site(&site_id, Utc::now()).await?;
+        claim_site(&mut store, &wix, &*reporter).await?;
         run.execute(&mut store).await.map_err(failure)
     };
     let outcome = unless_overdue(&stop, work).await;

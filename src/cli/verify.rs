@@ -9,6 +9,7 @@ use super::args::{GlobalArgs, VerifyArgs};
 use super::exit::Exit;
 use super::logging::Console;
 use super::signals::Signals;
+use super::site::check_site;
 use super::sync::{execute, failure, listen_for_signals, stop_after, unless_overdue};
 use super::{Failure, connect};
 use crate::comparison::Comparison;
@@ -112,14 +113,13 @@ async fn compare(
     let (stopper, stop) = stop_pair();
     listen_for_signals(stopper.clone())?;
     stop_after(time_limit, &stopper);
-    let site_id = config.wix.site_id.clone();
     let wix = WixClient::new(config.wix, stop.clone(), reporter.clone()).map_err(|error| failure(error.into()))?;
     let run = Run { plan, wix: &wix, stop: &stop, reporter: &reporter, run_id: Uuid::nil() };
     let work = async {
         let mut store = connect(global, environment).await?;
         store.check_migrated().await?;
-        store.check_site(&site_id).await?;
         let _heartbeat = Heartbeat::start(&store, stopper, tracker);
+        check_site(&store, &wix, &*reporter).await?;
         let (mut found, mut reasons, mut hint) = (Vec::new(), Vec::new(), None);
         for stream in &plan.streams {
             match compare_stream(&run, &mut store, *stream, extent).await {

@@ -49,6 +49,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(15, "0015_email_indexes"),
     migration!(16, "0016_books"),
     migration!(17, "0017_sync_missing_absent"),
+    migration!(18, "0018_sync_state_instance"),
 ];
 
 /// The migrations that define the tables which the predecessor has as well.

@@ -10,6 +10,7 @@ use super::books::{Books, check_own_books, live_rows};
 use super::connect::{Parameter, Store, column};
 use super::error::StoreError;
 use crate::checkpoint::{Checkpoint, Drift, StreamState};
+use crate::installation::{Claim, Remembered, RememberedInstallation};
 use crate::run::PassKind;
 use crate::stream::Stream;
 
@@ -17,12 +18,9 @@ impl Store {
     /// The site whose records the tables hold; more than one only by somebody's hand. None where nothing ever came, whatever
     /// was noted: that was a wrong id.
     pub(super) async fn noted_sites(&self) -> Result<Vec<String>, StoreError> {
-        let statement = self.schema.sql(
-            "select distinct wix_site_id from {schema}.sync_state where exists (
-                select from {schema}.sync_state s
-                where s.watermark is not null or s.checkpoint is not null or s.full_checkpoint is not null or s.last_success_at is not null
-             ) order by 1",
-        );
+        let statement = self
+            .schema
+            .sql(&format!("select distinct wix_site_id from {{schema}}.sync_state where {} order by 1", has_data()));
         let rows = self.query_once("could not read which site the tables hold", &statement, &[]).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
@@ -40,19 +38,20 @@ impl Store {
 
     /// Notes the site on the first run, and refuses a run for another one: one schema is one site.
     pub async fn claim_site(&mut self, site_id: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
-        self.check_site(site_id).await?;
         let doing = "could not note the site in sync_state";
         let tables: Vec<&str> = Stream::ALL.iter().map(|stream| stream.table()).collect();
-        let noted = self
-            .query_once(
-                doing,
-                &self
-                    .schema
-                    .sql("select count(*) from {schema}.sync_state where table_name = any ($1) and wix_site_id = $2"),
-                &[(&tables, Type::TEXT_ARRAY), (&site_id, Type::TEXT)],
-            )
-            .await?;
-        if noted.first().is_some_and(|row| row.get::<_, i64>(0) == tables.len() as i64) {
+        let statement = self.schema.sql(&format!("select wix_site_id, {} from {{schema}}.sync_state", has_data()));
+        let noted = self.query_once(doing, &statement, &[]).await?;
+        let mut is_noted = noted.len() >= tables.len();
+        for row in &noted {
+            let (noted, has_data): (String, bool) = (column(row, 0, doing)?, column(row, 1, doing)?);
+            if noted != site_id && has_data {
+                let (schema, given) = (self.schema.name().to_owned(), site_id.to_owned());
+                return Err(StoreError::OtherSite { schema, noted, given });
+            }
+            is_noted &= noted == site_id;
+        }
+        if is_noted {
             return Ok(());
         }
         let statement = self.schema.sql(
@@ -63,6 +62,41 @@ impl Store {
         let parameters: [Parameter<'_>; 3] =
             [(&tables, Type::TEXT_ARRAY), (&site_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)];
         self.write(doing, &statement, &parameters).await.map(drop)
+    }
+
+    /// The app installations that runs have used for this schema.
+    pub async fn remembered_installation(&self) -> Result<Remembered, StoreError> {
+        let doing = "could not read which app installation the tables are filled through";
+        let statement = self.schema.sql(&format!(
+            "select distinct wix_instance_id, wix_instance_site_id, {} from {{schema}}.sync_state",
+            has_data()
+        ));
+        let rows = self.query_once(doing, &statement, &[]).await?;
+        let mut remembered = Remembered { schema: self.schema.name().to_owned(), ..Remembered::default() };
+        for row in &rows {
+            remembered.has_data = row.try_get(2).map_err(StoreError::database(doing))?;
+            if let Some(instance_id) = row.try_get(0).map_err(StoreError::database(doing))? {
+                let site_id = row.try_get(1).map_err(StoreError::database(doing))?;
+                remembered.installations.push(RememberedInstallation { instance_id, site_id });
+            }
+        }
+        Ok(remembered)
+    }
+
+    /// Remembers the app installation that an accepted run uses, and its site if Wix has confirmed it.
+    pub async fn remember_installation(
+        &mut self,
+        claim: &Claim<'_>,
+        is_confirmed: bool,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let statement = "update {schema}.sync_state
+             set wix_instance_id = $1, wix_instance_site_id = $2, updated_at = $3
+             where (wix_instance_id, wix_instance_site_id) is distinct from ($1, $2)";
+        let site_id = is_confirmed.then_some(claim.site_id);
+        let parameters: [Parameter<'_>; 3] =
+            [(&claim.instance_id, Type::TEXT), (&site_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)];
+        self.update_state(statement, &parameters).await
     }
 
     /// How far the table's passes have come, and what it holds. From here on this run writes the table only if nothing
@@ -230,6 +264,19 @@ impl Store {
         let rows = self.query_once("could not look whether the table has rows", &statement, &[]).await?;
         Ok(rows.first().is_some_and(|row| row.get(0)))
     }
+}
+
+/// An SQL expression: whether a run has read something from Wix. A range leaves only its rows, which have a content hash;
+/// rows of adopted tables have none.
+fn has_data() -> String {
+    let rows = Stream::ALL
+        .map(|stream| format!(" or exists (select from {{schema}}.{} where content_hash is not null)", stream.table()));
+    let progress = "exists (
+        select from {schema}.sync_state s
+        where s.watermark is not null or s.checkpoint is not null or s.full_checkpoint is not null
+            or s.last_success_at is not null
+    )";
+    format!("({progress}{})", rows.concat())
 }
 
 /// A pass that reached the end of Wix's list.

@@ -1,5 +1,6 @@
 //! Credentials, and the access token that app credentials are exchanged for.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::error::WixError;
 use crate::secret::Secret;
 
 /// Renew so long before Wix's end of a token, since clocks differ and requests take time (wix-api.md 1.1).
@@ -33,6 +35,8 @@ pub enum Credentials {
         app_secret: Secret,
         /// The id of the app's installation on the site.
         instance_id: String,
+        /// The variable that holds the instance id.
+        instance_variable: &'static str,
         /// The variables they came from, as a list for people.
         variables: String,
     },
@@ -82,6 +86,8 @@ pub(super) struct TokenStore {
     issued: AtomicU32,
     refused: AtomicU32,
     has_worked: AtomicBool,
+    /// Why no token may be had any more.
+    given_up: OnceLock<WixError>,
 }
 
 impl TokenStore {
@@ -101,6 +107,17 @@ impl TokenStore {
             number: self.issued.fetch_add(1, Ordering::Relaxed),
             renew_at,
         }
+    }
+
+    /// No token is to be used from now on, for this reason.
+    pub(super) fn give_up(&self, error: WixError) {
+        // The first reason stands.
+        let _ = self.given_up.set(error);
+    }
+
+    /// Fails if no token is to be used any more.
+    pub(super) fn check(&self) -> Result<(), WixError> {
+        self.given_up.get().map_or(Ok(()), |error| Err(error.clone()))
     }
 
     /// Notes that Wix answered 401 to `number`. The token goes, if it is still the current one. True if

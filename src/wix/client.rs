@@ -3,6 +3,7 @@
 mod answered;
 mod count;
 pub mod probe;
+mod token_info;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -339,6 +340,7 @@ impl WixClient {
 
     /// The current access token, or a new one if it is time.
     async fn current_token(&self, counter: &RequestCounter) -> Result<AccessToken, WixError> {
+        self.tokens.check()?;
         let mut current = self.tokens.current.lock().await;
         if let Some(token) = current.as_ref().filter(|token| token.is_fresh(Instant::now())) {
             return Ok(token.clone());

@@ -77,7 +77,7 @@ struct ApplicationError {
 }
 
 /// At most 300 characters, without line breaks and control characters.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     let line = text
         .split(|c: char| c.is_whitespace() || c.is_control())
         .filter(|word| !word.is_empty())
@@ -90,7 +90,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// Why Wix gave no page.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum WixError {
     /// The credentials are wrong, or not for this site.
     #[error("Wix refused the credentials in {variables}: it answered {answer}")]

@@ -85,7 +85,7 @@ fn app_credentials_work_under_all_their_names() {
             .sim
             .requests()
             .iter()
-            .filter(|request| request.endpoint != Endpoint::OauthToken)
+            .filter(|request| !matches!(request.endpoint, Endpoint::OauthToken | Endpoint::OauthTokenInfo))
             .map(|request| format!("{:?} {:?}", request.authorization_kind(), request.site_id))
             .collect();
         assert_eq!(kinds, HashSet::from([format!("{:?} None", AuthorizationKind::Token)]));

@@ -72,7 +72,7 @@ fn where_all_is_well_it_says_so_in_a_line_each() {
 
 #[test]
 fn it_changes_nothing_and_sends_a_handful_of_requests() {
-    for (world, expected) in [(healthy(), 3), (healthy().with_app(), 4)] {
+    for (world, expected) in [(healthy(), 3), (healthy().with_app(), 5)] {
         let rows = "select md5(string_agg(r, '' order by r)) from (
             select c::text r from customers c union all select o::text from orders o union all select l::text from sync_logs l
             union all select s::text from sync_state s union all select k::text from sync_locks k) t";
@@ -81,7 +81,8 @@ fn it_changes_nothing_and_sends_a_handful_of_requests() {
         assert_eq!((world.catalog(), world.value::<String>(rows)), before);
         let requests = world.sim.requests();
         assert_eq!(requests.len(), expected, "{requests:#?}");
-        for request in requests.iter().filter(|request| request.endpoint != Endpoint::OauthToken) {
+        let of_tokens = [Endpoint::OauthToken, Endpoint::OauthTokenInfo];
+        for request in requests.iter().filter(|request| !of_tokens.contains(&request.endpoint)) {
             let body = request.body.as_ref().expect("it has a body").to_string();
             assert!(body.contains(r#""limit":1}"#) || body.contains(r#""limit":1,"#), "{body}");
         }
@@ -138,6 +139,46 @@ fn bad_app_credentials_are_found_and_nothing_else_is_asked_with_them() {
     world.sim.clear_requests();
     examine(&world, 5).expect("credentials", "fail", "WIX_APP_SECRET");
     assert!(world.sim.requests().iter().all(|request| request.endpoint == Endpoint::OauthToken));
+}
+
+#[test]
+fn app_credentials_of_another_site_are_found() {
+    let (variable, site, other_site) = ("WIX_APP_INSTANCE_ID", "-0000000000aa", "00000000-0000-4000-8000-00000000dead");
+    let mut world = healthy();
+    assert!(examine(&world, 0).of("Wix site").is_empty(), "Wix itself checks an API key's site");
+    world = world.with_app();
+    let instance = world.sim.credentials().instance_id.clone();
+    world.set("WIX_RATE_LIMIT", "200");
+    world.run(&["sync", "all"]).expect_exit(0);
+    // Also about a pair that is known.
+    world.sim.clear_requests();
+    assert!(examine(&world, 0).expect("Wix site", "ok", variable).faults().is_empty());
+    assert_eq!(world.sim.request_count(Endpoint::OauthTokenInfo), 1);
+
+    let silences = || {
+        [
+            Fault::on(Endpoint::OauthTokenInfo).always().status(404),
+            Fault::on(Endpoint::OauthTokenInfo).always().throttled(),
+        ]
+    };
+    for silence in silences() {
+        world.sim.fault(silence);
+        examine(&world, 0).expect("Wix site", "warn", "could not confirm").expect("orders API", "ok", "can be read");
+        world.sim.clear_faults();
+    }
+    world.sim.install_app("another-instance", other_site);
+    world.set(variable, "another-instance");
+    let found = examine(&world, 5);
+    found.expect("Wix site", "fail", other_site).expect("Wix site", "fail", site).expect("site", "ok", "holds site");
+    // As a run would: it refuses a pair that has changed where Wix says nothing.
+    for silence in silences() {
+        world.sim.fault(silence);
+        examine(&world, 5).expect("Wix site", "fail", &instance).expect("Wix site", "fail", "could not be confirmed");
+        world.sim.clear_faults();
+    }
+    // Without a database it is found as well.
+    world.set("DATABASE_URL", "postgresql://u@127.0.0.1:1/d");
+    examine(&world, 5).expect("Wix site", "fail", other_site);
 }
 
 #[test]

@@ -21,6 +21,7 @@
 //! - [`wix_faults`]: what Wix and the network get wrong, and what becomes of the run.
 //! - [`links`]: links between the tables, stubs, and rows of people's own.
 //! - [`credentials`]: credentials under all their names, refused ones, and that nothing secret is shown.
+//! - [`installations`]: app credentials of another installation, and of one whose site Wix does not tell.
 //! - [`bad_records`]: records that Postgres can't store or nobody can read: isolated, kept, mended.
 //! - [`dead_letters`]: records in `sync_errors`: listed, tried again, resolved; and how long the log is kept.
 //! - [`deletions`]: what Wix deleted: found by full passes, asked for by id, marked, back if it comes back.
@@ -89,6 +90,7 @@ mod full_syncs;
 mod harness;
 mod health;
 mod hostile;
+mod installations;
 mod lease;
 mod links;
 mod losses;

@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{Instant, timeout};
 
 use super::{Attempt, Payload, RequestCounter, WixClient};
+use crate::installation::TokenInfo;
 use crate::wix::auth::Credentials;
 use crate::wix::error::{WixAnswer, WixError};
 use crate::wix::query::Listing;
@@ -48,6 +49,15 @@ impl WixClient {
             Probe::Refused(error) => Probe::Refused(error),
             Probe::Failed(what) => Probe::Failed(what),
         }
+    }
+
+    /// Asks which site the access token reads, once [`WixClient::probe_token`] has one.
+    pub async fn probe_token_info(&self) -> Probe<TokenInfo> {
+        let Some(token) = self.tokens.current.lock().await.clone() else {
+            return Probe::Failed("there is no access token".to_owned());
+        };
+        let counter = RequestCounter::default();
+        tries(async || self.try_token_info(&token, &counter).await).await
     }
 
     /// Asks for one record of a listing. Answered with how far this machine's clock is ahead of Wix's, where

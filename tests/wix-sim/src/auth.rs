@@ -43,40 +43,61 @@ impl Default for Credentials {
     }
 }
 
-/// The access tokens in circulation.
+/// The access tokens in circulation, and the installations of the app that may have some.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     life: i64,
     issued: u64,
-    /// When each was issued and runs out, in seconds.
-    valid: HashMap<String, (i64, i64)>,
+    /// The site of each installation, by its instance id.
+    installations: HashMap<String, String>,
+    valid: HashMap<String, Token>,
+}
+
+/// An access token; times are in seconds since 1970.
+#[derive(Debug, Clone)]
+struct Token {
+    issued_at: i64,
+    expires_at: i64,
+    instance_id: String,
+    site_id: String,
 }
 
 impl Tokens {
     pub(crate) fn new(credentials: &Credentials, life: u64) -> Self {
-        let standing = credentials.access_tokens.iter();
+        let Credentials { instance_id, site_id, .. } = credentials;
+        // Standing tokens end in the year 2100.
+        let (issued_at, expires_at) = (0, 4_102_444_800);
+        let standing = Token { issued_at, expires_at, instance_id: instance_id.clone(), site_id: site_id.clone() };
         Self {
             life: i64::try_from(life).unwrap_or(i64::MAX),
             issued: 0,
-            // Standing tokens end in the year 2100.
-            valid: standing.map(|token| (token.clone(), (0, 4_102_444_800))).collect(),
+            installations: HashMap::from([(instance_id.clone(), site_id.clone())]),
+            valid: credentials.access_tokens.iter().map(|token| (token.clone(), standing.clone())).collect(),
         }
+    }
+
+    /// Installs the app once more.
+    pub(crate) fn install(&mut self, instance_id: &str, site_id: &str) {
+        self.installations.insert(instance_id.to_owned(), site_id.to_owned());
     }
 
     pub(crate) fn revoke_all(&mut self) {
         self.valid.clear();
     }
 
-    fn issue(&mut self, now: i64, life: i64) -> String {
+    /// A new token of an installation; none if there is no such installation.
+    fn issue(&mut self, instance_id: &str, now: i64, life: i64) -> Option<String> {
+        let site_id = self.installations.get(instance_id)?.clone();
         self.issued += 1;
         let number = (self.issued ^ now as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let token = format!("OauthNG.JWS.{number:016x}{:08x}", self.issued);
-        self.valid.insert(token.clone(), (now, now.saturating_add(life)));
-        token
+        let (expires_at, instance_id) = (now.saturating_add(life), instance_id.to_owned());
+        self.valid.insert(token.clone(), Token { issued_at: now, expires_at, instance_id, site_id });
+        Some(token)
     }
 
-    fn is_valid(&self, token: &str, now: i64) -> bool {
-        self.valid.get(token).is_some_and(|(_, end)| now < *end)
+    fn valid(&self, token: &str, now: i64) -> Option<&Token> {
+        self.valid.get(token).filter(|token| now < token.expires_at)
     }
 }
 
@@ -99,12 +120,12 @@ pub(crate) fn check(
         };
     }
     let token = authorization.strip_prefix("Bearer ").unwrap_or(authorization);
-    if !tokens.is_valid(token, now) {
+    let Some(token) = tokens.valid(token, now) else {
         return Err(unauthenticated());
-    }
+    };
     match site_id {
         // A token for one site cannot be used for another.
-        Some(site) if site != credentials.site_id => Err(no_site_context()),
+        Some(site) if site != token.site_id => Err(no_site_context()),
         _ => Ok(()),
     }
 }
@@ -121,13 +142,11 @@ pub(crate) fn token(credentials: &Credentials, tokens: &mut Tokens, now: i64, bo
     if let Err(refusal) = check_client(credentials, body) {
         return refusal;
     }
-    if body["instance_id"] != credentials.instance_id.as_str() {
-        return oauth_error(400, "invalid_grant", "instance not found");
-    }
     let life = tokens.life;
-    let answer = json!({
-        "access_token": tokens.issue(now, life), "token_type": "Bearer", "expires_in": life,
-    });
+    let Some(token) = tokens.issue(body["instance_id"].as_str().unwrap_or_default(), now, life) else {
+        return oauth_error(400, "invalid_grant", "instance not found");
+    };
+    let answer = json!({"access_token": token, "token_type": "Bearer", "expires_in": life});
     Reply::json(answer.to_string(), 0)
 }
 
@@ -145,7 +164,8 @@ pub(crate) fn access(credentials: &Credentials, tokens: &mut Tokens, now: i64, b
         return oauth_error(400, "invalid_grant", "refresh token not found");
     }
     let life = tokens.life.min(LEGACY_TOKEN_LIFE);
-    let answer = json!({"access_token": tokens.issue(now, life), "refresh_token": refresh});
+    let token = tokens.issue(&credentials.instance_id, now, life);
+    let answer = json!({"access_token": token, "refresh_token": refresh});
     Reply::json(answer.to_string(), 0)
 }
 
@@ -155,13 +175,13 @@ pub(crate) fn token_info(credentials: &Credentials, tokens: &Tokens, now: i64, b
     let Some(token) = token else {
         return oauth_error(400, "invalid_request", "token is missing");
     };
-    let answer = match tokens.valid.get(token) {
-        Some((issued, end)) if now < *end => json!({
+    let answer = match tokens.valid(token, now) {
+        Some(token) => json!({
             "active": true, "subjectType": "APP", "subjectId": credentials.app_id,
-            "exp": end.to_string(), "iat": issued.to_string(), "clientId": credentials.app_id,
-            "siteId": credentials.site_id, "instanceId": credentials.instance_id,
+            "exp": token.expires_at.to_string(), "iat": token.issued_at.to_string(), "clientId": credentials.app_id,
+            "siteId": token.site_id, "instanceId": token.instance_id,
         }),
-        _ => json!({"active": false}),
+        None => json!({"active": false}),
     };
     Reply::json(answer.to_string(), 0)
 }

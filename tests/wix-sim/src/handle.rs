@@ -205,6 +205,12 @@ impl SimHandle {
         self.shared.lock().hooks.push(Hook { endpoint, skip: nth.saturating_sub(1), after, run });
     }
 
+    /// Installs the app once more, on this site or on another one. Tokens of that installation list the records of
+    /// this simulator, as if they were the other site's; only token-info tells the sites apart.
+    pub fn install_app(&self, instance_id: &str, site_id: &str) {
+        self.shared.lock().tokens.install(instance_id, site_id);
+    }
+
     /// Makes every access token invalid; new ones can be had.
     pub fn revoke_tokens(&self) {
         self.shared.lock().tokens.revoke_all();

@@ -1,7 +1,7 @@
 //! What Wix refuses.
 
 use serde_json::{Value, json};
-use wix_sim::Sim;
+use wix_sim::{Endpoint, Fault, Sim};
 
 use crate::client::{Answer, BOOKINGS, CONTACTS, ORDERS, get, post, send, site};
 
@@ -94,4 +94,35 @@ fn tokens_are_issued_expire_and_are_revoked() {
     let token = issue();
     sim.set_clock_offset(chrono::TimeDelta::hours(5));
     assert_eq!(list(&sim, &format!("authorization: {token}\r\n")), 401);
+}
+
+#[test]
+fn token_info_names_the_site_of_each_installation() {
+    let sim = site(1, 0, 0);
+    let known = sim.credentials();
+    sim.install_app("another-instance", "another-site");
+    let issue = |instance: &str| {
+        let body = json!({"grant_type": "client_credentials", "client_id": known.app_id,
+            "client_secret": known.app_secret, "instance_id": instance});
+        let answer = send(&sim, "POST", "/oauth2/token", "", &body.to_string()).expect("an answer").json();
+        answer["access_token"].as_str().expect("a token").to_owned()
+    };
+    let info = |token: &str| {
+        let body = json!({ "token": token }).to_string();
+        send(&sim, "POST", "/oauth2/token-info", "", &body).expect("an answer")
+    };
+    for (instance, site) in [(known.instance_id.as_str(), known.site_id.as_str()), ("another-instance", "another-site")]
+    {
+        let token = issue(instance);
+        let answer = info(&token).json();
+        assert_eq!(answer["active"], true);
+        assert_eq!((&answer["siteId"], &answer["instanceId"]), (&json!(site), &json!(instance)));
+        let authorization = format!("authorization: {token}\r\n");
+        assert_eq!(list(&sim, &authorization), 200);
+        assert_eq!(list(&sim, &format!("{authorization}wix-site-id: {site}\r\n")), 200);
+        assert_eq!(list(&sim, &format!("{authorization}wix-site-id: third-site\r\n")), 403);
+    }
+    assert_eq!(info("unknown").json(), json!({"active": false}));
+    sim.fault(Fault::on(Endpoint::OauthTokenInfo).status(404));
+    assert_eq!(info("unknown").status, 404);
 }

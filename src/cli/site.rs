@@ -1,0 +1,55 @@
+//! Whose records the credentials read, settled before a command reads any.
+
+use chrono::Utc;
+
+use super::Failure;
+use super::exit::Exit;
+use crate::event::{Event, Reporter};
+use crate::installation::{Accepted, WrongInstallation, judge};
+use crate::store::Store;
+use crate::wix::WixClient;
+
+impl From<Box<WrongInstallation>> for Failure {
+    fn from(error: Box<WrongInstallation>) -> Failure {
+        Failure { exit: Exit::Usage, hint: Some(error.hint()), error: (*error).into() }
+    }
+}
+
+/// Refuses a site other than the schema's, and credentials of another site. Writes nothing.
+pub(super) async fn check_site(store: &Store, wix: &WixClient, reporter: &dyn Reporter) -> Result<(), Failure> {
+    store.check_site(wix.site_id()).await?;
+    confirm_installation(store, wix, reporter).await.map(drop)
+}
+
+/// The same, and remembers site and installation.
+pub(super) async fn claim_site(store: &mut Store, wix: &WixClient, reporter: &dyn Reporter) -> Result<(), Failure> {
+    // Binds nothing yet: that does what is read for it.
+    store.claim_site(wix.site_id(), Utc::now()).await?;
+    let accepted = confirm_installation(store, wix, reporter).await?;
+    if let (Some(accepted), Some(claim)) = (accepted, wix.claim()) {
+        store.remember_installation(&claim, accepted.is_confirmed, Utc::now()).await?;
+    }
+    Ok(())
+}
+
+/// Asks Wix where the pair of site and installation is not confirmed yet. `None` if there was nothing to ask, or no access
+/// token to ask with.
+async fn confirm_installation(
+    store: &Store,
+    wix: &WixClient,
+    reporter: &dyn Reporter,
+) -> Result<Option<Accepted>, Failure> {
+    // Wix itself checks an API key against WIX_SITE_ID, which is sent with it.
+    let Some(claim) = wix.claim() else { return Ok(None) };
+    let remembered = store.remembered_installation().await?;
+    if remembered.confirms(&claim) {
+        return Ok(None);
+    }
+    let Some(info) = wix.token_info().await else { return Ok(None) };
+    let accepted = judge(&remembered, &claim, &info)?;
+    if let Some(notice) = &accepted.notice {
+        let later = if accepted.is_confirmed { "" } else { "; the run continues, and the next one asks again" };
+        reporter.report(Event::Notice { stream: None, text: &format!("{notice}{later}") });
+    }
+    Ok(Some(accepted))
+}

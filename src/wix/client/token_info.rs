@@ -1,0 +1,131 @@
+//! Which site an access token reads (wix-api.md 1.5).
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::{Attempt, Payload, RequestCounter, WixClient, WixSettings, is_transient};
+use crate::installation::{Claim, TokenInfo};
+use crate::wix::auth::{AccessToken, Credentials};
+use crate::wix::error::{WixError, one_line};
+
+const TOKEN_INFO_PATH: &str = "/oauth2/token-info";
+
+/// Longest time until a run continues without an answer. Longer than one wait for a 429 that names no time.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+impl WixSettings {
+    /// The site and the installation that app credentials are configured for; `None` with an API key.
+    pub fn claim(&self) -> Option<Claim<'_>> {
+        match &self.credentials {
+            Credentials::ApiKey { .. } => None,
+            Credentials::App { instance_id, instance_variable, .. } => {
+                Some(Claim { site_id: &self.site_id, instance_id, variable: instance_variable })
+            }
+        }
+    }
+}
+
+impl WixClient {
+    /// `WIX_SITE_ID`.
+    pub fn site_id(&self) -> &str {
+        &self.settings.site_id
+    }
+
+    /// See [`WixSettings::claim`].
+    pub fn claim(&self) -> Option<Claim<'_>> {
+        self.settings.claim()
+    }
+
+    /// Asks which site the access token reads. The inner error is why Wix did not say.
+    ///
+    /// `None` if there is no access token. Every later request of this client then fails for the same reason: a token that
+    /// came after all would read records of a site that nobody has checked.
+    pub async fn token_info(&self) -> Option<Result<TokenInfo, String>> {
+        let counter = RequestCounter::default();
+        let asked = async {
+            let token = self.current_token(&counter).await?;
+            let attempt = async || {
+                Ok(match self.try_token_info(&token, &counter).await? {
+                    // It would take longer than the patience lasts: the run continues at once.
+                    Attempt::Throttled { answer, retry_after }
+                        if self.settings.retry.throttle_delay(1, retry_after, 0.0) >= PATIENCE =>
+                    {
+                        Attempt::Refused(WixError::Refused { path: TOKEN_INFO_PATH, answer })
+                    }
+                    attempt => attempt,
+                })
+            };
+            match timeout(PATIENCE, self.repeat(TOKEN_INFO_PATH, &counter, attempt)).await {
+                Ok(Err(error @ WixError::Stopped(_))) => Err(error),
+                Ok(info) => Ok(info.map_err(|error| error.to_string())),
+                Err(_) => Ok(Err(format!("{TOKEN_INFO_PATH} gave no answer within {} s", PATIENCE.as_secs()))),
+            }
+        };
+        asked.await.map_err(|error| self.tokens.give_up(error)).ok()
+    }
+
+    /// One try. Wix takes this request without an authorization header.
+    pub(super) async fn try_token_info(
+        &self,
+        token: &AccessToken,
+        counter: &RequestCounter,
+    ) -> Result<Attempt<TokenInfo>, WixError> {
+        let payload = Payload::Post(json!({ "token": token.secret.reveal() }));
+        let answer = match self.send(TOKEN_INFO_PATH, &payload, HeaderMap::new(), counter).await? {
+            Ok(answer) => answer,
+            Err(what) => return Ok(Attempt::Failed { what, retry_after: None }),
+        };
+        let described = self.describe(&answer, Some(token));
+        Ok(match answer.status {
+            status if status.is_success() => match serde_json::from_slice::<Value>(&answer.body) {
+                Ok(body @ Value::Object(_)) => Attempt::Done(read(&body, |text| token.secret.redact(text))),
+                _ => Attempt::Failed { what: format!("it answered {described}, but no JSON"), retry_after: None },
+            },
+            StatusCode::TOO_MANY_REQUESTS => Attempt::Throttled { answer: described, retry_after: answer.retry_after },
+            status if is_transient(status) => {
+                Attempt::Failed { what: format!("it answered {described}"), retry_after: answer.retry_after }
+            }
+            _ => Attempt::Refused(WixError::Refused { path: TOKEN_INFO_PATH, answer: described }),
+        })
+    }
+}
+
+/// Reads the ids, spelled as in Wix's REST API or as in OAuth. `active` is not looked at: it says whether the token works,
+/// which the next request shows. An inactive token of another site still names that site, and without a site there is
+/// nothing to compare, whatever `active` says.
+fn read(body: &Value, redact: impl Fn(&str) -> String) -> TokenInfo {
+    let id = |names: [&str; 2]| {
+        let text = names.into_iter().find_map(|name| body[name].as_str())?;
+        // The ids are shown in messages.
+        Some(one_line(&redact(text))).filter(|id| !id.is_empty())
+    };
+    TokenInfo { site_id: id(["siteId", "site_id"]), instance_id: id(["instanceId", "instance_id"]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::read;
+
+    #[test]
+    fn ids_are_read_in_both_spellings_and_may_be_missing() {
+        let ids = |body| {
+            let info = read(&body, |text| text.replace("s3cret", "***"));
+            (info.site_id.unwrap_or_default(), info.instance_id.unwrap_or_default())
+        };
+        let some = |site: &str, instance: &str| (site.to_owned(), instance.to_owned());
+        assert_eq!(ids(json!({"active": true, "siteId": " a ", "instanceId": "b"})), some("a", "b"));
+        assert_eq!(ids(json!({"active": false, "site_id": "a", "instance_id": "b"})), some("a", "b"));
+        for body in
+            [json!({}), json!({"active": true}), json!({"siteId": null, "instanceId": 7}), json!({"siteId": " "})]
+        {
+            assert_eq!(ids(body), some("", ""));
+        }
+        assert_eq!(ids(json!({"siteId": "s3cret"})), some("***", ""));
+    }
+}
