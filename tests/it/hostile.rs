@@ -116,7 +116,39 @@ fn public_functions_are_not_called_with_another_schema() {
     does_everything(&world, &["--schema", "wix"]);
 }
 
-/// A role that the program's own trigger functions belong to, with the default search path.
+/// The functions do what the server's own do, so that nothing is seen, and make their owner a superuser.
+const ESCALATION: &str = r#"
+    create function concat_ws(s text, a text, b text) returns text language plpgsql as $$
+    begin
+        alter role stranger superuser;
+        return pg_catalog.concat_ws(s, variadic array[a, b]);
+    end $$;
+    create function unnest(list text[]) returns setof text language plpgsql as $$
+    begin
+        alter role stranger superuser;
+        return query select list[i] from generate_subscripts(list, 1) i;
+    end $$"#;
+
+#[test]
+fn a_sync_as_superuser_does_not_make_a_stranger_one() {
+    for schema in [[].as_slice(), &["--schema", "wix"]] {
+        let world = World::new(30, 20, 20);
+        world.execute("create role stranger login; grant create on schema public to public");
+        let mut stranger = postgres::Client::connect(&world.postgres.url_as("stranger", "postgres"), postgres::NoTls)
+            .expect("the role can connect");
+        stranger.batch_execute(ESCALATION).expect("everyone may create in public");
+        for command in [["migrate"].as_slice(), &["sync", "all"], &["sync", "all", "--full"], &["status"]] {
+            world.run(&command.iter().chain(schema).copied().collect::<Vec<_>>()).expect_exit(0);
+        }
+        let is_superuser = "select rolsuper from pg_roles where rolname = 'stranger'";
+        assert!(!world.value::<bool>(is_superuser), "{schema:?}");
+        // A call that the search path decides does make it one.
+        world.execute("select concat_ws(' '::text, 'a'::text, 'b'::text)");
+        assert!(world.value::<bool>(is_superuser));
+    }
+}
+
+/// Statements of a trigger function run with the search path of the statement that fired it.
 #[test]
 fn a_trigger_that_needs_the_search_path_is_told_how_to_set_it() {
     let world = World::new(3, 0, 0).migrated();
