@@ -23,9 +23,11 @@ pub(super) async fn check_site(store: &Store, wix: &WixClient, reporter: &dyn Re
 
 /// The same, and remembers site and installation.
 pub(super) async fn claim_site(store: &mut Store, wix: &WixClient, reporter: &dyn Reporter) -> Result<(), Failure> {
-    // Binds nothing yet: that does what is read for it.
-    store.claim_site(wix.site_id(), Utc::now()).await?;
+    let is_noted = store.check_site(wix.site_id()).await?;
     let accepted = confirm_installation(store, wix, reporter).await?;
+    if !is_noted {
+        store.note_site(wix.site_id(), Utc::now()).await?;
+    }
     if let (Some(accepted), Some(claim)) = (accepted, wix.claim()) {
         store.remember_installation(&claim, accepted.is_confirmed, Utc::now()).await?;
     }

@@ -38,6 +38,17 @@ pub struct Progress {
     pub opens_full_sync: bool,
 }
 
+/// What the end of a run has to deal with.
+#[derive(Debug, Default)]
+pub struct RunEnd {
+    /// Whether orders wait for links to customers that bookings made.
+    pub has_unlinked: bool,
+    /// Whether `sync_logs` or `sync_errors` may have rows to delete.
+    pub has_old_logs: bool,
+    /// The first table that does not hold as many live rows as it must.
+    pub differing: Option<StoreError>,
+}
+
 /// One transaction's entry in the books.
 pub(super) struct Entry<'a> {
     pub(super) stream: Stream,
@@ -153,24 +164,38 @@ impl Store {
         }
     }
 
-    /// An error for the first of these tables that does not hold as many live rows as it must.
-    pub async fn check_books(&mut self, streams: &[Stream]) -> Result<(), StoreError> {
-        let doing = "could not count the rows of the tables";
-        let selects: Vec<String> = streams
+    /// What the end of a run has to deal with, in one statement: whether these tables hold as many live rows as they must,
+    /// whether orders wait for their links, and whether the log has rows that ended before `logs_before`.
+    pub async fn look_at_end(
+        &self,
+        streams: &[Stream],
+        logs_before: Option<DateTime<Utc>>,
+    ) -> Result<RunEnd, StoreError> {
+        let doing = "could not look at the tables at the end of the run";
+        let counts: Vec<String> = streams
             .iter()
             .map(|stream| {
                 let (table, live) = (stream.table(), live_rows(*stream));
-                format!("select '{table}', live_rows, ({live}) from {{schema}}.sync_state where table_name = '{table}'")
+                format!("(select live_rows from {{schema}}.sync_state where table_name = '{table}'), ({live})")
             })
             .collect();
-        if selects.is_empty() {
-            return Ok(());
+        let statement = self.schema.sql(&format!(
+            "select exists (select from {{schema}}.sync_unlinked),
+                exists (select from {{schema}}.sync_logs where started_at < $1 and status <> 'running')
+                    or exists (select from {{schema}}.sync_errors where resolved_at < $1)
+                {}{}",
+            if counts.is_empty() { "" } else { ", " },
+            counts.join(", ")
+        ));
+        let rows = self.query_once(doing, &statement, &[(&logs_before, Type::TIMESTAMPTZ)]).await?;
+        let Some(row) = rows.first() else { return Ok(RunEnd::default()) };
+        let mut end =
+            RunEnd { has_unlinked: column(row, 0, doing)?, has_old_logs: column(row, 1, doing)?, differing: None };
+        for (index, stream) in streams.iter().enumerate() {
+            let (must_hold, holds) = (column(row, 2 * index + 2, doing)?, column(row, 2 * index + 3, doing)?);
+            end.differing = end.differing.or(check_count(*stream, must_hold, holds).err());
         }
-        let rows = self.query_once(doing, &self.schema.sql(&selects.join(" union all ")), &[]).await?;
-        for (row, stream) in rows.iter().zip(streams) {
-            check_count(*stream, column(row, 1, doing)?, column(row, 2, doing)?)?;
-        }
-        Ok(())
+        Ok(end)
     }
 }
 

@@ -25,24 +25,12 @@ impl Store {
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
-    /// Refuses a site other than the one whose records the tables hold; notes nothing.
-    pub async fn check_site(&self, site_id: &str) -> Result<(), StoreError> {
-        let other = self.noted_sites().await?.into_iter().find(|noted| noted != site_id);
-        match other {
-            None => Ok(()),
-            Some(noted) => {
-                Err(StoreError::OtherSite { schema: self.schema.name().to_owned(), noted, given: site_id.to_owned() })
-            }
-        }
-    }
-
-    /// Notes the site on the first run, and refuses a run for another one: one schema is one site.
-    pub async fn claim_site(&mut self, site_id: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let doing = "could not note the site in sync_state";
-        let tables: Vec<&str> = Stream::ALL.iter().map(|stream| stream.table()).collect();
+    /// Refuses a site other than the one whose records the tables hold. True if all tables have noted this one.
+    pub async fn check_site(&self, site_id: &str) -> Result<bool, StoreError> {
+        let doing = "could not read which site the tables hold";
         let statement = self.schema.sql(&format!("select wix_site_id, {} from {{schema}}.sync_state", has_data()));
         let noted = self.query_once(doing, &statement, &[]).await?;
-        let mut is_noted = noted.len() >= tables.len();
+        let mut is_noted = noted.len() >= Stream::ALL.len();
         for row in &noted {
             let (noted, has_data): (String, bool) = (column(row, 0, doing)?, column(row, 1, doing)?);
             if noted != site_id && has_data {
@@ -51,9 +39,12 @@ impl Store {
             }
             is_noted &= noted == site_id;
         }
-        if is_noted {
-            return Ok(());
-        }
+        Ok(is_noted)
+    }
+
+    /// Notes the site. It binds the schema once something was read for it.
+    pub async fn note_site(&mut self, site_id: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+        let tables: Vec<&str> = Stream::ALL.iter().map(|stream| stream.table()).collect();
         let statement = self.schema.sql(
             "insert into {schema}.sync_state (table_name, wix_site_id, updated_at)
              select t, $2, $3 from unnest($1::text[]) t order by t
@@ -61,7 +52,7 @@ impl Store {
         );
         let parameters: [Parameter<'_>; 3] =
             [(&tables, Type::TEXT_ARRAY), (&site_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)];
-        self.write(doing, &statement, &parameters).await.map(drop)
+        self.write("could not note the site in sync_state", &statement, &parameters).await.map(drop)
     }
 
     /// The app installations that runs have used for this schema.

@@ -190,19 +190,15 @@ impl Run<'_> {
         }
         let (mut streams, errors): (Vec<StreamSummary>, Vec<Option<SyncError>>) = ended.into_iter().unzip();
         let mut errors: Vec<SyncError> = errors.into_iter().flatten().collect();
+        let mut has_old_logs = false;
         if !errors.iter().any(SyncError::ends_the_run) {
-            errors.extend(
-                self.link_orders(store)
-                    .await
-                    .inspect_err(|error| {
-                        let text = format!("orders are linked to new customers by the next run: {error}");
-                        self.reporter.report(Event::Notice { stream: None, text: &text });
-                    })
-                    .err(),
-            );
-        }
-        if !errors.iter().any(SyncError::ends_the_run) {
-            errors.extend(self.check_books(store, &mut streams).await.err());
+            match self.look_at_end(store, &mut streams).await {
+                Ok((has_old, error)) => {
+                    has_old_logs = has_old;
+                    errors.extend(error);
+                }
+                Err(error) => errors.push(error),
+            }
         }
         // A stop is what the caller has to hear of first: it decides how the program ends.
         errors.sort_by_key(|error| error.stop_reason().is_none());
@@ -225,7 +221,7 @@ impl Run<'_> {
                 self.reporter.report(Event::Notice { stream: None, text: &text });
             }
         }
-        if first_error.is_none() {
+        if first_error.is_none() && has_old_logs {
             self.trim_logs(store).await;
         }
         self.reporter.report(Event::RunFinished { summary: &summary });
@@ -245,9 +241,14 @@ impl Run<'_> {
         }
     }
 
-    /// Old rows of the log go. A failure of that is none of the run's.
+    /// Runs that ended before this time leave the log.
+    fn logs_before(&self) -> Option<DateTime<Utc>> {
+        self.plan.keep_logs.and_then(|keep| Utc::now().checked_sub_signed(keep))
+    }
+
+    /// Deletes old rows of the log. If that fails, the run has not failed.
     async fn trim_logs(&self, store: &mut Store) {
-        let Some(before) = self.plan.keep_logs.and_then(|keep| Utc::now().checked_sub_signed(keep)) else { return };
+        let Some(before) = self.logs_before() else { return };
         if let Err(error) = store.trim_logs(before).await {
             self.reporter.report(Event::Notice { stream: None, text: &error.to_string() });
         }
@@ -293,20 +294,33 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Whether the tables that were synced hold what their books say, now that all of them are done. One that does not was
-    /// truncated or restored while the run was at work.
-    async fn check_books(&self, store: &mut Store, streams: &mut [StreamSummary]) -> Result<(), SyncError> {
-        let is_synced = |summary: &&mut StreamSummary| {
-            summary.status == Status::Completed && matches!(summary.pass, PassKind::Full | PassKind::Changes)
-        };
-        let synced: Vec<Stream> = streams.iter_mut().filter(is_synced).map(|summary| summary.stream).collect();
-        let checked = persist(store, self.stop, async |store| store.check_books(&synced).await).await;
-        if let Err(error @ SyncError::Store(StoreError::RowsDiffer { table, .. })) = &checked
+    /// What is left to do once all tables are synced: links of orders, and a last look at the books. A table that does not
+    /// hold what they say was truncated or restored while the run was at work. Whether old logs may go is the first value.
+    async fn look_at_end(
+        &self,
+        store: &mut Store,
+        streams: &mut [StreamSummary],
+    ) -> Result<(bool, Option<SyncError>), SyncError> {
+        let synced: Vec<Stream> = streams
+            .iter()
+            .filter(|summary| summary.status == Status::Completed)
+            .filter(|summary| matches!(summary.pass, PassKind::Full | PassKind::Changes))
+            .map(|summary| summary.stream)
+            .collect();
+        let before = self.logs_before();
+        let end = persist(store, self.stop, async |store| store.look_at_end(&synced, before).await).await?;
+        if end.has_unlinked {
+            self.link_orders(store).await.inspect_err(|error| {
+                let text = format!("orders are linked to new customers by the next run: {error}");
+                self.reporter.report(Event::Notice { stream: None, text: &text });
+            })?;
+        }
+        if let Some(error @ StoreError::RowsDiffer { table, .. }) = &end.differing
             && let Some(summary) = streams.iter_mut().find(|summary| summary.stream.table() == *table)
         {
             (summary.status, summary.error) = (Status::Failed, Some(error.to_string()));
         }
-        checked
+        Ok((end.has_old_logs, end.differing.map(SyncError::Store)))
     }
 
     async fn sync_stream(&self, store: &mut Store, stream: Stream) -> (StreamSummary, Option<SyncError>) {

@@ -1,6 +1,7 @@
 //! Holes in Wix's index of bookings: the list and the lookup by id read the same index, and bookings cannot be deleted. So
 //! a booking that is not returned is looked up in two runs, at least a day apart, before it is marked as deleted.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use wix_sim::{Endpoint, Entity, Fault};
 
@@ -160,7 +161,7 @@ fn a_kill_between_two_lookups_loses_no_wait_and_shortens_none() {
         world.sim.clear_requests();
         let running = world.start(arguments);
         wait_until("it hangs", || is_there() && lookups(&world, APPOINTMENTS).last() == Some(&id(index)));
-        running.signal("KILL");
+        running.signal(Signal::KILL);
         running.wait();
         world.sim.clear_faults();
     };

@@ -1,7 +1,7 @@
 //! Full syncs that cannot end, and those that start over: changes arrive all the same.
 
 use chrono::{SubsecRound, TimeDelta, Utc};
-use serde_json::{Value, json};
+use serde_json::json;
 use wix_sim::{Endpoint, Entity, Fault, Request};
 
 use crate::harness::World;

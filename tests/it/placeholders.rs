@@ -255,17 +255,21 @@ fn the_search_for_lost_placeholders_reads_no_appointment_where_none_is_lost() {
     world.execute(
         "insert into appointments (wix_booking_id, wix_contact_id, customer_id, wix_created_at, raw)
          select 'x' || n, c.wix_contact_id, c.id, now() - n * interval '1 second', '{}'
-         from generate_series(1, 10000) n, customers c where c.wix_contact_id = 'gone00'",
+         from generate_series(1, 10000) n, customers c where c.wix_contact_id = 'gone00';
+         update sync_state set live_rows = live_rows + 10000 where table_name = 'appointments'",
     );
+    let rows: i64 = world.value("select count(*) from appointments");
     let read = "select coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)
             + (select sum(idx_tup_read)::bigint from pg_stat_user_indexes i where i.relname = 'appointments')
         from pg_stat_user_tables where relname = 'appointments'";
-    for statistics in ["", "analyze appointments; analyze customers"] {
+    // The books count the rows at the start and at the end of a run: without statistics through an index, whose entries
+    // count as well.
+    for (statistics, counted) in [("", 4 * rows), ("analyze appointments; analyze customers", 2 * rows)] {
         world.execute(statistics);
         let before: i64 = world.value(read);
         world.sync_json(&["appointments"], 0);
         let count = world.value::<i64>(read) - before;
-        assert!(count < 100, "{count} rows and entries were read ({statistics})");
+        assert!(count < counted + 100, "{count} rows and entries were read ({statistics})");
     }
     world.execute("delete from customers where wix_contact_id = 'gone01'");
     world.sync_json(&["appointments"], 0);
