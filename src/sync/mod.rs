@@ -143,6 +143,17 @@ impl SyncError {
         }
     }
 
+    /// True if other pages of the same list may well be read.
+    pub fn is_about_some_pages(&self) -> bool {
+        matches!(
+            self,
+            SyncError::Walk(_)
+                | SyncError::Wix(
+                    WixError::Unavailable { .. } | WixError::Refused { .. } | WixError::CursorRefused { .. }
+                )
+        )
+    }
+
     /// True if the other streams would fare no better: the run ends here. A 401 of one listing may be a permission that
     /// is missing for it alone.
     pub fn ends_the_run(&self) -> bool {

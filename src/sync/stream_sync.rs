@@ -47,9 +47,17 @@ pub async fn sync_stream(run: &Run<'_>, store: &mut Store, summary: &mut StreamS
         }
     }
     let result = match summary.pass {
-        PassKind::Errors => retry_errors(run, store, entity, Due::All, (None, begun_at), &counter, summary).await,
+        PassKind::Errors => {
+            match retry_errors(run, store, entity, Due::All, (None, begun_at), &counter, summary).await {
+                Ok(()) => settle_losses(run, store, entity, &counter, summary).await,
+                failed => failed,
+            }
+        }
         PassKind::Repair => match run.plan.repairs.iter().find(|gaps| gaps.table == stream) {
-            Some(gaps) => repair(run, store, entity, gaps, &counter, summary).await,
+            Some(gaps) => match repair(run, store, entity, gaps, &counter, summary).await {
+                Ok(()) => settle_losses(run, store, entity, &counter, summary).await,
+                failed => failed,
+            },
             None => Ok(()),
         },
         PassKind::Range => Pass { run, entity, counter: &counter, state: &state, is_beside_full_sync: false }
@@ -85,8 +93,8 @@ enum PassEnd {
 }
 
 /// The passes that are due. A full sync follows an incremental one that could not know what changed, or where the drift
-/// check says so. Where a full sync fails for Wix's sake, the changes are read all the same: the table must not stand
-/// still for as long as a full sync cannot end.
+/// check says so. Where a full sync fails for some pages of Wix's list, the changes are read all the same: the table must not
+/// stand still for as long as a full sync cannot end.
 async fn run_due_passes(pass: Pass<'_>, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
     let Passes { incremental, mut full } = plan_passes(pass.state, pass.run.plan.full);
     let beside = Pass { is_beside_full_sync: true, ..pass };
@@ -117,7 +125,7 @@ async fn run_due_passes(pass: Pass<'_>, store: &mut Store, summary: &mut StreamS
                 let known = (drift.as_ref(), pass.state.now);
                 note_full_sync(pass.run, store, pass.entity, known, pass.counter).await?;
             }
-            Err(error) if has_incremental || error.ends_the_run() => return Err(first_error.unwrap_or(error)),
+            Err(error) if has_incremental || !error.is_about_some_pages() => return Err(first_error.unwrap_or(error)),
             Err(error) => {
                 beside.read_changes(store, summary).await?;
                 return Err(error);
@@ -166,11 +174,14 @@ impl<'a> Pass<'a> {
             run.reporter.report(Event::PassPlanned { stream, pass: summary.pass });
         }
         let begun_at = Utc::now();
+        // An earlier pass of this run may have left some.
+        let has_unresolved_errors = state.has_unresolved_errors || summary.counts.errors > 0;
+        let has_held = state.has_held || summary.incomplete;
         let selection = run.plan.selection(stream, &plan.checkpoint);
         let created_from = plan.checkpoint.created_from;
         let mut writer = PassWriter {
             run,
-            batch: Batch::new(run, entity, counter).knowing(state.has_unresolved_errors, state.has_held),
+            batch: Batch::new(run, entity, counter).knowing(has_unresolved_errors, has_held),
             store,
             coverage: Coverage::of(&plan.checkpoint),
             checkpoint: plan.checkpoint,
@@ -188,13 +199,15 @@ impl<'a> Pass<'a> {
         if lacking > 0 {
             hold_back(run, summary, describe_lacking(stream, lacking));
         }
-        if batch.has_held() {
-            settle_losses(run, store, entity, counter, summary).await?;
-        }
         if stream == Stream::Appointments {
             restore_placeholders(run, store, summary).await?;
         }
+        // Records that are looked up by id may lose a part as well.
+        let looks_up = is_full || state.has_missing || batch.has_unresolved_errors();
         if checkpoint.pass == PassKind::Range {
+            if batch.has_held() {
+                settle_losses(run, store, entity, counter, summary).await?;
+            }
             return Ok(PassEnd::Reached);
         }
         if is_full && checkpoint.watermark.is_none() {
@@ -218,6 +231,9 @@ impl<'a> Pass<'a> {
         }
         if is_full || batch.has_unresolved_errors() {
             retry_errors(run, store, entity, Due::Daily, (listed_id, begun_at), counter, summary).await?;
+        }
+        if looks_up || batch.has_held() {
+            settle_losses(run, store, entity, counter, summary).await?;
         }
         if is_full && stream == Stream::Appointments {
             match persist(store, run.stop, async |store| store.erase_untold_customers().await).await {

@@ -105,3 +105,13 @@ fn other_changes_arrive_while_copies_are_held() {
     assert_eq!(result["results"]["appointments"]["updated"], 1, "{result}");
     assert_eq!(held(&world), edited as i64);
 }
+
+#[test]
+fn repair_strips_no_large_number_of_rows_either() {
+    let world = World::new(60, 90, 0).migrated();
+    world.sync_json(&["all"], 0);
+    let before = appointments(&world);
+    bookings_without_contacts(&world.sim, 1);
+    world.run(&["verify", "appointments", "--repair"]).expect_exit(3).expect_stderr("booking.contactDetails");
+    assert_eq!(appointments(&world), before);
+}
