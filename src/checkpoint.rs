@@ -16,15 +16,19 @@ pub struct Checkpoint {
     pub watermark: Option<DateTime<Utc>>,
     /// All records created before this time are settled; those created at it are read again.
     pub created_from: Option<DateTime<Utc>>,
-    /// Records that Wix counted on the pass's pages and did not list there.
+    /// The number of distinct records created before `created_from` that came in this pass: to compare with the number
+    /// that Wix announces.
     #[serde(default)]
-    pub lacking: u64,
+    pub records_before: u64,
+    /// Records that Wix announced in this pass and did not return.
+    #[serde(default)]
+    pub shortfall: u64,
 }
 
 impl Checkpoint {
     /// At the very beginning of a pass.
     pub fn at_the_beginning(pass: PassKind, since: Option<DateTime<Utc>>) -> Checkpoint {
-        Checkpoint { pass, since, watermark: None, created_from: None, lacking: 0 }
+        Checkpoint { pass, since, watermark: None, created_from: None, records_before: 0, shortfall: 0 }
     }
 }
 

@@ -57,9 +57,9 @@ pub struct Comparison {
     pub samples: Vec<Sample>,
     /// What a sync would hold back, or can't be known, in sentences.
     pub notices: Vec<String>,
-    /// Records that Wix counted on its pages and did not list there.
+    /// Records that Wix announced and did not return.
     #[serde(skip)]
-    pub lacking: u64,
+    pub shortfall: u64,
     /// Some record that Wix listed.
     #[serde(skip)]
     pub listed_id: Option<String>,
@@ -89,7 +89,7 @@ impl Comparison {
             unreadable_records: Vec::new(),
             samples: Vec::new(),
             notices: Vec::new(),
-            lacking: 0,
+            shortfall: 0,
             listed_id: None,
         }
     }

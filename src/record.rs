@@ -146,22 +146,20 @@ pub struct RecordMark {
     pub wix_id: Option<String>,
     /// When the record was created at Wix.
     pub wix_created_at: Option<DateTime<Utc>>,
-    /// When Wix last changed it, where the record could be mapped.
-    pub wix_updated_at: Option<DateTime<Utc>>,
+    /// Its version, where the record could be mapped.
+    pub version: Version,
 }
 
 /// The mark of a mapped or rejected record.
 pub fn mark_of(record: &MappedRecord) -> RecordMark {
     match record {
-        Ok(row) => RecordMark {
-            wix_id: Some(row.wix_id.clone()),
-            wix_created_at: row.wix_created_at,
-            wix_updated_at: row.wix_updated_at,
-        },
+        Ok(row) => {
+            RecordMark { wix_id: Some(row.wix_id.clone()), wix_created_at: row.wix_created_at, version: row.version() }
+        }
         Err(rejection) => RecordMark {
             wix_id: rejection.wix_id.clone(),
             wix_created_at: rejection.wix_created_at,
-            wix_updated_at: None,
+            version: Version::default(),
         },
     }
 }

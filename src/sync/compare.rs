@@ -7,7 +7,7 @@ use super::coverage::Coverage;
 use super::deletions::refuse_mass_deletion;
 use super::plan::{PassPlan, Passes, is_from_the_future, plan_passes};
 use super::reader::{MappedPage, PageSink, Reading};
-use super::stream_sync::{FROM_THE_FUTURE, describe_empty_listing, describe_lacking, describe_missing_app};
+use super::stream_sync::{FROM_THE_FUTURE, describe_empty_listing, describe_missing_app, describe_shortfall};
 use super::{Run, SyncError};
 use crate::checkpoint::Checkpoint;
 use crate::comparison::{Comparison, MAX_REMEMBERED, Sample};
@@ -52,7 +52,7 @@ pub async fn compare_stream(
         (Extent::Everything, _) => PassPlan::from_the_beginning(),
     };
     let PassPlan { checkpoint, is_resumed } = plan;
-    let created_from = checkpoint.created_from;
+    let start = checkpoint.clone();
     let mut comparer = Comparer {
         run,
         store,
@@ -67,7 +67,7 @@ pub async fn compare_stream(
     };
     comparer.found.pass = comparer.checkpoint.pass;
     let selection = run.plan.selection(stream, &comparer.checkpoint);
-    let reading = Reading { run, entity, selection, created_from, counter: &counter };
+    let reading = Reading { run, entity, selection, start, counter: &counter };
     run.reporter.report(Event::StreamStarted { stream });
     let read = reading.into_sink(&mut comparer).await;
     run.reporter.report(Event::ComparisonFinished { stream });
@@ -115,7 +115,7 @@ impl PageSink for Comparer<'_> {
             }
             self.checkpoint.created_from = page.frontier;
             (at_end, total) = (page.at_end, page.total);
-            self.found.lacking += page.lacking;
+            self.found.shortfall += page.shortfall;
             self.coverage.add(&page.records);
             let mut rows = Vec::with_capacity(page.records.len());
             for record in page.records {
@@ -150,8 +150,8 @@ impl Comparer<'_> {
     /// What only the end shows: rows beside an empty listing, and what `sync` would hold back.
     async fn finish(mut self, is_resumed: bool) -> Result<Comparison, SyncError> {
         let (run, stream, is_full) = (self.run, self.found.table, self.found.pass == PassKind::Full);
-        if self.found.lacking > 0 {
-            self.found.notices.push(describe_lacking(stream, self.found.lacking));
+        if self.found.shortfall > 0 {
+            self.found.notices.push(describe_shortfall(stream, self.found.shortfall));
         }
         // A resumed pass begins at a record that was listed.
         if is_full && self.coverage.is_empty() {

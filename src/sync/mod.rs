@@ -2,7 +2,9 @@
 //!
 //! Prints nothing: it reports events. What it may do without asking is only what [`Plan`] says.
 
+mod announced;
 pub mod batch;
+mod by_date;
 mod by_id;
 pub mod compare;
 mod coverage;
@@ -10,6 +12,7 @@ mod dead_letters;
 mod deletions;
 mod drift;
 mod losses;
+mod narrow;
 mod placeholders;
 pub mod plan;
 mod prefetch;
@@ -130,7 +133,11 @@ impl SyncError {
         match self {
             SyncError::Wix(error) => error.hint(),
             SyncError::Store(error) => error.hint(),
-            SyncError::Walk(_) => Some("the next run begins the pass anew".to_owned()),
+            SyncError::Walk(_) => Some(
+                "the next sync continues at the last checkpoint, or from the start if there is none; changes arrive \
+                 meanwhile, and --full starts over"
+                    .to_owned(),
+            ),
             SyncError::Stopped(_) => Some("the next run continues from there".to_owned()),
         }
     }

@@ -132,7 +132,8 @@ mod tests {
     }
 
     fn unfinished(pass: PassKind) -> Option<Checkpoint> {
-        Some(Checkpoint { pass, since: Some(at(90)), watermark: Some(at(120)), created_from: Some(at(50)), lacking: 0 })
+        let checkpoint = Checkpoint::at_the_beginning(pass, Some(at(90)));
+        Some(Checkpoint { watermark: Some(at(120)), created_from: Some(at(50)), ..checkpoint })
     }
 
     /// The kind of each pass, with an R behind a resumed one.

@@ -1,28 +1,31 @@
-//! Reads a listing to Wix's own end: fetch a page -> map its records -> see that it follows the one before -> hand it on.
+//! Reads a list to Wix's own end: fetch a page -> map its records -> see that it follows the one before -> hand it on.
 //!
 //! Pages are handed on in Wix's order. While some are written, others are read, and while one is mapped, the one behind its
-//! cursor is asked for, so that waiting for Wix, work on records and waiting for Postgres do not add up. Few are ahead: what
+//! cursor is requested, so that waiting for Wix, work on records and waiting for Postgres do not add up. Few are ahead: what
 //! is read and not yet written is read again after a crash.
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::{Sender, channel};
 
+use super::by_date::ByDate;
+use super::narrow::Narrowing;
 use super::prefetch::Prefetch;
-use super::walk::{Accepted, Walk};
+use super::walk::{Accepted, Start, Walk};
 use super::{Run, SyncError};
+use crate::checkpoint::Checkpoint;
 use crate::entity::{Entity, entity_of, map_record};
 use crate::off_thread::off_thread;
 use crate::page::{NextPage, Page, PageRequest};
 use crate::record::{MappedRecord, RecordMark, mark_of};
 use crate::wix::{Paging, RequestCounter, Selection, WixError};
 
-/// At most so many pages are read ahead of those that are being written, also where a batch takes more.
+/// Maximum number of pages that are read ahead of those that are being written, also where a batch takes more.
 const MAX_PAGES_AHEAD: usize = 3;
 
-/// So often in a pass a page is asked for again because its list is shorter than Wix says.
+/// Maximum number of repeated requests per pass for pages that have fewer records than they announce.
 const MAX_SHORT_PAGES: u32 = 3;
 
-/// A page whose records are mapped, without those that were settled with an earlier one.
+/// A page whose records are mapped, without those that came with an earlier one.
 pub(super) struct MappedPage {
     /// The records, in Wix's order.
     pub(super) records: Vec<MappedRecord>,
@@ -32,12 +35,15 @@ pub(super) struct MappedPage {
     pub(super) server_time: Option<DateTime<Utc>>,
     /// All records created before this time came with this page or an earlier one.
     pub(super) frontier: Option<DateTime<Utc>>,
-    /// Records in the whole listing, where Wix says so.
+    /// The number of those records.
+    pub(super) records_before: u64,
+    /// Records in the whole list, where Wix says so.
     pub(super) total: Option<u64>,
     /// Characters that had to be repaired.
     pub(super) repaired_characters: u64,
-    /// Records that Wix counted on the page and did not list, also when asked again.
-    pub(super) lacking: u64,
+    /// Records that Wix announced and did not return, also when requested again: on this page, or with the last page in
+    /// the whole list.
+    pub(super) shortfall: u64,
 }
 
 /// What becomes of the pages.
@@ -51,14 +57,14 @@ pub(super) struct Reading<'a> {
     pub(super) run: &'a Run<'a>,
     pub(super) entity: &'a dyn Entity,
     pub(super) selection: Selection,
-    /// Where a resumed pass goes on.
-    pub(super) created_from: Option<DateTime<Utc>>,
+    /// Where the pass starts or continues.
+    pub(super) start: Checkpoint,
     pub(super) counter: &'a RequestCounter,
 }
 
 impl<'a> Reading<'a> {
     /// Reads to the end and lets `sink` deal with the pages. Where reading fails, it still gets those read before.
-    pub(super) async fn into_sink(mut self, sink: &mut impl PageSink) -> Result<(), SyncError> {
+    pub(super) async fn into_sink(self, sink: &mut impl PageSink) -> Result<(), SyncError> {
         let page_limit = self.entity.listing().page_limit as usize;
         let pages_ahead = (self.run.plan.batch_size / page_limit).clamp(1, MAX_PAGES_AHEAD);
         let (sender, mut receiver) = channel(pages_ahead);
@@ -69,20 +75,76 @@ impl<'a> Reading<'a> {
             }
             Ok(())
         };
+        let mut reader = Reader::new(self);
         // An error of the sink ends the reading at once; one of the reading does not end the sink before its work.
-        let (read, ()) = tokio::try_join!(async { Ok::<_, SyncError>(self.read_pages(sender).await) }, deal)?;
+        let (read, ()) = tokio::try_join!(async { Ok::<_, SyncError>(reader.read_pages(sender).await) }, deal)?;
         read
     }
 
+    pub(super) fn fetch(
+        &self,
+        selection: Selection,
+        request: PageRequest,
+    ) -> impl Future<Output = Result<Page, WixError>> + use<'a> {
+        let (run, entity, counter) = (self.run, self.entity, self.counter);
+        async move { run.wix.fetch_page(entity.listing(), &selection, &request, counter).await }
+    }
+
+    /// Whether a refused request may be sent again without its sort. Whether bookings can be sorted by their creation
+    /// is not documented (wix-api.md 3.2). By cursor the whole list is read in any order. Offsets need an order.
+    fn may_do_unsorted(&self) -> bool {
+        self.entity.listing().paging == Paging::Cursor && !self.selection.unsorted
+    }
+}
+
+/// A list while it is read.
+pub(super) struct Reader<'a> {
+    pub(super) reading: Reading<'a>,
+    pub(super) walk: Walk,
+    /// Wix's clock at the pass's first answer.
+    pub(super) first_answer_at: Option<DateTime<Utc>>,
+    /// The shortfall that was handed on, by earlier runs of the pass too.
+    pub(super) shortfall: u64,
+    pub(super) narrowing: Narrowing,
+    pub(super) by_date: ByDate,
+    prefetch: Prefetch<'a>,
+    short_pages: u32,
+    /// The refusal after which the list is read without its sort.
+    refusal: Option<WixError>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(reading: Reading<'a>) -> Reader<'a> {
+        let Checkpoint { created_from, records_before, watermark, shortfall, .. } = reading.start;
+        let walk = Walk::starting_at(Start { created_from, records_before });
+        Reader {
+            walk: walk.with_page_limit(reading.entity.listing().page_limit),
+            reading,
+            first_answer_at: watermark,
+            shortfall,
+            narrowing: Narrowing::default(),
+            by_date: ByDate::default(),
+            prefetch: Prefetch::none(),
+            short_pages: 0,
+            refusal: None,
+        }
+    }
+
+    /// The records that are read now.
+    pub(super) fn selection(&self) -> Selection {
+        let selection = self.reading.selection.clone();
+        match self.by_date.until() {
+            Some(until) => selection.with_bound("createdDate", "$lt", until),
+            None => selection,
+        }
+    }
+
     async fn read_pages(&mut self, sender: Sender<MappedPage>) -> Result<(), SyncError> {
-        let mut walk = Walk::starting_at(self.created_from).with_page_limit(self.entity.listing().page_limit);
-        let mut short_pages = 0;
-        let mut prefetch = Prefetch::none();
-        // There is a place for a page before it is asked for. None is left where the sink has failed: this ends with it.
+        // There is a place for a page before it is requested. None is left where the sink has failed: this ends with it.
         while let Ok(place) = sender.reserve().await {
             // Only this task takes places: one that is left for the page behind stays.
             let may_prefetch = sender.capacity() > 0;
-            let page = self.next_page(&mut walk, &mut prefetch, may_prefetch, &mut short_pages).await?;
+            let page = self.next_page(may_prefetch).await?;
             let at_end = page.at_end;
             place.send(page);
             if at_end {
@@ -92,77 +154,99 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// The next page of the walk. Where Wix refuses its own cursor, or a page does not follow the one before,
-    /// the walk begins anew at the last record's date.
-    async fn next_page(
-        &mut self,
-        walk: &mut Walk,
-        prefetch: &mut Prefetch<'a>,
-        may_prefetch: bool,
-        short_pages: &mut u32,
-    ) -> Result<MappedPage, SyncError> {
-        let entity = self.entity;
-        let mut refusal = None;
+    /// The next page. Where Wix refuses its own cursor, or a page does not follow the one before, the list is read again
+    /// from the latest date.
+    async fn next_page(&mut self, may_prefetch: bool) -> Result<MappedPage, SyncError> {
         loop {
-            self.run.stop.check()?;
-            let answer = match prefetch.answer_to(walk.request()).await {
-                Some(answer) => answer,
-                None => self.fetch(walk.request().clone()).await,
-            };
-            let page = match answer {
-                Err(WixError::CursorRefused { .. }) => {
-                    walk.restart()?;
-                    continue;
-                }
-                Err(error) if error.is_bad_request() && self.may_do_unsorted() => {
-                    self.selection.unsorted = true;
-                    walk.begin_unsorted();
-                    refusal.get_or_insert(error);
-                    continue;
-                }
-                // Without the sort it is refused as well: then it was something else.
-                Err(error) if error.is_bad_request() => return Err(refusal.unwrap_or(error).into()),
-                other => other?,
-            };
-            if page.lacking > 0 && *short_pages < MAX_SHORT_PAGES {
-                *short_pages += 1;
+            self.reading.run.stop.check()?;
+            let Some(page) = self.request_page().await? else { continue };
+            if page.lacking > 0 && self.short_pages < MAX_SHORT_PAGES {
+                self.short_pages += 1;
                 continue;
             }
-            if may_prefetch && let NextPage::Cursor(cursor) = &page.next {
+            if may_prefetch
+                && !self.narrowing.is_active()
+                && let NextPage::Cursor(cursor) = &page.next
+            {
                 let next = PageRequest::Cursor(cursor.clone());
-                prefetch.begin(next.clone(), self.fetch(next));
+                self.prefetch.begin(next.clone(), self.reading.fetch(self.selection(), next));
             }
-            let (stream, texts) = (entity.stream(), page.records);
-            let mapping = off_thread(move || {
-                let entity = entity_of(stream);
-                let records: Vec<MappedRecord> = texts.into_iter().map(|raw| map_record(entity, raw)).collect();
-                let marks: Vec<RecordMark> = records.iter().map(mark_of).collect();
-                (records, marks)
-            });
-            let (records, marks) = prefetch.beside(mapping).await;
-            let Some(Accepted { is_new, at_end }) = walk.accept(&marks, &page.next, page.total)? else { continue };
-            let new = records.into_iter().zip(is_new).filter_map(|(record, is_new)| is_new.then_some(record));
-            return Ok(MappedPage {
-                records: new.collect(),
-                at_end,
-                server_time: page.server_time,
-                frontier: walk.frontier(),
-                total: walk.total(),
-                repaired_characters: page.repaired_characters,
-                lacking: page.lacking,
-            });
+            if let Some(page) = self.take_page(page).await? {
+                return Ok(page);
+            }
         }
     }
 
-    fn fetch(&self, request: PageRequest) -> impl Future<Output = Result<Page, WixError>> + use<'a> {
-        let (run, entity, selection, counter) = (self.run, self.entity, self.selection.clone(), self.counter);
-        async move { run.wix.fetch_page(entity.listing(), &selection, &request, counter).await }
+    /// The answer to the next request. `None` if another request is next, because Wix refused this one.
+    async fn request_page(&mut self) -> Result<Option<Page>, SyncError> {
+        let request = self.walk.request().clone();
+        let answer = match self.prefetch.answer_to(&request).await {
+            Some(answer) => answer,
+            None => self.fetch_next().await,
+        };
+        match answer {
+            Ok(page) => Ok(Some(page)),
+            Err(WixError::CursorRefused { .. }) => {
+                self.walk.restart()?;
+                Ok(None)
+            }
+            // Large offsets are refused, or fail for ever.
+            Err(error) if (error.is_bad_request() || self.may_narrow(&error)) && self.walk.avoid_offset() => Ok(None),
+            Err(error) if self.may_narrow(&error) => {
+                self.narrow(error).await?;
+                Ok(None)
+            }
+            Err(error) if error.is_bad_request() && self.give_up_windows() => Ok(None),
+            Err(error) if error.is_bad_request() && self.reading.may_do_unsorted() => {
+                self.begin_unsorted();
+                self.refusal.get_or_insert(error);
+                Ok(None)
+            }
+            // Without the sort it is refused too: then it was something else.
+            Err(error) if error.is_bad_request() => Err(self.refusal.take().unwrap_or(error).into()),
+            Err(error) => Err(error.into()),
+        }
     }
 
-    /// Whether a refused request may be sent again without its sort. Whether bookings can be sorted by their creation
-    /// is not documented (wix-api.md 3.2). By cursor the whole listing is read in any order; only, a walk can't go on
-    /// in the middle of it. Offsets need an order.
-    fn may_do_unsorted(&self) -> bool {
-        self.entity.listing().paging == Paging::Cursor && !self.selection.unsorted
+    /// Maps a page, and sees how it follows. `None` if it is dropped.
+    async fn take_page(&mut self, page: Page) -> Result<Option<MappedPage>, SyncError> {
+        let Page { records: texts, next, total, lacking, server_time, repaired_characters } = page;
+        self.first_answer_at = self.first_answer_at.or(server_time);
+        let stream = self.reading.entity.stream();
+        let mapping = off_thread(move || {
+            let entity = entity_of(stream);
+            let records: Vec<MappedRecord> = texts.into_iter().map(|raw| map_record(entity, raw)).collect();
+            let marks: Vec<RecordMark> = records.iter().map(mark_of).collect();
+            (records, marks)
+        });
+        let (records, marks) = self.prefetch.beside(mapping).await;
+        let overlap = self.walk.overlap();
+        let Some(Accepted { is_new, mut at_end }) = self.walk.accept(&marks, &next, total)? else { return Ok(None) };
+        let (frontier, records_before) = (self.walk.frontier(), self.walk.records_before());
+        at_end = self.note_unsorted_page(&marks, at_end);
+        let mut shortfall = lacking;
+        self.shortfall += lacking;
+        if at_end {
+            match self.conclude().await? {
+                Some(whole) => {
+                    shortfall += whole.saturating_sub(self.shortfall);
+                    self.shortfall = self.shortfall.max(whole);
+                }
+                None => at_end = false,
+            }
+        }
+        self.note_part(marks.len(), overlap);
+        let mut new = self.rejected_unread(marks.iter().find_map(|mark| mark.wix_created_at));
+        new.extend(records.into_iter().zip(is_new).filter_map(|(record, is_new)| is_new.then_some(record)));
+        Ok(Some(MappedPage {
+            records: new,
+            at_end,
+            server_time,
+            frontier,
+            records_before,
+            total: self.walk.total(),
+            repaired_characters,
+            shortfall,
+        }))
     }
 }

@@ -5,7 +5,7 @@ use chrono::Utc;
 use super::batch::persist;
 use super::by_id::{Control, Settled, Unsettled, settle_one};
 use super::deletions::{hold_back, settle_missing};
-use super::stream_sync::{describe_empty_listing, describe_lacking};
+use super::stream_sync::{describe_empty_listing, describe_shortfall};
 use super::{Run, SyncError};
 use crate::comparison::Comparison;
 use crate::entity::Entity;
@@ -59,8 +59,8 @@ pub(super) async fn repair(
         persist(store, run.stop, async |store| store.note_missing(stream, unlisted, Utc::now()).await).await?;
         settle_missing(run, store, entity, listed_id, counter, summary).await?;
     }
-    if gaps.lacking > 0 {
-        hold_back(run, summary, describe_lacking(stream, gaps.lacking));
+    if gaps.shortfall > 0 {
+        hold_back(run, summary, describe_shortfall(stream, gaps.shortfall));
     }
     if gaps.unreadable > 0 {
         let text = format!(

@@ -178,7 +178,7 @@ impl<'a> Pass<'a> {
         let has_unresolved_errors = state.has_unresolved_errors || summary.counts.errors > 0;
         let has_held = state.has_held || summary.incomplete;
         let selection = run.plan.selection(stream, &plan.checkpoint);
-        let created_from = plan.checkpoint.created_from;
+        let start = plan.checkpoint.clone();
         let mut writer = PassWriter {
             run,
             batch: Batch::new(run, entity, counter).knowing(has_unresolved_errors, has_held),
@@ -190,14 +190,14 @@ impl<'a> Pass<'a> {
             opens_full_sync: is_full && !plan.is_resumed,
             summary,
         };
-        Reading { run, entity, selection, created_from, counter }.into_sink(&mut writer).await?;
+        Reading { run, entity, selection, start, counter }.into_sink(&mut writer).await?;
         let PassWriter { store, checkpoint, coverage, summary, is_from_the_future, batch, .. } = writer;
         if is_from_the_future {
             return Ok(PassEnd::FromTheFuture);
         }
-        let lacking = checkpoint.lacking;
-        if lacking > 0 {
-            hold_back(run, summary, describe_lacking(stream, lacking));
+        let shortfall = checkpoint.shortfall;
+        if shortfall > 0 {
+            hold_back(run, summary, describe_shortfall(stream, shortfall));
         }
         if stream == Stream::Appointments {
             restore_placeholders(run, store, summary).await?;
@@ -226,7 +226,7 @@ impl<'a> Pass<'a> {
         if is_full && stream == Stream::Customers {
             follow_merges(run, store, entity, begun_at, counter, summary).await?;
         }
-        if is_full && !plan.is_resumed && listed_id.is_some() && lacking == 0 {
+        if is_full && !plan.is_resumed && listed_id.is_some() && shortfall == 0 {
             persist(store, run.stop, async |store| store.resolve_unlisted(stream, begun_at, Utc::now()).await).await?;
         }
         if is_full || batch.has_unresolved_errors() {
@@ -253,9 +253,9 @@ impl<'a> Pass<'a> {
         let end = FinishedPass {
             checkpoint: &checkpoint,
             // A shortfall that stays the same is looked at once a day; any other in the next run.
-            proves_all: !lists_nothing && (lacking == 0 || (is_full && lacking == state.shortfall)),
+            proves_all: !lists_nothing && (shortfall == 0 || (is_full && shortfall == state.shortfall)),
             is_success: !self.is_beside_full_sync,
-            shortfall: lacking,
+            shortfall,
             now: Utc::now(),
         };
         persist(store, run.stop, async |store| store.finish_pass(stream, run.run_id, &end).await).await?;
@@ -273,11 +273,9 @@ pub(super) fn describe_empty_listing(stream: Stream) -> String {
     format!("Wix lists no {stream} at all, but the table holds rows: nothing was deleted")
 }
 
-/// What to say of pages that have fewer records than they say.
-pub(super) fn describe_lacking(stream: Stream, lacking: u64) -> String {
-    format!(
-        "Wix counted {lacking} more {stream} on its pages than it listed there, also when asked again: some may be missing"
-    )
+/// What to say where fewer records came than Wix announced.
+pub(super) fn describe_shortfall(stream: Stream, shortfall: u64) -> String {
+    format!("Wix announced {shortfall} more {stream} than it returned, also when asked again: they may be missing")
 }
 
 /// Writes the pages of a pass: those that are there at a time as one batch, with the checkpoint to which it leads.
@@ -306,7 +304,8 @@ impl PageSink for PassWriter<'_> {
             }
             self.checkpoint.created_from = page.frontier;
             (at_end, total) = (page.at_end, page.total);
-            self.checkpoint.lacking += page.lacking;
+            self.checkpoint.records_before = page.records_before;
+            self.checkpoint.shortfall += page.shortfall;
             self.summary.repaired_characters += page.repaired_characters;
             self.coverage.add(&page.records);
             self.batch.gather(page.records);

@@ -1,30 +1,42 @@
-//! The walk through a listing: which page comes next, and when Wix has said that there is no more.
+//! The pagination of a list: which page comes next, and when Wix has said that there is no more.
 //!
-//! Pure: it sees marks of records and says what to ask for. Records are sorted by creation, which never
-//! changes, so edits move nothing. What can move are the offsets of contacts, when one is deleted or merged
-//! meanwhile, and records of one date, among which Wix promises no order. Hence each page by offset begins with
-//! the last record of the page before and repeats no other. Where it does not, the walk begins anew at that
-//! record's date of creation, and nothing is passed over: as many records as places, none of them twice, are all.
+//! Pure: it sees the marks of records and says what to request. Lists are sorted by creation date, which never changes,
+//! so edits move nothing. Two things can move: the offsets of contacts, when one is deleted or merged meanwhile, and
+//! records with the same date, among which Wix promises no order. Therefore each page by offset begins with the last
+//! record of the page before and repeats no other record. If it does not, the pagination restarts at the latest date.
+//!
+//! Nothing is concluded from an order that was not seen: the high-water mark, and with it each checkpoint, exists only
+//! after two different dates came in ascending order. [`window`] checks that a window by date holds all that is left, and
+//! compares the number of records that came with the number that Wix announced.
+
+mod by_date;
+mod offset;
+mod skip;
+mod tally;
+mod window;
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use xxhash_rust::xxh3::xxh3_64;
 
+use self::tally::{Place, Tally};
+pub use self::window::Conclusion;
+use self::window::{Check, Window};
 use crate::page::{NextPage, PageRequest};
-use crate::record::RecordMark;
+use crate::record::{RecordMark, Version};
 
-/// Offsets beyond this are avoided by beginning a new window: some Wix endpoints fail near 10,000
-/// (wix-api.md 2.2), and the cost of a page grows with its offset on most servers.
+/// Largest offset that is requested as long as a window by date can avoid it: some Wix endpoints fail near 10,000
+/// (wix-api.md 2.2), and on most servers a page costs more the larger its offset is.
 const MAX_OFFSET: u64 = 8_000;
 
-/// So often a window may be begun anew without progress before the walk is given up.
+/// Maximum number of restarts without progress.
 const MAX_RESTARTS: u32 = 5;
 
-/// So many pages in a row may be empty though a cursor follows.
+/// Maximum number of consecutive pages that are empty although a cursor follows.
 const MAX_EMPTY_PAGES: u32 = 20;
 
-/// Wix's answers do not add up to a whole listing.
+/// Wix's answers do not add up to a whole list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WalkError {
     /// The same page again and again, or page after page without records.
@@ -32,14 +44,6 @@ pub enum WalkError {
         "Wix answered the same page twice, or named the same cursor twice, so the listing can't be read to its end"
     )]
     RepeatedPage,
-    /// A page without records, though more are said to be there.
-    #[error("Wix says that there are {total} records, but lists none from position {offset} on")]
-    MissingRecords {
-        /// What Wix says.
-        total: u64,
-        /// Where nothing came.
-        offset: u64,
-    },
     /// The order changes from request to request.
     #[error("Wix lists its records in an order that changes from page to page, so some could be missed")]
     UnstableOrder,
@@ -48,10 +52,10 @@ pub enum WalkError {
     NoProgress,
 }
 
-/// What a page is to the walk.
+/// What a page is to the pagination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// For each record of the page: false if it was settled with an earlier page.
+    /// For each record of the page: false if it came with an earlier page.
     pub is_new: Vec<bool>,
     /// True if this was the last page.
     pub at_end: bool,
@@ -60,42 +64,83 @@ pub struct Accepted {
 /// What is known of a record that came.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
-    /// How new its newest copy was.
-    updated_at: Option<DateTime<Utc>>,
-    /// In which window it came last: by offset it does not come again on a later page of that one.
+    /// That of its newest copy.
+    version: Version,
+    /// The window in which it came last: by offset it does not come again on a later page of that one.
     window: u32,
 }
 
-/// One traversal of a listing.
+/// What the dates have shown of the order of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    /// Only one date came so far.
+    Unproven,
+    /// Two different dates came in ascending order, and none came out of order.
+    Proven,
+    /// A record came that is older than one before it.
+    Broken,
+}
+
+/// Where a pass continues that an earlier run began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// All records created before this time came in earlier runs.
+    pub created_from: Option<DateTime<Utc>>,
+    /// The number of those records.
+    pub records_before: u64,
+}
+
+/// One traversal of a list.
 #[derive(Clone, Debug)]
 pub struct Walk {
     next: PageRequest,
-    /// The creation date at which the current window begins.
-    window_from: Option<DateTime<Utc>>,
+    start: Start,
+    window: Window,
+    /// The number of windows so far.
+    windows: u32,
+    /// What the current window still has to show.
+    check: Option<Check>,
+    /// False if a window by date was seen to leave records out: the list is then read by offset alone.
+    may_use_windows: bool,
+    /// True if Wix refuses large offsets: windows by date are then used although they leave records out.
+    must_use_windows: bool,
+    /// True while the list is read from its beginning for the second time.
+    is_second_reading: bool,
+    /// True if some window by date could not be checked with totals.
+    is_unverified: bool,
+    /// Records that windows by date are known to leave out.
+    hidden: u64,
+    /// True if Wix refuses to sort the list.
+    is_unsorted: bool,
+    /// True if it is therefore read in windows by date: see [`by_date`].
+    is_by_date: bool,
+    order: Order,
+    /// True once a record without a date came behind one with a date: a window by date would leave such records out.
+    has_late_undated: bool,
     /// The last record of the last page.
     last: Option<RecordMark>,
-    /// The latest creation date seen: where the walk can begin anew.
-    frontier: Option<DateTime<Utc>>,
-    /// The ids seen with that date: they come again when the walk begins anew there.
-    frontier_ids: HashMap<String, Seen>,
-    /// The number of the current window.
-    window: u32,
-    /// False once a record came that is older than one before it: then only the very beginning is safe to
-    /// begin anew at.
-    is_sorted: bool,
-    /// The ids of the last page of a cursor walk: a server that repeats pages must not keep us busy for ever.
+    /// The latest creation date seen, in milliseconds as filters have them.
+    mark: Option<DateTime<Utc>>,
+    /// True if a record with that date came in this run.
+    is_mark_seen: bool,
+    /// The ids seen with that date: they come again when the pagination restarts there.
+    ids_at_mark: HashMap<String, Seen>,
+    tally: Tally,
+    /// The largest number of distinct records so far: more is progress.
+    best_count: u64,
+    /// The ids of the last page by cursor: a server that repeats pages must not keep us busy for ever.
     last_page: Vec<Option<String>>,
-    /// Hashes of the cursors that were followed since the walk began or began anew, against longer circles.
+    /// Hashes of the cursors that were followed in this window, against longer circles.
     cursors: HashSet<u64>,
-    /// Pages by cursor without any record, in a row.
+    /// Consecutive pages by cursor without any record.
     empty_pages: u32,
     /// True if the next page has to begin with `last`.
-    anchored: bool,
-    /// How often the walk began anew since it last brought something new.
+    is_anchored: bool,
+    /// Restarts since the last progress.
     restarts: u32,
-    /// Records in the whole listing, by Wix's word on its first page.
+    /// Records in the whole list, as its first page says.
     total: Option<u64>,
-    /// The most records that Wix gives in one page.
+    /// Maximum number of records of the next page.
     page_limit: u64,
 }
 
@@ -103,16 +148,29 @@ impl Default for Walk {
     fn default() -> Walk {
         Walk {
             next: PageRequest::Window { created_from: None, offset: 0 },
-            window_from: None,
+            start: Start::default(),
+            window: Window::default(),
+            windows: 0,
+            check: None,
+            may_use_windows: true,
+            must_use_windows: false,
+            is_second_reading: false,
+            is_unverified: false,
+            hidden: 0,
+            is_unsorted: false,
+            is_by_date: false,
+            order: Order::Unproven,
+            has_late_undated: false,
             last: None,
-            frontier: None,
-            frontier_ids: HashMap::new(),
-            window: 0,
-            is_sorted: true,
+            mark: None,
+            is_mark_seen: false,
+            ids_at_mark: HashMap::new(),
+            tally: Tally::default(),
+            best_count: 0,
             last_page: Vec::new(),
             cursors: HashSet::new(),
             empty_pages: 0,
-            anchored: false,
+            is_anchored: false,
             restarts: 0,
             total: None,
             page_limit: u64::MAX,
@@ -120,56 +178,95 @@ impl Default for Walk {
     }
 }
 
+/// The creation date as filters have it: in milliseconds.
+fn created(mark: &RecordMark) -> Option<DateTime<Utc>> {
+    mark.wix_created_at.map(|date| date.trunc_subsecs(3))
+}
+
 impl Walk {
-    /// A walk that goes on at a date of creation; from the very beginning without one.
-    pub fn starting_at(created_from: Option<DateTime<Utc>>) -> Walk {
+    /// Continues where an earlier run stopped; begins at the beginning without a date.
+    pub fn starting_at(start: Start) -> Walk {
+        let created_from = start.created_from.map(|date| date.trunc_subsecs(3));
+        let start =
+            Start { created_from, records_before: if created_from.is_some() { start.records_before } else { 0 } };
         Walk {
             next: PageRequest::Window { created_from, offset: 0 },
-            window_from: created_from,
-            frontier: created_from,
+            start,
+            window: Window { from: created_from, before: start.records_before, ..Window::default() },
+            check: created_from.map(Check::of_start),
+            mark: created_from,
+            tally: Tally::starting_with(start.records_before),
             ..Walk::default()
         }
     }
 
-    /// The same walk through pages of at most so many records.
+    /// The same pagination through pages of at most this many records.
     pub fn with_page_limit(self, page_limit: u32) -> Walk {
         Walk { page_limit: u64::from(page_limit), ..self }
     }
 
-    /// Where a later walk can go on: all records created before are settled.
+    /// Where a later run can continue: all records created before came with this page or an earlier one.
     pub fn frontier(&self) -> Option<DateTime<Utc>> {
-        if self.is_sorted { self.frontier } else { None }
+        match self.order {
+            _ if self.is_by_date => self.window.from,
+            _ if self.has_late_undated => None,
+            Order::Proven => self.mark,
+            Order::Unproven => self.start.created_from,
+            Order::Broken => None,
+        }
     }
 
-    /// What to ask for next.
+    /// The number of distinct records of this pass that were created before [`Walk::frontier`].
+    pub fn records_before(&self) -> u64 {
+        match (self.frontier(), self.order) {
+            (None, _) => 0,
+            _ if self.is_by_date => self.window.before,
+            (Some(_), Order::Proven) => self.tally.before_mark(),
+            (Some(_), _) => self.start.records_before,
+        }
+    }
+
+    /// What to request next.
     pub fn request(&self) -> &PageRequest {
         &self.next
     }
 
-    /// Records in the whole listing, where Wix says so.
+    /// Records in the whole list, where Wix says so.
     pub fn total(&self) -> Option<u64> {
         self.total
     }
 
-    /// Takes the answer to [`Walk::request`]. `None` means that the page does not follow the one before:
-    /// it is to be left aside, and the next request begins anew.
+    /// Takes the answer to [`Walk::request`]. `None` means that the page does not follow the one before, or does not
+    /// hold what it must: it is dropped, and the next request begins elsewhere.
     pub fn accept(
         &mut self,
         marks: &[RecordMark],
         next: &NextPage,
         total: Option<u64>,
     ) -> Result<Option<Accepted>, WalkError> {
-        match (&self.next, next) {
+        if self.last.is_none() && !matches!(self.next, PageRequest::Window { offset: 1.., .. }) {
+            self.total = total.or(self.total);
+        }
+        if self.leaves_records_out(marks, next, total) && self.leave_window() {
+            return Ok(None);
+        }
+        let accepted = match (&self.next, next) {
             (PageRequest::Window { offset, .. }, NextPage::ByOffset) => {
                 let offset = *offset;
-                self.accept_by_offset(offset, marks, total)
+                self.accept_by_offset(offset, marks, total)?
             }
-            _ => self.accept_by_cursor(marks, next).map(Some),
+            _ => Some(self.accept_by_cursor(marks, next, total)?),
+        };
+        // The earlier run relied on the order. It does not hold, so what it skipped may be anywhere.
+        if self.order == Order::Broken && self.start.created_from.is_some() {
+            self.begin_second_reading();
+            return Ok(None);
         }
+        Ok(accepted)
     }
 
-    /// Begins anew at the last record's date, for instance after Wix refused a cursor. An error if that
-    /// brings nothing new any more.
+    /// Restarts at the latest date, for instance after Wix refused a cursor; at the beginning if the order was not seen
+    /// to hold. An error if that brings nothing new any more.
     pub fn restart(&mut self) -> Result<(), WalkError> {
         self.restarts += 1;
         if self.restarts > MAX_RESTARTS {
@@ -178,30 +275,55 @@ impl Walk {
                 PageRequest::Window { .. } => WalkError::UnstableOrder,
             });
         }
-        self.begin_window(if self.is_sorted { self.frontier } else { None });
+        if self.is_by_date {
+            self.restart_date_window();
+        } else if self.is_order_proven() {
+            self.begin_window_at_mark(None);
+        } else {
+            self.begin_at_start();
+        }
         Ok(())
     }
 
-    /// Begins at the very beginning, in an order that nobody knows.
+    /// Begins at the beginning, in an order that nobody knows.
     pub fn begin_unsorted(&mut self) {
-        self.is_sorted = false;
-        self.begin_window(None);
+        let (page_limit, windows) = (self.page_limit, self.windows);
+        *self = Walk { is_unsorted: true, order: Order::Broken, page_limit, windows, ..Walk::default() };
+        self.begin_at_start();
     }
 
-    fn begin_window(&mut self, created_from: Option<DateTime<Utc>>) {
-        self.window_from = created_from;
-        self.anchored = false;
-        self.window += 1;
+    /// True if a window by date can begin at the latest date.
+    fn is_order_proven(&self) -> bool {
+        self.order == Order::Proven && !self.has_late_undated
+    }
+
+    fn begin_at_start(&mut self) {
+        let from = if self.order == Order::Broken { None } else { self.start.created_from };
+        let before = if from.is_some() { self.start.records_before } else { 0 };
+        self.tally.restart_at_beginning(before);
+        self.begin_window(from, before);
+    }
+
+    fn begin_window(&mut self, from: Option<DateTime<Utc>>, before: u64) {
+        self.windows += 1;
+        self.window = Window { number: self.windows, from, before, total: None };
+        self.is_anchored = false;
         self.last_page.clear();
         self.cursors.clear();
-        self.next = PageRequest::Window { created_from, offset: 0 };
+        self.next = PageRequest::Window { created_from: from, offset: 0 };
     }
 
-    fn accept_by_cursor(&mut self, marks: &[RecordMark], next: &NextPage) -> Result<Accepted, WalkError> {
+    fn accept_by_cursor(
+        &mut self,
+        marks: &[RecordMark],
+        next: &NextPage,
+        total: Option<u64>,
+    ) -> Result<Accepted, WalkError> {
         let page: Vec<Option<String>> = marks.iter().map(|mark| mark.wix_id.clone()).collect();
         if !page.is_empty() && page == self.last_page {
             return Err(WalkError::RepeatedPage);
         }
+        self.window.total = total.or(self.window.total);
         self.empty_pages = if page.is_empty() { self.empty_pages + 1 } else { 0 };
         self.last_page = page;
         let accepted = Accepted { is_new: self.note(marks), at_end: !matches!(next, NextPage::Cursor(_)) };
@@ -215,81 +337,17 @@ impl Walk {
         Ok(accepted)
     }
 
-    fn accept_by_offset(
-        &mut self,
-        offset: u64,
-        marks: &[RecordMark],
-        total: Option<u64>,
-    ) -> Result<Option<Accepted>, WalkError> {
-        if self.last.is_none() && offset == 0 {
-            self.total = total;
-        }
-        if !self.follows(marks) {
-            self.restart()?;
-            return Ok(None);
-        }
-        let count = marks.len() as u64;
-        if count == 0 {
-            return match total {
-                // The total may be older than a deletion: it has to hold when asked again.
-                Some(total) if total > offset => {
-                    self.restarts += 1;
-                    if self.restarts > MAX_RESTARTS {
-                        Err(WalkError::MissingRecords { total, offset })
-                    } else {
-                        Ok(None)
-                    }
-                }
-                _ => Ok(Some(Accepted { is_new: Vec::new(), at_end: true })),
-            };
-        }
-        let is_new = self.note(marks);
-        // A total below what was read can't be one. Beside a page with no place left it may be another number, such as
-        // the page's own count: there it is worth a request to see that nothing follows.
-        let at_end = total == Some(offset + count) && count < self.page_limit;
-        if !at_end {
-            self.go_on_behind(offset, count);
-        }
-        Ok(Some(Accepted { is_new, at_end }))
-    }
-
-    /// Whether a page follows the one before: it begins with that one's last record where it has to, and none of the
-    /// others came on an earlier page of this window. Where one did, records of one date stand in another order now,
-    /// and one that stood behind may stand before.
-    fn follows(&self, marks: &[RecordMark]) -> bool {
-        let mut marks = marks.iter();
-        if self.anchored && marks.next().map(|mark| &mark.wix_id) != self.last.as_ref().map(|mark| &mark.wix_id) {
-            return false;
-        }
-        !marks.any(|mark| mark.wix_created_at == self.frontier && self.came_in_window(mark))
-    }
-
-    fn came_in_window(&self, mark: &RecordMark) -> bool {
-        let seen = mark.wix_id.as_ref().and_then(|id| self.frontier_ids.get(id));
-        seen.is_some_and(|seen| seen.window == self.window)
-    }
-
-    /// The next page begins with the last record of this one. A page of that one record alone goes on
-    /// behind it, lest the walk stand still.
-    fn go_on_behind(&mut self, offset: u64, count: u64) {
-        let deep = offset + count > MAX_OFFSET;
-        if deep && self.is_sorted && self.frontier > self.window_from {
-            self.begin_window(self.frontier);
-            return;
-        }
-        self.anchored = count > 1;
-        let offset = if self.anchored { offset + count - 1 } else { offset + count };
-        self.next = PageRequest::Window { created_from: self.window_from, offset };
-    }
-
     /// Remembers a page. For each record: whether it is new.
     fn note(&mut self, marks: &[RecordMark]) -> Vec<bool> {
-        let before = (self.frontier, self.frontier_ids.len());
-        let is_new: Vec<bool> = marks.iter().map(|mark| self.note_one(mark)).collect();
-        // However much comes: without an order a walk begins anew at its very beginning, and gets no further. Nor does
-        // one that brings records without an id, or newer copies of known ones, again and again.
-        if self.is_sorted && (self.frontier, self.frontier_ids.len()) != before {
-            self.restarts = 0;
+        let is_anchored = std::mem::take(&mut self.is_anchored);
+        let is_new =
+            marks.iter().enumerate().map(|(index, mark)| self.note_one(mark, is_anchored && index == 0)).collect();
+        // Without an order the pagination restarts at the beginning and gets no further, however much comes.
+        if self.is_order_proven() || self.order == Order::Unproven {
+            if self.tally.count() > self.best_count {
+                self.restarts = 0;
+            }
+            self.best_count = self.best_count.max(self.tally.count());
         }
         if let Some(last) = marks.last() {
             self.last = Some(last.clone());
@@ -297,31 +355,50 @@ impl Walk {
         is_new
     }
 
-    /// Whether a record is new: not seen yet, or a newer copy than the one that was.
-    fn note_one(&mut self, mark: &RecordMark) -> bool {
+    /// Whether a record is new: not seen yet, or a newer copy than the one that was. `is_last_one` is true for the record
+    /// with which the page before ended.
+    fn note_one(&mut self, mark: &RecordMark, is_last_one: bool) -> bool {
+        let created = created(mark);
+        let place = self.place_of(mark, created);
+        match place {
+            Place::Behind if created.is_some() => self.order = Order::Broken,
+            Place::Behind => self.has_late_undated = true,
+            Place::Ahead => {
+                if self.is_mark_seen && self.mark.is_some() && self.order == Order::Unproven {
+                    self.order = Order::Proven;
+                }
+                self.mark = created;
+                self.ids_at_mark.clear();
+            }
+            Place::Again | Place::AtMark => {}
+        }
+        self.is_mark_seen |= place != Place::Behind;
+        if mark.wix_id.is_some() || !is_last_one {
+            self.tally.note(mark.wix_id.as_deref(), place);
+        }
         let Some(id) = &mark.wix_id else { return true };
-        if mark.wix_created_at < self.frontier {
-            self.is_sorted = false;
+        if place == Place::Behind {
             return true;
         }
-        if mark.wix_created_at > self.frontier {
-            self.frontier = mark.wix_created_at;
-            self.frontier_ids.clear();
-        }
-        match self.frontier_ids.get_mut(id) {
-            Some(seen) => {
-                let is_newer = mark.wix_updated_at > seen.updated_at;
-                *seen = Seen { updated_at: mark.wix_updated_at.max(seen.updated_at), window: self.window };
-                is_newer
-            }
-            None => {
-                let seen = Seen { updated_at: mark.wix_updated_at, window: self.window };
-                self.frontier_ids.insert(id.clone(), seen);
-                true
-            }
+        let earlier = self.ids_at_mark.get(id).map(|seen| seen.version);
+        let is_newer = earlier.is_none_or(|earlier| mark.version != earlier && !earlier.is_newer_than(mark.version));
+        let version = if is_newer { mark.version } else { earlier.unwrap_or_default() };
+        self.ids_at_mark.insert(id.clone(), Seen { version, window: self.window.number });
+        is_newer
+    }
+
+    fn place_of(&self, mark: &RecordMark, created: Option<DateTime<Utc>>) -> Place {
+        let came_before = || mark.wix_id.as_ref().is_some_and(|id| self.ids_at_mark.contains_key(id));
+        match created.cmp(&self.mark) {
+            std::cmp::Ordering::Less => Place::Behind,
+            std::cmp::Ordering::Greater => Place::Ahead,
+            std::cmp::Ordering::Equal if came_before() => Place::Again,
+            std::cmp::Ordering::Equal => Place::AtMark,
         }
     }
 }
 
+#[cfg(test)]
+mod odd_lists;
 #[cfg(test)]
 mod tests;

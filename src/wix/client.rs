@@ -172,6 +172,23 @@ impl WixClient {
         request: &PageRequest,
         counter: &RequestCounter,
     ) -> Result<Page, WixError> {
+        self.try_page(listing, selection, request, counter, self.settings.retry.max_retries).await
+    }
+
+    /// How often a failed request is sent again.
+    pub fn max_retries(&self) -> u32 {
+        self.settings.retry.max_retries
+    }
+
+    /// As [`WixClient::fetch_page`], with this many retries.
+    pub async fn try_page(
+        &self,
+        listing: &'static Listing,
+        selection: &Selection,
+        request: &PageRequest,
+        counter: &RequestCounter,
+        max_retries: u32,
+    ) -> Result<Page, WixError> {
         let has_cursor = matches!(request, PageRequest::Cursor(_));
         let body = listing.request_body(selection, request);
         let payload = if has_cursor { Payload::PostCursor(body) } else { Payload::Post(body) };
@@ -179,7 +196,7 @@ impl WixClient {
             let (body, server_time) = (answer.body.clone(), answer.server_time);
             off_thread(move || listing.decode_page(&body, server_time)).await
         };
-        self.repeat(listing.path, counter, async || {
+        self.repeat_up_to(max_retries, listing.path, counter, async || {
             self.attempt(listing, listing.path, &payload, counter, &decode).await
         })
         .await
@@ -188,6 +205,16 @@ impl WixClient {
     /// Repeats `attempt` as the retry policy says.
     async fn repeat<T>(
         &self,
+        path: &'static str,
+        counter: &RequestCounter,
+        attempt: impl AsyncFn() -> Result<Attempt<T>, WixError>,
+    ) -> Result<T, WixError> {
+        self.repeat_up_to(self.settings.retry.max_retries, path, counter, attempt).await
+    }
+
+    async fn repeat_up_to<T>(
+        &self,
+        max_retries: u32,
         path: &'static str,
         counter: &RequestCounter,
         attempt: impl AsyncFn() -> Result<Attempt<T>, WixError>,
@@ -206,7 +233,7 @@ impl WixClient {
                 // Other requests may be answered meanwhile: they are not to keep this one asking for ever.
                 Attempt::TokenRefused(error) if refused_tokens == MAX_REFUSED_TOKENS => return Err(error),
                 Attempt::TokenRefused(_) => refused_tokens += 1,
-                Attempt::Failed { what, .. } if failures == self.settings.retry.max_retries => {
+                Attempt::Failed { what, .. } if failures == max_retries => {
                     return Err(WixError::Unavailable { path, tries: failures + 1, last: what });
                 }
                 Attempt::Failed { what, retry_after } => {

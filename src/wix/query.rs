@@ -78,6 +78,8 @@ pub struct Selection {
     pub filter: Map<String, Value>,
     /// True if Wix refuses to sort it: then it comes in an order of Wix's own.
     pub unsorted: bool,
+    /// Maximum number of records per page, if it is to be smaller than the list's own.
+    pub limit: Option<u32>,
 }
 
 impl Selection {
@@ -97,7 +99,19 @@ impl Selection {
             // Both bounds in one object: an older page of Wix's says that a field may appear only once (wix-api.md 3.2).
             filter.insert(field.to_owned(), Value::Object(bounds));
         }
-        Selection { filter, unsorted: false }
+        Selection { filter, ..Selection::default() }
+    }
+
+    /// The same records, as far as `field` also fulfils this condition.
+    pub fn with_bound(mut self, field: &str, operator: &str, at: DateTime<Utc>) -> Selection {
+        let bounds = self.filter.entry(field).or_insert_with(|| json!({}));
+        bounds[operator] = json!(timestamp::render(at));
+        self
+    }
+
+    /// The same records, in pages of at most this many.
+    pub fn with_limit(self, limit: u32) -> Selection {
+        Selection { limit: Some(limit), ..self }
     }
 }
 
@@ -114,23 +128,25 @@ impl Listing {
     /// The body of a request: sorted by `createdDate`, which never changes, so that an edit during the
     /// walk moves nothing. A cursor travels alone: Wix refuses filter and sort beside it (wix-api.md 4.1).
     pub fn request_body(&self, selection: &Selection, request: &PageRequest) -> Value {
+        let limit = selection.limit.unwrap_or(self.page_limit);
         let query = match request {
-            PageRequest::Cursor(cursor) => json!({ "cursorPaging": { "limit": self.page_limit, "cursor": cursor } }),
+            PageRequest::Cursor(cursor) => json!({ "cursorPaging": { "limit": limit, "cursor": cursor } }),
             PageRequest::Window { created_from, offset } => {
+                let selection = match created_from {
+                    Some(from) => &selection.clone().with_bound("createdDate", "$gte", *from),
+                    None => selection,
+                };
                 let mut filter = selection.filter.clone();
                 if let Some((field, values)) = self.wanted {
                     filter.insert(field.to_owned(), json!({ "$in": values }));
-                }
-                if let Some(created_from) = created_from {
-                    filter.insert("createdDate".to_owned(), json!({ "$gte": timestamp::render(*created_from) }));
                 }
                 let mut query = json!({ "filter": filter });
                 if !selection.unsorted {
                     query["sort"] = json!([{ "fieldName": "createdDate", "order": "ASC" }]);
                 }
                 match self.paging {
-                    Paging::Offset => query["paging"] = json!({ "limit": self.page_limit, "offset": offset }),
-                    Paging::Cursor => query["cursorPaging"] = json!({ "limit": self.page_limit }),
+                    Paging::Offset => query["paging"] = json!({ "limit": limit, "offset": offset }),
+                    Paging::Cursor => query["cursorPaging"] = json!({ "limit": limit }),
                 }
                 if !self.fieldsets.is_empty() {
                     query["fieldsets"] = json!(self.fieldsets);

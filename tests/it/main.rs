@@ -19,6 +19,9 @@
 //! - [`mapping`]: whole sites: first loads, second runs, edits, and walks that are disturbed.
 //! - [`verify`]: Wix and the tables compared without a write, and gaps mended one by one.
 //! - [`wix_faults`]: what Wix and the network get wrong, and what becomes of the run.
+//! - [`broken_pages`]: pages that Wix never delivers cost one record, which is named.
+//! - [`unsorted`]: long lists that Wix refuses to sort, read in windows by date.
+//! - [`lists`]: lists that end early, ignore the sort or announce other numbers than they return.
 //! - [`links`]: links between the tables, stubs, and rows of people's own.
 //! - [`credentials`]: credentials under all their names, refused ones, and that nothing secret is shown.
 //! - [`installations`]: app credentials of another installation, and of one whose site Wix does not tell.
@@ -71,6 +74,7 @@ mod authority;
 mod bad_records;
 mod bookings_hole;
 mod books;
+mod broken_pages;
 mod budgets;
 mod cli_output;
 mod connection_urls;
@@ -93,6 +97,7 @@ mod hostile;
 mod installations;
 mod lease;
 mod links;
+mod lists;
 mod losses;
 mod lost_answers;
 mod mapping;
@@ -122,6 +127,7 @@ mod terminal;
 mod tidy;
 mod tls;
 mod truth;
+mod unsorted;
 mod verify;
 mod versions;
 mod wix_faults;

@@ -118,7 +118,8 @@ fn when_all_tries_fail_the_run_fails_and_says_what_wix_answered() {
         let world = World::new(3, 2, 5).migrated();
         world.sim.fault(fault.always());
         let finished = world.run(&["sync", "all", "--max-retries", "2"]).expect_exit(1).expect_stderr(said);
-        assert_eq!(world.sim.request_count(Endpoint::OrdersSearch), 3, "a try and two retries");
+        let requests = world.sim.request_count(Endpoint::OrdersSearch);
+        assert_eq!(requests, 4, "a try, two retries, and one to see whether it is only this page");
         assert_names_request_id(&finished.stderr);
         let run = last_run(&world);
         assert_eq!((&run["status"], &run["ended"]), (&json!("failed"), &json!(true)));
@@ -308,7 +309,7 @@ fn a_page_that_lists_fewer_records_than_it_counts_is_asked_for_again() {
 fn records_that_wix_counts_and_never_lists_are_told_of_and_looked_for_again() {
     let world = World::new(0, 0, 12).migrated();
     let listed = world.sim.orders().len() - 3;
-    let missing = "Wix counted 3 more orders on its pages than it listed there";
+    let missing = "Wix announced 3 more orders than it returned";
     world.sim.fault(orders_cut_short(&world, listed).always());
     world.run(&["sync", "orders"]).expect_exit(3).expect_stderr(missing);
     assert_eq!(world.value::<i64>("select count(*) from orders where deleted_at is null"), listed as i64);
@@ -348,7 +349,7 @@ fn records_that_are_lacking_are_not_forgotten_by_a_run_that_goes_on() {
     );
     world.run(&["sync", "orders", "--max-retries", "0"]).expect_exit(1);
     world.sim.clear_faults();
-    world.run(&["sync", "orders"]).expect_exit(3).expect_stderr("Wix counted 1 more orders");
+    world.run(&["sync", "orders"]).expect_exit(3).expect_stderr("Wix announced 1 more orders");
     let result = world.sync_json(&["orders"], 0);
     assert_eq!(result["results"]["orders"]["pass"], "full");
     world.assert_tables_equal_truth();

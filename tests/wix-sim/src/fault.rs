@@ -54,6 +54,13 @@ pub(crate) struct Tweaks {
     pub(crate) refuse_sort: bool,
     pub(crate) expire_cursor: bool,
     pub(crate) stale: bool,
+    pub(crate) newest_first: bool,
+    pub(crate) undated_last: bool,
+    pub(crate) rounded_dates: bool,
+    pub(crate) most_records: Option<usize>,
+    pub(crate) most_offset: Option<usize>,
+    pub(crate) states_total: bool,
+    pub(crate) total_off_by: i64,
 }
 
 impl Fault {
@@ -241,6 +248,48 @@ impl Fault {
     /// that lags behind. Without one, as they are.
     pub fn stale(mut self) -> Self {
         self.effect.tweaks.stale = true;
+        self
+    }
+
+    /// Ignores the sort that is asked for and lists the newest records first.
+    pub fn newest_first(mut self) -> Self {
+        self.effect.tweaks.newest_first = true;
+        self
+    }
+
+    /// Lists records without a creation date last. For lists by offset, and for cursors that count records.
+    pub fn undated_last(mut self) -> Self {
+        self.effect.tweaks.undated_last = true;
+        self
+    }
+
+    /// Shows each `createdDate` rounded up to a whole second; filter and sort use the exact one.
+    pub fn rounded_dates(mut self) -> Self {
+        self.effect.tweaks.rounded_dates = true;
+        self
+    }
+
+    /// Lists only this many of the oldest records; totals count all.
+    pub fn ends_after(mut self, records: usize) -> Self {
+        self.effect.tweaks.most_records = Some(records);
+        self
+    }
+
+    /// Refuses offsets beyond this one with 400.
+    pub fn refuse_offsets_beyond(mut self, offset: usize) -> Self {
+        self.effect.tweaks.most_offset = Some(offset);
+        self
+    }
+
+    /// States a total in lists by cursor too.
+    pub fn states_total(mut self) -> Self {
+        self.effect.tweaks.states_total = true;
+        self
+    }
+
+    /// States a total that is wrong by this much.
+    pub fn total_off_by(mut self, records: i64) -> Self {
+        self.effect.tweaks.total_off_by = records;
         self
     }
 

@@ -12,7 +12,7 @@ use crate::fault::Fault;
 use crate::log::Request;
 use crate::site::Entity;
 use crate::state::{Hook, Shared};
-use crate::store::{OrderStatus, id_text};
+use crate::store::{OrderStatus, id_key, id_text};
 
 /// A clonable handle on a running simulator; usable from any thread and from hooks.
 #[derive(Debug, Clone)]
@@ -182,6 +182,16 @@ impl SimHandle {
     /// Disarms every fault.
     pub fn clear_faults(&self) {
         self.shared.lock().faults.clear();
+    }
+
+    /// Makes every list page that holds this record fail with 500.
+    pub fn poison(&self, id: &str) {
+        self.shared.lock().poisoned.insert(id_key(id));
+    }
+
+    /// Makes all records deliverable again.
+    pub fn cure(&self) {
+        self.shared.lock().poisoned.clear();
     }
 
     /// Keeps the records as they are now for answers that are to be [`stale`](Fault::stale).

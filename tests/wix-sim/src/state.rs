@@ -1,6 +1,6 @@
 //! Everything the simulator knows, behind one lock.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,8 @@ pub(crate) struct State {
     pub(crate) orders: Table,
     /// The tables as they were when last remembered.
     pub(crate) past: Option<Box<[Table; 3]>>,
+    /// Records that make every page with them fail.
+    pub(crate) poisoned: HashSet<u128>,
     /// Ids that were merged away, and where they went.
     pub(crate) merged: HashMap<String, String>,
     pub(crate) selections: Selections,
@@ -101,6 +103,7 @@ impl State {
             bookings: table(Entity::Bookings),
             orders: table(Entity::Orders),
             past: None,
+            poisoned: HashSet::new(),
             merged: HashMap::new(),
             selections: Selections::default(),
             tokens: Tokens::new(credentials, token_life),

@@ -9,11 +9,14 @@ mod search;
 use serde_json::Value;
 
 use crate::auth;
+use crate::clock::{parse_instant, push_date};
 use crate::endpoint::Endpoint;
 use crate::fault::Tweaks;
 use crate::log::Request;
 use crate::reply::{Reply, field_violation, not_found};
 use crate::state::{Options, Shared, State};
+
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
 /// One request as the endpoints see it.
 pub(crate) struct Ask<'a> {
@@ -72,5 +75,29 @@ pub(crate) fn answer(shared: &Shared, state: &mut State, ask: &Ask) -> Reply {
         Endpoint::OrderGet => search::order(state, ask),
         _ => Err(not_found()),
     });
-    answer.unwrap_or_else(|refusal| refusal)
+    let mut answer = answer.unwrap_or_else(|refusal| refusal);
+    if ask.tweaks.rounded_dates {
+        answer.body = with_rounded_dates(&answer.body);
+    }
+    answer
+}
+
+/// The text with each `createdDate` rounded up to a whole second.
+fn with_rounded_dates(body: &str) -> String {
+    const MEMBER: &str = "\"createdDate\":\"";
+    let mut parts = body.split(MEMBER);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        out.push_str(MEMBER);
+        let (date, rest) = part.split_once('"').unwrap_or((part, ""));
+        match parse_instant(date) {
+            Some(at) => {
+                push_date(&mut out, (at + NANOS_PER_SECOND - 1).div_euclid(NANOS_PER_SECOND) * NANOS_PER_SECOND)
+            }
+            None => out.push_str(date),
+        }
+        out.push('"');
+        out.push_str(rest);
+    }
+    out
 }

@@ -1,14 +1,19 @@
 //! One page of a walk: which records it holds and which cursors lead on.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::Ask;
+use crate::clock::NO_DATE;
+use crate::fault::Tweaks;
 use crate::query::cursor::{Cursor, Place};
 use crate::query::fields::Dialect;
 use crate::query::select::{Plan, shuffled, span, unsupported_sort};
 use crate::reply::{Reply, application_error, bad_cursor, cursor_with_filter, field_violation, limit_too_high};
 use crate::site::Entity;
 use crate::state::{CursorStyle, State, TieOrder};
+use crate::store::Table;
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -120,6 +125,13 @@ impl Walk {
         Ok(selections.select(table, &plan).len())
     }
 
+    fn sort_of(&self, tweaks: &Tweaks) -> Value {
+        match tweaks.newest_first && !self.sort.is_null() {
+            true => json!([{"fieldName": "createdDate", "order": "DESC"}]),
+            false => self.sort.clone(),
+        }
+    }
+
     /// The page this walk stands at, bent as the tweaks say.
     pub(super) fn page(&self, state: &mut State, ask: &Ask) -> Result<Page, Reply> {
         let tweaks = &ask.tweaks;
@@ -130,7 +142,12 @@ impl Walk {
         if tweaks.expire_cursor && ask.request.cursor().is_some() {
             return Err(bad_cursor());
         }
-        let plan = Plan::new(self.dialect, &self.filter, &self.sort)?;
+        if let (Some(most), Place::Offset(offset)) = (tweaks.most_offset, &self.place)
+            && *offset > most
+        {
+            return Err(field_violation("paging.offset", &format!("must be at most {most}")));
+        }
+        let plan = Plan::new(self.dialect, &self.filter, &self.sort_of(tweaks))?;
         let generation = state.generation;
         let (table, selections) = match self.entity() {
             Entity::Contacts => (&state.contacts, &mut state.selections),
@@ -138,6 +155,8 @@ impl Walk {
             Entity::Orders => (&state.orders, &mut state.selections),
         };
         let order = selections.select(table, &plan);
+        let total = order.len().saturating_add_signed(tweaks.total_off_by as isize);
+        let order = bent(table, &order, tweaks);
         let most = tweaks.short.unwrap_or(usize::MAX).min(self.limit);
         let (mut start, mut end) = span(table, &plan, &order, &self.place, most);
         if tweaks.repeat {
@@ -158,7 +177,10 @@ impl Walk {
                 let index = if unstable { shuffled(table, &plan, &order, index, ask.serial) } else { index };
                 order[index] as usize
             })
-            .collect();
+            .collect::<Vec<usize>>();
+        if positions.iter().any(|position| state.poisoned.contains(&table.records[*position].id)) {
+            return Err(Reply::empty(500));
+        }
         let cursor = |place: Place, nonce: u64| {
             Cursor {
                 dialect: self.dialect,
@@ -176,7 +198,7 @@ impl Walk {
             (plan.key(table, position), table.records[position].id)
         };
         let keyset = ask.options.cursor_style == CursorStyle::Keyset;
-        let mut page = Page { positions, start, total: order.len(), next: None, prev: None };
+        let mut page = Page { positions, start, total, next: None, prev: None };
         if !self.by_cursor {
             return Ok(page);
         }
@@ -205,7 +227,28 @@ impl Walk {
     }
 }
 
+/// The selected records as a faulty server lists them.
+fn bent(table: &Table, order: &Arc<Vec<u32>>, tweaks: &Tweaks) -> Arc<Vec<u32>> {
+    if tweaks.most_records.is_none() && !tweaks.undated_last {
+        return Arc::clone(order);
+    }
+    let most = tweaks.most_records.unwrap_or(usize::MAX);
+    let mut bent: Vec<u32> = order.iter().copied().filter(|position| (*position as usize) < most).collect();
+    if tweaks.undated_last {
+        let undated = bent.iter().take_while(|position| table.records[**position as usize].created == NO_DATE).count();
+        bent.rotate_left(undated);
+    }
+    Arc::new(bent)
+}
+
 impl Page {
+    /// Adds the total to the metadata of a list by cursor, where the fault wants it.
+    pub(super) fn add_total(&self, metadata: &mut Value, tweaks: &Tweaks) {
+        if tweaks.states_total {
+            metadata["total"] = json!(self.total);
+        }
+    }
+
     /// `"cursors":{…}` of the metadata.
     pub(super) fn cursors(&self) -> Value {
         let mut cursors = json!({});

@@ -47,6 +47,7 @@ pub(super) fn bookings(state: &mut State, ask: &Ask) -> Result<Reply, Reply> {
     } else {
         page.offset_metadata(&walk, ask.tweaks.without_total)
     };
+    page.add_total(&mut metadata, &ask.tweaks);
     if ask.tweaks.has_next {
         metadata["hasNext"] = json!(page.next.is_some());
     }
@@ -77,9 +78,10 @@ pub(super) fn orders(state: &mut State, ask: &Ask) -> Result<Reply, Reply> {
         }
         state.orders.write(*position, false, &mut out);
     }
-    let metadata = json!({
+    let mut metadata = json!({
         "count": page.positions.len(), "cursors": page.cursors(), "hasNext": page.next.is_some(),
     });
+    page.add_total(&mut metadata, &ask.tweaks);
     out.push_str("],\"metadata\":");
     out.push_str(&metadata.to_string());
     out.push('}');

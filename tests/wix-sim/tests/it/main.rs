@@ -2,6 +2,7 @@
 
 mod client;
 mod faults;
+mod lists;
 mod refusals;
 mod site;
 mod walks;

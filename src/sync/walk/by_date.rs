@@ -1,0 +1,41 @@
+//! A list that Wix does not sort, read in windows by date: each in any order, one window after the other.
+
+use chrono::{DateTime, SubsecRound, Utc};
+
+use super::{Order, Start, Walk};
+
+impl Walk {
+    /// Reads the records created from this date on, up to the date that the request's filter has. All records before it
+    /// came with earlier windows.
+    pub fn begin_date_window(&mut self, from: Option<DateTime<Utc>>) {
+        let from = from.map(|date| date.trunc_subsecs(3));
+        if self.is_by_date {
+            self.hidden = self.shortfall();
+        } else {
+            let before = if from.is_some() { self.start.records_before } else { 0 };
+            self.tally.restart_with(before);
+            (self.is_by_date, self.is_unsorted, self.is_unverified) = (true, true, true);
+            (self.order, self.start, self.check) = (Order::Broken, Start::default(), None);
+        }
+        self.tally.forget_ids();
+        self.begin_window(from, self.tally.count());
+    }
+
+    /// Reads the current window again, for instance because it is to be smaller.
+    pub fn restart_date_window(&mut self) {
+        let (from, before) = (self.window.from, self.window.before);
+        self.tally.restart_with(before);
+        self.begin_window(from, before);
+    }
+
+    /// True if the total of the whole list is to be compared with the windows by date at its end: no window has the
+    /// records without a date.
+    pub fn has_undated_to_compare(&self) -> bool {
+        self.is_by_date && self.window.total.is_some()
+    }
+
+    /// True while the list is read for the second time, by its own pages alone.
+    pub fn is_second_reading(&self) -> bool {
+        self.is_second_reading
+    }
+}

@@ -1,0 +1,73 @@
+//! Pages by offset: each begins with the last record of the page before.
+
+use super::window::Left;
+use super::{Accepted, MAX_OFFSET, MAX_RESTARTS, Walk, WalkError, created};
+use crate::page::PageRequest;
+use crate::record::RecordMark;
+
+impl Walk {
+    pub(super) fn accept_by_offset(
+        &mut self,
+        offset: u64,
+        marks: &[RecordMark],
+        total: Option<u64>,
+    ) -> Result<Option<Accepted>, WalkError> {
+        if !self.follows(marks) {
+            self.restart()?;
+            return Ok(None);
+        }
+        self.window.total = total.or(self.window.total);
+        let count = marks.len() as u64;
+        if count == 0 {
+            // The total may be older than a deletion: it has to hold when requested again. Then the list has ended early,
+            // and the difference is its shortfall.
+            if total.is_some_and(|total| total > offset) && self.restarts < MAX_RESTARTS {
+                self.restarts += 1;
+                return Ok(None);
+            }
+            return Ok(Some(Accepted { is_new: Vec::new(), at_end: true }));
+        }
+        let is_new = self.note(marks);
+        // A total below what was read can't be one. Beside a page with no place left it may be another number, such as
+        // the page's own count: there it is worth a request to see that nothing follows.
+        let at_end = total == Some(offset + count) && count < self.page_limit;
+        if !at_end {
+            self.continue_behind(offset, count);
+        }
+        Ok(Some(Accepted { is_new, at_end }))
+    }
+
+    /// Whether a page follows the one before: it begins with that one's last record where it has to, and none of the
+    /// others came on an earlier page of this window. If one did, records with the same date are in another order now,
+    /// and one that was behind may be before.
+    fn follows(&self, marks: &[RecordMark]) -> bool {
+        let mut marks = marks.iter();
+        if self.is_anchored && marks.next().map(|mark| &mark.wix_id) != self.last.as_ref().map(|mark| &mark.wix_id) {
+            return false;
+        }
+        !marks.any(|mark| created(mark) == self.mark && self.came_in_window(mark))
+    }
+
+    fn came_in_window(&self, mark: &RecordMark) -> bool {
+        let seen = mark.wix_id.as_ref().and_then(|id| self.ids_at_mark.get(id));
+        seen.is_some_and(|seen| seen.window == self.window.number)
+    }
+
+    /// The next page begins with the last record of this one. Behind a page of that one record alone, it begins after
+    /// it, so that the pagination moves on.
+    fn continue_behind(&mut self, offset: u64, count: u64) {
+        self.is_anchored = count > 1;
+        let next = if self.is_anchored { offset + count - 1 } else { offset + count };
+        self.next = PageRequest::Window { created_from: self.window.from, offset: next };
+        let is_deep = offset + count > MAX_OFFSET;
+        if is_deep && self.may_use_windows && self.is_order_proven() && self.mark > self.window.from {
+            let left = Left {
+                window: self.window,
+                next: self.next.clone(),
+                last: self.last.clone(),
+                is_anchored: self.is_anchored,
+            };
+            self.begin_window_at_mark(Some(left));
+        }
+    }
+}
