@@ -275,7 +275,8 @@ fn a_first_page_of_one_record_proves_no_order() {
         world.sim.fault(Fault::on(endpoint).always().newest_first());
         world.run(&["sync", table, "--max-retries", "0"]).expect_exit(1);
         assert_eq!(rows(&world, table), 1);
-        let checkpoint: Value = world.value(&format!("select checkpoint from sync_state where table_name = '{table}'"));
+        let checkpoint: Value =
+            world.value(&format!("select full_checkpoint from sync_state where table_name = '{table}'"));
         assert_eq!(checkpoint["created_from"], Value::Null, "{table}");
         world.run(&["sync", table]).expect_exit(0);
         assert_eq!(rows(&world, table), 120, "{table}");
@@ -291,7 +292,12 @@ fn a_resumed_list_that_comes_newest_first_is_read_from_the_beginning() {
         world.sim.fault(Fault::on(endpoint).nth(3).system_error());
         world.run(&["sync", table, "--max-retries", "0"]).expect_exit(1);
         world.sim.fault(Fault::on(endpoint).always().newest_first());
-        world.execute(&format!("delete from {table} where wix_created_at < '{}'", date(30, 0)));
+        // Without the books, which would tell that rows are missing.
+        world.execute(&format!(
+            "delete from {table} where wix_created_at < '{}';
+             update sync_state set live_rows = (select count(*) from {table}) where table_name = '{table}'",
+            date(30, 0)
+        ));
         world.run(&["sync", table]).expect_exit(0);
         assert_eq!(rows(&world, table), 3 * page + 5, "{table}");
     }

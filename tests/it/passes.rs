@@ -264,6 +264,9 @@ fn listings_by_cursor_are_read_whole_where_wix_refuses_to_sort_them() {
     // Bookings are asked for by id in the same way as they are listed.
     world.sim.delete(Entity::Bookings, world.sim.bookings()[3]["booking"]["id"].as_str().expect("an id"));
     let full = world.full_sync_json(&["appointments"], 0);
+    assert_eq!(full["results"]["appointments"]["deleted"], 0, "a second lookup has to confirm it a day later");
+    world.age_absences();
+    let full = world.full_sync_json(&["appointments"], 0);
     assert_eq!(full["results"]["appointments"]["deleted"], 1);
 }
 
