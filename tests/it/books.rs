@@ -33,7 +33,7 @@ fn notices(result: &Value, table: &str) -> String {
 }
 
 /// Copies a data directory, over whatever is there.
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     for (program, arguments) in [("rm", vec!["-rf".as_ref(), to]), ("cp", vec!["-a".as_ref(), from, to])] {
         assert!(Command::new(program).args(arguments).status().expect("it runs").success(), "{program}");
     }

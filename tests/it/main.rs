@@ -59,6 +59,7 @@
 //! - [`running`]: the binary while it is at work.
 //! - [`terminal`]: a pseudo-terminal around the binary.
 //! - [`monitor`]: a monitor that takes pings.
+//! - [`soak_actors`]: what else happens to the database and to the credentials of a soak.
 //! - [`soak_site`]: how the site of a soak changes.
 //! - [`soak_faults`]: the faults of a soak, armed at random.
 //! - [`soak_numbers`]: what happened during a soak, and how often.
@@ -116,6 +117,7 @@ mod shell;
 mod signals_out;
 mod small_disk;
 mod soak;
+mod soak_actors;
 mod soak_checks;
 mod soak_faults;
 mod soak_numbers;

@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 
 use chrono::{SecondsFormat, TimeDelta, Utc};
 use fastrand::Rng;
-use postgres::{Client, NoTls};
 use private_postgres::{PgBouncer, PoolMode, Server};
 use rustix::process::Signal;
 use wix_sim::{Endpoint, Sim, Site, Sizes};
 
 use crate::harness::{Finished, World};
 use crate::running::Running;
-use crate::soak_checks::{broken, histories, judge, missing_or_old, watch, wrong_at_the_end};
+use crate::soak_actors::{Past, Poison, install_elsewhere};
+use crate::soak_checks::{Log, broken, histories, judge, missing_or_old, watch, wrong_at_the_end};
 use crate::soak_faults::arm;
 use crate::soak_numbers::Numbers;
 use crate::soak_site::SoakSite;
@@ -34,17 +34,21 @@ const PATIENCE: Duration = Duration::from_secs(150);
 /// So many of the last things that happened are told where something is wrong.
 const TOLD: usize = 25;
 
-struct Soak {
+pub(crate) struct Soak {
     seed: u64,
-    world: World,
+    pub(crate) world: World,
     bouncer: PgBouncer,
-    random: Rng,
-    site: SoakSite,
-    numbers: Numbers,
-    journal: Vec<String>,
+    pub(crate) random: Rng,
+    pub(crate) site: SoakSite,
+    pub(crate) numbers: Numbers,
+    pub(crate) journal: Vec<String>,
     clock_offset: TimeDelta,
     /// True while a fault is armed that makes a run wait for minutes.
-    has_long_faults: bool,
+    pub(crate) has_long_faults: bool,
+    /// A record whose pages all fail.
+    pub(crate) poison: Option<Poison>,
+    /// The data directory of an earlier moment.
+    pub(crate) past: Option<Past>,
     serial: usize,
 }
 
@@ -58,7 +62,8 @@ fn variable(name: &str, otherwise: u64) -> u64 {
 #[test]
 fn a_changing_site_under_every_fault_ends_as_wix_has_it() {
     let mut soak = Soak::new(variable("WIX_SYNC_SOAK_SEED", 1));
-    let end = Instant::now() + Duration::from_secs(variable("WIX_SYNC_SOAK_SECONDS", SECONDS));
+    let seconds = variable("WIX_SYNC_SOAK_SECONDS", SECONDS);
+    let end = Instant::now() + Duration::from_secs(seconds);
     let mut cycles = 0;
     while cycles < LEAST_CYCLES || Instant::now() < end {
         soak.cycle();
@@ -66,7 +71,7 @@ fn a_changing_site_under_every_fault_ends_as_wix_has_it() {
     }
     soak.finish();
     soak.numbers.print(soak.seed, &soak.world, &soak.site.counts);
-    soak.numbers.assert_something_happened(cycles);
+    soak.numbers.assert_something_happened(cycles, seconds);
 }
 
 impl Soak {
@@ -75,6 +80,7 @@ impl Soak {
         let sizes = Sizes { contacts: 2600, bookings: 420, orders: 420, tie_block: 2100 };
         let sim = Sim::start(Site::generate(sizes).seed(seed)).expect("the simulator starts");
         let site = SoakSite::new(sim.handle());
+        install_elsewhere(&sim);
         // What was committed has to outlive a crash of the server.
         let world = World::with_server(sim, Server::builder().setting("synchronous_commit", "on")).migrated();
         world.execute("create role syncer superuser login");
@@ -91,6 +97,8 @@ impl Soak {
             journal: Vec::new(),
             clock_offset: TimeDelta::zero(),
             has_long_faults: false,
+            poison: None,
+            past: None,
             serial: 0,
         }
     }
@@ -110,11 +118,15 @@ impl Soak {
         }
         self.has_long_faults |= arm(&self.world.sim, &mut self.random, &mut self.numbers.armed);
         match self.random.u8(0..100) {
-            0..38 => self.plain(),
-            38..58 => self.killed(),
-            58..64 => self.suspended(),
-            64..72 => self.two_at_once(),
-            72..92 => self.without_its_database(),
+            0..24 => self.plain(),
+            24..38 => self.killed(),
+            38..43 => self.suspended(),
+            43..49 => self.two_at_once(),
+            49..62 => self.without_its_database(),
+            62..74 => self.with_rows_removed(),
+            74..80 => self.with_a_failing_page(),
+            80..86 => self.with_another_installation(),
+            86..94 => self.with_an_older_database(),
             _ => self.calm(),
         }
         let broken = broken(&self.world);
@@ -136,7 +148,7 @@ impl Soak {
         }
     }
 
-    fn clear_faults(&mut self) {
+    pub(crate) fn clear_faults(&mut self) {
         self.world.sim.clear_faults();
         self.has_long_faults = false;
     }
@@ -165,7 +177,7 @@ impl Soak {
     }
 
     /// The binary, directly or through the pooler, with credentials of either kind.
-    fn command(&mut self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&mut self, arguments: &[&str]) -> Command {
         self.serial += 1;
         let pooled = self.random.u8(0..5) < 2;
         let url = if pooled {
@@ -187,7 +199,7 @@ impl Soak {
         command
     }
 
-    fn start(&mut self) -> Running {
+    pub(crate) fn start(&mut self) -> Running {
         let arguments = self.arguments();
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let command = self.command(&arguments);
@@ -213,7 +225,7 @@ impl Soak {
     }
 
     /// Waits until the run has come to some request, and a moment longer. False if it ended before that.
-    fn comes_to_some_point(&mut self, running: &mut Running) -> bool {
+    pub(crate) fn comes_to_some_point(&mut self, running: &mut Running) -> bool {
         let request = self.some_request();
         let is_there = loop {
             match request.recv_timeout(Duration::from_millis(2)) {
@@ -230,7 +242,15 @@ impl Soak {
     }
 
     /// Waits for the end of a run and judges it.
-    fn end(&mut self, mut running: Running, was_alone: bool) -> Finished {
+    pub(crate) fn end(&mut self, running: Running, was_alone: bool) -> Finished {
+        let finished = self.wait(running);
+        let wrong = judge(&self.world, &finished, was_alone, Log::Kept);
+        self.expect(wrong.is_empty(), || format!("{}\n{finished:#?}", wrong.join("\n")));
+        finished
+    }
+
+    /// Waits for the end of a run and counts it.
+    pub(crate) fn wait(&mut self, mut running: Running) -> Finished {
         let begun = Instant::now();
         while !running.has_ended() {
             if begun.elapsed() > PATIENCE {
@@ -244,8 +264,8 @@ impl Soak {
         let code = finished.code.map_or("killed".to_owned(), |code| code.to_string());
         self.journal.push(format!("   -> {code}: {}", finished.stderr.lines().last().unwrap_or_default()));
         *self.numbers.runs.entry(code).or_default() += 1;
-        let wrong = judge(&self.world, &finished, was_alone);
-        self.expect(wrong.is_empty(), || format!("{}\n{finished:#?}", wrong.join("\n")));
+        self.numbers.note_messages(&finished.stderr);
+        self.let_poison_wear_off();
         finished
     }
 
@@ -334,43 +354,10 @@ impl Soak {
         }
     }
 
-    fn strike_database(&mut self, name: &str) {
-        let cut = "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'syncer'";
-        let world = &self.world;
-        match name {
-            "connections cut" => world.execute(cut),
-            "one connection cut" => world.execute(&format!("{cut} order by random() limit 1")),
-            "server restarted" => {
-                world.postgres.stop().expect("the server stops");
-                pass(Duration::from_millis(self.random.u64(0..300)));
-                world.postgres.restart().expect("the server starts");
-            }
-            "server crashed" => {
-                world.postgres.kill_hard().expect("the server ends");
-                world.postgres.restart().expect("the server starts");
-            }
-            "a table locked" => {
-                let table = *self.random.choice(&["customers", "appointments", "orders", "sync_state"]).expect("some");
-                self.hold(&format!("lock table {table} in exclusive mode"));
-            }
-            "rows locked" => self.hold("update customers set name = name where wix_contact_id < '4'"),
-            _ => {}
-        }
-    }
-
-    /// Another writer holds what this statement locks for a while. It may be the one that a deadlock ends.
-    fn hold(&mut self, statement: &str) {
-        let url = self.world.postgres.url("postgres");
-        let mut writer = Client::connect(&url, NoTls).expect("the database can be reached");
-        if writer.batch_execute(&format!("set lock_timeout = '5s'; begin; {statement}")).is_ok() {
-            pass(Duration::from_millis(self.random.u64(0..900)));
-            let _ = writer.batch_execute("rollback");
-        }
-    }
-
     /// Nothing goes wrong for once: then all is there that a changes pass can find.
-    fn calm(&mut self) {
+    pub(crate) fn calm(&mut self) {
         self.clear_faults();
+        self.cure();
         // The second finds what changed behind a pass that the first only took to its end.
         for _ in 0..2 {
             let command = self.command(&["sync", "all", "--json"]);
@@ -384,7 +371,6 @@ impl Soak {
 
     /// The end: nothing goes wrong any more, and full passes find what only they can find.
     fn finish(&mut self) {
-        self.clear_faults();
         self.calm();
         self.site.mend_all();
         let full: &[&str] = &["sync", "all", "--full", "--allow-mass-delete", "--json"];
@@ -413,7 +399,7 @@ impl Soak {
         self.expect(verified.status.success(), || format!("verify finds gaps where there are none: {verified:#?}"));
     }
 
-    fn expect(&self, holds: bool, otherwise: impl FnOnce() -> String) {
+    pub(crate) fn expect(&self, holds: bool, otherwise: impl FnOnce() -> String) {
         if !holds {
             self.fail(&otherwise());
         }
@@ -428,7 +414,7 @@ impl Soak {
 }
 
 /// Lets this time pass.
-fn pass(time: Duration) {
+pub(crate) fn pass(time: Duration) {
     let (_open, never) = channel::<()>();
     let _ = never.recv_timeout(time);
 }

@@ -19,6 +19,10 @@ pub(crate) struct Numbers {
     pub(crate) armed: Armed,
     /// Requests by the status of the answer.
     pub(crate) answers: BTreeMap<String, usize>,
+    /// What the actors of `soak_actors` did.
+    pub(crate) actors: BTreeMap<&'static str, usize>,
+    /// Runs that said something of interest.
+    said: BTreeMap<&'static str, usize>,
     /// How often all rows were compared in between.
     pub(crate) checks: usize,
 }
@@ -31,7 +35,41 @@ fn total<K>(counts: &BTreeMap<K, usize>) -> usize {
     counts.values().sum()
 }
 
+/// Each of them has to act in a soak of this many seconds.
+const LONG: u64 = 600;
+
+const ACTORS: [&str; 7] = [
+    "rows removed between runs",
+    "rows removed during a run",
+    "a page that always fails",
+    "another installation",
+    "another installation beside a run",
+    "an older database between runs",
+    "an older database under a run",
+];
+
+/// What a run may say, and how that is counted.
+const MESSAGES: [(&str, &str); 7] = [
+    ("everything is read again", "everything is read again"),
+    ("reads everything again", "the next sync reads everything"),
+    ("rows, but should hold", "a table lost rows during the run"),
+    ("does not hold what this run wrote last", "the database is behind"),
+    ("does not stand in sync_logs as running any more", "the log does not know the run"),
+    ("Wix cannot deliver this record", "a record was passed over"),
+    ("is the app's installation on site", "the installation is on another site"),
+];
+
 impl Numbers {
+    pub(crate) fn note_messages(&mut self, stderr: &str) {
+        for (_, name) in MESSAGES.iter().filter(|(message, _)| stderr.contains(message)) {
+            *self.said.entry(name).or_default() += 1;
+        }
+    }
+
+    pub(crate) fn note_act(&mut self, name: &'static str) {
+        *self.actors.entry(name).or_default() += 1;
+    }
+
     #[expect(clippy::print_stdout, reason = "the numbers are what a soak is for")]
     pub(crate) fn print(&self, seed: u64, world: &World, changes: &BTreeMap<&'static str, usize>) {
         let mut text = format!("soak: seed {seed}\n");
@@ -44,6 +82,8 @@ impl Numbers {
         line("runs by exit code", owned(&self.runs));
         line("kills", owned(&self.kills));
         line("blows to the database", owned(&self.database));
+        line("acts", owned(&self.actors));
+        line("times it was said", owned(&self.said));
         line("faults of Wix armed", owned(&self.armed));
         line("requests by answer", owned(&self.answers));
         line("changes of the site", owned(changes));
@@ -57,7 +97,9 @@ impl Numbers {
     }
 
     /// A soak in which nothing goes wrong proves nothing.
-    pub(crate) fn assert_something_happened(&self, cycles: usize) {
+    pub(crate) fn assert_something_happened(&self, cycles: usize, seconds: u64) {
+        let idle: Vec<&&str> = ACTORS.iter().filter(|name| !self.actors.contains_key(**name)).collect();
+        assert!(seconds < LONG || idle.is_empty(), "they never acted: {idle:?}");
         assert!(total(&self.runs) >= cycles, "each cycle has a run");
         let done: usize = ["0", "3"].iter().filter_map(|code| self.runs.get(*code)).sum();
         assert!(done > 0 && done < total(&self.runs), "some runs got through and some did not: {:?}", self.runs);

@@ -1,13 +1,13 @@
 //! The site of a soak: what changes there, at random, and what the harness has to remember of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use fastrand::Rng;
 use serde_json::{Value, json};
 use wix_sim::{Entity, SimHandle};
 
-const ENTITIES: [Entity; 3] = [Entity::Contacts, Entity::Bookings, Entity::Orders];
+pub(crate) const ENTITIES: [Entity; 3] = [Entity::Contacts, Entity::Bookings, Entity::Orders];
 
 /// A change may become visible so much later than its date says: less than the overlap of two passes.
 const MAX_LATE_MINUTES: i64 = 8;
@@ -23,6 +23,10 @@ pub(crate) struct SoakSite {
     merged: BTreeMap<String, String>,
     /// Deleted records that may come back.
     gone: Vec<(usize, String)>,
+    /// Records whose pages failed, and those created at the same time.
+    pub(crate) was_poisoned: BTreeSet<String>,
+    /// Whether rows were removed by something else than a run.
+    pub(crate) has_lost_rows: bool,
     /// What happened to each record, in its order, with the site's time.
     history: BTreeMap<String, Vec<String>>,
     /// What was done how often.
@@ -39,6 +43,8 @@ impl SoakSite {
             bad: BTreeMap::new(),
             merged: BTreeMap::new(),
             gone: Vec::new(),
+            was_poisoned: BTreeSet::new(),
+            has_lost_rows: false,
             history: BTreeMap::new(),
             counts: BTreeMap::new(),
         }
@@ -96,16 +102,36 @@ impl SoakSite {
     }
 
     /// Some record that can be read.
-    fn pick(&self, random: &mut Rng, kind: usize) -> Option<String> {
+    pub(crate) fn pick(&self, random: &mut Rng, kind: usize) -> Option<String> {
         let id = random.choice(&self.ids[kind])?;
         (!self.is_bad(kind, id)).then(|| id.clone())
     }
 
     fn edit(&mut self, random: &mut Rng, kind: usize) -> Option<&'static str> {
         let id = self.pick(random, kind)?;
-        self.sim.edit(ENTITIES[kind], &id, |record| touch(record, kind, random));
-        self.note(&id, "edited");
+        self.edit_one(random, kind, &id);
         Some("edits")
+    }
+
+    pub(crate) fn edit_one(&mut self, random: &mut Rng, kind: usize, id: &str) {
+        self.sim.edit(ENTITIES[kind], id, |record| touch(record, kind, random));
+        self.note(id, "edited");
+    }
+
+    /// Makes each page with this record fail.
+    pub(crate) fn poison(&mut self, kind: usize, id: &str) {
+        let body = |record: &Value| if kind == 1 { record["booking"].clone() } else { record.clone() };
+        let records = match kind {
+            0 => self.sim.contacts(),
+            1 => self.sim.bookings(),
+            _ => self.sim.orders(),
+        };
+        let created =
+            records.iter().find(|record| id_of(record) == id).map(|record| body(record)["createdDate"].clone());
+        let same = records.iter().filter(|record| Some(&body(record)["createdDate"]) == created.as_ref());
+        self.was_poisoned.extend(same.map(id_of));
+        self.sim.poison(id);
+        self.note(id, "each page with it fails from now on");
     }
 
     /// A change whose date lies some minutes back: Wix lists what it wrote with a delay.
