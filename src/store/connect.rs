@@ -146,8 +146,9 @@ impl Store {
     }
 
     async fn begin_fenced_by(&mut self, lease: Option<Lease>) -> Result<Transaction<'_>, StoreError> {
-        let fence =
-            self.schema.sql("select 1 from {schema}.sync_locks where name = 'sync' and token = $1 for key share");
+        let fence = self
+            .schema
+            .sql("select 1 from {schema}.sync_locks where name = 'sync' and token = $1 and run_id = $2 for key share");
         let doing = "could not begin a transaction";
         let transaction = self.client.transaction().await.map_err(StoreError::database(doing))?;
         // The search path first: with it, the functions of the other settings are the server's own.

@@ -36,10 +36,12 @@ const RENEWAL_PATIENCE: Duration = Duration::from_secs(10);
 /// After so many renewals in a row without an answer, about two minutes, the run can't get on either.
 const MAX_UNANSWERED: u32 = 6;
 
-/// A lease that was taken: the number that fences writes.
+/// A lease that was taken: what fences writes. The number alone does not: after a failover to a standby that is behind,
+/// the next run takes the same number again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     token: i64,
+    run_id: Uuid,
 }
 
 /// Who holds the lease now.
@@ -102,7 +104,7 @@ impl Store {
         };
         transaction.commit().await.map_err(StoreError::database(doing))?;
         if let Some(row) = taken.first() {
-            self.lease = Some(Lease { token: column(row, 0, doing)? });
+            self.lease = Some(Lease { token: column(row, 0, doing)?, run_id });
             return Ok(());
         }
         let current = self.current_lease().await?;
@@ -112,10 +114,11 @@ impl Store {
     /// Gives the lease back, so that the next run need not wait.
     pub async fn release_lease(&mut self) -> Result<(), StoreError> {
         let Some(lease) = self.lease.take() else { return Ok(()) };
-        let statement = self
-            .schema
-            .sql("update {schema}.sync_locks set expires_at = '-infinity' where name = 'sync' and token = $1");
-        self.query_once("could not give the lease back", &statement, &[(&lease.token, Type::INT8)]).await.map(drop)
+        let statement = self.schema.sql(
+            "update {schema}.sync_locks set expires_at = '-infinity' where name = 'sync' and token = $1 and run_id = $2",
+        );
+        let parameters: [Parameter<'_>; 2] = [(&lease.token, Type::INT8), (&lease.run_id, Type::UUID)];
+        self.query_once("could not give the lease back", &statement, &parameters).await.map(drop)
     }
 
     async fn current_lease(&self) -> Result<Option<Current>, StoreError> {
@@ -139,10 +142,14 @@ impl Store {
         let statement = self.schema.sql(
             "update {schema}.sync_locks
              set renewed_at = clock_timestamp(), expires_at = clock_timestamp() + make_interval(secs => $2), progress = $3
-             where name = 'sync' and token = $1 returning token",
+             where name = 'sync' and token = $1 and run_id = $4 returning token",
         );
-        let parameters: [Parameter<'_>; 3] =
-            [(&lease.token, Type::INT8), (&LEASE_SECS, Type::FLOAT8), (&Json(progress), Type::JSONB)];
+        let parameters: [Parameter<'_>; 4] = [
+            (&lease.token, Type::INT8),
+            (&LEASE_SECS, Type::FLOAT8),
+            (&Json(progress), Type::JSONB),
+            (&lease.run_id, Type::UUID),
+        ];
         let renewed = self.query_once("could not renew the lease", &statement, &parameters).await?;
         Ok(renewed.len() == 1)
     }
@@ -168,7 +175,7 @@ impl Lease {
     /// until the transaction ends, so no take-over comes between.
     pub(super) async fn fence(self, transaction: &Transaction<'_>, statement: &str) -> Result<(), StoreError> {
         let rows = transaction
-            .query_typed(statement, &[(&self.token, Type::INT8)])
+            .query_typed(statement, &[(&self.token, Type::INT8), (&self.run_id, Type::UUID)])
             .await
             .map_err(StoreError::database("could not check the lease"))?;
         if rows.is_empty() { Err(StoreError::LeaseLost) } else { Ok(()) }
@@ -180,10 +187,13 @@ impl Lease {
         let statement = schema.sql(
             "update {schema}.sync_locks
              set renewed_at = clock_timestamp(), expires_at = clock_timestamp() + make_interval(secs => $2)
-             where name = 'sync' and token = $1 and expires_at < clock_timestamp() + make_interval(secs => $2 / 2)",
+             where name = 'sync' and token = $1 and run_id = $3
+                and expires_at < clock_timestamp() + make_interval(secs => $2 / 2)",
         );
+        let parameters: [Parameter<'_>; 3] =
+            [(&self.token, Type::INT8), (&LEASE_SECS, Type::FLOAT8), (&self.run_id, Type::UUID)];
         transaction
-            .execute_typed(&statement, &[(&self.token, Type::INT8), (&LEASE_SECS, Type::FLOAT8)])
+            .execute_typed(&statement, &parameters)
             .await
             .map(drop)
             .map_err(StoreError::database("could not renew the lease"))

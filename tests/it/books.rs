@@ -102,6 +102,39 @@ fn an_older_data_directory_put_back_fails_the_run_and_the_next_one_resumes() {
     std::fs::remove_dir_all(kept).expect("it can be removed");
 }
 
+/// The second run takes the lease under the number that the first one had before the failover.
+#[test]
+fn a_run_that_lost_its_lease_to_a_failover_writes_nothing_beside_the_next_one() {
+    let world = World::new(0, 700, 0).migrated();
+    let kept = scratch("lease");
+    world.postgres.stop().expect("the server stops");
+    copy(world.postgres.data_dir(), &kept);
+    world.postgres.restart().expect("the server starts");
+    let at_work = || {
+        let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 3);
+        let running = world.start(&["sync", "appointments", "--batch-size", "100"]);
+        gate.wait();
+        wait_until("two pages are written", || count(&world, "appointments") == 200);
+        (running, gate)
+    };
+    let (first, first_gate) = at_work();
+    world.postgres.stop().expect("the server stops");
+    copy(&kept, world.postgres.data_dir());
+    world.postgres.restart().expect("the server starts");
+    let (second, second_gate) = at_work();
+    first_gate.open();
+    first.wait().expect_exit(1).expect_stderr("the lease was taken by another run");
+    assert_eq!(count(&world, "appointments"), 200);
+    assert!(
+        world.value::<bool>("select expires_at > clock_timestamp() from sync_locks"),
+        "the second run has its lease"
+    );
+    second_gate.open();
+    second.wait().expect_exit(0);
+    world.assert_tables_equal_truth();
+    std::fs::remove_dir_all(kept).expect("it can be removed");
+}
+
 #[test]
 fn a_table_truncated_during_a_full_sync_is_no_success_and_the_next_run_reads_everything() {
     let world = World::new(2500, 10, 10).migrated();
