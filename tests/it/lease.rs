@@ -17,7 +17,7 @@ fn at_work(world: &World) -> (Running, Gate) {
     wait_until("what was read is written", || {
         world.value(
             "select (select count(*) from appointments) = 200
-                and exists (select from sync_state where table_name = 'orders' and last_success_at is not null)",
+                and exists (select from sync_state where table_name = 'orders' and drift is not null)",
         )
     });
     (running, gate)

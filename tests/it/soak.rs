@@ -188,10 +188,7 @@ impl Soak {
         let mut command = self.world.command(arguments);
         command.env("DATABASE_URL", format!("{url}&application_name=soak-{}", self.serial));
         if self.random.bool() {
-            let credentials = self.world.sim.credentials();
-            command.env_remove("WIX_API_TOKEN").env("WIX_APP_ID", &credentials.app_id);
-            command.env("WIX_APP_SECRET", &credentials.app_secret);
-            command.env("WIX_APP_INSTANCE_ID", &credentials.instance_id);
+            self.use_app(&mut command, &self.world.sim.credentials().instance_id);
         }
         let how = if pooled { "pooled" } else { "direct" };
         let at = Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true);

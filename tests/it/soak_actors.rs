@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -128,9 +129,11 @@ impl Soak {
             // TRUNCATE would take the tables that refer to it too.
             1 if table == "customers" => "delete from customers".to_owned(),
             1 => format!("truncate {table}"),
+            // Not the rows of contacts that were merged: they alone tell where appointments and orders belong.
             _ => format!(
                 "delete from {table} where id in (
-                    select id from {table} order by random() limit (select (count(*) + 1) / 2 from {table})
+                    select id from {table} where deleted_at is null order by random()
+                    limit (select (count(*) + 1) / 2 from {table} where deleted_at is null)
                  )"
             ),
         };
@@ -216,10 +219,18 @@ impl Soak {
 
     /// A run with app credentials of another site.
     pub(crate) fn with_another_installation(&mut self) {
-        // Where nothing is remembered and Wix does not answer, the first pair is accepted.
-        let is_remembered: bool =
-            self.world.value("select exists (select from sync_state where wix_instance_site_id is not null)");
-        let has_faults = is_remembered && !self.has_long_faults && self.random.bool();
+        // Where nothing is remembered and Wix gives no usable answer, the first pair is accepted.
+        if !self.is_installation_known() {
+            self.clear_faults();
+            let arguments = ["sync", "customers", "--json"];
+            let mut command = self.command(&arguments);
+            self.use_app(&mut command, &self.world.sim.credentials().instance_id);
+            self.end(Running::of(&arguments, command), true);
+            if !self.is_installation_known() {
+                return;
+            }
+        }
+        let has_faults = !self.has_long_faults && self.random.bool();
         if !has_faults {
             self.clear_faults();
         }
@@ -239,9 +250,7 @@ impl Soak {
         ];
         let arguments = *self.random.choice(&choices).expect("some");
         let mut command = self.command(arguments);
-        let credentials = self.world.sim.credentials();
-        command.env_remove("WIX_API_TOKEN").env("WIX_APP_ID", &credentials.app_id);
-        command.env("WIX_APP_SECRET", &credentials.app_secret).env("WIX_APP_INSTANCE_ID", OTHER_INSTANCE);
+        self.use_app(&mut command, OTHER_INSTANCE);
         self.journal.push("   with the credentials of another installation".to_owned());
         let finished = self.wait(Running::of(arguments, command));
         self.note_act(if is_alone { "another installation" } else { "another installation beside a run" });
@@ -269,12 +278,28 @@ impl Soak {
         }
     }
 
+    fn is_installation_known(&self) -> bool {
+        self.world.value("select exists (select from sync_state where wix_instance_site_id is not null)")
+    }
+
+    /// Gives a run app credentials.
+    pub(crate) fn use_app(&self, command: &mut Command, instance: &str) {
+        let credentials = self.world.sim.credentials();
+        command.env_remove("WIX_API_TOKEN").env("WIX_APP_ID", &credentials.app_id);
+        command.env("WIX_APP_SECRET", &credentials.app_secret).env("WIX_APP_INSTANCE_ID", instance);
+    }
+
     /// The database becomes that of an earlier moment, as after a failover to a standby that is behind.
     pub(crate) fn with_an_older_database(&mut self) {
         if self.past.is_none() || self.random.bool() {
             self.keep_past();
         }
-        let mut running = self.start();
+        // A full sync writes for long enough.
+        let arguments = ["sync", "all", "--full", "--batch-size", "100", "--json"];
+        let mut running = match self.random.bool() {
+            true => Running::of(&arguments, self.command(&arguments)),
+            false => self.start(),
+        };
         if self.random.bool() && self.comes_to_some_point(&mut running) {
             self.keep_past();
         }
