@@ -230,7 +230,7 @@ async fn upsert(
     Ok(written.iter().map(|row| row.get(0)).collect())
 }
 
-/// Fewer rows were written than should be: then a trigger left some out, unless they have the content all the same.
+/// Fewer rows were written than should be: then a trigger left some out, unless those have the content already.
 async fn check_whole(
     transaction: &Transaction<'_>,
     schema: &Schema,

@@ -108,7 +108,7 @@ async fn settle_due(
     let mut control = Control::with(listed_id);
     if let Some(why) = control.why_unreadable(run, store, entity, counter).await? {
         let text = format!(
-            "{count} rows are no longer listed by Wix, but a record that it has can't be asked for by its id either: \
+            "{count} rows are no longer listed by Wix, but a record that Wix has cannot be looked up by id either: \
              nothing was deleted ({why})"
         );
         hold_back(run, summary, text);

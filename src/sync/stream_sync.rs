@@ -93,7 +93,7 @@ enum PassEnd {
 }
 
 /// The passes that are due. A full sync follows an incremental one that could not know what changed, or where the drift
-/// check says so. Where a full sync fails for some pages of Wix's list, the changes are read all the same: the table must not
+/// check says so. Where a full sync fails for some pages of Wix's list, the changes are still read: the table must not
 /// stand still for as long as a full sync cannot end.
 async fn run_due_passes(pass: Pass<'_>, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
     let Passes { incremental, mut full } = plan_passes(pass.state, pass.run.plan.full);
@@ -211,7 +211,8 @@ impl<'a> Pass<'a> {
             return Ok(PassEnd::Reached);
         }
         if is_full && checkpoint.watermark.is_none() {
-            let text = "Wix's answers tell no time, so a later pass can't ask for what changed since: unless an earlier                         one knew, it reads everything";
+            let text = "Wix's answers tell no time, so a later pass can't ask for what changed since: unless an earlier one \
+                        knew, it reads everything";
             tell(run, summary, text.to_owned());
         }
         let is_empty = is_full && !plan.is_resumed && coverage.is_empty();
@@ -237,7 +238,7 @@ impl<'a> Pass<'a> {
         }
         if is_full && stream == Stream::Appointments {
             match persist(store, run.stop, async |store| store.erase_untold_customers().await).await {
-                // A constraint or trigger of people's own.
+                // A constraint or trigger of the user.
                 Err(SyncError::Store(error)) if error.blames_a_row() => hold_back(run, summary, error.to_string()),
                 other => other?,
             }
@@ -253,7 +254,7 @@ impl<'a> Pass<'a> {
         let end = FinishedPass {
             checkpoint: &checkpoint,
             // A shortfall that stays the same is looked at once a day; any other in the next run.
-            proves_all: !lists_nothing && (shortfall == 0 || (is_full && shortfall == state.shortfall)),
+            proves_all: !lists_nothing && (shortfall == 0 || shortfall == state.shortfall),
             is_success: !self.is_beside_full_sync,
             shortfall,
             now: Utc::now(),

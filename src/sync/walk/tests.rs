@@ -196,7 +196,7 @@ fn a_walk_that_begins_anew_without_getting_on_is_given_up() {
         }]
     };
     assert!(pages_until_given_up(Walk::default(), newer_copy) < 10, "a record that changes all the time");
-    // As long as it gets on, it may begin anew as often as it has to. Each page begins with the record that was the last.
+    // It may start again as often as it has to while records come. Each page begins with the last record of the one before.
     let mut walk = Walk::default();
     for page in 0..100 {
         let marks = [mark(page, page.into()), mark(page + 1, i64::from(page) + 1)];
