@@ -6,7 +6,7 @@
 //! record of the page before and repeats no other record. If it does not, the pagination restarts at the latest date.
 //!
 //! Nothing is concluded from an order that was not seen: the high-water mark, and with it each checkpoint, exists only
-//! after two different dates came in ascending order. [`window`] checks that a window by date holds all that is left, and
+//! after two different dates came in ascending order. `window` checks that a window by date holds all that is left, and
 //! compares the number of records that came with the number that Wix announced.
 
 mod by_date;
