@@ -45,7 +45,7 @@ pub struct RunEnd {
     pub has_unlinked: bool,
     /// Whether `sync_logs` or `sync_errors` may have rows to delete.
     pub has_old_logs: bool,
-    /// The first table that does not hold as many live rows as it must.
+    /// The first table that is not as this run left it: behind, or without as many live rows as it must hold.
     pub differing: Option<StoreError>,
 }
 
@@ -164,8 +164,13 @@ impl Store {
         }
     }
 
-    /// What the end of a run has to deal with, in one statement: whether these tables hold as many live rows as they must,
-    /// whether orders wait for their links, and whether the log has rows that ended before `logs_before`.
+    /// Takes over what a connection to other tables knows of their books.
+    pub fn adopt_books(&mut self, sibling: &Store) {
+        self.books.extend(&sibling.books);
+    }
+
+    /// What the end of a run has to deal with, in one statement: whether these tables are as this run left them and hold
+    /// as many live rows as they must, whether orders wait for their links, and whether the log has rows that ended before `logs_before`.
     pub async fn look_at_end(
         &self,
         streams: &[Stream],
@@ -176,7 +181,8 @@ impl Store {
             .iter()
             .map(|stream| {
                 let (table, live) = (stream.table(), live_rows(*stream));
-                format!("(select live_rows from {{schema}}.sync_state where table_name = '{table}'), ({live})")
+                let of_table = format!("from {{schema}}.sync_state where table_name = '{table}'");
+                format!("(select write_number {of_table}), (select live_rows {of_table}), ({live})")
             })
             .collect();
         let statement = self.schema.sql(&format!(
@@ -192,8 +198,15 @@ impl Store {
         let mut end =
             RunEnd { has_unlinked: column(row, 0, doing)?, has_old_logs: column(row, 1, doing)?, differing: None };
         for (index, stream) in streams.iter().enumerate() {
-            let (must_hold, holds) = (column(row, 2 * index + 2, doing)?, column(row, 2 * index + 3, doing)?);
-            end.differing = end.differing.or(check_count(*stream, must_hold, holds).err());
+            let (first, number) = (3 * index + 2, self.books(*stream).number);
+            let found = column::<Option<i64>>(row, first, doing)?;
+            let differing = match found {
+                Some(found) if found == number => {
+                    check_count(*stream, column(row, first + 1, doing)?, column(row, first + 2, doing)?).err()
+                }
+                _ => Some(StoreError::Behind { table: stream.table() }),
+            };
+            end.differing = end.differing.or(differing);
         }
         Ok(end)
     }

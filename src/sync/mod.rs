@@ -288,7 +288,9 @@ impl Run<'_> {
             (&[first, second], Some(mut sibling)) => {
                 let both =
                     async { tokio::join!(self.sync_stream(store, first), self.sync_stream(&mut sibling, second)) };
-                <[_; 2]>::from(both.await).into()
+                let ended = <[_; 2]>::from(both.await).into();
+                store.adopt_books(&sibling);
+                ended
             }
             _ => {
                 let mut ended = Vec::new();
@@ -313,7 +315,7 @@ impl Run<'_> {
     }
 
     /// What is left to do once all tables are synced: links of orders, and a last look at the books. A table that does not
-    /// hold what they say was truncated or restored while the run was at work. Whether old logs may go is the first value.
+    /// hold what they say was truncated or restored while the run was at work, maybe after its own sync had ended. Whether old logs may go is the first value.
     async fn look_at_end(
         &self,
         store: &mut Store,
@@ -333,7 +335,7 @@ impl Run<'_> {
                 self.reporter.report(Event::Notice { stream: None, text: &text });
             })?;
         }
-        if let Some(error @ StoreError::RowsDiffer { table, .. }) = &end.differing
+        if let Some(error @ (StoreError::RowsDiffer { table, .. } | StoreError::Behind { table })) = &end.differing
             && let Some(summary) = streams.iter_mut().find(|summary| summary.stream.table() == *table)
         {
             (summary.status, summary.error) = (Status::Failed, Some(error.to_string()));

@@ -102,6 +102,35 @@ fn an_older_data_directory_put_back_fails_the_run_and_the_next_one_resumes() {
     std::fs::remove_dir_all(kept).expect("it can be removed");
 }
 
+/// The tables that are synced later are as this run knows them: the older state has nothing of them yet.
+#[test]
+fn a_table_that_is_behind_once_its_own_sync_has_ended_fails_the_run() {
+    let world = World::new(2500, 40, 30).migrated();
+    let kept = scratch("ended");
+    let third_page = Gate::before(&world.sim, Endpoint::ContactsQuery, 3);
+    let others =
+        [Endpoint::BookingsQuery, Endpoint::OrdersSearch].map(|endpoint| Gate::before(&world.sim, endpoint, 1));
+    let running = world.start(&["sync", "all"]);
+    third_page.wait();
+    wait_until("pages are written", || count(&world, "customers") >= 1000);
+    world.postgres.stop().expect("the server stops");
+    copy(world.postgres.data_dir(), &kept);
+    world.postgres.restart().expect("the server starts");
+    third_page.open();
+    let is_done =
+        "select last_success_at is not null and drift is not null from sync_state where table_name = 'customers'";
+    wait_until("the customers are synced", || world.value(is_done));
+    others.iter().for_each(Gate::wait);
+    world.postgres.stop().expect("the server stops");
+    copy(&kept, world.postgres.data_dir());
+    world.postgres.restart().expect("the server starts");
+    others.into_iter().for_each(Gate::open);
+    running.wait().expect_exit(1).expect_stderr("does not hold what this run wrote last");
+    assert_eq!(world.sync_json(&["all"], 0)["results"]["customers"]["resumed"], true);
+    assert_whole(&world);
+    std::fs::remove_dir_all(kept).expect("it can be removed");
+}
+
 /// The second run takes the lease under the number that the first one had before the failover.
 #[test]
 fn a_run_that_lost_its_lease_to_a_failover_writes_nothing_beside_the_next_one() {
