@@ -315,7 +315,8 @@ impl Run<'_> {
     }
 
     /// What is left to do once all tables are synced: links of orders, and a last look at the books. A table that does not
-    /// hold what they say was truncated or restored while the run was at work, maybe after its own sync had ended. Whether old logs may go is the first value.
+    /// hold what they say was truncated or restored while the run was at work, maybe after its own sync had ended. The
+    /// first value tells whether old logs may go.
     async fn look_at_end(
         &self,
         store: &mut Store,
