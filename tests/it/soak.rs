@@ -25,8 +25,11 @@ use crate::soak_site::SoakSite;
 /// How long it takes if nobody says so: short enough for every test run.
 const SECONDS: u64 = 20;
 
-/// However slow the machine is.
+/// Minimum number of cycles, however slow the machine is.
 const LEAST_CYCLES: usize = 15;
+
+/// Maximum number of cycles until something happens during a run.
+const MOST_CYCLES: usize = 200;
 
 /// A run that takes longer hangs: no fault makes one wait for so long.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -65,7 +68,8 @@ fn a_changing_site_under_every_fault_ends_as_wix_has_it() {
     let seconds = variable("WIX_SYNC_SOAK_SECONDS", SECONDS);
     let end = Instant::now() + Duration::from_secs(seconds);
     let mut cycles = 0;
-    while cycles < LEAST_CYCLES || Instant::now() < end {
+    while cycles < LEAST_CYCLES || Instant::now() < end || (!soak.numbers.has_disturbed_a_run() && cycles < MOST_CYCLES)
+    {
         soak.cycle();
         cycles += 1;
     }

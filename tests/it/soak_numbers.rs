@@ -96,6 +96,12 @@ impl Numbers {
         println!("{text}");
     }
 
+    /// Whether a run at work was killed, lost its database, or met one of the acts whose names end so.
+    pub(crate) fn has_disturbed_a_run(&self) -> bool {
+        let acts = self.actors.keys().filter(|name| name.ends_with(" a run")).count();
+        total(&self.kills) + total(&self.database) + acts > 0
+    }
+
     /// A soak in which nothing goes wrong proves nothing.
     pub(crate) fn assert_something_happened(&self, cycles: usize, seconds: u64) {
         let idle: Vec<&&str> = ACTORS.iter().filter(|name| !self.actors.contains_key(**name)).collect();
@@ -103,9 +109,7 @@ impl Numbers {
         assert!(total(&self.runs) >= cycles, "each cycle has a run");
         let done: usize = ["0", "3"].iter().filter_map(|code| self.runs.get(*code)).sum();
         assert!(done > 0 && done < total(&self.runs), "some runs got through and some did not: {:?}", self.runs);
-        // The names of acts that befall a run at work end so.
-        let acts: usize = self.actors.iter().filter(|(name, _)| name.ends_with(" a run")).map(|(_, count)| count).sum();
-        assert!(total(&self.kills) + total(&self.database) + acts > 0, "something happened during a run");
+        assert!(self.has_disturbed_a_run(), "something happened during a run");
         let refused: usize = self.answers.iter().filter(|(status, _)| *status != "200").map(|(_, count)| count).sum();
         assert!(total(&self.armed) > 0 && refused > 0, "faults met requests");
         assert!(self.checks > 0, "the tables were compared in between");
