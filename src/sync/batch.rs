@@ -143,8 +143,10 @@ impl<'a> Batch<'a> {
         summary: &mut StreamSummary,
         total: Option<u64>,
     ) -> Result<(), SyncError> {
-        let ends_listing = progress.and_then(|progress| progress.span.as_ref()).is_some_and(|span| span.at_end);
-        if self.rows.is_empty() && self.rejections.is_empty() && !ends_listing {
+        // A page without new records can still complete a span: its pending deletions must not be lost.
+        let span = progress.and_then(|progress| progress.span.as_ref());
+        let completes_span = span.is_some_and(|span| span.at_end || span.from != span.until);
+        if self.rows.is_empty() && self.rejections.is_empty() && !completes_span {
             return Ok(());
         }
         self.context.now = Utc::now();
