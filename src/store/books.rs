@@ -170,7 +170,8 @@ impl Store {
     }
 
     /// What the end of a run has to deal with, in one statement: whether these tables are as this run left them and hold
-    /// as many live rows as they must, whether orders wait for their links, and whether the log has rows that ended before `logs_before`.
+    /// as many live rows as they must, whether orders wait for their links, and whether the log has rows that ended before
+    /// `logs_before`.
     pub async fn look_at_end(
         &self,
         streams: &[Stream],

@@ -6,8 +6,9 @@ use std::fmt::Write;
 use chrono::{DateTime, Utc};
 use tokio_postgres::types::Type;
 
+use super::books::live_rows;
 use super::columns::Columns;
-use super::connect::{Parameter, Store};
+use super::connect::{Parameter, Store, count_at, first_column};
 use super::error::StoreError;
 use super::links::with_customer_of;
 use super::missing::{IS_WAITING, Span, is_placeholder};
@@ -127,9 +128,10 @@ impl Store {
              order by 1 limit $5"
         ));
         let listed: Vec<&str> = span.listed.iter().map(String::as_str).collect();
+        let doing = "could not look for rows that Wix does not list";
         let rows = self
             .query_once(
-                "could not look for rows that Wix does not list",
+                doing,
                 &statement,
                 &[
                     (&span.from, Type::TIMESTAMPTZ),
@@ -141,19 +143,13 @@ impl Store {
                 ],
             )
             .await?;
-        let number = |index: usize| -> u64 {
-            rows.first().and_then(|row| row.try_get::<_, i64>(index).ok()).map_or(0, i64::unsigned_abs)
-        };
-        let ids = rows.iter().filter_map(|row| row.try_get(0).ok()).collect();
-        Ok(Unlisted { ids, count: number(1), limited: number(2), due: number(3) })
+        let number = |index: usize| count_at(&rows, index, doing);
+        Ok(Unlisted { ids: first_column(&rows, doing)?, count: number(1)?, limited: number(2)?, due: number(3)? })
     }
 
     /// How many rows the table holds that Wix is supposed to have.
     pub async fn count_live_rows(&self, stream: Stream) -> Result<u64, StoreError> {
-        let (table, id) = (stream.table(), stream.id_column());
-        let statement =
-            format!("select count(*) from {{schema}}.{table} where {id} is not null and deleted_at is null");
-        self.count(&statement, &[]).await
+        self.count(&live_rows(stream), &[]).await
     }
 
     /// How many live rows the deletion limit is a share of.

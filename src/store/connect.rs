@@ -223,3 +223,13 @@ pub(super) type Parameter<'a> = (&'a (dyn tokio_postgres::types::ToSql + Sync), 
 pub(super) fn column<'a, T: FromSql<'a>>(row: &'a Row, index: usize, doing: &'static str) -> Result<T, StoreError> {
     row.try_get(index).map_err(StoreError::database(doing))
 }
+
+/// The first column of each row.
+pub(super) fn first_column<'a, T: FromSql<'a>>(rows: &'a [Row], doing: &'static str) -> Result<Vec<T>, StoreError> {
+    rows.iter().map(|row| column(row, 0, doing)).collect()
+}
+
+/// A count in the first row; 0 where there is no row.
+pub(super) fn count_at(rows: &[Row], index: usize, doing: &'static str) -> Result<u64, StoreError> {
+    rows.first().map_or(Ok(0), |row| column::<i64>(row, index, doing).map(i64::unsigned_abs))
+}

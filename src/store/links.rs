@@ -5,7 +5,7 @@ use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 
 use super::books::add_customers;
-use super::connect::{Store, column};
+use super::connect::{Store, column, first_column};
 use super::error::StoreError;
 use super::schema::Schema;
 
@@ -53,7 +53,7 @@ impl Store {
         let lost = self
             .query_once(doing, &schema.sql(include_str!("sql/lost_placeholders.sql")), &[(&CHUNK, Type::INT8)])
             .await?;
-        let wix_ids: Vec<String> = lost.iter().filter_map(|row| row.try_get(0).ok()).collect();
+        let wix_ids: Vec<String> = first_column(&lost, doing)?;
         if wix_ids.is_empty() {
             return Ok(0);
         }

@@ -7,7 +7,7 @@ use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 
 use super::books::Entry;
-use super::connect::{Store, column, read_whole_tables};
+use super::connect::{Store, column, count_at, first_column, read_whole_tables};
 use super::dead_letters::resolve_errors;
 use super::erase::{erase, erase_cleared_customers};
 use super::error::StoreError;
@@ -130,15 +130,15 @@ impl Store {
              from {schema}.sync_missing where table_name = $1",
         );
         let rows = self.query_once(doing, &statement, &[(&table, Type::TEXT)]).await?;
-        let is_true = |index: usize| rows.first().is_some_and(|row| row.try_get(index).unwrap_or(false));
-        if is_true(1) {
+        let is_true = |index: usize| rows.first().map_or(Ok(false), |row| column(row, index, doing));
+        if is_true(1)? {
             let statement = self.schema.sql(
                 "update {schema}.sync_missing set absent_at = clock_timestamp()
                  where table_name = $1 and absent_at > clock_timestamp()",
             );
             self.write(doing, &statement, &[(&table, Type::TEXT)]).await?;
         }
-        Ok(is_true(0))
+        is_true(0)
     }
 
     /// How many live rows wait for their second lookup.
@@ -150,7 +150,7 @@ impl Store {
         ));
         let doing = "could not count the rows that wait for a second lookup";
         let rows = self.query_once(doing, &statement, &[(&table, Type::TEXT)]).await?;
-        Ok(rows.first().and_then(|row| row.try_get::<_, i64>(0).ok()).map_or(0, i64::unsigned_abs))
+        count_at(&rows, 0, doing)
     }
 
     /// Notes that a lookup did not find a record. True if an earlier lookup, at least 24 hours ago, did not find it either,
@@ -174,7 +174,8 @@ impl Store {
         let rows = transaction.query_typed(&statement, &[(&table, Type::TEXT), (&wix_id, Type::TEXT)]).await;
         let rows = rows.map_err(StoreError::database(doing))?;
         transaction.commit().await.map_err(StoreError::database(doing))?;
-        Ok(!rows.first().is_some_and(|row| row.try_get(0).unwrap_or(true)))
+        let is_waiting = rows.first().map_or(Ok(false), |row| column(row, 0, doing))?;
+        Ok(!is_waiting)
     }
 
     /// Counts the rows pending deletion, after forgetting those that were seen again or are marked already. Also rows
@@ -211,10 +212,8 @@ impl Store {
         let rows =
             transaction.query_typed(&count, &[(&table, Type::TEXT)]).await.map_err(StoreError::database(doing))?;
         transaction.commit().await.map_err(StoreError::database(doing))?;
-        let number = |index: usize| -> u64 {
-            rows.first().and_then(|row| row.try_get::<_, i64>(index).ok()).map_or(0, i64::unsigned_abs)
-        };
-        Ok(Pending { limited: MissingCount { missing: number(0), live: number(2) }, placeholders: number(1) })
+        let number = |index: usize| count_at(&rows, index, doing);
+        Ok(Pending { limited: MissingCount { missing: number(0)?, live: number(2)? }, placeholders: number(1)? })
     }
 
     /// The next rows pending deletion that were not tried since `since` and do not wait for their second lookup; those that
@@ -240,14 +239,11 @@ impl Store {
                 and {is_wanted}
              order by m.tried_at nulls first, m.wix_id limit $3"
         ));
+        let doing = "could not list the rows that Wix no longer lists";
         let rows = self
-            .query_once(
-                "could not list the rows that Wix no longer lists",
-                &statement,
-                &[(&table, Type::TEXT), (&since, Type::TIMESTAMPTZ), (&limit, Type::INT8)],
-            )
+            .query_once(doing, &statement, &[(&table, Type::TEXT), (&since, Type::TIMESTAMPTZ), (&limit, Type::INT8)])
             .await?;
-        Ok(rows.iter().filter_map(|row| row.try_get(0).ok()).collect())
+        first_column(&rows, doing)
     }
 
     /// Whether the table holds live rows that are no placeholders.
@@ -259,8 +255,9 @@ impl Store {
                 where t.{id} is not null and t.deleted_at is null and not {is_placeholder}
              )"
         ));
-        let rows = self.query_once("could not look whether the table has rows", &statement, &[]).await?;
-        Ok(rows.first().is_some_and(|row| row.try_get(0).unwrap_or(true)))
+        let doing = "could not look whether the table has rows";
+        let rows = self.query_once(doing, &statement, &[]).await?;
+        rows.first().map_or(Ok(false), |row| column(row, 0, doing))
     }
 
     /// Deleted customers that may have been merged since, `limit` at most; none that was marked at `before` or later.
@@ -274,7 +271,7 @@ impl Store {
             .await
             .map_err(StoreError::database(doing))?;
         transaction.rollback().await.map_err(StoreError::database(doing))?;
-        Ok(rows.iter().filter_map(|row| row.try_get(0).ok()).collect())
+        first_column(&rows, doing)
     }
 
     /// Forgets a candidate that Wix still has.

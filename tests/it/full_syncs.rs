@@ -1,4 +1,4 @@
-//! Full syncs that cannot end, and those that start over: changes arrive all the same.
+//! Full syncs that cannot end, and those that start over: changes still arrive.
 
 use chrono::{SubsecRound, TimeDelta, Utc};
 use serde_json::json;

@@ -363,7 +363,7 @@ fn bookings_that_can_be_read_neither_sorted_nor_by_cursor_fail_the_run_soon() {
     world.sim.fault(Fault::on(Endpoint::BookingsQuery).always().refuse_sort());
     let result = world.sync_json(&["appointments"], 1);
     assert!(result["results"]["appointments"]["error"].to_string().contains("refuses its own cursors"), "{result}");
-    // Without those of the incremental sync, which reads what changed all the same.
+    // Without those of the incremental sync, which still reads what changed.
     let is_full = |request: &&wix_sim::Request| !format!("{:?}", request.body).contains("updatedDate");
     let requests = world.sim.requests();
     assert!(requests.iter().filter(is_full).count() < 20);
