@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use chrono::Utc;
 
+use super::lookup::{Reply, ask};
 use super::{Run, SyncError};
-use crate::entity::{Entity, map_record};
+use crate::entity::Entity;
 use crate::event::Event;
-use crate::page::Found;
 use crate::record::{MappedRecord, Rejection, Row};
 use crate::run::StreamSummary;
 use crate::stop::Stop;
@@ -204,19 +204,15 @@ impl<'a> Batch<'a> {
                 continue;
             }
             self.run.stop.check()?;
-            let why = match self.run.wix.fetch_record(self.entity.listing(), &row.wix_id, self.counter).await {
-                Ok(Found::Alive(raw)) => match map_record(self.entity, raw) {
-                    Ok(found) if found.wix_id == row.wix_id => {
-                        self.context.looked_up.insert(found.wix_id.clone());
-                        part.push(found);
-                        continue;
-                    }
-                    Ok(_) => "Wix returned another record".to_owned(),
-                    Err(rejection) => rejection.reason,
-                },
-                Ok(Found::Gone | Found::Merged(_) | Found::Unclear) => "Wix did not return it".to_owned(),
-                Err(error) if error.is_about_one_record() => error.to_string(),
-                Err(error) => return Err(error.into()),
+            let why = match ask(self.run, self.entity, &row.wix_id, self.counter).await? {
+                Reply::Alive(Ok(found)) => {
+                    self.context.looked_up.insert(found.wix_id.clone());
+                    part.push(found);
+                    continue;
+                }
+                Reply::Alive(Err(rejection)) => rejection.reason,
+                Reply::Merged { .. } | Reply::Gone => "Wix did not return it".to_owned(),
+                Reply::Unclear(why) => why,
             };
             rejections.push(Rejection {
                 wix_id: Some(row.wix_id.clone()),

@@ -6,10 +6,10 @@
 use chrono::Utc;
 
 use super::batch::{Batch, persist};
+use super::lookup::{NO_RECORD, Reply, ask};
 use super::{Run, SyncError};
-use crate::entity::{Entity, map_record};
-use crate::page::Found;
-use crate::record::mark_of;
+use crate::entity::Entity;
+use crate::record::MappedRecord;
 use crate::run::StreamSummary;
 use crate::store::Store;
 use crate::wix::{Lookup, RequestCounter};
@@ -117,21 +117,13 @@ async fn try_known_record(
         None => persist(store, run.stop, async |store| store.any_live_id(stream).await).await?,
     };
     let Some(known_id) = known_id else { return Ok(Some("there is none to try it with".to_owned())) };
-    let why = match run.wix.fetch_record(entity.listing(), &known_id, counter).await {
-        Ok(Found::Alive(raw)) if id_of(entity, &raw).as_ref() == Some(&known_id) => return Ok(None),
-        Ok(Found::Merged(raw)) if is_survivor_of(entity, &raw, &known_id) => return Ok(None),
-        Ok(Found::Alive(_) | Found::Merged(_)) => OTHER_RECORD.to_owned(),
-        Ok(Found::Unclear) => NO_RECORD_YET.to_owned(),
-        Ok(Found::Gone) => NO_RECORD.to_owned(),
-        Err(error) if error.is_about_one_record() => error.to_string(),
-        Err(error) => return Err(error.into()),
+    let why = match ask(run, entity, &known_id, counter).await? {
+        Reply::Alive(_) | Reply::Merged { .. } => return Ok(None),
+        Reply::Gone => NO_RECORD.to_owned(),
+        Reply::Unclear(why) => why,
     };
     Ok(Some(format!("{known_id}: {why}")))
 }
-
-const NO_RECORD: &str = "Wix says that it has none";
-const OTHER_RECORD: &str = "Wix answers another record for its id";
-const NO_RECORD_YET: &str = "Wix answers without a record and says that there is one";
 
 /// What Wix has of one record.
 enum Answer {
@@ -153,23 +145,17 @@ async fn look_up(
     counter: &RequestCounter,
     summary: &mut StreamSummary,
 ) -> Result<Answer, SyncError> {
-    Ok(match run.wix.fetch_record(entity.listing(), wix_id, counter).await {
-        Ok(Found::Alive(raw)) if id_of(entity, &raw).as_deref() == Some(wix_id) => {
-            write_one(run, store, entity, raw, (counter, &mut *summary)).await?;
+    Ok(match ask(run, entity, wix_id, counter).await? {
+        Reply::Alive(record) => {
+            write_one(run, store, entity, record, (counter, summary)).await?;
             Answer::Alive
         }
-        // Another record, or any other answer, says nothing about this one.
-        Ok(Found::Merged(raw)) if is_survivor_of(entity, &raw, wix_id) => {
-            match write_one(run, store, entity, raw, (counter, &mut *summary)).await? {
-                Some(survivor) => Answer::Merged(survivor),
-                None => Answer::Unclear(format!("{wix_id}: {OTHER_RECORD}")),
-            }
+        Reply::Merged { survivor_id, survivor } => {
+            write_one(run, store, entity, survivor, (counter, summary)).await?;
+            Answer::Merged(survivor_id)
         }
-        Ok(Found::Alive(_) | Found::Merged(_)) => Answer::Unclear(format!("{wix_id}: {OTHER_RECORD}")),
-        Ok(Found::Unclear) => Answer::Unclear(format!("{wix_id}: {NO_RECORD_YET}")),
-        Ok(Found::Gone) => Answer::Gone,
-        Err(error) if error.is_about_one_record() => Answer::Unclear(format!("{wix_id}: {error}")),
-        Err(error) => return Err(error.into()),
+        Reply::Gone => Answer::Gone,
+        Reply::Unclear(why) => Answer::Unclear(format!("{wix_id}: {why}")),
     })
 }
 
@@ -253,27 +239,15 @@ pub(super) fn needs_confirmation(entity: &dyn Entity) -> bool {
     matches!(entity.listing().lookup, Lookup::List)
 }
 
-/// Whether a record can be the one into which `wix_id` was merged.
-fn is_survivor_of(entity: &dyn Entity, raw: &str, wix_id: &str) -> bool {
-    id_of(entity, raw).is_some_and(|id| id != wix_id)
-}
-
-fn id_of(entity: &dyn Entity, raw: &str) -> Option<String> {
-    mark_of(&map_record(entity, raw.to_owned())).wix_id
-}
-
-/// Writes a record that was looked up by id; returns its own id.
+/// Writes a record that was looked up by id.
 async fn write_one(
     run: &Run<'_>,
     store: &mut Store,
     entity: &dyn Entity,
-    raw: String,
+    record: MappedRecord,
     (counter, summary): (&RequestCounter, &mut StreamSummary),
-) -> Result<Option<String>, SyncError> {
-    let record = map_record(entity, raw);
-    let wix_id = mark_of(&record).wix_id;
+) -> Result<(), SyncError> {
     let mut batch = Batch::new(run, entity, counter);
     batch.gather_looked_up(record);
-    batch.commit(store, None, summary, None).await?;
-    Ok(wix_id)
+    batch.commit(store, None, summary, None).await
 }

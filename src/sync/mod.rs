@@ -11,6 +11,7 @@ mod coverage;
 mod dead_letters;
 mod deletions;
 mod drift;
+mod lookup;
 mod losses;
 mod narrow;
 mod placeholders;

@@ -1,0 +1,56 @@
+//! What Wix answers when it is asked for one record by its id.
+
+use super::{Run, SyncError};
+use crate::entity::{Entity, map_record};
+use crate::page::Found;
+use crate::record::{MappedRecord, mark_of};
+use crate::wix::RequestCounter;
+
+/// Why a record is unclear: Wix says that there is none. That counts only after a canary check ([`super::by_id`]).
+pub(super) const NO_RECORD: &str = "Wix says that it has none";
+const OTHER_RECORD: &str = "Wix answers another record for its id";
+const NO_RECORD_YET: &str = "Wix answers without a record and says that there is one";
+
+/// Wix's answer for one id.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// The record itself.
+    Alive(MappedRecord),
+    /// The record was merged into this one.
+    Merged {
+        /// The other record's id.
+        survivor_id: String,
+        survivor: MappedRecord,
+    },
+    /// Nothing.
+    Gone,
+    /// Nothing was learned; why, without values.
+    Unclear(String),
+}
+
+/// Asks for one record. Another record, or an error that concerns only this one, says nothing about it.
+pub(super) async fn ask(
+    run: &Run<'_>,
+    entity: &dyn Entity,
+    wix_id: &str,
+    counter: &RequestCounter,
+) -> Result<Reply, SyncError> {
+    let identified = |raw| {
+        let record = map_record(entity, raw);
+        (mark_of(&record).wix_id, record)
+    };
+    Ok(match run.wix.fetch_record(entity.listing(), wix_id, counter).await {
+        Ok(Found::Alive(raw)) => match identified(raw) {
+            (Some(id), record) if id == wix_id => Reply::Alive(record),
+            _ => Reply::Unclear(OTHER_RECORD.to_owned()),
+        },
+        Ok(Found::Merged(raw)) => match identified(raw) {
+            (Some(survivor_id), survivor) if survivor_id != wix_id => Reply::Merged { survivor_id, survivor },
+            _ => Reply::Unclear(OTHER_RECORD.to_owned()),
+        },
+        Ok(Found::Gone) => Reply::Gone,
+        Ok(Found::Unclear) => Reply::Unclear(NO_RECORD_YET.to_owned()),
+        Err(error) if error.is_about_one_record() => Reply::Unclear(error.to_string()),
+        Err(error) => return Err(error.into()),
+    })
+}
