@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, SubsecRound, Utc};
 
+use super::tally::Tally;
 use super::{Order, Start, Walk};
 
 impl Walk {
@@ -9,22 +10,23 @@ impl Walk {
     /// came with earlier windows.
     pub fn begin_date_window(&mut self, from: Option<DateTime<Utc>>) {
         let from = from.map(|date| date.trunc_subsecs(3));
-        if self.is_by_date {
+        let before = if self.is_by_date {
             self.hidden = self.shortfall();
+            self.tally.count()
         } else {
             let before = if from.is_some() { self.start.records_before } else { 0 };
-            self.tally.restart_with(before);
             (self.is_by_date, self.is_unsorted, self.is_unverified) = (true, true, true);
             (self.order, self.start, self.check) = (Order::Broken, Start::default(), None);
-        }
-        self.tally.forget_ids();
-        self.begin_window(from, self.tally.count());
+            before
+        };
+        self.tally = Tally::starting_with(before);
+        self.begin_window(from, before);
     }
 
     /// Reads the current window again, for instance because it is to be smaller.
     pub fn restart_date_window(&mut self) {
         let (from, before) = (self.window.from, self.window.before);
-        self.tally.restart_with(before);
+        self.tally = Tally::starting_with(before);
         self.begin_window(from, before);
     }
 

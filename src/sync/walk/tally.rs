@@ -37,7 +37,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Starts with records that an earlier run counted.
+    /// Starts with this number of records, of which none comes again.
     pub(super) fn starting_with(count: u64) -> Tally {
         Tally { count, ..Tally::default() }
     }
@@ -102,16 +102,6 @@ impl Tally {
     /// The list goes on where it was left.
     pub(super) fn resume(&mut self) {
         self.nameless_to_skip = 0;
-    }
-
-    /// The list goes on with records that did not come before.
-    pub(super) fn forget_ids(&mut self) {
-        *self = Tally::starting_with(self.count);
-    }
-
-    /// Starts again with this number of records.
-    pub(super) fn restart_with(&mut self, count: u64) {
-        *self = Tally::starting_with(count);
     }
 
     /// The list is read again from its beginning, where `before` records lie before it: all come again.
