@@ -46,29 +46,8 @@ pub async fn sync_stream(run: &Run<'_>, store: &mut Store, summary: &mut StreamS
             _ => hold_back(run, summary, format!("{text}; the next `wix-sync sync {stream}` reads everything again")),
         }
     }
-    let result = match summary.pass {
-        PassKind::Errors => {
-            match retry_errors(run, store, entity, Due::All, (None, begun_at), &counter, summary).await {
-                Ok(()) => settle_losses(run, store, entity, &counter, summary).await,
-                failed => failed,
-            }
-        }
-        PassKind::Repair => match run.plan.repairs.iter().find(|gaps| gaps.table == stream) {
-            Some(gaps) => match repair(run, store, entity, gaps, &counter, summary).await {
-                Ok(()) => settle_losses(run, store, entity, &counter, summary).await,
-                failed => failed,
-            },
-            None => Ok(()),
-        },
-        PassKind::Range => Pass { run, entity, counter: &counter, state: &state, is_beside_full_sync: false }
-            .run(store, PassPlan::range(), summary)
-            .await
-            .map(drop),
-        PassKind::Full | PassKind::Changes => {
-            let pass = Pass { run, entity, counter: &counter, state: &state, is_beside_full_sync: false };
-            run_due_passes(pass, store, summary).await
-        }
-    };
+    let pass = Pass { run, entity, counter: &counter, state: &state, is_beside_full_sync: false };
+    let result = run_passes(pass, begun_at, store, summary).await;
     summary.requests = counter.requests();
     summary.retries = counter.retries();
     match result {
@@ -77,6 +56,27 @@ pub async fn sync_stream(run: &Run<'_>, store: &mut Store, summary: &mut StreamS
         }
         other => other,
     }
+}
+
+/// Does what the run is for: what is due, a range of time, or records that are asked for by id.
+async fn run_passes(
+    pass: Pass<'_>,
+    begun_at: DateTime<Utc>,
+    store: &mut Store,
+    summary: &mut StreamSummary,
+) -> Result<(), SyncError> {
+    let Pass { run, entity, counter, .. } = pass;
+    match summary.pass {
+        PassKind::Full | PassKind::Changes => return run_due_passes(pass, store, summary).await,
+        PassKind::Range => return pass.run(store, PassPlan::range(), summary).await.map(drop),
+        PassKind::Errors => retry_errors(run, store, entity, Due::All, (None, begun_at), counter, summary).await?,
+        PassKind::Repair => {
+            let Some(gaps) = run.plan.repairs.iter().find(|gaps| gaps.table == entity.stream()) else { return Ok(()) };
+            repair(run, store, entity, gaps, counter, summary).await?;
+        }
+    }
+    // Records that were looked up by id may lose a part as well.
+    settle_losses(run, store, entity, counter, summary).await
 }
 
 /// What to say of a changes pass that can't know what changed.
