@@ -15,8 +15,8 @@ use super::query::{Listing, Paging};
 use crate::json_text;
 use crate::page::{NextPage, Page};
 
-/// The members under which Wix's endpoints tell about a page. Each has one of them; a listing that came to use the
-/// other would be read all the same.
+/// The members under which Wix's endpoints tell about a page. Each has one of them, and both are read
+/// for every listing.
 const METADATA: [&str; 2] = ["metadata", "pagingMetadata"];
 
 impl Listing {
