@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 
 use super::books::{Entry, Progress, add_customers};
 use super::columns::Columns;
-use super::connect::{Store, column};
+use super::connect::{Store, column, first_column};
 use super::dead_letters::resolve_errors;
 use super::erase::erase_cleared_customers;
 use super::error::StoreError;
@@ -223,11 +223,12 @@ async fn upsert(
         Stream::Orders => schema.sql(&with_customer_of("u", include_str!("sql/upsert_orders.sql"))),
     };
     let columns = Columns::of(rows, context.columns);
+    let doing = "could not write a batch";
     let written = transaction
         .query_typed(&statement, &columns.parameters(&context.now))
         .await
-        .map_err(StoreError::database("could not write a batch"))?;
-    Ok(written.iter().map(|row| row.get(0)).collect())
+        .map_err(StoreError::database(doing))?;
+    first_column(&written, doing)
 }
 
 /// Fewer rows were written than should be: then a trigger left some out, unless those have the content already.
@@ -284,11 +285,12 @@ async fn contacts_of_stored(
          join {schema}.customers c on c.wix_contact_id = a.wix_contact_id
          where a.wix_booking_id = any ($1) and c.deleted_at is not null and c.raw is null",
     );
+    let doing = "could not read whom bookings name";
     let found = transaction
         .query_typed(&statement, &[(&known, Type::TEXT_ARRAY)])
         .await
-        .map_err(StoreError::database("could not read whom bookings name"))?;
-    Ok(found.iter().map(|row| row.get(0)).collect())
+        .map_err(StoreError::database(doing))?;
+    first_column(&found, doing)
 }
 
 /// Creates the customers that bookings name and the table does not have, and notes that orders may have to be linked

@@ -247,3 +247,8 @@ pub(super) fn live_rows(stream: Stream) -> String {
     let (table, id) = (stream.table(), stream.id_column());
     format!("select count(*) from {{schema}}.{table} where {id} is not null and deleted_at is null")
 }
+
+/// A query: how many live rows hold a record of Wix. Customers that only bookings name hold none.
+pub(super) fn live_records(stream: Stream) -> String {
+    format!("{} and raw is not null", live_rows(stream))
+}

@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 
 use super::books::live_rows;
 use super::columns::Columns;
-use super::connect::{Parameter, Store, count_at, first_column};
+use super::connect::{Parameter, Store, column, count_at, first_column};
 use super::error::StoreError;
 use super::links::with_customer_of;
 use super::missing::{IS_WAITING, Span, is_placeholder};
@@ -64,10 +64,10 @@ impl Store {
         let stored: HashMap<String, Stored> = found
             .iter()
             .map(|row| {
-                let stored = Stored { content_hash: row.get(1), is_undated: row.get(2) };
-                (row.get(0), stored)
+                let stored = Stored { content_hash: column(row, 1, doing)?, is_undated: column(row, 2, doing)? };
+                Ok((column(row, 0, doing)?, stored))
             })
-            .collect();
+            .collect::<Result<_, StoreError>>()?;
         let standing = |row: &Row| match stored.get(&row.wix_id) {
             None => (Standing::Missing, false),
             Some(stored) if stored.content_hash.as_deref() == Some(&row.content_hash[..]) => {
@@ -92,7 +92,7 @@ impl Store {
         let transaction = self.begin().await?;
         let found = transaction.query_typed(&statement, &values.arrays()).await.map_err(StoreError::database(doing))?;
         transaction.rollback().await.map_err(StoreError::database(doing))?;
-        Ok(found.iter().map(|row| (row.get(0), row.get(1))).collect())
+        found.iter().map(|row| Ok((column(row, 0, doing)?, column(row, 1, doing)?))).collect()
     }
 
     /// Lets the next copy of a record be written, also one that did not change or that seems older: its row is not what
@@ -175,16 +175,18 @@ impl Store {
     }
 
     async fn count(&self, statement: &str, parameters: &[Parameter<'_>]) -> Result<u64, StoreError> {
-        let rows = self.query_once("could not count rows to compare", &self.schema.sql(statement), parameters).await?;
-        Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
+        let doing = "could not count rows to compare";
+        let rows = self.query_once(doing, &self.schema.sql(statement), parameters).await?;
+        count_at(&rows, 0, doing)
     }
 
     /// The record of a row as Wix sent it.
     pub async fn load_raw(&self, stream: Stream, wix_id: &str) -> Result<Option<String>, StoreError> {
         let (table, id) = (stream.table(), stream.id_column());
         let statement = self.schema.sql(&format!("select raw::text from {{schema}}.{table} where {id} = $1"));
-        let rows = self.query_once("could not read a row to compare", &statement, &[(&wix_id, Type::TEXT)]).await?;
-        Ok(rows.first().and_then(|row| row.get(0)))
+        let doing = "could not read a row to compare";
+        let rows = self.query_once(doing, &statement, &[(&wix_id, Type::TEXT)]).await?;
+        rows.first().map_or(Ok(None), |row| column(row, 0, doing))
     }
 
     /// Notes rows as candidates for deletion.

@@ -233,3 +233,8 @@ pub(super) fn first_column<'a, T: FromSql<'a>>(rows: &'a [Row], doing: &'static 
 pub(super) fn count_at(rows: &[Row], index: usize, doing: &'static str) -> Result<u64, StoreError> {
     rows.first().map_or(Ok(0), |row| column::<i64>(row, index, doing).map(i64::unsigned_abs))
 }
+
+/// A truth value in the first row; false where there is no row.
+pub(super) fn is_true_at(rows: &[Row], index: usize, doing: &'static str) -> Result<bool, StoreError> {
+    rows.first().map_or(Ok(false), |row| column(row, index, doing))
+}

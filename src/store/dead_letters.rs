@@ -7,7 +7,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::books::{Entry, Progress};
-use super::connect::Store;
+use super::connect::{Store, column, is_true_at};
 use super::error::StoreError;
 use super::held::release;
 use super::missing::forget;
@@ -108,9 +108,10 @@ impl Store {
                 and (last_failed_at < $2 or program_version is distinct from $4)
              order by last_failed_at, record_key limit $5",
         );
+        let doing = "could not read sync_errors";
         let rows = self
             .query_once(
-                "could not read sync_errors",
+                doing,
                 &statement,
                 &[
                     (&stream.table(), Type::TEXT),
@@ -121,7 +122,15 @@ impl Store {
                 ],
             )
             .await?;
-        Ok(rows.iter().map(|row| KeptRecord { key: row.get(0), wix_id: row.get(1), raw: row.get(2) }).collect())
+        rows.iter()
+            .map(|row| {
+                Ok(KeptRecord {
+                    key: column(row, 0, doing)?,
+                    wix_id: column(row, 1, doing)?,
+                    raw: column(row, 2, doing)?,
+                })
+            })
+            .collect()
     }
 
     /// Notes that a record was tried again, and failed as before.
@@ -193,18 +202,20 @@ impl Store {
              order by last_failed_at desc, table_name, record_key limit $1",
         );
         let rows = self.query_once(doing, &statement, &[(&limit, Type::INT8)]).await?;
-        let total = rows.first().map_or(0, |row| row.get(8));
-        let errors = rows.iter().map(|row| ErrorRow {
-            table: row.get(0),
-            wix_id: row.get(1),
-            reason: row.get(2),
-            tries: row.get(3),
-            first_failed_at: row.get(4),
-            last_failed_at: row.get(5),
-            run_id: row.get(6),
-            program_version: row.get(7),
+        let total = rows.first().map_or(Ok(0), |row| column(row, 8, doing))?;
+        let errors = rows.iter().map(|row| {
+            Ok(ErrorRow {
+                table: column(row, 0, doing)?,
+                wix_id: column(row, 1, doing)?,
+                reason: column(row, 2, doing)?,
+                tries: column(row, 3, doing)?,
+                first_failed_at: column(row, 4, doing)?,
+                last_failed_at: column(row, 5, doing)?,
+                run_id: column(row, 6, doing)?,
+                program_version: column(row, 7, doing)?,
+            })
         });
-        Ok((errors.collect(), total))
+        Ok((errors.collect::<Result<_, StoreError>>()?, total))
     }
 
     /// Whether any record of this table still waits to be written.
@@ -212,8 +223,9 @@ impl Store {
         let statement = self
             .schema
             .sql("select exists (select from {schema}.sync_errors where table_name = $1 and resolved_at is null)");
-        let rows = self.query_once("could not read sync_errors", &statement, &[(&stream.table(), Type::TEXT)]).await?;
-        Ok(rows.first().is_some_and(|row| row.get(0)))
+        let doing = "could not read sync_errors";
+        let rows = self.query_once(doing, &statement, &[(&stream.table(), Type::TEXT)]).await?;
+        is_true_at(&rows, 0, doing)
     }
 }
 

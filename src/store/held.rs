@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 
-use super::connect::{Store, column};
+use super::books::live_records;
+use super::connect::{Store, column, count_at, first_column};
 use super::error::StoreError;
 use super::schema::Schema;
 use crate::record::Row;
@@ -108,14 +109,13 @@ impl Store {
         ));
         self.write(doing, &tidy, &[(&table, Type::TEXT)]).await?;
         let statement = self.schema.sql(&format!(
-            "select part, count(*), (
-                select count(*) from {{schema}}.{table} t where t.{id} is not null and t.deleted_at is null and t.raw is not null
-             )
+            "select part, count(*), ({})
              from {{schema}}.sync_held h cross join lateral unnest(h.lost) part
-             where h.table_name = $1 group by part order by 2 desc, 1"
+             where h.table_name = $1 group by part order by 2 desc, 1",
+            live_records(stream)
         ));
         let rows = self.query_once(doing, &statement, &[(&table, Type::TEXT)]).await?;
-        let live = rows.first().map_or(Ok(0), |row| column::<i64>(row, 2, doing))?.unsigned_abs();
+        let live = count_at(&rows, 2, doing)?;
         let losses = rows
             .iter()
             .map(|row| Ok(Loss { part: column(row, 0, doing)?, rows: column::<i64>(row, 1, doing)?.unsigned_abs() }))
@@ -142,6 +142,6 @@ impl Store {
                 &[(&stream.table(), Type::TEXT), (&blocked, Type::TEXT_ARRAY), (&limit, Type::INT8)],
             )
             .await?;
-        rows.iter().map(|row| column(row, 0, doing)).collect()
+        first_column(&rows, doing)
     }
 }

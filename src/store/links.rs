@@ -25,7 +25,7 @@ impl Store {
                 &[(&CHUNK, Type::INT8)],
             )
             .await?;
-        let wix_ids: Vec<String> = listed.iter().map(|row| row.get(0)).collect();
+        let wix_ids: Vec<String> = first_column(&listed, doing)?;
         if wix_ids.is_empty() {
             return Ok(false);
         }
@@ -80,11 +80,12 @@ pub(super) async fn emails_of(
 ) -> Result<Vec<String>, StoreError> {
     let statement =
         schema.sql("select email::text from {schema}.customers where wix_contact_id = any ($1) and email is not null");
+    let doing = "could not read the emails of customers";
     let rows = transaction
         .query_typed(&statement, &[(&wix_ids, Type::TEXT_ARRAY)])
         .await
-        .map_err(StoreError::database("could not read the emails of customers"))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+        .map_err(StoreError::database(doing))?;
+    first_column(&rows, doing)
 }
 
 /// Links appointments to customers that the table did not have until now, or had as deleted: somebody may have deleted

@@ -7,7 +7,7 @@ use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 
 use super::books::Entry;
-use super::connect::{Store, column, count_at, first_column, read_whole_tables};
+use super::connect::{Store, column, count_at, first_column, is_true_at, read_whole_tables};
 use super::dead_letters::resolve_errors;
 use super::erase::{erase, erase_cleared_customers};
 use super::error::StoreError;
@@ -130,15 +130,14 @@ impl Store {
              from {schema}.sync_missing where table_name = $1",
         );
         let rows = self.query_once(doing, &statement, &[(&table, Type::TEXT)]).await?;
-        let is_true = |index: usize| rows.first().map_or(Ok(false), |row| column(row, index, doing));
-        if is_true(1)? {
+        if is_true_at(&rows, 1, doing)? {
             let statement = self.schema.sql(
                 "update {schema}.sync_missing set absent_at = clock_timestamp()
                  where table_name = $1 and absent_at > clock_timestamp()",
             );
             self.write(doing, &statement, &[(&table, Type::TEXT)]).await?;
         }
-        is_true(0)
+        is_true_at(&rows, 0, doing)
     }
 
     /// How many live rows wait for their second lookup.
@@ -174,8 +173,7 @@ impl Store {
         let rows = transaction.query_typed(&statement, &[(&table, Type::TEXT), (&wix_id, Type::TEXT)]).await;
         let rows = rows.map_err(StoreError::database(doing))?;
         transaction.commit().await.map_err(StoreError::database(doing))?;
-        let is_waiting = rows.first().map_or(Ok(false), |row| column(row, 0, doing))?;
-        Ok(!is_waiting)
+        Ok(!is_true_at(&rows, 0, doing)?)
     }
 
     /// Counts the rows pending deletion, after forgetting those that were seen again or are marked already. Also rows
@@ -257,7 +255,7 @@ impl Store {
         ));
         let doing = "could not look whether the table has rows";
         let rows = self.query_once(doing, &statement, &[]).await?;
-        rows.first().map_or(Ok(false), |row| column(row, 0, doing))
+        is_true_at(&rows, 0, doing)
     }
 
     /// Deleted customers that may have been merged since, `limit` at most; none that was marked at `before` or later.
@@ -347,7 +345,7 @@ impl Store {
                 .query_typed(&contact, &[(&wix_id, Type::TEXT)])
                 .await
                 .map_err(StoreError::database(doing))?;
-            if let Some(contact) = rows.first().and_then(|row| row.get::<_, Option<&str>>(0)) {
+            if let Some(contact) = rows.first().map_or(Ok(None), |row| column::<Option<&str>>(row, 0, doing))? {
                 erase_cleared_customers(&transaction, &schema, &[contact]).await?;
             }
         }
@@ -428,7 +426,10 @@ async fn end_customer(
         .query_typed(&statement, &[(&wix_id, Type::TEXT), (&merged_into, Type::TEXT)])
         .await
         .map_err(StoreError::database(doing))?;
-    let ids: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-    let emails: Vec<String> = rows.iter().filter_map(|row| row.get(1)).collect();
+    let ids: Vec<String> = first_column(&rows, doing)?;
+    let mut emails: Vec<String> = Vec::new();
+    for row in &rows {
+        emails.extend(column::<Option<String>>(row, 1, doing)?);
+    }
     relink_orders(transaction, schema, &ids, &emails, now).await
 }

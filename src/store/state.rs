@@ -6,8 +6,8 @@ use tokio_postgres::Row;
 use tokio_postgres::types::{Json, Type};
 use uuid::Uuid;
 
-use super::books::{Books, check_own_books, live_rows};
-use super::connect::{Parameter, Store, column};
+use super::books::{Books, check_own_books, live_records, live_rows};
+use super::connect::{Parameter, Store, column, first_column, is_true_at};
 use super::error::StoreError;
 use crate::checkpoint::{Checkpoint, Drift, StreamState};
 use crate::installation::{Claim, Remembered, RememberedInstallation};
@@ -21,8 +21,9 @@ impl Store {
         let statement = self
             .schema
             .sql(&format!("select distinct wix_site_id from {{schema}}.sync_state where {} order by 1", has_data()));
-        let rows = self.query_once("could not read which site the tables hold", &statement, &[]).await?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
+        let doing = "could not read which site the tables hold";
+        let rows = self.query_once(doing, &statement, &[]).await?;
+        first_column(&rows, doing)
     }
 
     /// Refuses a site other than the one whose records the tables hold. True if all tables have noted this one.
@@ -65,9 +66,9 @@ impl Store {
         let rows = self.query_once(doing, &statement, &[]).await?;
         let mut remembered = Remembered { schema: self.schema.name().to_owned(), ..Remembered::default() };
         for row in &rows {
-            remembered.has_data = row.try_get(2).map_err(StoreError::database(doing))?;
-            if let Some(instance_id) = row.try_get(0).map_err(StoreError::database(doing))? {
-                let site_id = row.try_get(1).map_err(StoreError::database(doing))?;
+            remembered.has_data = column(row, 2, doing)?;
+            if let Some(instance_id) = column(row, 0, doing)? {
+                let site_id = column(row, 1, doing)?;
                 remembered.installations.push(RememberedInstallation { instance_id, site_id });
             }
         }
@@ -204,15 +205,14 @@ impl Store {
         let doing = "could not count the rows of the table";
         let (table, id) = (stream.table(), stream.id_column());
         let statement = self.schema.sql(&format!(
-            "select (
-                select count(*) from {{schema}}.{table} t where t.{id} is not null and t.deleted_at is null and t.raw is not null
-             ) + (
+            "select ({}) + (
                 select count(*) from {{schema}}.sync_errors e
                 where e.table_name = $1 and e.resolved_at is null and not exists (
                     select from {{schema}}.{table} t
                     where t.{id} = e.wix_id and t.deleted_at is null and t.raw is not null
                 )
-             )"
+             )",
+            live_records(stream)
         ));
         let rows = self.query_once(doing, &statement, &[(&table, Type::TEXT)]).await?;
         rows.first().map_or(Ok(0), |row| column(row, 0, doing))
@@ -242,8 +242,9 @@ impl Store {
              )
              limit 1"
         ));
-        let rows = self.query_once("could not look for a live row", &statement, &[(&table, Type::TEXT)]).await?;
-        Ok(rows.first().map(|row| row.get(0)))
+        let doing = "could not look for a live row";
+        let rows = self.query_once(doing, &statement, &[(&table, Type::TEXT)]).await?;
+        rows.first().map(|row| column(row, 0, doing)).transpose()
     }
 
     /// Whether the table holds rows that Wix is supposed to have.
@@ -252,8 +253,9 @@ impl Store {
         let statement = self.schema.sql(&format!(
             "select exists (select from {{schema}}.{table} where {id} is not null and deleted_at is null)"
         ));
-        let rows = self.query_once("could not look whether the table has rows", &statement, &[]).await?;
-        Ok(rows.first().is_some_and(|row| row.get(0)))
+        let doing = "could not look whether the table has rows";
+        let rows = self.query_once(doing, &statement, &[]).await?;
+        is_true_at(&rows, 0, doing)
     }
 }
 
