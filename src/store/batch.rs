@@ -13,7 +13,7 @@ use super::dead_letters::resolve_errors;
 use super::erase::erase_cleared_customers;
 use super::error::StoreError;
 use super::held::{hold, losing, release};
-use super::links::{emails_of, link_appointments, relink_orders, with_customer_of};
+use super::links::{emails_of, link_appointments, note_unlinked, relink_orders, with_customer_of};
 use super::missing::forget;
 use super::schema::Schema;
 use crate::record::{Cell, Column, Row, Version};
@@ -51,6 +51,16 @@ pub struct BatchContext {
     pub looked_up: HashSet<String>,
 }
 
+/// How far a write goes beyond the rows themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Also what follows for rows of other tables: placeholders, links, and personal data that is to be removed.
+    AllTables,
+    /// Only the rows: a trigger or constraint refuses the rest. What is left undone is noted, or found again by a later
+    /// run.
+    RowsOnly,
+}
+
 /// A row as the table has it.
 struct Stored {
     content_hash: Option<Vec<u8>>,
@@ -75,6 +85,7 @@ impl Store {
         context: &BatchContext,
         rows: &[Row],
         progress: Option<&Progress>,
+        reach: Reach,
         outcome: &mut BatchOutcome,
     ) -> Result<Vec<String>, StoreError> {
         let (schema, lease, books) = (self.schema.clone(), self.lease, self.books(context.stream));
@@ -91,15 +102,20 @@ impl Store {
         outcome.held = held.len() as u64;
         let mut added = 0;
         if !to_write.is_empty() {
-            let touched = match context.stream {
-                Stream::Customers => Some(Touched::by(&transaction, &schema, &to_write, &stored).await?),
-                Stream::Appointments => {
-                    insert_stubs(&transaction, &schema, &to_write, context.now).await?;
-                    None
+            let (mut touched, mut left) = (None, Vec::new());
+            if reach == Reach::AllTables {
+                match context.stream {
+                    Stream::Customers => {
+                        touched = Some(Touched::by(&transaction, &schema, &to_write, &stored).await?);
+                    }
+                    Stream::Appointments => {
+                        insert_stubs(&transaction, &schema, &to_write, context.now).await?;
+                        left = contacts_of_stored(&transaction, &schema, &to_write, &stored).await?;
+                        left.extend(contacts_without_details(&to_write));
+                    }
+                    Stream::Orders => {}
                 }
-                Stream::Orders => None,
-            };
-            let mut left = contacts_of_stored(&transaction, &schema, context.stream, &to_write, &stored).await?;
+            }
             let written = upsert(&transaction, &schema, context, &to_write).await?;
             if written.len() < to_write.len() {
                 check_whole(&transaction, &schema, context.stream, &to_write).await?;
@@ -108,7 +124,6 @@ impl Store {
             outcome.updated = to_write.len() as u64 - outcome.inserted;
             let revived = to_write.iter().filter(|row| stored.get(&row.wix_id).is_some_and(|stored| stored.deleted));
             added = outcome.inserted as i64 + revived.count() as i64;
-            left.extend(contacts_without_details(context.stream, &to_write));
             if !left.is_empty() {
                 let contacts: Vec<&str> = left.iter().map(String::as_str).collect();
                 erase_cleared_customers(&transaction, &schema, &contacts).await?;
@@ -116,6 +131,9 @@ impl Store {
             if let Some(Touched { appeared, wix_ids, emails }) = touched {
                 link_appointments(&transaction, &schema, &appeared, context.now).await?;
                 relink_orders(&transaction, &schema, &wix_ids, &emails, context.now).await?;
+            } else if context.stream == Stream::Customers {
+                let wix_ids: Vec<&str> = to_write.iter().map(|row| row.wix_id.as_str()).collect();
+                note_unlinked(&transaction, &schema, &wix_ids).await?;
             }
         }
         let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
@@ -256,10 +274,7 @@ async fn check_whole(
 }
 
 /// The contacts of bookings that say nothing else of them.
-fn contacts_without_details(stream: Stream, rows: &[&Row]) -> Vec<String> {
-    if stream != Stream::Appointments {
-        return Vec::new();
-    }
+fn contacts_without_details(rows: &[&Row]) -> Vec<String> {
     // The first five columns of `entity/appointments.rs`, as in `insert_stubs`.
     let contact = |row: &&Row| match row.cells.get(..5) {
         Some([Cell::Text(id), Cell::Null, Cell::Null, Cell::Null, Cell::Null]) => Some(id.clone()),
@@ -268,16 +283,16 @@ fn contacts_without_details(stream: Stream, rows: &[&Row]) -> Vec<String> {
     rows.iter().filter_map(contact).collect()
 }
 
-/// The deleted customers that bookings name until now which are about to be written: they may name another one then.
+/// The deleted customers that the stored rows of bookings name which are about to be written: they may name another one
+/// then.
 async fn contacts_of_stored(
     transaction: &Transaction<'_>,
     schema: &Schema,
-    stream: Stream,
     rows: &[&Row],
     stored: &HashMap<String, Stored>,
 ) -> Result<Vec<String>, StoreError> {
     let known: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).filter(|id| stored.contains_key(*id)).collect();
-    if stream != Stream::Appointments || known.is_empty() {
+    if known.is_empty() {
         return Ok(Vec::new());
     }
     let statement = schema.sql(

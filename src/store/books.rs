@@ -41,7 +41,7 @@ pub struct Progress {
 /// What the end of a run has to deal with.
 #[derive(Debug, Default)]
 pub struct RunEnd {
-    /// Whether orders wait for links to customers that bookings made.
+    /// Whether links to customers are still to be made.
     pub has_unlinked: bool,
     /// Whether `sync_logs` or `sync_errors` may have rows to delete.
     pub has_old_logs: bool,

@@ -3,7 +3,7 @@
 use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 
-use super::connect::{Store, read_whole_tables};
+use super::connect::{Store, first_column, read_whole_tables};
 use super::error::StoreError;
 use super::schema::Schema;
 use crate::stream::Stream;
@@ -23,7 +23,7 @@ const NO_BOOKING_TELLS: &str = "not exists (
 /// What Wix erased of a person is erased here too: of a row that is marked as deleted remain its ids and dates,
 /// its links, amounts and states, and what people wrote in `notes`. If the record comes back, all of it does.
 /// A customer that was made from a booking keeps what that booking tells, as long as Wix has it
-/// ([`Store::erase_untold_customers`]).
+/// ([`Store::list_untold_customers`]).
 pub(super) async fn erase(
     transaction: &Transaction<'_>,
     schema: &Schema,
@@ -43,28 +43,38 @@ pub(super) async fn erase(
     transaction
         .execute_typed(&statement, &[(&wix_id, Type::TEXT)])
         .await
-        .map_err(StoreError::database("could not erase what Wix no longer has"))?;
+        .map_err(StoreError::database("could not remove the personal data of a deleted record"))?;
     Ok(())
 }
 
 impl Store {
-    /// Erases what deleted customers still hold of a booking that Wix no longer has either, or that names another
+    /// The deleted customers that still hold what a booking told which Wix no longer has either, or which names another
     /// contact now.
-    pub async fn erase_untold_customers(&mut self) -> Result<(), StoreError> {
-        let statement = self.schema.sql(&format!(
-            "update {{schema}}.customers c set {PERSONAL}
+    pub async fn list_untold_customers(&mut self) -> Result<Vec<String>, StoreError> {
+        let statement = self.schema.sql(
+            "select c.wix_contact_id::text from {schema}.customers c
              where c.deleted_at is not null and c.raw is null and c.wix_contact_id is not null
                 and num_nonnulls(c.name, c.first_name, c.last_name, c.email, c.phone) > 0
                 and not exists (
-                    select from {{schema}}.appointments a
+                    select from {schema}.appointments a
                     where a.wix_contact_id = c.wix_contact_id and a.deleted_at is null
-                )"
-        ));
-        let doing = "could not erase what Wix no longer has";
+                )",
+        );
+        let doing = "could not look for deleted customers that still hold personal data";
         let transaction = self.begin().await?;
         read_whole_tables(&transaction).await?;
-        transaction.execute_typed(&statement, &[]).await.map_err(StoreError::database(doing))?;
-        transaction.commit().await.map_err(StoreError::database(doing))
+        let rows = transaction.query_typed(&statement, &[]).await.map_err(StoreError::database(doing))?;
+        transaction.rollback().await.map_err(StoreError::database(doing))?;
+        first_column(&rows, doing)
+    }
+
+    /// Removes the personal data of these deleted customers.
+    pub async fn erase_untold_customers(&mut self, wix_ids: &[String]) -> Result<(), StoreError> {
+        let statement = self.schema.sql(&format!(
+            "update {{schema}}.customers set {PERSONAL}
+             where wix_contact_id = any ($1) and deleted_at is not null and raw is null"
+        ));
+        self.write("could not remove personal data", &statement, &[(&wix_ids, Type::TEXT_ARRAY)]).await.map(drop)
     }
 }
 
@@ -83,6 +93,6 @@ pub(super) async fn erase_cleared_customers(
     transaction
         .execute_typed(&statement, &[(&wix_ids, Type::TEXT_ARRAY)])
         .await
-        .map_err(StoreError::database("could not erase what Wix no longer has"))?;
+        .map_err(StoreError::database("could not remove the personal data of a deleted record"))?;
     Ok(())
 }

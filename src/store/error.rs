@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use tokio_postgres::error::{Severity, SqlState};
+use tokio_postgres::error::{DbError, Severity, SqlState};
 use uuid::Uuid;
 
 /// Why the database did not do what it should.
@@ -127,11 +127,41 @@ pub enum StoreError {
         message: String,
         /// Its SQLSTATE, if it was Postgres that spoke.
         state: Option<SqlState>,
-        /// Whether it ended the session with that. Poolers do so with codes of their own.
+        /// Whether the session ended with it. Poolers do so with codes of their own.
         ends_session: bool,
-        /// Whether it was raised within a function, such as a trigger's.
-        in_function: bool,
+        /// Where it arose.
+        origin: Origin,
     },
+}
+
+/// Where in the database an error arose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A function of the user raised it, such as a trigger's: its SQLSTATE is the author's choice and tells nothing.
+    Raised,
+    /// A statement within a function of the user failed.
+    Function,
+    /// A row level security policy, or the check option of a view.
+    Policy,
+    /// The statement itself.
+    Statement,
+}
+
+impl Origin {
+    fn of(error: &DbError) -> Origin {
+        let is_in_function = error.where_().is_some();
+        match error.routine() {
+            // RAISE and ASSERT of PL/pgSQL.
+            Some("exec_stmt_raise" | "exec_stmt_assert") => Origin::Raised,
+            // Where the server itself cancels a statement.
+            Some("ProcessInterrupts") => Origin::Statement,
+            // Nothing else in the server ends a statement in this way, so the code was chosen in another language.
+            _ if is_in_function && *error.code() == SqlState::QUERY_CANCELED => Origin::Raised,
+            Some("ExecWithCheckOptions") => Origin::Policy,
+            _ if is_in_function => Origin::Function,
+            _ => Origin::Statement,
+        }
+    }
 }
 
 impl StoreError {
@@ -154,47 +184,77 @@ impl StoreError {
 
     /// The same with a message of its own.
     pub(super) fn of(doing: &'static str, error: &tokio_postgres::Error, message: String) -> StoreError {
-        let severity = error.as_db_error().and_then(tokio_postgres::error::DbError::parsed_severity);
-        let ends_session = matches!(severity, Some(Severity::Fatal | Severity::Panic));
-        let in_function = error.as_db_error().is_some_and(|error| error.where_().is_some());
-        StoreError::Database { doing, message, state: error.code().cloned(), ends_session, in_function }
+        let ends_session = match error.as_db_error() {
+            Some(db) => matches!(db.parsed_severity(), Some(Severity::Fatal | Severity::Panic)),
+            // A column of another type than expected says nothing about the connection.
+            None => !error.to_string().starts_with("error deserializing column"),
+        };
+        let origin = error.as_db_error().map_or(Origin::Statement, Origin::of);
+        StoreError::Database { doing, message, state: error.code().cloned(), ends_session, origin }
     }
 
-    /// True if a row is to blame: then the batch is narrowed down to it. False if the database or the
-    /// connection is.
-    pub fn blames_a_row(&self) -> bool {
-        match self {
-            StoreError::Swallowed => true,
-            // Data exceptions, integrity constraints, program limits, check options, and what triggers raise.
-            StoreError::Database { state: Some(state), .. } => {
-                matches!(&state.code()[..2], "22" | "23" | "54" | "44" | "P0")
+    /// True if Postgres, or a trigger or policy of the user, refused what was written: then a batch is narrowed down to
+    /// the records concerned. False if the error is about the connection, a lock, the state of the server, the cost of
+    /// the statement, or about a statement that fails for every record, such as one on a table that is missing.
+    pub fn is_refusal(&self) -> bool {
+        let (state, origin) = match self {
+            StoreError::Swallowed => return true,
+            StoreError::Database { state: Some(state), ends_session: false, origin, .. } => (state.code(), origin),
+            _ => return false,
+        };
+        let is_class = |classes: &[&str]| classes.iter().any(|class| state.starts_with(class));
+        // Transactions that a server ends or cannot do, lack of resources, locks, operators, the system, broken data.
+        let is_about_server = is_class(&["25006", "25P", "40", "53", "55P03", "57", "58", "XX001", "XX002"]);
+        match origin {
+            Origin::Raised | Origin::Policy => true,
+            Origin::Function => !is_about_server,
+            // Missing, changed or forbidden objects, broken connections and statements that the server cannot do.
+            Origin::Statement => {
+                !is_about_server
+                    && !is_class(&[
+                        "08", "0A", "0B", "24", "26", "28", "2D", "34", "3B", "3D", "3F", "42", "55", "F0", "XX",
+                    ])
             }
-            _ => false,
         }
     }
 
     /// True if the connection is gone or the server went away, so that a new connection may do better.
     pub fn is_connection_lost(&self) -> bool {
         match self {
+            _ if self.is_refusal() => false,
             StoreError::Database { ends_session: true, .. } => true,
             // Shutdown, crash, connection exceptions, and "too many connections" while a server comes back.
             StoreError::Database { state: Some(state), .. } => {
                 matches!(state.code(), "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300")
                     || state.code().starts_with("08")
             }
-            StoreError::Database { state: None, .. } | StoreError::Connect { .. } => true,
+            StoreError::Connect { .. } => true,
             _ => false,
         }
     }
 
     /// True if the same transaction may well go through when it is tried again.
     pub fn is_contention(&self) -> bool {
-        matches!(self, StoreError::Database { state: Some(state), .. } if matches!(state.code(), "40001" | "40P01" | "55P03"))
+        !self.is_refusal()
+            && matches!(self, StoreError::Database { state: Some(state), .. } if matches!(state.code(), "40001" | "40P01" | "55P03"))
     }
 
     /// True if the server's own limit ended a statement, or a transaction: a smaller batch may do.
     pub fn is_too_slow(&self) -> bool {
-        matches!(self, StoreError::Database { state: Some(state), .. } if matches!(state.code(), "57014" | "54P01" | "25P04"))
+        !self.is_refusal()
+            && matches!(self, StoreError::Database { state: Some(state), .. } if matches!(state.code(), "57014" | "54P01" | "25P04"))
+    }
+
+    /// True if other tables would fare no better. False if it may be about one table, such as a lock on it.
+    pub fn is_about_all_tables(&self) -> bool {
+        match self {
+            StoreError::Database { state: Some(state), .. } => {
+                self.is_connection_lost() || matches!(state.code(), "25006" | "53100" | "53200")
+            }
+            StoreError::Database { .. } => self.is_connection_lost(),
+            StoreError::RowsDiffer { .. } | StoreError::Swallowed => false,
+            _ => true,
+        }
     }
 
     /// True if it is the caller's configuration that is wrong; nothing was started.
@@ -235,13 +295,13 @@ impl StoreError {
             }
             StoreError::Behind { .. } => Some("the next run continues from the state that the database has".to_owned()),
             StoreError::RowsDiffer { .. } => Some("the next run reads everything again".to_owned()),
-            StoreError::Database { state: Some(state), in_function, .. } => match state.code() {
-                "42P01" | "42883" if *in_function => Some(
+            StoreError::Database { state: Some(state), origin, .. } => match state.code() {
+                "42P01" | "42883" if *origin == Origin::Function => Some(
                     "a trigger or function names something without its schema, and wix-sync searches pg_catalog only: \
                      `alter function ... set search_path = public`"
                         .to_owned(),
                 ),
-                "42501" => {
+                "42501" if *origin == Origin::Statement => {
                     Some("the database user needs to own the tables, or to be granted what is missing".to_owned())
                 }
                 "42P07" => Some(

@@ -3,60 +3,99 @@
 use chrono::{DateTime, Utc};
 use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
+use uuid::Uuid;
 
 use super::books::add_customers;
-use super::connect::{Store, column, first_column};
+use super::connect::{Parameter, Store, column, first_column};
 use super::error::StoreError;
 use super::schema::Schema;
-
-/// So many customers a transaction.
-const CHUNK: i64 = 1000;
+use crate::stream::Stream;
 
 impl Store {
-    /// Links orders to some of the customers that were made from bookings, as noted in `sync_unlinked`. False once
-    /// none is left.
-    pub async fn link_to_new_customers(&mut self, now: DateTime<Utc>) -> Result<bool, StoreError> {
-        let doing = "could not link orders to the customers that bookings name";
-        let schema = self.schema.clone();
-        let listed = self
-            .query_once(
-                doing,
-                &schema.sql("select wix_contact_id from {schema}.sync_unlinked order by 1 limit $1"),
-                &[(&CHUNK, Type::INT8)],
-            )
-            .await?;
-        let wix_ids: Vec<String> = first_column(&listed, doing)?;
-        if wix_ids.is_empty() {
-            return Ok(false);
-        }
-        let transaction = self.begin().await?;
-        let emails = emails_of(&transaction, &schema, &wix_ids).await?;
-        relink_orders(&transaction, &schema, &wix_ids, &emails, now).await?;
-        transaction
-            .execute_typed(
-                &schema.sql("delete from {schema}.sync_unlinked where wix_contact_id = any ($1)"),
-                &[(&wix_ids, Type::TEXT_ARRAY)],
-            )
-            .await
-            .map_err(StoreError::database(doing))?;
-        transaction.commit().await.map_err(StoreError::database(doing))?;
-        Ok(true)
+    /// Contacts whose links are still to be made, as noted in `sync_unlinked`: at most `limit`, sorted, those after `after`.
+    pub async fn list_unlinked(&self, after: &str, limit: i64) -> Result<Vec<String>, StoreError> {
+        let doing = "could not read sync_unlinked";
+        let statement = self
+            .schema
+            .sql("select wix_contact_id from {schema}.sync_unlinked where wix_contact_id > $1 order by 1 limit $2");
+        let rows = self.query_once(doing, &statement, &[(&after, Type::TEXT), (&limit, Type::INT8)]).await?;
+        first_column(&rows, doing)
     }
-}
 
-impl Store {
-    /// Makes some of the placeholders again that somebody deleted, and links their appointments to them. How many; 0 once
-    /// none is left.
-    pub async fn restore_placeholders(&mut self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    /// Links what names these contacts to their customers, and removes them from `sync_unlinked`.
+    pub async fn link_contacts(&mut self, wix_ids: &[String], now: DateTime<Utc>) -> Result<(), StoreError> {
+        let schema = self.schema.clone();
+        let transaction = self.begin().await?;
+        let emails = emails_around(&transaction, &schema, wix_ids).await?;
+        link_appointments(&transaction, &schema, wix_ids, now).await?;
+        relink_orders(&transaction, &schema, wix_ids, &emails, now).await?;
+        delete_unlinked(&transaction, &schema, wix_ids).await?;
+        transaction.commit().await.map_err(StoreError::database("could not link customers"))
+    }
+
+    /// The rows of a table that name this contact, with their Wix ids.
+    pub async fn list_linked(&mut self, stream: Stream, wix_id: &str) -> Result<Vec<LinkedRow>, StoreError> {
+        let doing = "could not read what names a customer";
+        let schema = self.schema.clone();
+        let wix_ids = [wix_id.to_owned()];
+        let transaction = self.begin().await?;
+        let emails = emails_around(&transaction, &schema, &wix_ids).await?;
+        let parameters: [Parameter<'_>; 2] = [(&&wix_ids[..], Type::TEXT_ARRAY), (&emails, Type::TEXT_ARRAY)];
+        let (chosen, parameters) = match stream {
+            Stream::Orders => (include_str!("sql/orders_to_link.sql"), &parameters[..]),
+            Stream::Appointments => (include_str!("sql/appointments_to_link.sql"), &parameters[..1]),
+            Stream::Customers => return Ok(Vec::new()),
+        };
+        let (table, id) = (stream.table(), stream.id_column());
+        let statement = schema.sql(&format!(
+            "select t.id, t.{id}::text from {{schema}}.{table} t where t.{id} is not null and t.id = any (array({chosen}))"
+        ));
+        let rows = transaction.query_typed(&statement, parameters).await.map_err(StoreError::database(doing))?;
+        let rows = rows.iter().map(|row| Ok(LinkedRow { id: column(row, 0, doing)?, wix_id: column(row, 1, doing)? }));
+        rows.collect()
+    }
+
+    /// Links some of the rows that name this contact.
+    pub async fn link_rows(
+        &mut self,
+        stream: Stream,
+        wix_id: &str,
+        rows: &[LinkedRow],
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        let doing = "could not link rows to their customer";
+        let schema = self.schema.clone();
+        let (wix_ids, ids): (_, Vec<Uuid>) = ([wix_id.to_owned()], rows.iter().map(|row| row.id).collect());
+        let transaction = self.begin().await?;
+        let emails = emails_around(&transaction, &schema, &wix_ids).await?;
+        match stream {
+            Stream::Orders => relink_some_orders(&transaction, &schema, &wix_ids, &emails, Some(&ids), now).await?,
+            Stream::Appointments => link_some_appointments(&transaction, &schema, &wix_ids, Some(&ids), now).await?,
+            Stream::Customers => {}
+        }
+        transaction.commit().await.map_err(StoreError::database(doing))
+    }
+
+    /// Removes a contact from `sync_unlinked`.
+    pub async fn forget_unlinked(&mut self, wix_id: &str) -> Result<(), StoreError> {
+        let schema = self.schema.clone();
+        let transaction = self.begin().await?;
+        delete_unlinked(&transaction, &schema, &[wix_id.to_owned()]).await?;
+        transaction.commit().await.map_err(StoreError::database("could not clear sync_unlinked"))
+    }
+
+    /// Contacts whose placeholder somebody deleted: at most `limit`, sorted, those after `after`.
+    pub async fn list_lost_placeholders(&self, after: &str, limit: i64) -> Result<Vec<String>, StoreError> {
+        let doing = "could not look for the customers that bookings name";
+        let statement = self.schema.sql(include_str!("sql/lost_placeholders.sql"));
+        let rows = self.query_once(doing, &statement, &[(&limit, Type::INT8), (&after, Type::TEXT)]).await?;
+        first_column(&rows, doing)
+    }
+
+    /// Makes the placeholders of these contacts again, and links their appointments to them. Returns how many.
+    pub async fn restore_placeholders(&mut self, wix_ids: &[String], now: DateTime<Utc>) -> Result<u64, StoreError> {
         let doing = "could not make the customers again that bookings name";
         let schema = self.schema.clone();
-        let lost = self
-            .query_once(doing, &schema.sql(include_str!("sql/lost_placeholders.sql")), &[(&CHUNK, Type::INT8)])
-            .await?;
-        let wix_ids: Vec<String> = first_column(&lost, doing)?;
-        if wix_ids.is_empty() {
-            return Ok(0);
-        }
         let transaction = self.begin().await?;
         let restored = transaction
             .query_typed(
@@ -70,6 +109,64 @@ impl Store {
         transaction.commit().await.map_err(StoreError::database(doing))?;
         Ok(restored.unsigned_abs())
     }
+}
+
+/// An appointment or order that names a contact.
+#[derive(Clone, Debug)]
+pub struct LinkedRow {
+    id: Uuid,
+    /// Its id at Wix.
+    pub wix_id: String,
+}
+
+/// Notes contacts whose links are to be made at the end of the run, or by the next one.
+pub(super) async fn note_unlinked(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    wix_ids: &[&str],
+) -> Result<(), StoreError> {
+    let statement = schema.sql(
+        "insert into {schema}.sync_unlinked (wix_contact_id) select unnest($1::text[])
+         on conflict (wix_contact_id) do nothing",
+    );
+    transaction
+        .execute_typed(&statement, &[(&wix_ids, Type::TEXT_ARRAY)])
+        .await
+        .map_err(StoreError::database("could not write sync_unlinked"))?;
+    Ok(())
+}
+
+async fn delete_unlinked(transaction: &Transaction<'_>, schema: &Schema, wix_ids: &[String]) -> Result<(), StoreError> {
+    transaction
+        .execute_typed(
+            &schema.sql("delete from {schema}.sync_unlinked where wix_contact_id = any ($1)"),
+            &[(&wix_ids, Type::TEXT_ARRAY)],
+        )
+        .await
+        .map_err(StoreError::database("could not clear sync_unlinked"))?;
+    Ok(())
+}
+
+/// The emails by which orders may lead to these contacts, or led to them before the customers changed or went.
+async fn emails_around(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    wix_ids: &[String],
+) -> Result<Vec<String>, StoreError> {
+    let doing = "could not read the emails of orders";
+    let mut emails = emails_of(transaction, schema, wix_ids).await?;
+    let statement = schema.sql(
+        "select distinct o.email::text from {schema}.orders o
+         where o.email is not null and o.customer_id = any (array(
+            select c.id from {schema}.customers c where c.wix_contact_id = any ($1)
+         ))",
+    );
+    let rows = transaction
+        .query_typed(&statement, &[(&wix_ids, Type::TEXT_ARRAY)])
+        .await
+        .map_err(StoreError::database(doing))?;
+    emails.extend(first_column::<String>(&rows, doing)?);
+    Ok(emails)
 }
 
 /// The emails that the table has for these contacts.
@@ -96,13 +193,24 @@ pub(super) async fn link_appointments(
     wix_ids: &[String],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    link_some_appointments(transaction, schema, wix_ids, None, now).await
+}
+
+/// The same for these rows only, if any are given.
+async fn link_some_appointments(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    wix_ids: &[String],
+    rows: Option<&[Uuid]>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
     if wix_ids.is_empty() {
         return Ok(());
     }
     transaction
         .execute_typed(
             &schema.sql(include_str!("sql/link_appointments.sql")),
-            &[(&wix_ids, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
+            &[(&wix_ids, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ), (&rows, Type::UUID_ARRAY)],
         )
         .await
         .map_err(StoreError::database("could not link appointments to customers"))?;
@@ -123,13 +231,32 @@ pub(super) async fn relink_orders(
     emails: &[String],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
+    relink_some_orders(transaction, schema, wix_ids, emails, None, now).await
+}
+
+/// The same for these rows only, if any are given.
+async fn relink_some_orders(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    wix_ids: &[String],
+    emails: &[String],
+    rows: Option<&[Uuid]>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
     if wix_ids.is_empty() {
         return Ok(());
     }
+    let statement =
+        include_str!("sql/relink_orders.sql").replace("{orders_to_link}", include_str!("sql/orders_to_link.sql"));
     transaction
         .execute_typed(
-            &schema.sql(&with_customer_of("a", include_str!("sql/relink_orders.sql"))),
-            &[(&wix_ids, Type::TEXT_ARRAY), (&emails, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
+            &schema.sql(&with_customer_of("a", &statement)),
+            &[
+                (&wix_ids, Type::TEXT_ARRAY),
+                (&emails, Type::TEXT_ARRAY),
+                (&now, Type::TIMESTAMPTZ),
+                (&rows, Type::UUID_ARRAY),
+            ],
         )
         .await
         .map_err(StoreError::database("could not link orders to customers"))?;

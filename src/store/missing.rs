@@ -6,13 +6,14 @@ use chrono::{DateTime, Utc};
 use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 
+use super::batch::Reach;
 use super::books::Entry;
 use super::connect::{Store, column, count_at, first_column, is_true_at, read_whole_tables};
 use super::dead_letters::resolve_errors;
 use super::erase::{erase, erase_cleared_customers};
 use super::error::StoreError;
 use super::held::release;
-use super::links::relink_orders;
+use super::links::{note_unlinked, relink_orders};
 use super::schema::Schema;
 use crate::stream::Stream;
 
@@ -308,6 +309,7 @@ impl Store {
         stream: Stream,
         wix_id: &str,
         merged_into: Option<&str>,
+        reach: Reach,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let doing = "could not mark a row as deleted";
@@ -338,7 +340,7 @@ impl Store {
                 is_marked = column(row, 0, doing)?;
             }
         }
-        if stream == Stream::Appointments {
+        if stream == Stream::Appointments && reach == Reach::AllTables {
             let contact =
                 schema.sql("select wix_contact_id::text from {schema}.appointments where wix_booking_id = $1");
             let rows = transaction
@@ -350,7 +352,7 @@ impl Store {
             }
         }
         if stream == Stream::Customers {
-            end_customer(&transaction, &schema, wix_id, merged_into, now).await?;
+            end_customer(&transaction, &schema, (wix_id, merged_into), reach, now).await?;
         }
         erase(&transaction, &schema, stream, wix_id).await?;
         resolve_errors(&transaction, &schema, stream, &[wix_id], now).await?;
@@ -379,13 +381,13 @@ pub(super) async fn forget(
     Ok(())
 }
 
-/// Moves appointments and orders away from a customer that is gone: to the survivor of a merge, else orders
-/// to whom their email leads. Appointments of a deleted customer stay with it.
+/// Moves appointments and orders away from a customer that is gone: to the survivor of a merge, else orders to whom their
+/// email leads. Appointments of a deleted customer stay with it. Of rows only, this is left to the end of the run.
 async fn end_customer(
     transaction: &Transaction<'_>,
     schema: &Schema,
-    wix_id: &str,
-    merged_into: Option<&str>,
+    (wix_id, merged_into): (&str, Option<&str>),
+    reach: Reach,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let doing = "could not move what hung on a merged customer";
@@ -407,6 +409,11 @@ async fn end_customer(
             .execute_typed(&statement, &[(&wix_id, Type::TEXT), (&survivor, Type::TEXT), (&now, Type::TIMESTAMPTZ)])
             .await
             .map_err(StoreError::database(doing))?;
+    }
+    if reach == Reach::RowsOnly {
+        return note_unlinked(transaction, schema, &[wix_id]).await;
+    }
+    if let Some(survivor) = merged_into {
         let statement = schema.sql(
             "update {schema}.appointments a set customer_id = survivor.id, updated_at = $2
              from {schema}.customers gone

@@ -1,5 +1,5 @@
-//! Writing a batch so that one bad record never stops the others: if Postgres blames a row, the batch is
-//! halved until that row stands alone. The same where a statement takes the server too long.
+//! Writing a batch so that one bad record never stops the others: if Postgres refuses it, the batch is halved until the
+//! record stands alone. The same where a statement takes the server too long.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::record::{MappedRecord, Rejection, Row};
 use crate::run::StreamSummary;
 use crate::stop::Stop;
-use crate::store::batch::{BatchContext, BatchOutcome};
+use crate::store::batch::{BatchContext, BatchOutcome, Reach};
 use crate::store::books::Progress;
 use crate::store::{Store, StoreError};
 use crate::wix::RequestCounter;
@@ -269,32 +269,35 @@ impl BatchWriter<'_> {
     /// Writes all rows but those that Postgres refuses for their own sake.
     pub async fn write(&mut self, rows: &[Row], progress: Option<&Progress>) -> Result<Written, SyncError> {
         let mut written = Written::default();
-        let mut parts = vec![rows];
-        while let Some(part) = parts.pop() {
+        let refused = narrow(rows, async |part| {
             let is_whole = part.len() == rows.len();
-            match self.write_part(part, progress.filter(|_| is_whole)).await {
-                Ok((_, older)) if !older.is_empty() => written.older.extend(older),
-                Ok((outcome, _)) => {
-                    written.outcome.inserted += outcome.inserted;
-                    written.outcome.updated += outcome.updated;
-                    written.outcome.unchanged += outcome.unchanged;
-                    written.outcome.held += outcome.held;
-                    written.has_progress = is_whole && progress.is_some();
-                }
-                Err(SyncError::Store(error)) if part.len() > 1 && (error.blames_a_row() || error.is_too_slow()) => {
-                    let (left, right) = part.split_at(part.len() / 2);
-                    parts.extend([right, left]);
-                }
-                Err(SyncError::Store(error)) if error.blames_a_row() => {
-                    written.rejections.extend(part.iter().map(|row| Rejection {
-                        wix_id: Some(row.wix_id.clone()),
-                        wix_created_at: row.wix_created_at,
-                        reason: error.to_string(),
-                        raw: row.raw.clone(),
-                    }));
-                }
-                Err(error) => return Err(error),
+            let progress = progress.filter(|_| is_whole);
+            let mut result = self.write_part(part, progress, Reach::AllTables).await;
+            // The row alone may do: then what it means for rows of other tables was refused.
+            if let (Err(SyncError::Store(error)), [_]) = (&result, part)
+                && error.is_refusal()
+            {
+                result = self.write_part(part, progress, Reach::RowsOnly).await;
             }
+            let (outcome, older) = result?;
+            if !older.is_empty() {
+                written.older.extend(older);
+                return Ok(());
+            }
+            written.outcome.inserted += outcome.inserted;
+            written.outcome.updated += outcome.updated;
+            written.outcome.unchanged += outcome.unchanged;
+            written.outcome.held += outcome.held;
+            written.has_progress = progress.is_some();
+            Ok(())
+        });
+        for (row, error) in refused.await? {
+            written.rejections.push(Rejection {
+                wix_id: Some(row.wix_id.clone()),
+                wix_created_at: row.wix_created_at,
+                reason: error.to_string(),
+                raw: row.raw.clone(),
+            });
         }
         Ok(written)
     }
@@ -305,11 +308,12 @@ impl BatchWriter<'_> {
         &mut self,
         rows: &[Row],
         progress: Option<&Progress>,
+        reach: Reach,
     ) -> Result<(BatchOutcome, Vec<String>), SyncError> {
         let mut tries = 0;
         loop {
             let mut outcome = BatchOutcome::default();
-            let error = match self.store.write_batch(self.context, rows, progress, &mut outcome).await {
+            let error = match self.store.write_batch(self.context, rows, progress, reach, &mut outcome).await {
                 Ok(older) => return Ok((outcome, older)),
                 Err(error) => error,
             };
@@ -335,6 +339,28 @@ impl BatchWriter<'_> {
             }
         }
     }
+}
+
+/// Calls `write` with all items, and with ever smaller parts where Postgres refuses some of them or takes too long.
+/// Returns the items that are refused also when they stand alone, with the reasons.
+pub(super) async fn narrow<'i, T>(
+    items: &'i [T],
+    mut write: impl AsyncFnMut(&'i [T]) -> Result<(), SyncError>,
+) -> Result<Vec<(&'i T, StoreError)>, SyncError> {
+    let mut refused = Vec::new();
+    let mut parts = vec![items];
+    while let Some(part) = parts.pop() {
+        match (write(part).await, part) {
+            (Ok(()), _) => {}
+            (Err(SyncError::Store(error)), [item]) if error.is_refusal() => refused.push((item, error)),
+            (Err(SyncError::Store(error)), [_, _, ..]) if error.is_refusal() || error.is_too_slow() => {
+                let (left, right) = part.split_at(part.len() / 2);
+                parts.extend([right, left]);
+            }
+            (Err(error), _) => return Err(error),
+        }
+    }
+    Ok(refused)
 }
 
 /// Does what may be done twice without harm, again after a deadlock or a lost connection: where only the answer

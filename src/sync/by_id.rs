@@ -12,6 +12,7 @@ use crate::entity::Entity;
 use crate::record::MappedRecord;
 use crate::run::StreamSummary;
 use crate::store::Store;
+use crate::store::batch::Reach;
 use crate::wix::{Lookup, RequestCounter};
 
 /// After so many refusals in a row no more is asked: the rest would fare no better, and costs the budget.
@@ -222,10 +223,18 @@ async fn end(
     summary: &mut StreamSummary,
 ) -> Result<Settled, SyncError> {
     let (stream, now) = (entity.stream(), Utc::now());
-    match persist(store, run.stop, async |store| store.mark_deleted(stream, wix_id, survivor, now).await).await {
+    let mut result = Ok(false);
+    // A trigger or constraint of the user may refuse the row, or only what its end means for rows of other tables.
+    for reach in [Reach::AllTables, Reach::RowsOnly] {
+        let mark = async |store: &mut Store| store.mark_deleted(stream, wix_id, survivor, reach, now).await;
+        result = persist(store, run.stop, mark).await;
+        if !matches!(&result, Err(SyncError::Store(error)) if error.is_refusal()) {
+            break;
+        }
+    }
+    match result {
         Ok(is_live) => summary.counts.deleted += u64::from(is_live),
-        // A constraint or trigger of the user's: one row that can't go is not to keep the others.
-        Err(SyncError::Store(error)) if error.blames_a_row() => {
+        Err(SyncError::Store(error)) if error.is_refusal() => {
             return Ok(Settled::Refused(format!("{wix_id}: {error}")));
         }
         Err(error) => return Err(error),

@@ -11,6 +11,7 @@ mod coverage;
 mod dead_letters;
 mod deletions;
 mod drift;
+mod linking;
 mod lookup;
 mod losses;
 mod narrow;
@@ -29,6 +30,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use self::batch::persist;
+use self::linking::link_contacts;
 use self::plan::FullPolicy;
 use crate::checkpoint::Checkpoint;
 use crate::comparison::Comparison;
@@ -169,8 +171,9 @@ impl SyncError {
             SyncError::Wix(
                 WixError::Credentials { permission: None, .. } | WixError::Throttled { .. } | WixError::Stopped(_),
             ) => true,
-            SyncError::Wix(_) | SyncError::Walk(_) | SyncError::Store(StoreError::RowsDiffer { .. }) => false,
-            SyncError::Store(_) | SyncError::Stopped(_) => true,
+            SyncError::Wix(_) | SyncError::Walk(_) => false,
+            SyncError::Store(error) => error.is_about_all_tables(),
+            SyncError::Stopped(_) => true,
         }
     }
 }
@@ -307,14 +310,6 @@ impl Run<'_> {
         ended
     }
 
-    /// Makes the links that could not be made while appointments and orders were written at the same time.
-    async fn link_orders(&self, store: &mut Store) -> Result<(), SyncError> {
-        while persist(store, self.stop, async |store| store.link_to_new_customers(Utc::now()).await).await? {
-            self.stop.check()?;
-        }
-        Ok(())
-    }
-
     /// What is left to do once all tables are synced: links of orders, and a last look at the books. A table that does not
     /// hold what they say was truncated or restored while the run was at work, maybe after its own sync had ended. The
     /// first value tells whether old logs may go.
@@ -332,8 +327,8 @@ impl Run<'_> {
         let before = self.logs_before();
         let end = persist(store, self.stop, async |store| store.look_at_end(&synced, before).await).await?;
         if end.has_unlinked {
-            self.link_orders(store).await.inspect_err(|error| {
-                let text = format!("orders are linked to new customers by the next run: {error}");
+            link_contacts(self, store, streams).await.inspect_err(|error| {
+                let text = format!("links to customers are left to the next run: {error}");
                 self.reporter.report(Event::Notice { stream: None, text: &text });
             })?;
         }

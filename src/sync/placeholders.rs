@@ -1,38 +1,71 @@
-//! Placeholder customers that somebody deleted, made again from the bookings that name them.
+//! Customers that only bookings tell of: placeholders that somebody deleted, and what is left of deleted ones.
 
 use chrono::Utc;
 
-use super::batch::persist;
+use super::batch::{narrow, persist};
+use super::by_id::{Settled, Unsettled};
 use super::deletions::{hold_back, tell};
 use super::{Run, SyncError};
 use crate::run::StreamSummary;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
-/// Makes placeholders again that somebody deleted. Without this their appointments would stay without a customer until
-/// the bookings change.
+/// Maximum customers per transaction.
+const CHUNK: i64 = 1000;
+
+/// Makes placeholders again that somebody deleted, or that could not be made. Without this their appointments would stay
+/// without a customer until the bookings change.
 pub(super) async fn restore_placeholders(
     run: &Run<'_>,
     store: &mut Store,
     summary: &mut StreamSummary,
 ) -> Result<(), SyncError> {
-    let mut restored = 0;
+    let (mut restored, mut unsettled, mut after) = (0, Unsettled::default(), String::new());
     loop {
         run.stop.check()?;
-        match persist(store, run.stop, async |store| store.restore_placeholders(Utc::now()).await).await {
-            Ok(0) => break,
-            Ok(count) => restored += count,
-            // A constraint or trigger of the user's.
-            Err(SyncError::Store(error)) if error.blames_a_row() => {
-                hold_back(run, summary, error.to_string());
-                break;
-            }
-            Err(error) => return Err(error),
-        }
+        let lost = persist(store, run.stop, async |store| store.list_lost_placeholders(&after, CHUNK).await).await?;
+        let Some(last) = lost.last() else { break };
+        after.clone_from(last);
+        let refused = narrow(&lost, async |part| {
+            let restore = async |store: &mut Store| store.restore_placeholders(part, Utc::now()).await;
+            restored += persist(store, run.stop, restore).await?;
+            Ok(())
+        });
+        note_refused(&mut unsettled, refused.await?);
     }
     if restored > 0 {
         let text =
             format!("{restored} customer(s) that bookings name were missing, and are made again from the bookings");
         tell(run, summary, text);
     }
+    if let Some(reasons) = unsettled.describe() {
+        hold_back(run, summary, format!("customers that bookings name could not be created: {reasons}"));
+    }
     Ok(())
+}
+
+/// Removes what deleted customers still hold of bookings that Wix no longer has, or that name another contact now.
+pub(super) async fn erase_untold_customers(
+    run: &Run<'_>,
+    store: &mut Store,
+    summary: &mut StreamSummary,
+) -> Result<(), SyncError> {
+    let untold = persist(store, run.stop, async |store| store.list_untold_customers().await).await?;
+    if untold.is_empty() {
+        return Ok(());
+    }
+    let mut unsettled = Unsettled::default();
+    let refused = narrow(&untold, async |part| {
+        persist(store, run.stop, async |store| store.erase_untold_customers(part).await).await
+    });
+    note_refused(&mut unsettled, refused.await?);
+    if let Some(reasons) = unsettled.describe() {
+        hold_back(run, summary, format!("deleted customers still hold personal data: {reasons}"));
+    }
+    Ok(())
+}
+
+fn note_refused(unsettled: &mut Unsettled, refused: Vec<(&String, StoreError)>) {
+    for (wix_id, error) in refused {
+        unsettled.note(&Settled::Refused(format!("{wix_id}: {error}")));
+    }
 }

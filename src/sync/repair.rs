@@ -31,7 +31,7 @@ pub(super) async fn repair(
         // Also a row that holds the record as it is, of which somebody else changed a column, is to be written.
         let prepared = persist(store, run.stop, async |store| store.forget_content(stream, wix_id).await).await;
         let settled = match prepared {
-            Err(SyncError::Store(error)) if error.blames_a_row() => Settled::Refused(format!("{wix_id}: {error}")),
+            Err(SyncError::Store(error)) if error.is_refusal() => Settled::Refused(format!("{wix_id}: {error}")),
             Err(error) => return Err(error),
             Ok(()) => settle_one(run, store, entity, wix_id, &mut control, counter, summary).await?,
         };

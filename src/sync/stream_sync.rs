@@ -11,7 +11,7 @@ use super::dead_letters::{Due, retry_errors};
 use super::deletions::{follow_merges, hold_back, settle_missing, tell};
 use super::drift::{check_drift, note_full_sync};
 use super::losses::settle_losses;
-use super::placeholders::restore_placeholders;
+use super::placeholders::{erase_untold_customers, restore_placeholders};
 use super::plan::{PassPlan, Passes, is_from_the_future, plan_incremental, plan_passes};
 use super::reader::{MappedPage, PageSink, Reading};
 use super::repair::repair;
@@ -237,11 +237,7 @@ impl<'a> Pass<'a> {
             settle_losses(run, store, entity, counter, summary).await?;
         }
         if is_full && stream == Stream::Appointments {
-            match persist(store, run.stop, async |store| store.erase_untold_customers().await).await {
-                // A constraint or trigger of the user.
-                Err(SyncError::Store(error)) if error.blames_a_row() => hold_back(run, summary, error.to_string()),
-                other => other?,
-            }
+            erase_untold_customers(run, store, summary).await?;
         }
         if !is_full && state.shortfall > 0 {
             let text = format!(

@@ -26,6 +26,7 @@
 //! - [`credentials`]: credentials under all their names, refused ones, and that nothing secret is shown.
 //! - [`installations`]: app credentials of another installation, and of one whose site Wix does not tell.
 //! - [`bad_records`]: records that Postgres can't store or nobody can read: isolated, kept, mended.
+//! - [`refusals`]: triggers and policies of the user that refuse records, deletions or links cost exactly those.
 //! - [`dead_letters`]: records in `sync_errors`: listed, tried again, resolved; and how long the log is kept.
 //! - [`deletions`]: what Wix deleted: found by full passes, asked for by id, marked, back if it comes back.
 //! - [`deletions_held_back`]: too many at once, answers that prove nothing, empty listings: nothing is marked.
@@ -110,6 +111,7 @@ mod passes;
 mod placeholders;
 mod pooler;
 mod redact;
+mod refusals;
 mod resume;
 mod running;
 mod samples;

@@ -1,5 +1,5 @@
--- Links the appointments of the contacts in $1 and of those that were merged into them to their customers. A link to a
--- customer of people's own stays.
+-- Links the appointments of the contacts in $1 and of those that were merged into them to their customers; of these only
+-- the rows in $3, unless that is null. A link to a customer of people's own stays.
 update {schema}.appointments a
 set customer_id = coalesce(survivor.id, contact.id), updated_at = $2
 from {schema}.customers contact
@@ -15,3 +15,4 @@ where contact.wix_contact_id = any (array(
     and not exists (
         select from {schema}.customers own where own.id = a.customer_id and own.wix_contact_id is null
     )
+    and ($3::uuid[] is null or a.id = any ($3))

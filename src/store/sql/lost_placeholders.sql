@@ -1,4 +1,4 @@
--- The contacts, $1 at most, that live appointments name and no customer has, not even a deleted one: somebody deleted
+-- The contacts, $1 at most and those after $2, that live appointments name and no customer has, not even a deleted one: somebody deleted
 -- their placeholder, and the foreign key has emptied customer_id. Written so that the planner can only take the index on
 -- customer_id, in which no appointment stands under NULL while all customers are there.
 with lost as materialized (
@@ -13,5 +13,6 @@ select distinct l.wix_contact_id::text
 from lost l
 -- A contact id that somebody else wrote says nothing about a customer of Wix.
 where l.named = l.wix_contact_id
+    and l.wix_contact_id::text > $2
     and not exists (select from {schema}.customers c where c.wix_contact_id = l.wix_contact_id)
-limit $1
+order by 1 limit $1

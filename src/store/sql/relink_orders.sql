@@ -1,27 +1,13 @@
 -- Makes and mends the links of orders that the customers in $1 (Wix ids) and the emails in $2 may concern
--- (customer_of_order.sql). A link to a customer of people's own stays where Wix's data finds none, and so do orders of
+-- (orders_to_link.sql, customer_of_order.sql); of these only the rows in $4, unless that is null. A link to a customer of people's own stays where Wix's data finds none, and so do orders of
 -- their own, without a Wix id.
 with affected as (
     -- Through arrays, so that the indexes serve whatever the planner knows of the table; an OR has no index.
     select o.id, o.customer_id, o.wix_contact_id, o.email
     from {schema}.orders o
     where o.wix_order_id is not null and o.id = any (array(
-        select by_contact.id
-        from {schema}.orders by_contact
-        where by_contact.wix_contact_id = any ($1)
-        union
-        select by_source.id
-        from {schema}.orders by_source
-        where by_source.wix_contact_id = any (
-            array(select c.wix_contact_id from {schema}.customers c where c.merged_into = any ($1))
-        )
-        union
-        select by_email.id
-        from {schema}.orders by_email
-        where lower(btrim(by_email.email)) = any (
-            array(select lower(btrim(e)) from unnest($2::text[]) e where btrim(e) <> '')
-        )
-    ))
+        {orders_to_link}
+    )) and ($4::uuid[] is null or o.id = any ($4))
 ), linked as (
     select
         a.id, a.customer_id as old_id,

@@ -1,0 +1,67 @@
+//! Links to customers that could not be made together with the rows: appointments and orders are written at the same time,
+//! or a trigger or constraint of the user refused a link. A link that is refused costs nothing but itself.
+
+use chrono::Utc;
+
+use super::batch::{narrow, persist};
+use super::by_id::{Settled, Unsettled};
+use super::deletions::hold_back;
+use super::{Run, SyncError};
+use crate::run::StreamSummary;
+use crate::store::Store;
+use crate::stream::Stream;
+
+/// Maximum contacts per transaction.
+const CHUNK: i64 = 1000;
+
+/// Makes the links of the contacts in `sync_unlinked`. Those of refused links stay there, for the next run.
+pub(super) async fn link_contacts(
+    run: &Run<'_>,
+    store: &mut Store,
+    summaries: &mut [StreamSummary],
+) -> Result<(), SyncError> {
+    let mut after = String::new();
+    loop {
+        run.stop.check()?;
+        let contacts = persist(store, run.stop, async |store| store.list_unlinked(&after, CHUNK).await).await?;
+        let Some(last) = contacts.last() else { return Ok(()) };
+        after.clone_from(last);
+        let refused = narrow(&contacts, async |part| {
+            persist(store, run.stop, async |store| store.link_contacts(part, Utc::now()).await).await
+        });
+        for (contact, _) in refused.await? {
+            link_rows_of(run, store, contact, summaries).await?;
+        }
+    }
+}
+
+/// Makes the links of one contact, some of which are refused.
+async fn link_rows_of(
+    run: &Run<'_>,
+    store: &mut Store,
+    contact: &str,
+    summaries: &mut [StreamSummary],
+) -> Result<(), SyncError> {
+    let mut is_linked = true;
+    for stream in [Stream::Appointments, Stream::Orders] {
+        let mut unsettled = Unsettled::default();
+        let rows = persist(store, run.stop, async |store| store.list_linked(stream, contact).await).await?;
+        let refused = narrow(&rows, async |part| {
+            persist(store, run.stop, async |store| store.link_rows(stream, contact, part, Utc::now()).await).await
+        });
+        for (row, error) in refused.await? {
+            unsettled.note(&Settled::Refused(format!("{}: {error}", row.wix_id)));
+        }
+        if let Some(reasons) = unsettled.describe() {
+            is_linked = false;
+            let of_table = summaries.iter().position(|summary| summary.stream == stream).unwrap_or_default();
+            if let Some(summary) = summaries.get_mut(of_table) {
+                hold_back(run, summary, format!("{stream} could not be linked to their customer: {reasons}"));
+            }
+        }
+    }
+    if is_linked {
+        persist(store, run.stop, async |store| store.forget_unlinked(contact).await).await?;
+    }
+    Ok(())
+}
