@@ -64,6 +64,7 @@
 //! - [`soak_site`]: how the site of a soak changes.
 //! - [`soak_faults`]: the faults of a soak, armed at random.
 //! - [`soak_numbers`]: what happened during a soak, and how often.
+//! - [`soak_troubles`]: triggers that refuse records during a soak, and stored times that are still to come.
 //! - [`soak_checks`]: what has to hold during a soak and at its end.
 //! - [`small_disk`]: a disk that gets full, real or pretended, and has room again when a test says so.
 //! - [`cutting_proxy`]: a wire to Postgres or PgBouncer that breaks where a test wants.
@@ -124,6 +125,7 @@ mod soak_checks;
 mod soak_faults;
 mod soak_numbers;
 mod soak_site;
+mod soak_troubles;
 mod status;
 mod supabase;
 #[cfg(target_os = "linux")]

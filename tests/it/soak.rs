@@ -130,7 +130,9 @@ impl Soak {
             62..74 => self.with_rows_removed(),
             74..80 => self.with_a_failing_page(),
             80..86 => self.with_another_installation(),
-            86..94 => self.with_an_older_database(),
+            86..91 => self.with_an_older_database(),
+            91..94 => self.with_a_refusing_trigger(),
+            94..96 => self.with_a_wrong_clock(),
             _ => self.calm(),
         }
         let broken = broken(&self.world);

@@ -71,7 +71,7 @@ fn unbalanced(world: &World) -> BTreeMap<&'static str, (i64, i64)> {
 }
 
 /// The result that a run printed.
-fn result_of(finished: &Finished) -> Value {
+pub(crate) fn result_of(finished: &Finished) -> Value {
     serde_json::from_str(&finished.stdout).unwrap_or_default()
 }
 
@@ -373,8 +373,10 @@ impl Soak {
                 world.postgres.restart().expect("the server starts");
             }
             "a table locked" => {
-                let table = *self.random.choice(&["customers", "appointments", "orders", "sync_state"]).expect("some");
-                self.hold(&format!("lock table {table} in exclusive mode"));
+                let tables = [&OF_WIX[..], &["sync_logs", "sync_locks", "sync_unlinked", "sync_held"]].concat();
+                let table = *self.random.choice(&tables).expect("some");
+                let mode = *self.random.choice(&["exclusive", "access exclusive"]).expect("some");
+                self.hold(&format!("lock table {table} in {mode} mode"));
             }
             "rows locked" => self.hold("update customers set name = name where wix_contact_id < '4'"),
             _ => {}
@@ -386,7 +388,9 @@ impl Soak {
         let url = self.world.postgres.url("postgres");
         let mut writer = Client::connect(&url, NoTls).expect("the database can be reached");
         if writer.batch_execute(&format!("set lock_timeout = '5s'; begin; {statement}")).is_ok() {
-            pass(Duration::from_millis(self.random.u64(0..900)));
+            // Now and then for longer than a statement waits for a lock.
+            let most = if self.random.u8(0..8) == 0 { 15_000 } else { 900 };
+            pass(Duration::from_millis(self.random.u64(0..most)));
             let _ = writer.batch_execute("rollback");
         }
     }
