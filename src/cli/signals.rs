@@ -69,8 +69,11 @@ impl Signals {
         let metrics = metrics_file
             .map(|path| {
                 MetricsFile::new(path).map_err(|error| ConfigError {
-                    message: format!("--metrics-file {}: it can't be written: {error}", path.display()),
-                    hint: Some("its directory must exist, and be writable for this user".to_owned()),
+                    message: format!("--metrics-file {}: cannot be written: {error}", path.display()),
+                    hint: Some(
+                        "name a regular file, or a new one, in a directory that exists and is writable for this user"
+                            .to_owned(),
+                    ),
                 })
             })
             .transpose()?;

@@ -4,15 +4,15 @@
 //! over from the file before, so that it stays known while runs fail.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, FileType, OpenOptions, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::run::{PassKind, RunSummary, Status, StreamSummary};
 use crate::stream::Stream;
@@ -22,6 +22,14 @@ type Count = fn(&StreamSummary) -> u64;
 
 const LAST_SUCCESS: &str = "wix_sync_last_success_timestamp_seconds";
 const EXIT_CODE: &str = "wix_sync_last_run_exit_code";
+
+/// The collector is another user, and nothing in the file is secret. A file that is there keeps its own mode.
+const NEW_FILE_MODE: u32 = 0o644;
+
+const STICKY_AND_WORLD_WRITABLE: u32 = 0o1002;
+
+/// Linux's own limit on the symbolic links of one path.
+const MAX_LINKS: u32 = 40;
 
 /// Where metrics go.
 #[derive(Clone, Debug)]
@@ -50,41 +58,107 @@ impl MetricsFile {
     /// Makes sure that the file can be written, without changing it.
     pub fn new(path: &Path) -> io::Result<MetricsFile> {
         let file = MetricsFile { path: path.to_owned() };
-        if path.file_name().is_none() || path.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a directory"));
-        }
-        let temporary = file.temporary();
-        File::create(&temporary)?;
-        fs::remove_file(&temporary)?;
+        let place = Place::of(path)?;
+        drop(place.create_temporary()?);
+        fs::remove_file(&place.temporary)?;
         Ok(file)
     }
 
     /// Replaces the file.
     pub fn write(&self, metrics: &RunMetrics<'_>) -> io::Result<()> {
+        // What stands there may have changed while the run was at work.
+        let place = Place::of(&self.path)?;
         // Where there is none yet, or none that can be read, nothing is carried over.
-        let before = fs::read_to_string(&self.path).unwrap_or_default();
-        let temporary = self.temporary();
-        let written = File::create(&temporary).and_then(|mut file| {
-            // Whatever the umask: the collector is another user, and nothing in it is secret.
-            file.set_permissions(Permissions::from_mode(0o644))?;
+        let before =
+            if place.mode.is_some() { fs::read_to_string(&place.path).unwrap_or_default() } else { String::new() };
+        let written = place.create_temporary().and_then(|mut file| {
+            file.set_permissions(Permissions::from_mode(place.mode.unwrap_or(NEW_FILE_MODE)))?;
             file.write_all(render(metrics, &before).as_bytes())?;
             file.sync_all()?;
-            fs::rename(&temporary, &self.path)
+            fs::rename(&place.temporary, &place.path)
         });
         if written.is_err() {
             // What is left of it helps nobody; that it can't be removed either changes nothing.
-            let _ = fs::remove_file(&temporary);
+            let _ = fs::remove_file(&place.temporary);
         }
         written
     }
+}
 
-    /// Beside the file, since only within a directory a file is replaced at one stroke. The collector does not
-    /// read it: its name does not end in `.prom`.
-    fn temporary(&self) -> PathBuf {
-        let mut name = OsString::from(".");
-        name.push(self.path.file_name().unwrap_or_default());
-        name.push(format!(".{}.tmp", std::process::id()));
-        self.path.with_file_name(name)
+/// A regular file that is there, or a name for a new one.
+struct Place {
+    /// Behind all symbolic links.
+    path: PathBuf,
+    /// In the same directory, since a rename is atomic only there. The collector does not read it: its name does not
+    /// end in `.prom`.
+    temporary: PathBuf,
+    /// The permissions of the file that is there.
+    mode: Option<u32>,
+}
+
+impl Place {
+    /// Follows symbolic links to the file that is meant. Nothing is opened: a FIFO would block, and a device would be
+    /// replaced.
+    fn of(path: &Path) -> io::Result<Place> {
+        let mut path = path.to_owned();
+        for _ in 0..MAX_LINKS {
+            let name = path.file_name().ok_or_else(|| refused("it is a directory"))?.to_owned();
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let directory = fs::canonicalize(parent)?;
+            // /dev/stdout and /dev/fd lead there. Replacing what they name would take the program's output away.
+            if directory.starts_with("/proc") {
+                return Err(refused("it is not a regular file"));
+            }
+            path = directory.join(name);
+            let temporary = directory.join(format!(".wix-sync-{}.tmp", Uuid::new_v4().simple()));
+            let metadata = match fs::symlink_metadata(&path) {
+                Ok(metadata) => metadata,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Ok(Place { path, temporary, mode: None });
+                }
+                Err(error) => return Err(error),
+            };
+            if metadata.is_symlink() {
+                // As Linux does by `fs.protected_symlinks`: in /tmp anyone may have made it.
+                let shared = fs::metadata(&directory)?;
+                if shared.mode() & STICKY_AND_WORLD_WRITABLE == STICKY_AND_WORLD_WRITABLE
+                    && metadata.uid() != shared.uid()
+                {
+                    return Err(refused("it is a symbolic link in a directory that everyone may write to"));
+                }
+                path = directory.join(fs::read_link(&path)?);
+                continue;
+            }
+            return match other_kind(metadata.file_type()) {
+                None => Ok(Place { path, temporary, mode: Some(metadata.permissions().mode() & 0o777) }),
+                Some(kind) => Err(refused(&format!("it is not a regular file but {kind}"))),
+            };
+        }
+        Err(refused("it is a symbolic link that leads nowhere"))
+    }
+
+    /// Fails where something has that name already, be it a symbolic link.
+    fn create_temporary(&self) -> io::Result<File> {
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.temporary)
+    }
+}
+
+fn refused(reason: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, reason)
+}
+
+/// What is there instead of a regular file.
+fn other_kind(file_type: FileType) -> Option<&'static str> {
+    if file_type.is_file() {
+        None
+    } else if file_type.is_dir() {
+        Some("a directory")
+    } else if file_type.is_fifo() {
+        Some("a FIFO")
+    } else if file_type.is_socket() {
+        Some("a socket")
+    } else {
+        Some("a device")
     }
 }
 

@@ -10,6 +10,7 @@
 //! - [`access`]: what anon and authenticated may do with tables and views: what doctor says, and what stops adoption.
 //! - [`hostile`]: functions, operators, tables and types of others in a schema that is searched: never used.
 //! - [`doctor`]: each fault that it finds, that it goes on after it, and that it changes nothing.
+//! - [`metrics_file`]: where metrics are not written, links, and what is left when a write fails.
 //! - [`signals_out`]: a monitor's pings, the metrics file, log lines as JSON.
 //! - [`shell`]: completions, man pages, help, and what is said about mistyped values.
 //! - [`cli_output`]: what the commands print, whole outputs: help, errors, runs.
@@ -105,6 +106,7 @@ mod losses;
 mod lost_answers;
 mod mapping;
 mod merges;
+mod metrics_file;
 mod migrate;
 mod migrate_failures;
 mod monitor;
