@@ -7,7 +7,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::address::Address;
 use crate::database::{DatabaseSettings, VARIABLES};
+use crate::network::{CertificatePaths, Network, PROXY_VARIABLES};
 use crate::retry::RetryPolicy;
 use crate::secret::Secret;
 use crate::wix::WixSettings;
@@ -82,7 +84,13 @@ impl Environment {
         // A variable that is not UTF-8 can be none of ours.
         let own =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        environment.variables.extend(own.filter(|(_, value)| !value.trim().is_empty()));
+        for (name, value) in own.filter(|(_, value)| !value.trim().is_empty()) {
+            // In whichever spelling: the process's own proxy goes before that of the file.
+            for spelling in PROXY_VARIABLES.iter().filter(|names| names.contains(&name.as_str())).flatten() {
+                environment.variables.remove(*spelling);
+            }
+            environment.variables.insert(name, value);
+        }
         Ok(environment)
     }
 
@@ -118,6 +126,11 @@ impl Environment {
     /// The variable's value with the white space around it, which may belong to a password.
     fn verbatim(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The proxies and CA certificates with which HTTP servers are reached.
+    pub fn network(&self) -> Result<Network, ConfigError> {
+        Network::of(|name| self.get(name)).map_err(ConfigError::new)
     }
 
     /// Where a monitor is told how runs go; whoever knows the address can speak for this program.
@@ -225,6 +238,7 @@ impl DatabaseConfig {
             variables,
             home: environment.get("HOME").map(PathBuf::from),
             account: whoami::username().ok(),
+            certificates: CertificatePaths::of(|name| environment.get(name)),
         };
         let schema = schema.or_else(|| environment.get("WIX_SYNC_SCHEMA")).map(str::to_owned);
         Ok(DatabaseConfig { settings, schema })
@@ -265,14 +279,8 @@ impl SyncConfig {
         })?;
         check_header_text("WIX_SITE_ID", site_id)?;
         let credentials = resolve_credentials(environment, &mut notices)?;
-        let base_url = environment.get("WIX_API_BASE_URL").unwrap_or(DEFAULT_BASE_URL).trim_end_matches('/');
-        let has_host =
-            base_url.strip_prefix("https://").or(base_url.strip_prefix("http://")).is_some_and(|rest| !rest.is_empty());
-        if !has_host {
-            return Err(ConfigError::new(format!(
-                "WIX_API_BASE_URL: `{base_url}` is not an http:// or https:// address"
-            )));
-        }
+        let base_url = Address::of_api(environment.get("WIX_API_BASE_URL").unwrap_or(DEFAULT_BASE_URL))
+            .map_err(|what| ConfigError::new(format!("WIX_API_BASE_URL: {what}")))?;
         let batch_size =
             environment.number(flags.batch_size, "WIX_SYNC_BATCH_SIZE", DEFAULT_BATCH_SIZE, 1..=MAX_BATCH_SIZE)?;
         let retry_delay =
@@ -284,7 +292,8 @@ impl SyncConfig {
         let rate_limit = environment.number(flags.rate_limit, "WIX_RATE_LIMIT", DEFAULT_RATE_LIMIT, 0..=100_000)?;
         Ok(SyncConfig {
             wix: WixSettings {
-                base_url: base_url.to_owned(),
+                base_url,
+                network: environment.network()?,
                 site_id: site_id.to_owned(),
                 credentials,
                 rate_limit,
@@ -400,7 +409,7 @@ mod tests {
         );
         refused(
             &[SITE, KEY, ("WIX_API_BASE_URL", "wix")],
-            "WIX_API_BASE_URL: `wix` is not an http:// or https:// address",
+            "WIX_API_BASE_URL: it is not an http:// or https:// address",
         );
         refused(
             &[SITE, ("WIX_API_TOKEN", "a\nb")],
@@ -412,7 +421,7 @@ mod tests {
     fn defaults_and_overrides() {
         let config = resolve(&[SITE, KEY]).unwrap();
         assert_eq!(
-            (config.wix.base_url.as_str(), config.wix.rate_limit, config.batch_size),
+            (config.wix.base_url.reveal(), config.wix.rate_limit, config.batch_size),
             ("https://www.wixapis.com", 200, 1000)
         );
         assert_eq!((config.wix.retry.max_retries, config.wix.retry.first_delay.as_millis()), (3, 1000));
@@ -424,7 +433,7 @@ mod tests {
         ]);
         let config =
             SyncConfig::resolve(&environment, SyncFlags { rate_limit: Some(0), ..SyncFlags::default() }).unwrap();
-        assert_eq!((config.wix.base_url.as_str(), config.wix.rate_limit), ("http://127.0.0.1:8080", 0));
+        assert_eq!((config.wix.base_url.reveal(), config.wix.rate_limit), ("http://127.0.0.1:8080", 0));
     }
 
     #[test]

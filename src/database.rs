@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::network::CertificatePaths;
 use crate::secret::Secret;
 
 /// libpq's variables, each with the option of a connection string that it stands in for. Variables that
@@ -49,4 +50,6 @@ pub struct DatabaseSettings {
     pub home: Option<PathBuf>,
     /// The operating system's name for the user: the database user where none is named.
     pub account: Option<String>,
+    /// What replaces the system's CA certificates.
+    pub certificates: CertificatePaths,
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use reqwest::{Client, Url, redirect};
 use uuid::Uuid;
 
+use crate::address::Address;
+use crate::network::{CertificateProblem, Network, chain};
 use crate::secret::Secret;
 
 /// A monitor that has not answered within this time is left alone.
@@ -19,6 +21,8 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// The monitor keeps so much of a body; more is not sent.
 const MAX_BODY: usize = 10_000;
+
+const MAX_REDIRECTS: usize = 3;
 
 /// What is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,19 +47,13 @@ pub struct Healthcheck {
 
 impl Healthcheck {
     /// For the signals of this run. The error is about the address, and does not quote it.
-    pub fn new(address: &Secret, run_id: Uuid) -> Result<Healthcheck, String> {
-        let url = Url::parse(address.reveal()).map_err(|error| error.to_string())?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err("it is not an http:// or https:// address".to_owned());
-        }
-        // Fails only if a provider is installed already, which is just as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = Client::builder()
-            .user_agent(concat!("wix-sync/", env!("CARGO_PKG_VERSION")))
+    pub fn new(address: &Secret, network: &Network, run_id: Uuid) -> Result<Healthcheck, String> {
+        let http = network
+            .client(&Address::parse(address.reveal())?)?
             .timeout(TIMEOUT)
-            .redirect(redirect::Policy::limited(3))
+            .redirect(redirect::Policy::custom(on_the_same_host))
             .build()
-            .map_err(|error| error.without_url().to_string())?;
+            .map_err(|error| chain(&error.without_url()))?;
         Ok(Healthcheck { http, address: address.clone(), run_id })
     }
 
@@ -76,15 +74,36 @@ impl Healthcheck {
     /// One try. The error comes with whether another may do better.
     async fn send(&self, url: &Url, body: &str) -> Result<(), (String, bool)> {
         let response = self.http.post(url.clone()).body(body.to_owned()).send().await.map_err(|error| {
-            let reason = if error.is_timeout() { "no answer in time".to_owned() } else { chain(&error.without_url()) };
-            (reason, true)
+            let problem = CertificateProblem::of(&error);
+            let reason = match problem {
+                Some(problem) => format!("its certificate {problem}"),
+                None if error.is_timeout() => "no answer in time".to_owned(),
+                None => chain(&error.without_url()),
+            };
+            (reason, problem.is_none())
         })?;
         let status = response.status();
         if status.is_success() {
             return Ok(());
         }
-        Err((format!("it answered {}", status.as_u16()), status.is_server_error()))
+        let leads_away =
+            if status.is_redirection() { ", a redirect to another host, which is not followed" } else { "" };
+        Err((format!("it answered {}{leads_away}", status.as_u16()), status.is_server_error()))
     }
+}
+
+/// Whoever knows the address can speak for this program: it is sent to no other host, and not unencrypted if it was not.
+fn on_the_same_host(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    let (next, previous) = (attempt.url(), attempt.previous());
+    if previous.len() > MAX_REDIRECTS {
+        return attempt.error("too many redirects");
+    }
+    let is_same = previous.last().is_some_and(|last| {
+        let is_upgrade =
+            last.scheme() == "http" && last.port().is_none() && next.scheme() == "https" && next.port().is_none();
+        next.host_str() == last.host_str() && (next.origin() == last.origin() || is_upgrade)
+    });
+    if is_same { attempt.follow() } else { attempt.stop() }
 }
 
 /// The address of a signal: a word behind the path, and the run's id, by which start and end find each other.
@@ -102,22 +121,12 @@ fn signal_url(address: &str, signal: Signal, run_id: Uuid) -> Result<Url, String
     Ok(url)
 }
 
-/// An error with its sources: the top line alone often says little.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
 
     use super::{Healthcheck, Signal, signal_url};
+    use crate::network::Network;
     use crate::secret::Secret;
 
     #[test]
@@ -138,7 +147,7 @@ mod tests {
         // The system takes the connection, and nobody ever reads from it.
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = Secret::new(&format!("http://{}/check", listener.local_addr().unwrap()));
-        let healthcheck = Healthcheck::new(&address, Uuid::nil()).unwrap();
+        let healthcheck = Healthcheck::new(&address, &Network::default(), Uuid::nil()).unwrap();
         let begin = tokio::time::Instant::now();
         assert_eq!(healthcheck.tell(Signal::Success, "").await, Err("no answer in time".to_owned()));
         assert!(begin.elapsed() < std::time::Duration::from_secs(12), "{:?}", begin.elapsed());
@@ -147,7 +156,7 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused_without_being_quoted() {
         for bad in ["hc-ping.com/secret-id", "ftp://h/secret-id", "", "https://"] {
-            let error = Healthcheck::new(&Secret::new(bad), Uuid::nil()).unwrap_err();
+            let error = Healthcheck::new(&Secret::new(bad), &Network::default(), Uuid::nil()).unwrap_err();
             assert!(!error.contains("secret-id"), "{error}");
         }
     }

@@ -26,6 +26,7 @@ pub mod healthcheck;
 pub mod store;
 pub mod wix;
 
+pub mod address;
 pub mod checkpoint;
 pub mod comparison;
 pub mod content_hash;
@@ -37,6 +38,7 @@ pub mod holder;
 pub mod installation;
 pub mod json;
 pub mod json_text;
+pub mod network;
 pub mod off_thread;
 pub mod page;
 pub mod progress;

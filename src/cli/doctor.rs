@@ -81,7 +81,7 @@ fn of_config(check: &'static str, error: &ConfigError) -> Finding {
 
 /// A handful of requests: an access token and which site it reads, where one is needed, and one record of each listing.
 async fn look_at_wix(settings: &WixSettings) -> (Vec<Finding>, Option<Result<TokenInfo, String>>) {
-    let mut findings = vec![address(&settings.base_url), rate_limit(settings)];
+    let mut findings = vec![Finding::ok("Wix address", &settings.base_url), rate_limit(settings)];
     // No budget for so few: they must not wait for a minute to pass.
     let unhurried = WixSettings { rate_limit: 0, ..settings.clone() };
     let (_stopper, stop) = stop_pair();
@@ -136,20 +136,6 @@ fn wix_site(claim: &Claim<'_>, remembered: &Remembered, info: &Result<TokenInfo,
         Ok(_) => Finding::ok(CHECK, format!("{} is the app's installation on site {}", claim.variable, claim.site_id)),
         Err(error) => Finding::fail(CHECK, &error, error.hint()),
     }
-}
-
-fn address(base_url: &str) -> Finding {
-    const CHECK: &str = "Wix address";
-    let host = base_url.split_once("://").map_or(base_url, |(_, rest)| rest);
-    let is_local = ["127.", "localhost", "[::1]"].iter().any(|start| host.starts_with(start));
-    if base_url.starts_with("http://") && !is_local {
-        return Finding::warn(
-            CHECK,
-            format!("{base_url}: without TLS, credentials and records pass readable"),
-            "use https:// in WIX_API_BASE_URL",
-        );
-    }
-    Finding::ok(CHECK, base_url)
 }
 
 fn rate_limit(settings: &WixSettings) -> Finding {

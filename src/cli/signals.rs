@@ -61,9 +61,10 @@ impl Signals {
         sync_type: &'static str,
     ) -> Result<Signals, ConfigError> {
         let silent = Signals::silent(sync_type);
+        let network = environment.network()?;
         let healthcheck = environment
             .healthcheck_url()
-            .map(|url| Healthcheck::new(&url, silent.run_id))
+            .map(|url| Healthcheck::new(&url, &network, silent.run_id))
             .transpose()
             .map_err(|what| ConfigError { message: format!("WIX_SYNC_HEALTHCHECK_URL: {what}"), hint: None })?;
         let metrics = metrics_file

@@ -1,12 +1,12 @@
 //! What to do where no connection comes about: one line that names the option and variable to change.
 
-use std::error::Error;
 use std::io;
 
 use rustls::{AlertDescription, CertificateError};
 
 use super::target::Place;
 use super::tls::{RootCertificates, TlsSettings};
+use crate::network::find;
 
 /// For silence.
 pub(super) const NO_ANSWER: &str = "check host and port in DATABASE_URL (PGHOST, PGPORT), and the firewall between; \
@@ -136,20 +136,4 @@ fn of_tls(error: &rustls::Error, tls: &TlsSettings) -> Option<String> {
         _ => return None,
     };
     Some(hint.to_owned())
-}
-
-/// The first cause of this type. An error of the system's holds another one without being caused by it.
-fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(found) = error.downcast_ref::<T>() {
-            return Some(found);
-        }
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        next = match inner {
-            Some(inner) => Some(inner),
-            None => error.source(),
-        };
-    }
-    None
 }

@@ -15,6 +15,7 @@ use super::options::Options;
 use super::passfile::PasswordFile;
 use super::tls::{ClientCertificate, RootCertificates, TlsMode, TlsSettings};
 use crate::database::DatabaseSettings;
+use crate::network::CertificatePaths;
 use crate::secret::Secret;
 
 /// A database, and all that is needed to connect to it. Resolved once, for every connection of a run.
@@ -115,7 +116,8 @@ impl Target {
         options.one_of("gssencmode", &[("prefer", ()), ("disable", ())])?;
         let is_shuffled = options.one_of("load_balance_hosts", &[("disable", false), ("random", true)])?;
         let sessions = options.one_of("target_session_attrs", SESSIONS)?;
-        let tls = options.tls(settings.home.as_deref(), is_direct)?;
+        let tls =
+            TlsSettings { system: settings.certificates.clone(), ..options.tls(settings.home.as_deref(), is_direct)? };
         let places = options.places(user, database, settings.home.as_deref())?;
         Ok(Target { places, is_shuffled, config, tls, timeout, sessions })
     }
@@ -173,7 +175,8 @@ impl Options {
         }
         let sends_name = self.one_of("sslsni", &[("1", true), ("0", false)])?;
         let (tls12, tls13) = (least <= 2, most >= 3);
-        Ok(TlsSettings { mode, roots, certificate, sends_name, tls12, tls13, is_direct })
+        let system = CertificatePaths::default();
+        Ok(TlsSettings { mode, roots, system, certificate, sends_name, tls12, tls13, is_direct })
     }
 
     /// As libpq has it: a file of authorities makes `require` verify them, and the system's are only for
@@ -298,6 +301,7 @@ mod tests {
 
     use super::{Host, Target};
     use crate::database::{DatabaseSettings, VARIABLES};
+    use crate::network::CertificatePaths;
     use crate::secret::Secret;
     use crate::store::tls::{RootCertificates, TlsMode};
 
@@ -311,6 +315,7 @@ mod tests {
             variables: variables.collect(),
             home: None,
             account: Some("account".to_owned()),
+            certificates: CertificatePaths::default(),
         })
     }
 

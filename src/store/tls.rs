@@ -19,6 +19,7 @@ use rustls::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::certificate;
+use crate::network::CertificatePaths;
 
 /// libpq's `sslmode`, from the weakest to the strictest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,6 +63,8 @@ pub struct TlsSettings {
     pub mode: TlsMode,
     /// Whom to trust, for the two `verify-` modes.
     pub roots: RootCertificates,
+    /// What replaces the system's CA certificates.
+    pub system: CertificatePaths,
     /// Shown to a server that asks for it.
     pub certificate: Option<ClientCertificate>,
     /// Whether the server is told the host's name at once (SNI).
@@ -82,7 +85,9 @@ pub fn connector(settings: &TlsSettings) -> Result<MakeRustlsConnect, String> {
     if settings.mode >= TlsMode::VerifyCa {
         match &settings.roots {
             RootCertificates::System => {
-                verifier.roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+                let named = settings.system.load()?;
+                let certificates = named.unwrap_or_else(|| rustls_native_certs::load_native_certs().certs);
+                verifier.roots.add_parsable_certificates(certificates);
             }
             RootCertificates::File(path) => verifier.trust_file(path)?,
         }

@@ -169,7 +169,10 @@ impl SyncError {
     pub fn ends_the_run(&self) -> bool {
         match self {
             SyncError::Wix(
-                WixError::Credentials { permission: None, .. } | WixError::Throttled { .. } | WixError::Stopped(_),
+                WixError::Credentials { permission: None, .. }
+                | WixError::Throttled { .. }
+                | WixError::Certificate { .. }
+                | WixError::Stopped(_),
             ) => true,
             SyncError::Wix(_) | SyncError::Walk(_) => false,
             SyncError::Store(error) => error.is_about_all_tables(),

@@ -11,17 +11,19 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Client, StatusCode, redirect};
+use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use self::answered::{Answer, chain, is_transient};
+use self::answered::{Answer, is_transient};
 use super::auth::{AccessToken, Credentials, TokenAnswer, TokenStore};
 use super::error::{WixAnswer, WixError};
 use super::gate::Gate;
 use super::query::{Listing, Lookup, Selection};
+use crate::address::Address;
 use crate::event::{Event, Reporter};
+use crate::network::{CertificateProblem, Network, chain};
 use crate::off_thread::off_thread;
 use crate::page::{Found, NextPage, Page, PageRequest};
 use crate::retry::{RetryPolicy, THROTTLE_PATIENCE};
@@ -48,8 +50,10 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 /// What the client is made of.
 #[derive(Clone, Debug)]
 pub struct WixSettings {
-    /// Without a slash at the end.
-    pub base_url: String,
+    /// Where Wix's API is.
+    pub base_url: Address,
+    /// How it is reached.
+    pub network: Network,
     /// The site's id, sent beside an API key.
     pub site_id: String,
     /// Who we are.
@@ -137,14 +141,13 @@ enum Attempt<T> {
 impl WixClient {
     /// Sets the client up; nothing is sent yet.
     pub fn new(settings: WixSettings, stop: Stop, reporter: Arc<dyn Reporter>) -> Result<WixClient, WixError> {
-        // Fails only if a provider is installed already, which is just as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = Client::builder()
-            .user_agent(concat!("wix-sync/", env!("CARGO_PKG_VERSION")))
+        let http = settings
+            .network
+            .client(&settings.base_url)
+            .map_err(WixError::Setup)?
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
-            .redirect(redirect::Policy::none())
             .build()
             .map_err(|error| WixError::Setup(chain(&error)))?;
         let gate = Gate::new(settings.rate_limit);
@@ -418,7 +421,7 @@ impl WixClient {
         self.gate.pass(&self.stop).await?;
         counter.requests.fetch_add(1, Ordering::Relaxed);
         self.reporter.report(Event::RequestSent { stream: counter.stream });
-        let address = format!("{}{address}", self.settings.base_url);
+        let address = format!("{}{address}", self.settings.base_url.reveal());
         let request = match payload {
             Payload::Get => self.http.get(address),
             Payload::Post(body) | Payload::PostCursor(body) => {
@@ -431,9 +434,17 @@ impl WixClient {
             let (status, headers) = (response.status(), response.headers().clone());
             Ok::<_, reqwest::Error>(Answer::new(status, &headers, response.bytes().await?))
         };
-        tokio::select! {
-            answer = exchange => Ok(answer.map_err(|error| chain(&error.without_url()))),
-            reason = self.stop.wait() => Err(reason.into()),
+        let answer = tokio::select! {
+            answer = exchange => answer,
+            reason = self.stop.wait() => return Err(reason.into()),
+        };
+        match answer {
+            Ok(answer) => Ok(Ok(answer)),
+            Err(error) => match CertificateProblem::of(&error) {
+                // No later try would do better.
+                Some(problem) => Err(WixError::Certificate { host: self.settings.base_url.host().to_owned(), problem }),
+                None => Ok(Err(chain(&error.without_url()))),
+            },
         }
     }
 

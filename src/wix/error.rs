@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::network::CertificateProblem;
 use crate::stop::StopReason;
 
 /// What Wix answered, as far as it may be shown: secrets are cut out, the text is short and on one line.
@@ -157,6 +158,14 @@ pub enum WixError {
         /// What was wrong the last time.
         last: String,
     },
+    /// The server's certificate is not accepted, so nothing was sent.
+    #[error("the certificate of {host} {problem}")]
+    Certificate {
+        /// The host.
+        host: String,
+        /// Why.
+        problem: CertificateProblem,
+    },
     /// The HTTP client could not be set up.
     #[error("the HTTPS client could not be set up: {0}")]
     Setup(String),
@@ -198,6 +207,7 @@ impl WixError {
             WixError::Throttled { .. } => {
                 Some("something else uses up this site's requests; lower --rate-limit or run less often".to_owned())
             }
+            WixError::Certificate { problem, .. } => Some(problem.hint().to_owned()),
             WixError::Unavailable { .. } => Some(
                 "the next run tries again; WIX_API_BASE_URL and the network are what can be checked here".to_owned(),
             ),

@@ -10,6 +10,8 @@
 //! - [`access`]: what anon and authenticated may do with tables and views: what doctor says, and what stops adoption.
 //! - [`hostile`]: functions, operators, tables and types of others in a schema that is searched: never used.
 //! - [`doctor`]: each fault that it finds, that it goes on after it, and that it changes nothing.
+//! - [`addresses`]: addresses that are refused, to whom nothing secret is sent, and passwords in them.
+//! - [`wix_tls`]: certificates of Wix that cannot be trusted; proxies and certificates named in `.env`.
 //! - [`metrics_file`]: where metrics are not written, links, and what is left when a write fails.
 //! - [`signals_out`]: a monitor's pings, the metrics file, log lines as JSON.
 //! - [`shell`]: completions, man pages, help, and what is said about mistyped values.
@@ -60,6 +62,7 @@
 //! - [`authority`]: private authorities, their certificates, and servers that show them.
 //! - [`running`]: the binary while it is at work.
 //! - [`terminal`]: a pseudo-terminal around the binary.
+//! - [`tls_front`]: a server with TLS, and a proxy, before the simulator.
 //! - [`monitor`]: a monitor that takes pings.
 //! - [`soak_actors`]: what else happens to the database and to the credentials of a soak.
 //! - [`soak_site`]: how the site of a soak changes.
@@ -72,6 +75,7 @@
 //! - [`redact`]: whole outputs made comparable.
 
 mod access;
+mod addresses;
 mod adoption;
 mod adoption_refused;
 mod authority;
@@ -134,8 +138,10 @@ mod supabase;
 mod terminal;
 mod tidy;
 mod tls;
+mod tls_front;
 mod truth;
 mod unsorted;
 mod verify;
 mod versions;
 mod wix_faults;
+mod wix_tls;

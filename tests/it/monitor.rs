@@ -14,13 +14,25 @@ pub(crate) struct Ping {
     pub(crate) run_id: String,
     /// What was said.
     pub(crate) body: String,
+    /// The page that is named as the one that led here.
+    pub(crate) referer: Option<String>,
 }
 
 /// Listens until the test's process ends.
 pub(crate) struct Monitor {
     port: u16,
     status: Arc<AtomicU16>,
+    redirect: Arc<Mutex<Redirect>>,
     pings: Arc<Mutex<Vec<Ping>>>,
+}
+
+/// Where pings are sent on to.
+#[derive(Default)]
+enum Redirect {
+    #[default]
+    None,
+    Always(u16, String),
+    Once(u16, String),
 }
 
 /// The check's own path, which is its secret.
@@ -31,12 +43,21 @@ impl Monitor {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = listener.local_addr().expect("it has an address").port();
         let (status, pings) = (Arc::new(AtomicU16::new(200)), Arc::new(Mutex::new(Vec::new())));
-        let monitor = Monitor { port, status: status.clone(), pings: pings.clone() };
+        let redirect = Arc::<Mutex<Redirect>>::default();
+        let monitor = Monitor { port, status: status.clone(), redirect: redirect.clone(), pings: pings.clone() };
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let ping = read(&stream);
                 pings.lock().expect("no test panics within").push(ping);
-                answer(stream, status.load(Ordering::Relaxed));
+                let mut redirect = redirect.lock().expect("no test panics within");
+                match std::mem::take(&mut *redirect) {
+                    Redirect::None => answer(stream, status.load(Ordering::Relaxed), ""),
+                    Redirect::Once(status, location) => answer(stream, status, &location),
+                    Redirect::Always(status, location) => {
+                        answer(stream, status, &location);
+                        *redirect = Redirect::Always(status, location);
+                    }
+                }
             }
         });
         monitor
@@ -50,6 +71,16 @@ impl Monitor {
     /// From now on it answers so.
     pub(crate) fn answer_with(&self, status: u16) {
         self.status.store(status, Ordering::Relaxed);
+    }
+
+    /// From now on it sends every ping on to another address.
+    pub(crate) fn redirect_to(&self, status: u16, location: &str) {
+        *self.redirect.lock().expect("no test panics within") = Redirect::Always(status, location.to_owned());
+    }
+
+    /// It sends the next ping on to another address.
+    pub(crate) fn redirect_once_to(&self, status: u16, location: &str) {
+        *self.redirect.lock().expect("no test panics within") = Redirect::Once(status, location.to_owned());
     }
 
     /// What came since the last time this was asked.
@@ -67,12 +98,15 @@ fn read(stream: &TcpStream) -> Ping {
     let mut reader = BufReader::new(stream);
     let mut first = String::new();
     reader.read_line(&mut first).expect("a request line comes");
-    let mut length = 0;
+    let (mut length, mut referer) = (0, None);
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).expect("headers come");
         if let Some(value) = header.to_ascii_lowercase().strip_prefix("content-length:") {
             length = value.trim().parse().expect("a length");
+        }
+        if header.to_ascii_lowercase().starts_with("referer:") {
+            referer = Some(header.trim().to_owned());
         }
         if header.trim().is_empty() {
             break;
@@ -86,10 +120,12 @@ fn read(stream: &TcpStream) -> Ping {
         signal: path.strip_prefix(CHECK).expect("the check's path").to_owned(),
         run_id: query.strip_prefix("rid=").expect("the run's id").to_owned(),
         body: String::from_utf8(body).expect("UTF-8"),
+        referer,
     }
 }
 
-fn answer(mut stream: TcpStream, status: u16) {
+fn answer(mut stream: TcpStream, status: u16, location: &str) {
+    let location = if location.is_empty() { String::new() } else { format!("location: {location}\r\n") };
     // The client may have gone away.
-    let _ = write!(stream, "HTTP/1.1 {status} Told\r\ncontent-length: 2\r\nconnection: close\r\n\r\nOK");
+    let _ = write!(stream, "HTTP/1.1 {status} Told\r\n{location}content-length: 2\r\nconnection: close\r\n\r\nOK");
 }

@@ -1,0 +1,128 @@
+//! Addresses of HTTP servers. Shown without what may be secret in them: a user and password, a query, a fragment.
+
+use std::fmt;
+
+use url::{Host, Url};
+
+/// An `http://` or `https://` address.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address(Url);
+
+impl Address {
+    /// Reads an address. The error does not quote it: a part of a password may be what makes it wrong.
+    pub fn parse(text: &str) -> Result<Address, String> {
+        let url = Url::parse(text.trim()).map_err(|error| match error {
+            url::ParseError::RelativeUrlWithoutBase => NOT_HTTP.to_owned(),
+            error => format!("{NOT_HTTP}: {error}"),
+        })?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(NOT_HTTP.to_owned());
+        }
+        Ok(Address(url))
+    }
+
+    /// The address of an API to which credentials are sent.
+    pub fn of_api(text: &str) -> Result<Address, String> {
+        let address = Address::parse(text)?;
+        if address.0.query().is_some() || address.0.fragment().is_some() {
+            return Err("paths are added to it, so it cannot have a query (`?`) or a fragment (`#`)".to_owned());
+        }
+        if !address.is_encrypted() && !address.is_local() {
+            return Err(format!(
+                "{address}: credentials and records would be sent unencrypted; use https://, or an address of this machine"
+            ));
+        }
+        Ok(address)
+    }
+
+    /// All of it, with its secrets, for the one place that connects. Without a slash at the end.
+    pub fn reveal(&self) -> &str {
+        self.0.as_str().trim_end_matches('/')
+    }
+
+    /// The host, for messages.
+    pub fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
+    }
+
+    /// Whether what is sent there is encrypted.
+    pub fn is_encrypted(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    /// Whether what is sent there stays on this machine.
+    pub fn is_local(&self) -> bool {
+        is_local(&self.0)
+    }
+}
+
+const NOT_HTTP: &str = "it is not an http:// or https:// address";
+
+/// Whether an address names this machine.
+pub fn is_local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        // Never looked up elsewhere (RFC 6761).
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        // Of schemes that are not HTTP's, the name is not read.
+        None => false,
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.0.scheme(), self.host())?;
+        if let Some(port) = self.0.port() {
+            write!(f, ":{port}")?;
+        }
+        f.write_str(self.0.path().trim_end_matches('/'))
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Address({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Address;
+
+    #[test]
+    fn addresses_are_shown_without_what_may_be_secret() {
+        for (text, shown) in [
+            ("https://www.wixapis.com", "https://www.wixapis.com"),
+            (" http://127.0.0.1:8080/wix/ ", "http://127.0.0.1:8080/wix"),
+            ("https://user:s3cret@H.example/a?b=s3cret#s3cret", "https://h.example/a"),
+            ("https://s3cret@[::1]:80", "https://[::1]:80"),
+        ] {
+            let address = Address::parse(text).unwrap();
+            assert_eq!((address.to_string().as_str(), format!("{address:?}")), (shown, format!("Address({shown})")));
+        }
+        for text in ["s3cret", "user:s3cret@h", "https://u:s3cret@", "http://u:s3cret@h:99999", "ftp://u:s3cret@h", ""]
+        {
+            let error = Address::parse(text).unwrap_err();
+            assert!(
+                error.starts_with("it is not an http:// or https:// address") && !error.contains("s3cret"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_api_is_reached_encrypted_or_on_this_machine() {
+        for local in
+            ["http://127.9.9.9", "http://[::1]:80/wix", "http://localhost:1", "http://wix.localhost", "https://h"]
+        {
+            assert!(Address::of_api(local).is_ok(), "{local}");
+        }
+        for other in
+            ["http://0.0.0.0", "http://127.0.0.1.example", "http://localhost@h", "http://[fe80::1]", "http://10.0.0.1"]
+        {
+            assert!(Address::of_api(other).unwrap_err().contains("unencrypted"), "{other}");
+        }
+        assert!(Address::of_api("https://h/?a").unwrap_err().contains("query"));
+    }
+}

@@ -1,0 +1,232 @@
+//! How this program gets out: the proxies and CA certificates that the environment names, and what is common to its two
+//! HTTP clients.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use reqwest::{Certificate, Client, ClientBuilder, NoProxy, Proxy, redirect};
+use rustls::pki_types::CertificateDer;
+use rustls::{CertificateError, RootCertStore};
+use url::Url;
+
+use crate::address::{Address, is_local};
+use crate::secret::Secret;
+
+/// Variables of proxies, in both spellings that other programs read.
+pub const PROXY_VARIABLES: [[&str; 2]; 4] = [
+    ["HTTPS_PROXY", "https_proxy"],
+    ["HTTP_PROXY", "http_proxy"],
+    ["ALL_PROXY", "all_proxy"],
+    ["NO_PROXY", "no_proxy"],
+];
+
+/// Files that replace the system's CA certificates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CertificatePaths {
+    /// `SSL_CERT_FILE`.
+    pub file: Option<PathBuf>,
+    /// Those of `SSL_CERT_DIR`.
+    pub directories: Vec<PathBuf>,
+}
+
+impl CertificatePaths {
+    /// From the variables that other programs read too.
+    pub fn of<'a>(get: impl Fn(&str) -> Option<&'a str>) -> CertificatePaths {
+        let directories = get("SSL_CERT_DIR").into_iter().flat_map(|list| list.split(':'));
+        CertificatePaths {
+            file: get("SSL_CERT_FILE").map(PathBuf::from),
+            directories: directories.filter(|path| !path.is_empty()).map(PathBuf::from).collect(),
+        }
+    }
+
+    /// The certificates; `None` if the system's count. The error names the variable and the file.
+    pub fn load(&self) -> Result<Option<Vec<CertificateDer<'static>>>, String> {
+        if self.file.is_none() && self.directories.is_empty() {
+            return Ok(None);
+        }
+        let mut certificates = Vec::new();
+        if let Some(file) = &self.file {
+            let found = rustls_native_certs::load_certs_from_paths(Some(file), None);
+            let reason = found.errors.first().map(ToString::to_string);
+            certificates = usable(found.certs);
+            if certificates.is_empty() {
+                let reason = reason.unwrap_or_else(|| "it holds no certificate".to_owned());
+                return Err(format!("SSL_CERT_FILE {}: {reason}", file.display()));
+            }
+        }
+        for directory in &self.directories {
+            certificates.extend(usable(rustls_native_certs::load_certs_from_paths(None, Some(directory)).certs));
+        }
+        if certificates.is_empty() {
+            return Err("SSL_CERT_DIR: its directories hold no certificate".to_owned());
+        }
+        Ok(Some(certificates))
+    }
+}
+
+/// Bundles may hold old certificates that cannot be read: the others will do.
+fn usable(certificates: Vec<CertificateDer<'static>>) -> Vec<CertificateDer<'static>> {
+    certificates.into_iter().filter(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok()).collect()
+}
+
+/// How HTTP servers are reached.
+#[derive(Clone, Debug, Default)]
+pub struct Network {
+    https_proxy: Option<Secret>,
+    http_proxy: Option<Secret>,
+    /// Hosts that are reached without a proxy.
+    no_proxy: Option<String>,
+    /// `None` if the system's count.
+    certificates: Option<Vec<CertificateDer<'static>>>,
+}
+
+impl Network {
+    /// From the variables that curl and others read. The error names the variable, and does not quote a proxy: its address
+    /// may hold a password.
+    pub fn of<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Network, String> {
+        let first = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, get(name)?)));
+        let [https, http, all, no] = PROXY_VARIABLES.map(first);
+        // In a CGI program this one is a header of the request.
+        let http = http.filter(|(name, _)| *name != "HTTP_PROXY" || get("REQUEST_METHOD").is_none());
+        let proxy = |specific: Option<(&str, &str)>| match specific.or(all) {
+            Some((name, value)) => proxy_address(value).map(Some).map_err(|what| format!("{name}: {what}")),
+            None => Ok(None),
+        };
+        Ok(Network {
+            https_proxy: proxy(https)?,
+            http_proxy: proxy(http)?,
+            no_proxy: no.map(|(_, value)| value.to_owned()),
+            certificates: CertificatePaths::of(get).load()?,
+        })
+    }
+
+    /// A client for one server. It follows no redirect, and tells no page where it came from.
+    pub fn client(&self, server: &Address) -> Result<ClientBuilder, String> {
+        // Fails only if a provider is installed already, which is just as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let failed = |error: reqwest::Error| chain(&error.without_url());
+        let mut builder = Client::builder()
+            .user_agent(concat!("wix-sync/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            // Not by itself: it knows nothing of `.env`.
+            .no_proxy();
+        let no_proxy = || self.no_proxy.as_deref().and_then(NoProxy::from_string);
+        if let Some(address) = &self.https_proxy {
+            builder = builder.proxy(Proxy::https(address.reveal()).map_err(failed)?.no_proxy(no_proxy()));
+        }
+        // What is for this machine and unencrypted does not leave it.
+        let may_use =
+            |proxy: &&Secret| !server.is_local() || Url::parse(proxy.reveal()).is_ok_and(|url| is_local(&url));
+        if let Some(address) = self.http_proxy.as_ref().filter(may_use) {
+            builder = builder.proxy(Proxy::http(address.reveal()).map_err(failed)?.no_proxy(no_proxy()));
+        }
+        if let Some(certificates) = &self.certificates {
+            let certificates = certificates.iter().map(|certificate| Certificate::from_der(certificate));
+            builder = builder.tls_certs_only(certificates.collect::<Result<Vec<_>, _>>().map_err(failed)?);
+        }
+        Ok(builder)
+    }
+}
+
+/// The address of a proxy; without a scheme, of one that speaks HTTP.
+fn proxy_address(value: &str) -> Result<Secret, String> {
+    let text = if value.contains("://") { value.to_owned() } else { format!("http://{value}") };
+    let is_known = |url: &Url| {
+        matches!(url.scheme(), "http" | "https" | "socks4" | "socks4a" | "socks5" | "socks5h") && url.has_host()
+    };
+    match Url::parse(&text) {
+        Ok(url) if is_known(&url) => Ok(Secret::new(&text)),
+        _ => Err("it is not the address of a proxy, such as http://proxy.example.com:3128".to_owned()),
+    }
+}
+
+/// Why a server's certificate is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateProblem {
+    /// No CA that is trusted has signed it, or it cannot be verified for another reason.
+    NotTrusted,
+    /// It is no longer valid.
+    Expired,
+    /// It is not valid yet.
+    NotValidYet,
+    /// It names other hosts.
+    OtherName,
+}
+
+impl CertificateProblem {
+    /// The problem that made a request fail, if it was one with the certificate.
+    pub fn of(error: &(dyn Error + 'static)) -> Option<CertificateProblem> {
+        let rustls::Error::InvalidCertificate(error) = find::<rustls::Error>(error)? else { return None };
+        Some(match error {
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => CertificateProblem::Expired,
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                CertificateProblem::NotValidYet
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                CertificateProblem::OtherName
+            }
+            _ => CertificateProblem::NotTrusted,
+        })
+    }
+
+    /// One line on what to do.
+    pub fn hint(self) -> &'static str {
+        match self {
+            CertificateProblem::NotTrusted => {
+                "if a company proxy inspects TLS, name the file of its CA certificate in SSL_CERT_FILE; otherwise install \
+                 ca-certificates, or find out who answers in place of the server"
+            }
+            CertificateProblem::Expired | CertificateProblem::NotValidYet => {
+                "check this machine's clock; if it is right, the server needs a new certificate"
+            }
+            CertificateProblem::OtherName => {
+                "check WIX_API_BASE_URL and the name server: something else answers under this name"
+            }
+        }
+    }
+}
+
+/// What follows "the certificate of HOST".
+impl fmt::Display for CertificateProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            CertificateProblem::NotTrusted => "is not trusted",
+            CertificateProblem::Expired => "has expired",
+            CertificateProblem::NotValidYet => "is not valid yet",
+            CertificateProblem::OtherName => "is for another name",
+        })
+    }
+}
+
+/// The first cause of this type. An error of the system holds another one without being caused by it.
+pub fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = match inner {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// An error with its sources: the top line alone often says little.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        let next = error.to_string();
+        if !text.contains(&next) {
+            text = format!("{text}: {next}");
+        }
+        source = error.source();
+    }
+    text
+}
