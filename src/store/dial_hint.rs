@@ -108,8 +108,16 @@ fn of_tls(error: &rustls::Error, tls: &TlsSettings) -> Option<String> {
             ));
         }
         InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
-            "connect by a name that the certificate is made out for, or check only its authority with \
-             sslmode=verify-ca (PGSSLMODE)"
+            match &tls.roots {
+                RootCertificates::File(_) => {
+                    "connect by a name that the certificate is made out for, or check only its CA with sslmode=verify-ca \
+                     (PGSSLMODE)"
+                }
+                RootCertificates::System => {
+                    "connect by a name that the certificate is made out for, or check only its CA: sslmode=verify-ca and \
+                     that CA's certificate in sslrootcert (PGSSLROOTCERT)"
+                }
+            }
         }
         InvalidCertificate(
             CertificateError::Expired

@@ -32,7 +32,7 @@ pub enum TlsMode {
     Prefer,
     /// Always; not verified.
     Require,
-    /// Always; the server's certificate must come from a known authority.
+    /// Always; the server's certificate must come from an authority that the user names.
     VerifyCa,
     /// The same, and it must be made out for the host.
     VerifyFull,
@@ -84,6 +84,13 @@ pub fn connector(settings: &TlsSettings) -> Result<MakeRustlsConnect, String> {
         Verifier { provider: provider.clone(), mode: settings.mode, roots: RootCertStore::empty(), given: Vec::new() };
     if settings.mode >= TlsMode::VerifyCa {
         match &settings.roots {
+            // As libpq: any public CA would do, for any host.
+            RootCertificates::System if settings.mode == TlsMode::VerifyCa => {
+                return Err("sslmode=verify-ca needs the certificate of a CA: name its file with sslrootcert \
+                            (PGSSLROOTCERT), or put it into ~/.postgresql/root.crt; sslmode=verify-full needs none where \
+                            a CA of the system has signed the server's certificate"
+                    .to_owned());
+            }
             RootCertificates::System => {
                 let named = settings.system.load()?;
                 let certificates = named.unwrap_or_else(|| rustls_native_certs::load_native_certs().certs);

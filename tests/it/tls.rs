@@ -120,7 +120,7 @@ fn every_sslmode_means_what_it_means_to_psql() {
     }
     // The system knows neither authority.
     door.expect_refusal("sslmode=verify-full", "UnknownIssuer", "PGSSLROOTCERT");
-    door.expect_refusal("sslmode=verify-ca", "UnknownIssuer", "Supabase");
+    door.expect_refusal("sslmode=verify-full", "UnknownIssuer", "Supabase");
 
     let mut door = Door::to_server(&ours.server(&["another.example.test", "127.0.0.2"]));
     door.expect("sslmode=require", Made::Encrypted);
@@ -188,19 +188,47 @@ fn files_of_libpq_in_the_home_directory_are_used() {
     door.expect("sslmode=verify-full", Made::Not);
 }
 
+/// Any public CA would vouch for any host then: libpq refuses it too.
+#[test]
+fn verify_ca_without_a_root_certificate_is_refused() {
+    let ours = Authority::new("Ours");
+    let mut door = Door::to_server(&ours.server(&[HOST]));
+    let system = door.home.write("system.crt", &ours.pem(), 0o644);
+    door.world.set("SSL_CERT_FILE", &system);
+    door.expect("sslmode=verify-ca", Made::Not);
+    let finished = door.run("sslmode=verify-ca").expect_exit(2).expect_stderr("sslmode=verify-ca needs");
+    finished.expect_stderr("sslrootcert").expect_stderr("~/.postgresql/root.crt").expect_stderr("sslmode=verify-full");
+    let (variable, url) = (door.url("postgres", ""), door.url("postgres", "sslmode=verify-ca"));
+    door.world.set("DATABASE_URL", &variable);
+    door.world.set("PGSSLMODE", "verify-ca");
+    door.world.run(&["status"]).expect_exit(2);
+    door.world.set("PGSSLROOTCERT", &system);
+    door.world.set("DATABASE_URL", &url);
+    door.world.run(&["status"]).expect_exit(0);
+    // A socket has no TLS, and no certificate is needed for it.
+    let socket = door.world.postgres.url("postgres");
+    door.world.set("PGSSLROOTCERT", "");
+    door.world.set("DATABASE_URL", &socket);
+    door.world.run(&["status"]).expect_exit(0);
+}
+
 #[test]
 fn the_systems_authorities_are_used_where_no_file_is_named() {
     let ours = Authority::new("Ours");
     let mut door = Door::to_server(&ours.server(&[HOST]));
     let system = door.home.write("system.crt", &ours.pem(), 0o644);
     door.world.set("SSL_CERT_FILE", &system);
-    for options in ["sslmode=verify-full", "sslmode=verify-ca", "sslrootcert=system"] {
+    for options in ["sslmode=verify-full", "sslrootcert=system"] {
         assert_eq!(door.made(options).0, Made::Encrypted, "{options}");
     }
     let mut door = Door::to_server(&ours.server(&["another.example.test"]));
     let system = door.home.write("system.crt", &ours.pem(), 0o644);
     door.world.set("SSL_CERT_FILE", &system);
-    door.expect_refusal("sslrootcert=system", "not valid for name", "verify-ca");
+    door.expect_refusal(
+        "sslrootcert=system",
+        "not valid for name",
+        "sslmode=verify-ca and that CA's certificate in sslrootcert",
+    );
     door.run("sslrootcert=system&sslmode=require").expect_exit(2).expect_stderr("needs sslmode=verify-full");
 }
 
