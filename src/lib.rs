@@ -49,3 +49,4 @@ pub mod secret;
 pub mod stop;
 pub mod stream;
 pub mod timestamp;
+pub mod visible;

@@ -11,6 +11,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::args::{GlobalArgs, LogFormat};
+use crate::visible;
 
 /// What may be drawn on stderr.
 #[derive(Clone, Debug)]
@@ -40,7 +41,7 @@ pub(crate) fn start(global: &GlobalArgs) -> Console {
     };
     // Of the libraries only what went wrong: their debug output could show requests.
     let filter = Targets::new().with_default(LevelFilter::ERROR).with_target("wix_sync", level);
-    let writer = SuspendingWriter(bars.clone());
+    let writer = SuspendingWriter { bars: bars.clone(), is_json: global.log_format == LogFormat::Json };
     let time = ChronoUtc::new("%Y-%m-%dT%H:%M:%S%.3fZ".to_owned());
     let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_target(false).with_timer(time);
     let make_writer = move || writer.clone();
@@ -50,7 +51,7 @@ pub(crate) fn start(global: &GlobalArgs) -> Console {
             let colour = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
             // The message says all; the fields are for programs.
             let only_message = debug_fn(|writer, field, value| match field.name() {
-                "message" => write!(writer, "{value:?}"),
+                "message" => writer.write_str(&visible::one_line(&format!("{value:?}"))),
                 _ => Ok(()),
             });
             let lines = builder.fmt_fields(only_message).with_ansi(colour).with_writer(make_writer);
@@ -71,13 +72,20 @@ pub(crate) fn start(global: &GlobalArgs) -> Console {
 
 /// Takes the bars away while a line is written.
 #[derive(Clone)]
-struct SuspendingWriter(MultiProgress);
+struct SuspendingWriter {
+    bars: MultiProgress,
+    is_json: bool,
+}
 
 impl Write for SuspendingWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         // A full disk or a closed pipe behind stderr is no reason to end a run: it is recorded in `sync_logs` as well. Told
         // of it, the library would print that to the same stderr, and panic.
-        let _ = self.0.suspend(|| io::stderr().lock().write_all(bytes));
+        let line = match self.is_json {
+            true => visible::json(&String::from_utf8_lossy(bytes)).into_owned().into_bytes(),
+            false => bytes.to_vec(),
+        };
+        let _ = self.bars.suspend(|| io::stderr().lock().write_all(&line));
         Ok(bytes.len())
     }
 

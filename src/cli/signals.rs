@@ -13,6 +13,7 @@ use crate::config::{ConfigError, Environment};
 use crate::healthcheck::{Healthcheck, Signal};
 use crate::report::{MetricsFile, RunMetrics};
 use crate::run::{RunSummary, StreamSummary};
+use crate::visible;
 
 /// Gathers what is to be told.
 pub(super) struct Signals {
@@ -139,7 +140,8 @@ impl Signals {
     /// What `sync_logs.error` says, or what was left out, or how much was done.
     fn body(&self, result: &Result<Exit, Failure>) -> String {
         if let Err(failure) = result {
-            return format!("exit code {}: {:#}\n", failure.exit as u8, failure.error);
+            let text = format!("exit code {}: {:#}\n", failure.exit as u8, failure.error);
+            return visible::lines(&text).into_owned();
         }
         let streams = self.summary.as_ref().map_or(&[][..], |summary| &summary.streams);
         streams.iter().map(line_of).collect()
@@ -154,7 +156,7 @@ fn line_of(summary: &StreamSummary) -> String {
         line.push_str(&format!(", {} left out (see `wix-sync errors`)", counts.errors));
     }
     for notice in &summary.notices {
-        line.push_str(&format!("\n  {notice}"));
+        line.push_str(&format!("\n  {}", visible::one_line(notice)));
     }
     line.push('\n');
     line

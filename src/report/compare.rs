@@ -8,6 +8,7 @@ use super::Purpose;
 use super::text::{counted, grouped, table};
 use crate::comparison::Comparison;
 use crate::run::PassKind;
+use crate::visible::one_line;
 
 /// Of each kind of gap so many are named; `--json` names them all, as far as they are remembered.
 const MAX_NAMED: usize = 10;
@@ -61,7 +62,7 @@ fn name_gaps(out: &mut String, one: &Comparison) {
                 ([], columns) => format!(": in the table only: {}", columns.join(", ")),
                 (members, _) => format!(": {}", members.join(", ")),
             });
-            let _ = writeln!(out, "  {wix_id}{differs}");
+            let _ = writeln!(out, "  {}{}", one_line(wix_id), one_line(&differs));
         }
         let more = count.saturating_sub(ids.len().min(MAX_NAMED) as u64);
         if more > 0 {
@@ -72,10 +73,11 @@ fn name_gaps(out: &mut String, one: &Comparison) {
     name("outdated", &one.outdated_ids, one.outdated);
     name("not in Wix", &one.unlisted_ids, one.unlisted);
     for (wix_id, reason) in one.unreadable_records.iter().take(MAX_NAMED) {
-        let _ = writeln!(out, "{} {}: {reason}", one.table, wix_id.as_deref().unwrap_or("without an id"));
+        let wix_id = one_line(wix_id.as_deref().unwrap_or("without an id"));
+        let _ = writeln!(out, "{} {wix_id}: {}", one.table, one_line(reason));
     }
     for notice in &one.notices {
-        let _ = writeln!(out, "{}: {notice}", one.table);
+        let _ = writeln!(out, "{}: {}", one.table, one_line(notice));
     }
     if one.not_installed {
         let _ = writeln!(out, "{}: its Wix app is not installed on the site", one.table);

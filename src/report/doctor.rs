@@ -7,6 +7,7 @@ use console::Term;
 
 use super::text::{broken, columns, counted};
 use crate::finding::{Finding, Mark};
+use crate::visible::one_line;
 
 /// What it is written on.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +34,10 @@ pub(super) fn render_findings(findings: &[Finding], paper: Paper) -> String {
         let mark = format!("{:<4}", finding.mark.as_str());
         let mark = if paper.colour { coloured(&mark, finding.mark) } else { mark };
         let indent = 4 + 2 + check_width + 2;
-        let lines = broken(&format!("{}{mend}", finding.found), paper.width.map(|width| width - indent.min(width / 2)));
+        let lines = broken(
+            &one_line(&format!("{}{mend}", finding.found)),
+            paper.width.map(|width| width - indent.min(width / 2)),
+        );
         let _ = writeln!(out, "{mark}  {:<check_width$}  {}", finding.check, lines.join(&format!("\n{:indent$}", "")));
     }
     let count = |mark: Mark| findings.iter().filter(|finding| finding.mark == mark).count();

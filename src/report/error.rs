@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use console::Term;
 
 use super::text::{broken, columns};
+use crate::visible;
 
 /// Tells an error as the last log line, with the hint and how the program ends beside it.
 pub fn log_error(error: &anyhow::Error, hint: Option<&str>, exit_code: u8) {
@@ -15,9 +16,9 @@ pub fn log_error(error: &anyhow::Error, hint: Option<&str>, exit_code: u8) {
 /// Prints an error with its causes, and the hint if there is one, to stderr.
 pub fn print_error(error: &anyhow::Error, hint: Option<&str>) {
     let width = columns(&Term::stderr());
-    let mut text = in_lines(&format!("error: {error:#}"), width);
+    let mut text = in_lines(&visible::lines(&format!("error: {error:#}")), width);
     if let Some(hint) = hint {
-        text.push_str(&in_lines(&format!("hint: {hint}"), width));
+        text.push_str(&in_lines(&visible::one_line(&format!("hint: {hint}")), width));
     }
     // Nobody is left to tell that stderr can't be written.
     let _ = io::stderr().lock().write_all(text.as_bytes());

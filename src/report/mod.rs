@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use indicatif::MultiProgress;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::comparison::Comparison;
 use crate::event::Reporter;
@@ -22,6 +22,7 @@ use crate::run::RunSummary;
 use crate::store::dead_letters::ErrorRow;
 use crate::store::migrate::MigrationReport;
 use crate::store::status::{RunRow, RunningRun, TableRow};
+use crate::visible;
 
 pub use error::{log_error, print_error};
 pub use metrics::{MetricsFile, RunMetrics};
@@ -46,7 +47,7 @@ pub fn print_run_json(summary: &RunSummary, exit_code: u8) -> io::Result<()> {
         "error": summary.error,
         "exit_code": exit_code,
     });
-    print(&format!("{object}\n"))
+    print_json(&object)
 }
 
 /// What `doctor` found, the worst of it in its last line. `version` grows when a field changes its meaning or goes.
@@ -58,9 +59,10 @@ pub fn print_findings(findings: &[Finding], exit_code: u8, as_json: bool) -> io:
             "findings": findings,
             "exit_code": exit_code,
         });
-        return print(&format!("{object}\n"));
+        return print_json(&object);
     }
-    print(&doctor::render_findings(findings, doctor::Paper::of_stdout()))
+    // With colours of its own: what it shows is escaped there.
+    write(&doctor::render_findings(findings, doctor::Paper::of_stdout()))
 }
 
 /// What `migrate` did.
@@ -73,7 +75,7 @@ pub fn print_not_migrated(schema: &str, as_json: bool) -> io::Result<()> {
     if as_json {
         let object =
             json!({ "version": 1, "schema": schema, "migrated": false, "running": null, "tables": [], "runs": [] });
-        return print(&format!("{object}\n"));
+        return print_json(&object);
     }
     print(&format!("Schema {schema} is not migrated yet: run `wix-sync migrate`, then `wix-sync sync all`.\n"))
 }
@@ -109,7 +111,7 @@ pub fn print_status(status: &Status<'_>, as_json: bool) -> io::Result<()> {
         if let Some(stale) = status.stale {
             object["stale"] = stale.iter().map(|table| table.table.as_str()).collect();
         }
-        return print(&format!("{object}\n"));
+        return print_json(&object);
     }
     print(&status::render_status(status))
 }
@@ -123,7 +125,7 @@ pub fn describe_age(table: &TableRow) -> String {
 pub fn print_errors(schema: &str, errors: &[ErrorRow], total: i64, as_json: bool) -> io::Result<()> {
     if as_json {
         let object = json!({ "version": 1, "schema": schema, "total": total, "errors": errors });
-        return print(&format!("{object}\n"));
+        return print_json(&object);
     }
     print(&status::render_errors(schema, errors, total))
 }
@@ -140,7 +142,7 @@ pub enum Purpose {
 /// How the tables stand to what Wix lists.
 pub fn print_comparison(found: &[Comparison], purpose: Purpose, as_json: bool) -> io::Result<()> {
     if as_json {
-        return print(&format!("{}\n", compare::as_json(found, purpose)));
+        return print_json(&compare::as_json(found, purpose));
     }
     print(&compare::render(found, purpose))
 }
@@ -148,18 +150,29 @@ pub fn print_comparison(found: &[Comparison], purpose: Purpose, as_json: bool) -
 /// One run in detail.
 pub fn print_run(run: &RunRow, as_json: bool) -> io::Result<()> {
     if as_json {
-        return print(&format!("{}\n", json!({ "version": 1, "run": run })));
+        return print_json(&json!({ "version": 1, "run": run }));
     }
     print(&status::render_run(run))
 }
 
 /// What is meant for a file, such as a completion script, on stdout.
 pub fn print_file(contents: &[u8]) -> io::Result<()> {
-    print(&String::from_utf8_lossy(contents))
+    write(&String::from_utf8_lossy(contents))
+}
+
+/// Lines of text to stdout. They were put together from texts of others, each of which is one line by now; here the rest
+/// that controls a terminal is caught.
+fn print(text: &str) -> io::Result<()> {
+    write(&visible::lines(text))
+}
+
+/// One JSON object in a line to stdout.
+fn print_json(object: &Value) -> io::Result<()> {
+    write(&visible::json(&format!("{object}\n")))
 }
 
 /// To stdout. Whoever closed the pipe has read enough: that is no error.
-fn print(text: &str) -> io::Result<()> {
+fn write(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

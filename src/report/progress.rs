@@ -12,6 +12,7 @@ use super::text::{broken, columns, duration, short_outcome};
 use crate::event::{Event, Reporter};
 use crate::run::{Status, StreamSummary};
 use crate::stream::Stream;
+use crate::visible;
 
 // Each fits into 80 columns: of a bar that breaks, a part stays on the screen.
 const WITH_TOTAL: &str = "{spinner} {prefix:<12} [{wide_bar}] {human_pos} of {human_len}  {rate}, {eta} left";
@@ -45,7 +46,7 @@ impl Progress {
 
     /// A line above the bars, which stay usable if it can't be written.
     fn say(&self, text: &str) {
-        for line in broken(text, columns(&Term::stderr())) {
+        for line in broken(&visible::one_line(text), columns(&Term::stderr())) {
             let _ = self.area.println(line);
         }
     }
@@ -81,7 +82,7 @@ impl Reporter for Progress {
                 let bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
                 for bar in bars.values().filter(|bar| !bar.is_finished()) {
                     bar.set_style(style(WAITING));
-                    bar.set_message(format!("waiting {}: {reason}", duration(delay)));
+                    bar.set_message(format!("waiting {}: {}", duration(delay), visible::one_line(reason)));
                 }
             }
             Event::StreamFinished { summary } => {

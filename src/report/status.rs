@@ -12,6 +12,7 @@ use crate::store::dead_letters::ErrorRow;
 use crate::store::migrate::MigrationReport;
 use crate::store::status::{RunRow, RunningRun, RunningState, TableRow};
 use crate::stream::Stream;
+use crate::visible::one_line;
 
 /// So much of an id is shown in lists; `status` takes any unique beginning.
 const SHORT_ID: usize = 8;
@@ -64,7 +65,7 @@ pub(super) fn render_status(status: &Status<'_>) -> String {
     for (line, run) in lines.zip(&status.runs) {
         let _ = writeln!(out, "{line}");
         if let Some(error) = &run.error {
-            let _ = writeln!(out, "  reason: {}", first_line(error));
+            let _ = writeln!(out, "  reason: {}", one_line(&first_line(error)));
         }
     }
     out
@@ -105,19 +106,19 @@ fn render_running(run: &RunningRun) -> String {
     let id = &run.run_id.to_string()[..SHORT_ID];
     let heard = run.heard_seconds_ago.map(|seconds| format!("heard {} ago", age(seconds)));
     let holder: Vec<String> = run.holder.clone().into_iter().chain(heard).collect();
-    let holder = holder.join(", ");
-    let reason = run.reason.as_deref().unwrap_or_default();
+    let holder = one_line(&holder.join(", ")).into_owned();
+    let reason = one_line(run.reason.as_deref().unwrap_or_default());
+    let sync_type = one_line(&run.sync_type);
     let mut out = match run.state {
         RunningState::Running => {
             let since = run.started_at.map(|at| format!(" since {}", time(at))).unwrap_or_default();
-            format!("At work{since}: run {id} ({})\n", run.sync_type)
+            format!("At work{since}: run {id} ({sync_type})\n")
         }
         RunningState::Dead => format!(
-            "Dead: run {id} ({}) stands as running, but {reason}.\n\
-             The next `wix-sync sync` records it as failed and goes on from there.\n",
-            run.sync_type
+            "Dead: run {id} ({sync_type}) stands as running, but {reason}.\n\
+             The next `wix-sync sync` records it as failed and goes on from there.\n"
         ),
-        RunningState::Unknown => format!("Run {id} ({}) stands as running; {reason}.\n", run.sync_type),
+        RunningState::Unknown => format!("Run {id} ({sync_type}) stands as running; {reason}.\n"),
     };
     if !holder.is_empty() {
         let _ = writeln!(out, "{holder}");
@@ -159,7 +160,7 @@ pub(super) fn render_run(run: &RunRow) -> String {
     let mut out = String::new();
     let mut line = |name: &str, value: String| {
         // Writing to a string does not fail.
-        let _ = writeln!(out, "{name:<10} {value}");
+        let _ = writeln!(out, "{name:<10} {}", one_line(&value));
     };
     line("run", run.id.to_string());
     line("type", run.sync_type.clone());
@@ -181,14 +182,14 @@ pub(super) fn render_run(run: &RunRow) -> String {
         let values: Vec<String> = simple
             .map(|(name, value)| format!("{name} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
             .collect();
-        let _ = writeln!(out, "\n{table}\n  {}", values.join(", "));
+        let _ = writeln!(out, "\n{}\n  {}", one_line(table), one_line(&values.join(", ")));
         for notice in members.get("notices").and_then(|value| value.as_array()).into_iter().flatten() {
-            let _ = writeln!(out, "  notice: {}", notice.as_str().unwrap_or_default());
+            let _ = writeln!(out, "  notice: {}", one_line(notice.as_str().unwrap_or_default()));
         }
         for detail in members.get("error_details").and_then(|value| value.as_array()).into_iter().flatten() {
             let id = detail.get("wix_id").and_then(|id| id.as_str()).unwrap_or("without an id");
             let reason = detail.get("reason").and_then(|reason| reason.as_str()).unwrap_or_default();
-            let _ = writeln!(out, "  left out: {id}: {reason}");
+            let _ = writeln!(out, "  left out: {}: {}", one_line(id), one_line(reason));
         }
     }
     out

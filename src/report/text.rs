@@ -6,6 +6,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use console::Term;
 
 use crate::run::StreamSummary;
+use crate::visible::one_line;
 
 /// `12,345`.
 pub(super) fn grouped(number: impl TryInto<u64>) -> String {
@@ -129,8 +130,10 @@ pub(super) fn broken(text: &str, width: Option<usize>) -> Vec<String> {
     lines
 }
 
-/// Columns of text, padded to the widest cell; numbers to the right.
+/// Columns of text, padded to the widest cell; numbers to the right. Cells may be texts of others.
 pub(super) fn table(header: &[&str], numeric: &[bool], rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| one_line(cell).into_owned()).collect()).collect();
     let width_of = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.chain([header[column].chars().count()]).max().unwrap_or_default()

@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 use uuid::Uuid;
 
+use crate::visible::one_line;
+
 /// Why the database did not do what it should.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -176,7 +178,7 @@ impl StoreError {
         move |error| {
             let detail = error.as_db_error().filter(|db| matches!(&db.code().code()[..2], "0A" | "2B"));
             let dependents =
-                detail.and_then(|db| db.detail()).map(|detail| format!("; {}", detail.replace('\n', "; ")));
+                detail.and_then(|db| db.detail()).map(|detail| format!("; {}", one_line(&detail.replace('\n', "; "))));
             let message = describe(&error) + &dependents.unwrap_or_default();
             StoreError::of(doing, &error, message)
         }
@@ -324,8 +326,12 @@ impl StoreError {
 /// The error in one line: Postgres's message with its SQLSTATE, or the whole chain of the driver.
 ///
 /// Postgres's DETAIL quotes rows, and messages quote values: neither may reach a log. Names of
-/// constraints, columns and tables stay.
+/// constraints, columns and tables stay; they are people's own.
 pub fn describe(error: &tokio_postgres::Error) -> String {
+    one_line(&words(error)).into_owned()
+}
+
+fn words(error: &tokio_postgres::Error) -> String {
     let Some(db) = error.as_db_error() else {
         let mut text = error.to_string();
         let mut source = error.source();

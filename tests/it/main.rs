@@ -12,6 +12,7 @@
 //! - [`doctor`]: each fault that it finds, that it goes on after it, and that it changes nothing.
 //! - [`addresses`]: addresses that are refused, to whom nothing secret is sent, and passwords in them.
 //! - [`wix_tls`]: certificates of Wix that cannot be trusted; proxies and certificates named in `.env`.
+//! - [`escapes`]: texts of Wix and Postgres never control a terminal or forge a line.
 //! - [`metrics_file`]: where metrics are not written, links, and what is left when a write fails.
 //! - [`signals_out`]: a monitor's pings, the metrics file, log lines as JSON.
 //! - [`shell`]: completions, man pages, help, and what is said about mistyped values.
@@ -98,6 +99,7 @@ mod disk_full;
 mod docs;
 mod docs_sql;
 mod doctor;
+mod escapes;
 mod full_syncs;
 mod harness;
 mod health;
