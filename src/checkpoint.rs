@@ -57,6 +57,8 @@ pub struct StreamState {
     pub has_missing: bool,
     /// Whether copies are held that lose a part of the record.
     pub has_held: bool,
+    /// Whether `sync_unreadable` holds fields of the table.
+    pub has_unreadable: bool,
     /// The database server's clock.
     pub now: DateTime<Utc>,
 }

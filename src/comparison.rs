@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::run::PassKind;
+use crate::run::{PassKind, UnreadableFields};
 use crate::stream::Stream;
 
 /// So many ids of each kind are remembered, lest memory depend on how much is wrong.
@@ -38,6 +38,9 @@ pub struct Comparison {
     pub current: u64,
     /// The ones that could not be read as a row: they would go to `sync_errors`.
     pub unreadable: u64,
+    /// Columns that are null in some of the records, because Wix sent something for them that could not be read. Not a
+    /// difference: the table has null as well.
+    pub unreadable_fields: UnreadableFields,
     /// Live rows that Wix did not list: they would be asked for by id, and be marked as deleted if they are gone. Only
     /// where everything was read.
     pub unlisted: u64,
@@ -80,6 +83,7 @@ impl Comparison {
             outdated: 0,
             current: 0,
             unreadable: 0,
+            unreadable_fields: UnreadableFields::default(),
             unlisted: 0,
             requests: 0,
             not_installed: false,

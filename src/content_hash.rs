@@ -1,8 +1,9 @@
 //! The hash of a record's content: what decides whether a record changed.
 //!
-//! Two JSON texts with the same content have the same hash, whatever the order of their members, the
-//! spaces between them and the way characters are escaped. Whether Wix always sends members in one
-//! order is not documented; maps such as `extendedFields.items` need not be.
+//! Two JSON texts with the same content have the same hash, whatever the order of their fields, the
+//! spaces between them and the way characters are escaped. Whether Wix always sends fields in one
+//! order is not documented; maps such as `extendedFields.items` need not be. If a name comes twice in an object, the last
+//! one counts, as for jsonb.
 //!
 //! Numbers are compared as they are written (`1` and `1.0` differ): exactness matters more here than
 //! the rare rewrite.
@@ -20,16 +21,22 @@ const OBJECT_SEED: u64 = 1;
 const ARRAY_SEED: u64 = 2;
 const TEXT_SEED: u64 = 3;
 const MEMBER_SEED: u64 = 4;
+const UNREADABLE_SEED: u64 = 5;
 
-/// The hash of a JSON value. `json` must be valid JSON (anything else gets some hash, without a panic).
-pub fn content_hash(json: &str) -> ContentHash {
-    let mut scanner = Scanner { bytes: json.as_bytes(), at: 0 };
-    scanner.value(0).to_be_bytes()
+/// The hash of a JSON value and of the fields in it that could not be read: a program that can read one of them finds
+/// another hash, and writes the row again. `json` must be valid JSON (anything else gets some hash, without a panic).
+pub fn content_hash(json: &str, unreadable_fields: &[&str]) -> ContentHash {
+    let mut scanner = Scanner { bytes: json.as_bytes(), at: 0, fields: Vec::new() };
+    let hash = scanner.value(0);
+    let add = |hash, name: &&str| combine(UNREADABLE_SEED, hash, xxh3_128(name.as_bytes()));
+    unreadable_fields.iter().fold(hash, add).to_be_bytes()
 }
 
 struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// The fields of the objects that are open: the hash of each name, and of the name with its value.
+    fields: Vec<(u128, u128)>,
 }
 
 impl Scanner<'_> {
@@ -44,10 +51,10 @@ impl Scanner<'_> {
         }
     }
 
-    /// Members are summed up, so their order does not matter.
+    /// Fields are summed up, so their order does not matter.
     fn object(&mut self, depth: usize) -> u128 {
         self.at += 1;
-        let mut sum = 0_u128;
+        let outer = self.fields.len();
         loop {
             self.skip_separators();
             match self.bytes.get(self.at) {
@@ -61,13 +68,19 @@ impl Scanner<'_> {
                     let key = self.value(depth + 1);
                     self.skip_separators();
                     let value = self.value(depth + 1);
-                    sum = sum.wrapping_add(combine(MEMBER_SEED, key, value));
+                    self.fields.push((key, combine(MEMBER_SEED, key, value)));
                     if self.at == start {
                         break; // not JSON: no progress
                     }
                 }
             }
         }
+        let fields = &mut self.fields[outer..];
+        // Stable: of equal names the last stays last.
+        fields.sort_by_key(|(key, _)| *key);
+        let last_of_each = fields.chunk_by(|(left, _), (right, _)| left == right).filter_map(<[_]>::last);
+        let sum = last_of_each.fold(0_u128, |sum, (_, field)| sum.wrapping_add(*field));
+        self.fields.truncate(outer);
         combine(OBJECT_SEED, sum, 0)
     }
 
@@ -179,10 +192,14 @@ fn combine(seed: u64, left: u128, right: u128) -> u128 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::content_hash;
+    use super::ContentHash;
+
+    fn content_hash(json: &str) -> ContentHash {
+        super::content_hash(json, &[])
+    }
 
     #[test]
-    fn order_of_members_spaces_and_escapes_do_not_matter() {
+    fn order_of_fields_spaces_and_escapes_do_not_matter() {
         let plain = content_hash(r#"{"a":1,"b":{"c":"é","d":[1,2]}}"#);
         assert_eq!(plain, content_hash("{ \"b\" : {\"d\":[1, 2],\n\"c\":\"\\u00e9\"}, \"a\": 1 }"));
     }
@@ -214,6 +231,21 @@ mod tests {
                 assert_ne!(content_hash(left), content_hash(right), "{left} and {right}");
             }
         }
+    }
+
+    #[test]
+    fn of_a_name_that_comes_twice_the_last_counts() {
+        let first = content_hash(r#"{"a":1,"a":2}"#);
+        assert_ne!(first, content_hash(r#"{"a":2,"a":1}"#));
+        assert_eq!(first, content_hash(r#"{"a":2}"#));
+        assert_eq!(content_hash(r#"{"x":{"a":1,"\u0061":2},"b":0}"#), content_hash(r#"{"b":0,"x":{"a":2}}"#));
+    }
+
+    #[test]
+    fn fields_that_could_not_be_read_matter() {
+        let plain = super::content_hash("{}", &[]);
+        let one = super::content_hash("{}", &["email"]);
+        assert!(plain != one && one != super::content_hash("{}", &["phone"]));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Reading members out of a record that may hold anything.
+//! Reading fields out of a record that may hold anything.
 //!
-//! Wix may add members and enum values at any time, leave any member out, or send `null` for it
-//! (wix-api.md 2.5, 5): unknown members are passed over, and both other cases read as `None`. A
-//! member of the wrong kind is an error that names its path and never its value, which may be personal.
+//! Wix may add fields and enum values at any time, leave any field out, or send `null` for it
+//! (wix-api.md 2.5, 5): unknown fields are ignored, and both other cases read as `None`. Harmless spellings are read, such
+//! as a whole number written `1.0`. Anything else is an error that names the path and never the value, which may be personal.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,98 +12,128 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::record::MAX_KEY_BYTES;
 use crate::timestamp::{self, Timestamp};
 
-/// A member of a record is not what it has to be.
+/// A field of a record is not what it has to be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}` is not {expected}")]
 pub struct FieldError {
-    /// Where the member stands, such as `info.name.first`.
+    /// Its path, such as `info.name.first`.
     pub path: String,
     /// What it should have been, such as `text`.
     pub expected: &'static str,
 }
 
-/// The members of one JSON object; their values are parsed only when asked for.
+/// What was read of a field, or why it could not be read.
+pub type Reading<T> = Result<T, FieldError>;
+
+/// The fields of one JSON object; their values are parsed only when asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Object<'a> {
     path: String,
-    members: Vec<(Cow<'a, str>, &'a RawValue)>,
+    fields: Vec<(Cow<'a, str>, &'a RawValue)>,
+    /// True if Wix sent something else in its place: then none of its fields can be read.
+    is_unreadable: bool,
 }
 
 impl<'a> Object<'a> {
-    /// The members of a whole record. An error if `json` is not an object.
-    pub fn parse(json: &'a str) -> Result<Object<'a>, FieldError> {
-        Object::at("the record".to_owned(), json).map(|object| Object { path: String::new(), ..object })
-    }
-
-    fn at(path: String, json: &'a str) -> Result<Object<'a>, FieldError> {
-        match serde_json::from_str::<Members<'a>>(json) {
-            Ok(Members(members)) => Ok(Object { path, members }),
-            Err(_) => Err(FieldError { path, expected: "an object" }),
+    /// The fields of a whole record. An error if `json` is not an object.
+    pub fn parse(json: &'a str) -> Reading<Object<'a>> {
+        let record = Object::at(String::new(), json);
+        match record.is_unreadable {
+            true => Err(FieldError { path: "the record".to_owned(), expected: "an object" }),
+            false => Ok(record),
         }
     }
 
-    /// The member as it is written; `None` if it is absent or `null`. Of a name that comes twice, the last.
-    pub fn raw(&self, name: &str) -> Option<&'a RawValue> {
-        let (_, value) = self.members.iter().rev().find(|(key, _)| key == name)?;
-        (value.get() != "null").then_some(*value)
+    fn at(path: String, json: &'a str) -> Object<'a> {
+        match serde_json::from_str::<Fields<'a>>(json) {
+            Ok(Fields(fields)) => Object { path, fields, is_unreadable: false },
+            Err(_) => Object { path, fields: Vec::new(), is_unreadable: true },
+        }
     }
 
-    /// A nested object; one without members if it is absent.
-    pub fn object(&self, name: &str) -> Result<Object<'a>, FieldError> {
+    /// A field as it is written; `None` if it is absent or `null`. If a name comes twice, the last one counts, as for jsonb.
+    pub fn raw(&self, name: &str) -> Reading<Option<&'a RawValue>> {
+        if self.is_unreadable {
+            return Err(FieldError { path: self.path.clone(), expected: "an object" });
+        }
+        let field = self.fields.iter().rev().find(|(key, _)| key == name);
+        Ok(field.map(|(_, value)| *value).filter(|value| value.get() != "null"))
+    }
+
+    /// A nested object; one without fields if it is absent.
+    pub fn object(&self, name: &str) -> Object<'a> {
         let path = self.path_of(name);
         match self.raw(name) {
-            Some(value) => Object::at(path, value.get()),
-            None => Ok(Object { path, members: Vec::new() }),
+            Ok(Some(value)) => Object::at(path, value.get()),
+            Ok(None) => Object { path, ..Object::default() },
+            Err(error) => Object { path: error.path, is_unreadable: true, ..Object::default() },
         }
     }
 
     /// The items of a list; none if it is absent.
-    pub fn list(&self, name: &str) -> Result<Vec<&'a RawValue>, FieldError> {
-        let Some(value) = self.raw(name) else { return Ok(Vec::new()) };
+    pub fn list(&self, name: &str) -> Reading<Vec<&'a RawValue>> {
+        let Some(value) = self.raw(name)? else { return Ok(Vec::new()) };
         serde_json::from_str(value.get()).map_err(|_| self.error(name, "a list"))
     }
 
-    /// Checks that a member is a list, or absent, without reading it.
-    pub fn check_list(&self, name: &str) -> Result<(), FieldError> {
-        match self.raw(name) {
+    /// Checks that a field is a list, or absent, without reading it.
+    pub fn check_list(&self, name: &str) -> Reading<()> {
+        match self.raw(name)? {
             Some(value) if !value.get().starts_with('[') => Err(self.error(name, "a list")),
             _ => Ok(()),
         }
     }
 
-    /// The objects of a list; none if it is absent. Items that are `null` are left out.
-    pub fn objects(&self, name: &str) -> Result<Vec<Object<'a>>, FieldError> {
+    /// The objects of a list; none if it is absent. Items that are `null` are ignored.
+    pub fn objects(&self, name: &str) -> Reading<Vec<Object<'a>>> {
         let items = self.list(name)?.into_iter().filter(|item| item.get() != "null").enumerate();
-        items.map(|(index, item)| Object::at(format!("{}[{index}]", self.path_of(name)), item.get())).collect()
+        Ok(items.map(|(index, item)| Object::at(format!("{}[{index}]", self.path_of(name)), item.get())).collect())
     }
 
     /// Text. Numbers and booleans are taken as they are written.
-    pub fn text(&self, name: &str) -> Result<Option<String>, FieldError> {
-        self.raw(name).map(|value| scalar(value).ok_or_else(|| self.error(name, "text"))).transpose()
+    pub fn text(&self, name: &str) -> Reading<Option<String>> {
+        self.raw(name)?.map(|value| scalar(value).ok_or_else(|| self.error(name, "text"))).transpose()
+    }
+
+    /// Text that an index holds.
+    pub fn short_text(&self, name: &str) -> Reading<Option<String>> {
+        match self.text(name)? {
+            Some(text) if text.len() > MAX_KEY_BYTES => Err(self.error(name, "text of at most 512 bytes")),
+            text => Ok(text),
+        }
+    }
+
+    /// An id, or a reference to one; `None` if it is empty.
+    pub fn id(&self, name: &str) -> Reading<Option<String>> {
+        match self.text(name)?.map(normal_id).filter(|id| !id.is_empty()) {
+            Some(id) if id.len() > MAX_KEY_BYTES => Err(self.error(name, "an id of at most 512 bytes")),
+            id => Ok(id),
+        }
     }
 
     /// The texts of a list; none if it is absent.
-    pub fn texts(&self, name: &str) -> Result<Vec<String>, FieldError> {
+    pub fn texts(&self, name: &str) -> Reading<Vec<String>> {
         let items = self.list(name)?.into_iter().filter(|item| item.get() != "null");
         items.map(|item| scalar(item).ok_or_else(|| self.error(name, "a list of text"))).collect()
     }
 
     /// A whole number that fits 64 bits, written as a number or as text.
-    pub fn integer(&self, name: &str) -> Result<Option<i64>, FieldError> {
+    pub fn integer(&self, name: &str) -> Reading<Option<i64>> {
         let Some(text) = self.filled_text(name)? else { return Ok(None) };
-        text.parse().map(Some).map_err(|_| self.error(name, "a whole number"))
+        whole_number(&text).map(Some).ok_or_else(|| self.error(name, "a whole number"))
     }
 
     /// A decimal number, written as text (Wix's amounts) or as a number; exact, hence as text.
-    pub fn decimal(&self, name: &str) -> Result<Option<String>, FieldError> {
+    pub fn decimal(&self, name: &str) -> Reading<Option<String>> {
         let Some(text) = self.filled_text(name)? else { return Ok(None) };
         if is_decimal(&text) { Ok(Some(text)) } else { Err(self.error(name, "a decimal number")) }
     }
 
     /// A point in time with `Z` or an offset; without either it is taken as UTC, which Wix's dates are in.
-    pub fn instant(&self, name: &str) -> Result<Option<DateTime<Utc>>, FieldError> {
+    pub fn instant(&self, name: &str) -> Reading<Option<DateTime<Utc>>> {
         Ok(self.timestamp(name)?.map(|timestamp| match timestamp {
             Timestamp::Instant(instant) => instant,
             Timestamp::Local(local) => local.and_utc(),
@@ -111,18 +141,18 @@ impl<'a> Object<'a> {
     }
 
     /// A point in time, or the reading of a clock in an unknown time zone.
-    pub fn timestamp(&self, name: &str) -> Result<Option<Timestamp>, FieldError> {
+    pub fn timestamp(&self, name: &str) -> Reading<Option<Timestamp>> {
         let Some(text) = self.filled_text(name)? else { return Ok(None) };
         timestamp::parse(&text).map(Some).ok_or_else(|| self.error(name, "a date and time"))
     }
 
-    /// A calendar date, `YYYY-MM-DD`.
-    pub fn date(&self, name: &str) -> Result<Option<NaiveDate>, FieldError> {
+    /// A calendar date, such as `1985-06-07` or `1985-06-07T00:00:00.000Z`.
+    pub fn date(&self, name: &str) -> Reading<Option<NaiveDate>> {
         let Some(text) = self.filled_text(name)? else { return Ok(None) };
-        NaiveDate::parse_from_str(&text, "%Y-%m-%d").map(Some).map_err(|_| self.error(name, "a date"))
+        timestamp::parse_date(&text).map(Some).ok_or_else(|| self.error(name, "a date"))
     }
 
-    /// An error about the member called `name`.
+    /// An error about the field called `name`.
     pub fn error(&self, name: &str, expected: &'static str) -> FieldError {
         FieldError { path: self.path_of(name), expected }
     }
@@ -132,9 +162,21 @@ impl<'a> Object<'a> {
     }
 
     /// Text without the spaces around it; `None` if nothing is left.
-    fn filled_text(&self, name: &str) -> Result<Option<String>, FieldError> {
+    fn filled_text(&self, name: &str) -> Reading<Option<String>> {
         Ok(self.text(name)?.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
     }
+}
+
+/// Wix's ids are GUIDs in lower case. One that comes in other case, or with spaces around it, is the same id; any other id
+/// is taken as it is.
+pub fn normal_id(id: String) -> String {
+    let trimmed = id.trim();
+    let is_guid = trimmed.len() == 36
+        && trimmed.bytes().enumerate().all(|(index, byte)| match index {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        });
+    if is_guid { trimmed.to_ascii_lowercase() } else { id }
 }
 
 /// Text as it is meant, a number or boolean as it is written; `None` for an object or a list.
@@ -146,25 +188,39 @@ pub fn scalar(value: &RawValue) -> Option<String> {
     }
 }
 
-/// Digits with an optional sign, point and exponent: what Postgres reads as a finite `numeric`.
+/// `3`, and the same number with a fraction of zeros or an exponent.
+fn whole_number(text: &str) -> Option<i64> {
+    /// Larger ones are not exact as floating point.
+    const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+    if let Ok(number) = text.parse() {
+        return Some(number);
+    }
+    let number: f64 = text.parse().ok().filter(|_| is_decimal(text))?;
+    (number.fract() == 0.0 && number.abs() <= MAX_EXACT).then_some(number as i64)
+}
+
+/// Digits with an optional sign, point and exponent, within the limits of Postgres's `numeric`.
 fn is_decimal(text: &str) -> bool {
+    /// `numeric` takes 131,072 digits before the point and 16,383 behind it: far from both, as no amount is so long.
+    const MAX_DIGITS: usize = 1000;
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let mantissa = mantissa.strip_prefix(['-', '+']).unwrap_or(mantissa);
     let exponent = exponent.strip_prefix(['-', '+']).unwrap_or(exponent);
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let some_digits = !(whole.is_empty() && fraction.is_empty());
-    some_digits && digits(whole) && digits(fraction) && !exponent.is_empty() && digits(exponent)
+    let is_small = text.len() <= MAX_DIGITS && exponent.parse::<usize>().is_ok_and(|exponent| exponent <= MAX_DIGITS);
+    some_digits && is_small && digits(whole) && digits(fraction) && digits(exponent)
 }
 
-/// All members of an object in the order in which they stand.
-struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+/// All fields of an object in the order in which they are written.
+struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
+        struct FieldsVisitor;
 
-        impl<'de> Visitor<'de> for MembersVisitor {
+        impl<'de> Visitor<'de> for FieldsVisitor {
             type Value = Vec<(Cow<'de, str>, &'de RawValue)>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -172,32 +228,32 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::with_capacity(16);
+                let mut fields = Vec::with_capacity(16);
                 while let Some((Key(key), value)) = map.next_entry::<Key<'de>, &'de RawValue>()? {
-                    members.push((key, value));
+                    fields.push((key, value));
                 }
-                Ok(members)
+                Ok(fields)
             }
         }
 
-        deserializer.deserialize_map(MembersVisitor).map(Members)
+        deserializer.deserialize_map(FieldsVisitor).map(Fields)
     }
 }
 
-/// A member's name, borrowed where it holds no escape.
+/// A field's name, borrowed where it holds no escape.
 #[derive(Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {
-    use super::{Object, is_decimal};
+    use super::{Object, is_decimal, normal_id, whole_number};
 
     #[test]
-    fn absent_and_null_members_read_as_none() {
+    fn absent_and_null_fields_read_as_none() {
         let record = Object::parse(r#"{"a":null,"b":{"c":null}}"#).unwrap();
         assert_eq!(record.text("a").unwrap(), None);
-        assert_eq!(record.object("b").unwrap().text("c").unwrap(), None);
-        assert_eq!(record.object("x").unwrap().object("y").unwrap().text("z").unwrap(), None);
+        assert_eq!(record.object("b").text("c").unwrap(), None);
+        assert_eq!(record.object("x").object("y").text("z").unwrap(), None);
         assert!(record.list("a").unwrap().is_empty());
     }
 
@@ -205,10 +261,11 @@ mod tests {
     fn errors_name_the_path_and_never_the_value() {
         let record =
             Object::parse(r#"{"info":{"name":{"first":["Nadia"]},"emails":[{"email":{}}],"n":"12x"}}"#).unwrap();
-        let info = record.object("info").unwrap();
-        let name = info.object("name").unwrap();
+        let info = record.object("info");
+        let name = info.object("name");
         assert_eq!(name.text("first").unwrap_err().to_string(), "`info.name.first` is not text");
-        assert_eq!(info.object("n").unwrap_err().to_string(), "`info.n` is not an object");
+        assert_eq!(info.object("n").text("x").unwrap_err().to_string(), "`info.n` is not an object");
+        assert_eq!(info.object("n").object("x").text("y").unwrap_err().to_string(), "`info.n` is not an object");
         assert_eq!(info.integer("n").unwrap_err().to_string(), "`info.n` is not a whole number");
         assert_eq!(
             info.objects("emails").unwrap()[0].text("email").unwrap_err().to_string(),
@@ -229,11 +286,37 @@ mod tests {
     }
 
     #[test]
+    fn whole_numbers() {
+        for (text, number) in
+            [("3", 3), ("-3", -3), ("1.0", 1), ("1.", 1), ("1e2", 100), ("9223372036854775807", i64::MAX)]
+        {
+            assert_eq!(whole_number(text), Some(number), "{text}");
+        }
+        for text in ["", "1.5", "many", "inf", "NaN", "99999999999999999999", "1e400", "1,0"] {
+            assert_eq!(whole_number(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn guids_are_brought_to_one_form_and_other_ids_are_not() {
+        let guid = "0a1b2c3d-0000-4000-8000-0123456789ab";
+        for text in [guid.to_owned(), guid.to_uppercase(), format!(" {guid}\n")] {
+            assert_eq!(normal_id(text), guid);
+        }
+        for text in ["", "ABC", " x ", "0A1B2C3D00004000800000123456789AB", "{0A1B2C3D-0000-4000-8000-0123456789AB}"] {
+            assert_eq!(normal_id(text.to_owned()), text);
+        }
+    }
+
+    #[test]
     fn decimals() {
         for good in ["0", "-12.5", "65.865", ".5", "5.", "1e3", "+1E-2"] {
             assert!(is_decimal(good), "{good}");
         }
-        for bad in ["", ".", "-", "NaN", "Infinity", "1,000.00", "12 EUR", "0x1", "1e", "e5"] {
+        let long = "9".repeat(1001);
+        for bad in
+            ["", ".", "-", "NaN", "Infinity", "1,000.00", "12 EUR", "0x1", "1e", "e5", "1e1001", "1e-1001", &long]
+        {
             assert!(!is_decimal(bad), "{bad}");
         }
     }

@@ -1,4 +1,4 @@
-//! A record mapped to its row, or the reason why it can't be.
+//! A record mapped to its row, or the reason why it is rejected.
 
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -21,24 +21,30 @@ pub enum ColumnKind {
     Decimal,
 }
 
+/// Maximum bytes of an id, of a reference to one, and of an email: Postgres cannot index values of more than 2,704 bytes,
+/// and a row that it cannot index it refuses.
+pub const MAX_KEY_BYTES: usize = 512;
+
 /// One of a stream's own columns: where a cell goes, and as what.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// The table's column; `None` if the statement that writes the row puts the cell elsewhere.
-    pub name: Option<&'static str>,
+    /// What it is called, also where a field could not be read.
+    pub name: &'static str,
     /// What it holds.
     pub kind: ColumnKind,
+    /// False if the statement that writes the row puts the cell elsewhere than into a column of this table.
+    pub is_stored: bool,
 }
 
 impl Column {
     /// A column of the table.
     pub const fn named(name: &'static str, kind: ColumnKind) -> Column {
-        Column { name: Some(name), kind }
+        Column { name, kind, is_stored: true }
     }
 
-    /// A cell that is no column of the table.
-    pub const fn unnamed(kind: ColumnKind) -> Column {
-        Column { name: None, kind }
+    /// A cell that is not a column of the table.
+    pub const fn elsewhere(name: &'static str, kind: ColumnKind) -> Column {
+        Column { name, kind, is_stored: false }
     }
 }
 
@@ -89,12 +95,14 @@ pub struct Row {
     pub wix_updated_at: Option<DateTime<Utc>>,
     /// Wix's revision number; orders have none.
     pub wix_revision: Option<i64>,
-    /// Hash of `raw`: what decides whether the record changed.
+    /// Hash of `raw` and `unreadable_fields`: what decides whether the row is written.
     pub content_hash: ContentHash,
     /// The record as Wix sent it.
     pub raw: String,
     /// The stream's own columns, in the order of its column list.
     pub cells: Vec<Cell>,
+    /// The columns that are null because Wix sent something for them that could not be read.
+    pub unreadable_fields: Vec<&'static str>,
 }
 
 /// What tells which of two copies of a record is newer.
@@ -123,7 +131,7 @@ impl Row {
     }
 }
 
-/// A record that can't become a row. It goes to `sync_errors`; the others go on.
+/// A record without a usable id, or one that Postgres refuses. It goes to `sync_errors`; the others go on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rejection {
     /// Wix's id, where the record has one.
@@ -162,17 +170,4 @@ pub fn mark_of(record: &MappedRecord) -> RecordMark {
             version: Version::default(),
         },
     }
-}
-
-/// The part of a row that all streams share, read before the stream's own members.
-#[derive(Debug)]
-pub struct Envelope {
-    /// Wix's id.
-    pub wix_id: String,
-    /// `createdDate`.
-    pub wix_created_at: Option<DateTime<Utc>>,
-    /// `updatedDate`.
-    pub wix_updated_at: Option<DateTime<Utc>>,
-    /// `revision`.
-    pub wix_revision: Option<i64>,
 }

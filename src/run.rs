@@ -1,9 +1,12 @@
 //! The outcome of a run: shown at its end, and kept in `sync_logs`.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::record::Row;
 use crate::stream::Stream;
 
 /// The most record errors that `sync_logs.results` lists per stream; all are in `sync_errors`.
@@ -78,6 +81,30 @@ pub struct RecordCounts {
     pub errors: u64,
 }
 
+/// How many records have a field that could not be read, by column. Names, never values.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct UnreadableFields(BTreeMap<&'static str, u64>);
+
+impl UnreadableFields {
+    /// True if all could be read.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds those of these rows.
+    pub fn add<'a>(&mut self, rows: impl IntoIterator<Item = &'a Row>) {
+        for column in rows.into_iter().flat_map(|row| &row.unreadable_fields) {
+            *self.0.entry(column).or_default() += 1;
+        }
+    }
+
+    /// The columns with the number of records, by name.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.0.iter().map(|(column, count)| (*column, *count))
+    }
+}
+
 /// One record that could not be written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ErrorDetail {
@@ -105,6 +132,10 @@ pub struct StreamSummary {
     pub counts: RecordCounts,
     /// The first of the records that could not be written, [`MAX_ERROR_DETAILS`] at most.
     pub error_details: Vec<ErrorDetail>,
+    /// Columns that are null in some of the records that were read, because Wix sent something for them that could not be
+    /// read, with the number of these records.
+    #[serde(skip_serializing_if = "UnreadableFields::is_empty")]
+    pub unreadable_fields: UnreadableFields,
     /// Requests sent to Wix for it, retries included.
     pub requests: u64,
     /// Requests that were sent again.
@@ -148,6 +179,7 @@ impl StreamSummary {
             resumed: false,
             counts: RecordCounts::default(),
             error_details: Vec::new(),
+            unreadable_fields: UnreadableFields::default(),
             requests: 0,
             retries: 0,
             repaired_characters: 0,

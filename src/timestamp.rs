@@ -4,9 +4,10 @@
 //! bookings have been published with offsets and as local time without any (wix-api.md 3.4, 5).
 
 use chrono::{
-    DateTime, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, SubsecRound, TimeDelta, TimeZone, Utc,
+    DateTime, Datelike, FixedOffset, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, SubsecRound,
+    TimeDelta, TimeZone, Utc,
 };
-use chrono_tz::Tz;
+use chrono_tz::{TZ_VARIANTS, Tz};
 
 /// A point in time as it stands in a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +21,28 @@ pub enum Timestamp {
 /// Reads a date and time, with any number of fractional digits, to the microsecond that Postgres keeps.
 /// `None` if it is none.
 pub fn parse(text: &str) -> Option<Timestamp> {
-    Some(match parse_exactly(text.trim())? {
-        Timestamp::Instant(instant) => Timestamp::Instant(instant.trunc_subsecs(6)),
-        Timestamp::Local(local) => Timestamp::Local(local.trunc_subsecs(6)),
-    })
+    let (timestamp, year) = match parse_exactly(text.trim())? {
+        Timestamp::Instant(instant) => (Timestamp::Instant(instant.trunc_subsecs(6)), instant.year()),
+        Timestamp::Local(local) => (Timestamp::Local(local.trunc_subsecs(6)), local.year()),
+    };
+    // Neither Wix nor Postgres knows all the years that can be written.
+    (0..=9999).contains(&year).then_some(timestamp)
+}
+
+/// Reads a calendar date, also one that is written as its midnight. `None` if it is none: a date with another time may be
+/// that of the day before in another time zone.
+pub fn parse_date(text: &str) -> Option<NaiveDate> {
+    let text = text.trim();
+    let date = match (NaiveDate::parse_from_str(text, "%Y-%m-%d"), text.split_once(['T', ' '])) {
+        (Ok(date), _) => date,
+        (Err(_), Some((day, time))) => {
+            parse_exactly(text)?;
+            let is_midnight = time.bytes().take(8).all(|byte| matches!(byte, b'0' | b':' | b'Z' | b'z'));
+            NaiveDate::parse_from_str(day, "%Y-%m-%d").ok().filter(|_| is_midnight)?
+        }
+        _ => return None,
+    };
+    (0..=9999).contains(&date.year()).then_some(date)
 }
 
 fn parse_exactly(text: &str) -> Option<Timestamp> {
@@ -44,12 +63,54 @@ fn parse_exactly(text: &str) -> Option<Timestamp> {
     Some(Timestamp::Local(date.and_time(NaiveTime::MIN)))
 }
 
-/// The instant of a wall clock reading in the named IANA zone; `None` if there is no such zone.
+/// The instant of a wall clock reading in this time zone; `None` if there is no such zone.
+///
+/// A zone is a name of the IANA database in any case, or a distance from UTC, such as `+02:00`, `UTC+2` and `GMT+0200`.
 ///
 /// A reading that the clocks show twice is the first of the two; one that they skip is moved forward
 /// by the length of the gap.
 pub fn in_zone(local: NaiveDateTime, zone: &str) -> Option<DateTime<Utc>> {
-    let zone: Tz = zone.trim().parse().ok()?;
+    let zone = zone.trim();
+    match named_zone(zone) {
+        Some(zone) => in_named_zone(local, zone),
+        None => Some(offset(zone)?.from_local_datetime(&local).single()?.with_timezone(&Utc)),
+    }
+}
+
+fn named_zone(text: &str) -> Option<Tz> {
+    text.parse().ok().or_else(|| {
+        let name = text.replace(' ', "_");
+        TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(&name)).copied()
+    })
+}
+
+/// `Z`, or a distance from UTC: positive east of Greenwich, of at most 14 hours.
+fn offset(text: &str) -> Option<FixedOffset> {
+    let prefix = text.get(..3).filter(|prefix| ["UTC", "GMT"].iter().any(|utc| prefix.eq_ignore_ascii_case(utc)));
+    let rest = text[prefix.map_or(0, str::len)..].trim_start();
+    if prefix.is_none() && rest.eq_ignore_ascii_case("Z") {
+        return FixedOffset::east_opt(0);
+    }
+    let (sign, digits) = match (rest.strip_prefix('+'), rest.strip_prefix(['-', '\u{2212}'])) {
+        (Some(digits), _) => (1, digits),
+        (_, Some(digits)) => (-1, digits),
+        _ => return None,
+    };
+    let digits = digits.trim_start();
+    let (hours, minutes) = match (digits.split_once(':'), digits.len()) {
+        (Some((hours, minutes)), _) if minutes.len() == 2 => (hours, minutes),
+        (None, 3 | 4) => digits.split_at_checked(digits.len() - 2)?,
+        (None, 1 | 2) => (digits, "0"),
+        _ => return None,
+    };
+    let number =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<i32>().ok()).flatten();
+    let (hours, minutes) = (number(hours)?, number(minutes)?);
+    let is_offset = minutes < 60 && hours * 60 + minutes <= 14 * 60;
+    FixedOffset::east_opt(sign * (hours * 60 + minutes) * 60).filter(|_| is_offset)
+}
+
+fn in_named_zone(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
     let instant = match zone.from_local_datetime(&local) {
         LocalResult::Single(instant) | LocalResult::Ambiguous(instant, _) => instant,
         LocalResult::None => {
@@ -73,7 +134,7 @@ pub fn render(instant: DateTime<Utc>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Timestamp, in_zone, parse, render};
+    use super::{Timestamp, in_zone, parse, parse_date, render};
 
     #[track_caller]
     fn instant(text: &str, expected: &str) {
@@ -112,8 +173,48 @@ mod tests {
     }
 
     #[test]
+    fn zones_are_read_in_every_usual_spelling() {
+        for (zone, expected) in [
+            ("Europe/Berlin", "2026-07-01T06:00:00.000Z"),
+            (" europe/berlin ", "2026-07-01T06:00:00.000Z"),
+            ("AMERICA/NEW YORK", "2026-07-01T12:00:00.000Z"),
+            ("UTC", "2026-07-01T08:00:00.000Z"),
+            ("utc", "2026-07-01T08:00:00.000Z"),
+            ("Z", "2026-07-01T08:00:00.000Z"),
+            ("GMT", "2026-07-01T08:00:00.000Z"),
+            ("Etc/UTC", "2026-07-01T08:00:00.000Z"),
+            // The names of this area have the other sign.
+            ("Etc/GMT-2", "2026-07-01T06:00:00.000Z"),
+            ("UTC+2", "2026-07-01T06:00:00.000Z"),
+            ("GMT+02:00", "2026-07-01T06:00:00.000Z"),
+            ("UTC +0200", "2026-07-01T06:00:00.000Z"),
+            ("+02:00", "2026-07-01T06:00:00.000Z"),
+            ("+5:30", "2026-07-01T02:30:00.000Z"),
+            ("-03", "2026-07-01T11:00:00.000Z"),
+        ] {
+            local("2026-07-01T08:00:00", zone, expected);
+        }
+        let Some(Timestamp::Local(local)) = parse("2026-07-01T08:00:00") else { panic!("a local time") };
+        for zone in ["", "Mars/Olympus", "UTC+", "UTC+99", "+15:00", "+02:60", "+02:0", "02:00", "é+2", "UTC+é", "+0é"]
+        {
+            assert_eq!(in_zone(local, zone), None, "{zone}");
+        }
+    }
+
+    #[test]
+    fn a_date_may_be_written_as_its_midnight_and_as_no_other_time() {
+        for text in ["1985-06-07", "1985-06-07T00:00:00.000Z", "1985-06-07T00:00:00+02:00", "1985-06-07 00:00:00"] {
+            assert_eq!(parse_date(text).map(|date| date.to_string()).as_deref(), Some("1985-06-07"), "{text}");
+        }
+        for text in ["", "never", "1985-06-31", "1985-06-06T22:00:00.000Z", "1985-06-07T", "12345-01-01", "07.06.1985"]
+        {
+            assert_eq!(parse_date(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_no_date_is_none() {
-        for text in ["", "yesterday", "2026-13-01T00:00:00Z", "2026-02-30", "12345"] {
+        for text in ["", "yesterday", "2026-13-01T00:00:00Z", "2026-02-30", "12345", "+12345-01-01T00:00:00"] {
             assert_eq!(parse(text), None, "{text}");
         }
         let Some(Timestamp::Local(local)) = parse("2026-07-01T08:00:00") else { panic!("a local time") };

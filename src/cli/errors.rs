@@ -27,8 +27,8 @@ pub(super) async fn run(
 async fn list(global: &GlobalArgs, args: &ListErrorsArgs, environment: &Environment) -> Result<Exit, Failure> {
     let store = connect(global, environment).await?;
     store.check_migrated().await?;
-    let (errors, total) = store.list_errors(args.limit.into()).await?;
-    report::print_errors(store.schema().name(), &errors, total, args.json)?;
+    let errors = store.list_errors(args.limit.into()).await?;
+    report::print_errors(store.schema().name(), &errors, args.json)?;
     Ok(Exit::Done)
 }
 

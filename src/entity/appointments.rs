@@ -1,9 +1,9 @@
 //! Appointments: Wix bookings, read through the Bookings Reader v2 (wix-api.md 3).
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 use super::Entity;
-use crate::json::{FieldError, Object};
+use crate::json::{Object, Reading};
 use crate::record::{Cell, Column, ColumnKind};
 use crate::stream::Stream;
 use crate::timestamp::{self, Timestamp};
@@ -27,16 +27,16 @@ static LISTING: Listing = Listing {
     app: "Wix Bookings",
 };
 
-/// In the order in which `sql/upsert_appointments.sql` takes them. Unnamed are first name, last name, email and phone of
-/// the contact: for the customer that is made of them.
+/// In the order in which `sql/upsert_appointments.sql` takes them. What is stored elsewhere is for the customer that is made
+/// of the contact's details.
 const COLUMNS: &[Column] = {
     use ColumnKind::{Integer, Text, Timestamp};
     &[
         Column::named("wix_contact_id", Text),
-        Column::unnamed(Text),
-        Column::unnamed(Text),
-        Column::unnamed(Text),
-        Column::unnamed(Text),
+        Column::elsewhere("contact_first_name", Text),
+        Column::elsewhere("contact_last_name", Text),
+        Column::elsewhere("contact_email", Text),
+        Column::elsewhere("contact_phone", Text),
         Column::named("service_id", Text),
         Column::named("service_name", Text),
         Column::named("staff_member", Text),
@@ -63,39 +63,38 @@ impl Entity for Appointments {
         COLUMNS
     }
 
-    fn body<'a>(&self, item: &Object<'a>) -> Result<Object<'a>, FieldError> {
+    fn body<'a>(&self, item: &Object<'a>) -> Object<'a> {
         item.object("booking")
     }
 
-    fn cells(&self, booking: &Object<'_>) -> Result<Vec<Cell>, FieldError> {
-        let entity = booking.object("bookedEntity")?;
-        let slot = entity.object("slot")?;
-        let schedule = entity.object("schedule")?;
-        let contact = booking.object("contactDetails")?;
+    fn cells(&self, booking: &Object<'_>) -> Vec<Reading<Cell>> {
+        let entity = booking.object("bookedEntity");
+        let slot = entity.object("slot");
+        let schedule = entity.object("schedule");
+        let contact = booking.object("contactDetails");
         let booked = [&slot, &schedule];
-        let zone = first_text(&booked, "timezone")?;
-        let (start, end) = times(booking, &slot, &schedule, zone.as_deref())?;
-        Ok(vec![
-            Cell::text(contact.text("contactId")?.filter(|id| !id.is_empty())),
-            Cell::text(contact.text("firstName")?),
-            Cell::text(contact.text("lastName")?),
-            Cell::text(contact.text("email")?),
-            Cell::text(contact.text("phone")?),
-            Cell::text(first_text(&booked, "serviceId")?),
-            Cell::text(entity.text("title")?),
-            Cell::text(slot.object("resource")?.text("name")?),
-            Cell::timestamp(start),
-            Cell::timestamp(end),
-            Cell::text(zone),
-            Cell::text(location(&booked)?),
-            participants(booking)?.map_or(Cell::Null, Cell::Integer),
-            Cell::text(booking.text("status")?),
-            Cell::text(booking.text("paymentStatus")?),
-        ])
+        let Times { start, end, zone } = times(booking, &slot, &schedule);
+        vec![
+            contact.id("contactId").map(Cell::text),
+            contact.text("firstName").map(Cell::text),
+            contact.text("lastName").map(Cell::text),
+            contact.short_text("email").map(Cell::text),
+            contact.text("phone").map(Cell::text),
+            first_text(&booked, "serviceId").map(Cell::text),
+            entity.text("title").map(Cell::text),
+            slot.object("resource").text("name").map(Cell::text),
+            start.map(Cell::timestamp),
+            end.map(Cell::timestamp),
+            zone.map(Cell::text),
+            location(&booked).map(Cell::text),
+            participants(booking).map(|count| count.map_or(Cell::Null, Cell::Integer)),
+            booking.text("status").map(Cell::text),
+            booking.text("paymentStatus").map(Cell::text),
+        ]
     }
 }
 
-fn first_text(objects: &[&Object<'_>], name: &str) -> Result<Option<String>, FieldError> {
+fn first_text(objects: &[&Object<'_>], name: &str) -> Reading<Option<String>> {
     for object in objects {
         if let Some(text) = object.text(name)?.filter(|text| !text.is_empty()) {
             return Ok(Some(text));
@@ -105,8 +104,8 @@ fn first_text(objects: &[&Object<'_>], name: &str) -> Result<Option<String>, Fie
 }
 
 /// The place's name, else its address.
-fn location(booked: &[&Object<'_>]) -> Result<Option<String>, FieldError> {
-    let places = booked.iter().map(|object| object.object("location")).collect::<Result<Vec<_>, _>>()?;
+fn location(booked: &[&Object<'_>; 2]) -> Reading<Option<String>> {
+    let places = booked.map(|object| object.object("location"));
     let places: Vec<&Object<'_>> = places.iter().collect();
     match first_text(&places, "name")? {
         Some(name) => Ok(Some(name)),
@@ -115,48 +114,78 @@ fn location(booked: &[&Object<'_>]) -> Result<Option<String>, FieldError> {
 }
 
 /// `totalParticipants`, or the sum of the choices where those are given instead (wix-api.md 3.4).
-fn participants(booking: &Object<'_>) -> Result<Option<i64>, FieldError> {
-    if let Some(total) = booking.integer("totalParticipants")? {
-        return Ok(Some(total));
-    }
-    let choices = booking.object("participantsChoices")?.objects("serviceChoices")?;
-    let counts = choices.iter().map(|choice| choice.integer("numberOfParticipants")).collect::<Result<Vec<_>, _>>()?;
-    match counts.iter().flatten().copied().reduce(i64::saturating_add) {
-        Some(sum) => Ok(Some(sum)),
-        None => booking.integer("numberOfParticipants"),
+fn participants(booking: &Object<'_>) -> Reading<Option<i64>> {
+    let total = booking.integer("totalParticipants")?;
+    let count = match total {
+        Some(_) => total,
+        None => match chosen_participants(booking)? {
+            Some(sum) => Some(sum),
+            None => booking.integer("numberOfParticipants")?,
+        },
+    };
+    match count {
+        // The column is an `integer`.
+        Some(count) if i32::try_from(count).is_err() => Err(booking.error("totalParticipants", "a number of people")),
+        count => Ok(count),
     }
 }
 
-/// Begin and end.
-type Times = (Option<DateTime<Utc>>, Option<DateTime<Utc>>);
+fn chosen_participants(booking: &Object<'_>) -> Reading<Option<i64>> {
+    let choices = booking.object("participantsChoices").objects("serviceChoices")?;
+    let counts = choices.iter().map(|choice| choice.integer("numberOfParticipants")).collect::<Reading<Vec<_>>>()?;
+    Ok(counts.iter().flatten().copied().reduce(i64::saturating_add))
+}
 
-/// Begin and end: the booking's own, else the slot's, else the first and last session of a course.
+/// When a booking starts and ends, and its time zone as Wix names it.
+struct Times {
+    start: Reading<Option<DateTime<Utc>>>,
+    end: Reading<Option<DateTime<Utc>>>,
+    zone: Reading<Option<String>>,
+}
+
+/// Start and end: the booking's own, else the slot's, else the first and last session of a course.
 ///
-/// The slot's have been published in UTC, with an offset, and as local time with the zone beside it. Where
-/// the zone is missing too, the booking's own begin tells how far the slot's clock is from UTC; where even
-/// that is missing, they are taken as UTC, which Wix's dates are in otherwise.
-fn times(
-    booking: &Object<'_>,
-    slot: &Object<'_>,
-    schedule: &Object<'_>,
-    zone: Option<&str>,
-) -> Result<Times, FieldError> {
-    let own_start = booking.timestamp("startDate")?;
-    let slot_start = slot.timestamp("startDate")?;
-    let clock_ahead = match (own_start, slot_start) {
-        (Some(Timestamp::Instant(own)), Some(Timestamp::Local(local))) => local.and_utc() - own,
-        _ => TimeDelta::zero(),
+/// The slot's have been published in UTC, with an offset, and as local time with the zone beside it. Where there is no
+/// zone, or one that is not understood, the booking's own start tells how far the slot's clock is from UTC. Without that
+/// too, local times with an unknown zone cannot be read, and those without any zone are in UTC, as Wix's dates otherwise
+/// are.
+fn times(booking: &Object<'_>, slot: &Object<'_>, schedule: &Object<'_>) -> Times {
+    let zone = first_text(&[slot, schedule], "timezone");
+    let own_start = booking.timestamp("startDate");
+    let slot_start = slot.timestamp("startDate");
+    let clock_ahead = match (&own_start, &slot_start) {
+        (Ok(Some(Timestamp::Instant(own))), Ok(Some(Timestamp::Local(local)))) => Some(local.and_utc() - own),
+        _ => None,
     };
-    let resolve = |timestamp: Timestamp| match timestamp {
-        Timestamp::Instant(instant) => Some(instant),
-        Timestamp::Local(local) => match zone.and_then(|zone| timestamp::in_zone(local, zone)) {
-            Some(instant) => Some(instant),
-            None => local.and_utc().checked_sub_signed(clock_ahead),
-        },
+    let unknown_zone = slot.error("timezone", "a known time zone");
+    let resolve = |timestamp: Option<Timestamp>| match (timestamp, &zone) {
+        (None, _) => Ok(None),
+        (Some(Timestamp::Instant(instant)), _) => Ok(Some(instant)),
+        (Some(Timestamp::Local(local)), zone) => {
+            let zone_name = zone.as_ref().ok().and_then(Option::as_deref);
+            let in_zone = zone_name.and_then(|zone| timestamp::in_zone(local, zone));
+            match (in_zone, clock_ahead, zone) {
+                (Some(instant), _, _) => Ok(Some(instant)),
+                (_, Some(ahead), _) => Ok(local.and_utc().checked_sub_signed(ahead)),
+                (_, None, Ok(None)) => Ok(Some(local.and_utc())),
+                (_, None, Ok(Some(_))) => Err(unknown_zone.clone()),
+                (_, None, Err(error)) => Err(error.clone()),
+            }
+        }
     };
-    let start = own_start.or(slot_start).or(schedule.timestamp("firstSessionStart")?);
-    let end = booking.timestamp("endDate")?.or(slot.timestamp("endDate")?).or(schedule.timestamp("lastSessionEnd")?);
-    Ok((start.and_then(resolve), end.and_then(resolve)))
+    let first = |own: Reading<Option<Timestamp>>, of_slot, of_schedule: Reading<Option<Timestamp>>| {
+        for reading in [own, of_slot] {
+            if let Some(timestamp) = reading? {
+                return Ok(Some(timestamp));
+            }
+        }
+        of_schedule
+    };
+    let start = first(own_start, slot_start, schedule.timestamp("firstSessionStart")).and_then(&resolve);
+    let end = booking.timestamp("endDate");
+    let end = first(end, slot.timestamp("endDate"), schedule.timestamp("lastSessionEnd")).and_then(&resolve);
+    let is_unknown = [&start, &end].iter().any(|time| time.as_ref().err() == Some(&unknown_zone));
+    Times { start, end, zone: if is_unknown { Err(unknown_zone) } else { zone } }
 }
 
 #[cfg(test)]
@@ -166,41 +195,61 @@ mod tests {
     use crate::timestamp::render;
 
     #[track_caller]
-    fn check(booking: &str, zone: Option<&str>, start: Option<&str>, end: Option<&str>) {
+    fn check(booking: &str, start: Option<&str>, end: Option<&str>) {
         let booking = Object::parse(booking).unwrap();
-        let (slot, schedule) = (booking.object("slot").unwrap(), booking.object("schedule").unwrap());
-        let (got_start, got_end) = times(&booking, &slot, &schedule, zone).unwrap();
+        let times = times(&booking, &booking.object("slot"), &booking.object("schedule"));
+        let (got_start, got_end) = (times.start.unwrap(), times.end.unwrap());
         assert_eq!((got_start.map(render).as_deref(), got_end.map(render).as_deref()), (start, end));
+    }
+
+    fn local(zone: &str) -> String {
+        format!(r#"{{"slot":{{"startDate":"2026-07-01T08:00:00","endDate":"2026-07-01T08:30:00"{zone}}}}}"#)
     }
 
     #[test]
     fn the_bookings_own_times_come_first() {
         check(
             r#"{"startDate":"2026-09-21T09:30:00.000Z","endDate":"2026-09-21T10:15:00.000Z","slot":{"startDate":"2026-09-22T09:30:00Z"}}"#,
-            None,
             Some("2026-09-21T09:30:00.000Z"),
             Some("2026-09-21T10:15:00.000Z"),
         );
         check(
-            r#"{"schedule":{"firstSessionStart":"2026-10-01T18:00:00.000+01:00","lastSessionEnd":"2026-11-19T19:30:00.000Z"}}"#,
-            Some("Europe/Dublin"),
+            r#"{"schedule":{"firstSessionStart":"2026-10-01T18:00:00.000+01:00","lastSessionEnd":"2026-11-19T19:30:00.000Z","timezone":"Europe/Dublin"}}"#,
             Some("2026-10-01T17:00:00.000Z"),
             Some("2026-11-19T19:30:00.000Z"),
         );
-        check("{}", None, None, None);
+        check("{}", None, None);
     }
 
     #[test]
-    fn local_times_use_the_zone_then_the_distance_of_the_two_begins_then_utc() {
-        let slot = r#"{"slot":{"startDate":"2026-07-01T08:00:00","endDate":"2026-07-01T08:30:00"}}"#;
-        check(slot, Some("America/New_York"), Some("2026-07-01T12:00:00.000Z"), Some("2026-07-01T12:30:00.000Z"));
-        check(slot, None, Some("2026-07-01T08:00:00.000Z"), Some("2026-07-01T08:30:00.000Z"));
-        check(slot, Some("Not/AZone"), Some("2026-07-01T08:00:00.000Z"), Some("2026-07-01T08:30:00.000Z"));
+    fn local_times_use_the_zone_then_the_distance_of_the_two_starts_then_utc() {
         check(
-            r#"{"startDate":"2026-07-01T06:00:00Z","slot":{"startDate":"2026-07-01T08:00:00","endDate":"2026-07-01T08:30:00"}}"#,
-            None,
-            Some("2026-07-01T06:00:00.000Z"),
-            Some("2026-07-01T06:30:00.000Z"),
+            &local(r#","timezone":"America/New_York""#),
+            Some("2026-07-01T12:00:00.000Z"),
+            Some("2026-07-01T12:30:00.000Z"),
         );
+        check(&local(""), Some("2026-07-01T08:00:00.000Z"), Some("2026-07-01T08:30:00.000Z"));
+        for zone in ["", r#","timezone":"Not/AZone""#] {
+            let booking = local(zone).replacen('{', r#"{"startDate":"2026-07-01T06:00:00Z","#, 1);
+            check(&booking, Some("2026-07-01T06:00:00.000Z"), Some("2026-07-01T06:30:00.000Z"));
+        }
+    }
+
+    #[test]
+    fn an_unknown_zone_costs_local_times_and_no_others() {
+        let zone = r#","timezone":"Not/AZone""#;
+        let text = local(zone);
+        let booking = Object::parse(&text).unwrap();
+        let found = times(&booking, &booking.object("slot"), &booking.object("schedule"));
+        let reason = "`slot.timezone` is not a known time zone";
+        assert_eq!(found.start.unwrap_err().to_string(), reason);
+        assert_eq!(found.end.unwrap_err().to_string(), reason);
+        assert_eq!(found.zone.unwrap_err().to_string(), reason);
+        let text = local(zone).replace("08:00:00", "08:00:00+02:00").replace("08:30:00", "08:30:00Z");
+        let booking = Object::parse(&text).unwrap();
+        let found = times(&booking, &booking.object("slot"), &booking.object("schedule"));
+        assert_eq!(found.start.unwrap().map(render).as_deref(), Some("2026-07-01T06:00:00.000Z"));
+        assert_eq!(found.end.unwrap().map(render).as_deref(), Some("2026-07-01T08:30:00.000Z"));
+        assert_eq!(found.zone.unwrap().as_deref(), Some("Not/AZone"));
     }
 }

@@ -1,7 +1,7 @@
 //! Customers: Wix contacts, read through Contacts v4 (wix-api.md 2).
 
 use super::{Entity, full_name};
-use crate::json::{FieldError, Object};
+use crate::json::{Object, Reading};
 use crate::record::{Cell, Column, ColumnKind};
 use crate::stream::Stream;
 use crate::wix::{Count, Listing, Lookup, Paging};
@@ -54,52 +54,65 @@ impl Entity for Customers {
         COLUMNS
     }
 
-    fn body<'a>(&self, item: &Object<'a>) -> Result<Object<'a>, FieldError> {
-        Ok(item.clone())
+    fn body<'a>(&self, item: &Object<'a>) -> Object<'a> {
+        item.clone()
     }
 
-    fn cells(&self, contact: &Object<'_>) -> Result<Vec<Cell>, FieldError> {
-        let info = contact.object("info")?;
-        let name = info.object("name")?;
-        let (first, last) = (name.text("first")?, name.text("last")?);
-        let email = reachable_at(contact, &info, "email", "primaryEmail", "emails")?;
-        let phone = reachable_at(contact, &info, "phone", "primaryPhone", "phones")?;
-        let labels = match info.raw("labelKeys") {
-            Some(_) => Cell::TextList(info.object("labelKeys")?.texts("items")?),
-            None => Cell::Null,
+    fn cells(&self, contact: &Object<'_>) -> Vec<Reading<Cell>> {
+        let info = contact.object("info");
+        let name = info.object("name");
+        let (first, last) = (name.text("first"), name.text("last"));
+        let full = match (&first, &last) {
+            (Ok(first), Ok(last)) => Ok(full_name(first.as_deref(), last.as_deref())),
+            (Err(error), _) | (_, Err(error)) => Err(error.clone()),
         };
-        Ok(vec![
-            Cell::text(full_name(first.as_deref(), last.as_deref())),
-            Cell::text(first),
-            Cell::text(last),
-            Cell::text(email),
-            Cell::text(phone),
-            Cell::text(info.text("company")?),
-            Cell::text(info.text("jobTitle")?),
-            info.date("birthdate")?.map_or(Cell::Null, Cell::Date),
-            Cell::text(info.text("locale")?),
-            labels,
-        ])
+        vec![
+            full.map(Cell::text),
+            first.map(Cell::text),
+            last.map(Cell::text),
+            email(contact, &info).map(Cell::text),
+            phone(contact, &info).map(Cell::text),
+            info.text("company").map(Cell::text),
+            info.text("jobTitle").map(Cell::text),
+            info.date("birthdate").map(|date| date.map_or(Cell::Null, Cell::Date)),
+            info.text("locale").map(Cell::text),
+            labels(&info),
+        ]
     }
 }
 
-/// The contact's main email or phone: Wix names it in `primaryInfo` and again in `primaryEmail` or
-/// `primaryPhone`; else it is the list's primary item, else its first.
+fn labels(info: &Object<'_>) -> Reading<Cell> {
+    match info.raw("labelKeys")? {
+        Some(_) => info.object("labelKeys").texts("items").map(Cell::TextList),
+        None => Ok(Cell::Null),
+    }
+}
+
+/// The contact's main email: Wix names it in `primaryInfo` and again in `primaryEmail`; else it is the list's primary item,
+/// else its first.
+fn email(contact: &Object<'_>, info: &Object<'_>) -> Reading<Option<String>> {
+    reachable_at(contact, info, ["primaryEmail", "emails"], |place| place.short_text("email"))
+}
+
+/// The same for the phone.
+fn phone(contact: &Object<'_>, info: &Object<'_>) -> Reading<Option<String>> {
+    reachable_at(contact, info, ["primaryPhone", "phones"], |place| place.text("phone"))
+}
+
 fn reachable_at(
     contact: &Object<'_>,
     info: &Object<'_>,
-    kind: &str,
-    detail: &str,
-    list: &str,
-) -> Result<Option<String>, FieldError> {
-    let filled = |text: Option<String>| text.filter(|text| !text.trim().is_empty());
-    if let Some(value) = filled(contact.object("primaryInfo")?.text(kind)?) {
+    [detail, list]: [&str; 2],
+    read: impl Fn(&Object<'_>) -> Reading<Option<String>>,
+) -> Reading<Option<String>> {
+    let filled = |place: &Object<'_>| Ok(read(place)?.filter(|text| !text.trim().is_empty()));
+    if let Some(value) = filled(&contact.object("primaryInfo"))? {
         return Ok(Some(value));
     }
-    if let Some(value) = filled(contact.object(detail)?.text(kind)?) {
+    if let Some(value) = filled(&contact.object(detail))? {
         return Ok(Some(value));
     }
-    let items = info.object(list)?.objects("items")?;
-    let primary = items.iter().find(|item| item.raw("primary").is_some_and(|value| value.get() == "true"));
-    Ok(filled(primary.or(items.first()).map(|item| item.text(kind)).transpose()?.flatten()))
+    let items = info.object(list).objects("items")?;
+    let is_primary = |item: &&Object<'_>| matches!(item.raw("primary"), Ok(Some(value)) if value.get() == "true");
+    items.iter().find(is_primary).or(items.first()).map_or(Ok(None), filled)
 }

@@ -7,9 +7,11 @@ mod appointments;
 mod customers;
 mod orders;
 
+use chrono::{DateTime, Utc};
+
 use crate::content_hash::content_hash;
-use crate::json::{FieldError, Object};
-use crate::record::{Cell, Column, Envelope, MappedRecord, Rejection, Row};
+use crate::json::{Object, Reading};
+use crate::record::{Cell, Column, MappedRecord, Rejection, Row};
 use crate::stream::Stream;
 use crate::wix::Listing;
 
@@ -25,10 +27,10 @@ pub trait Entity: Sync {
     fn columns(&self) -> &'static [Column];
 
     /// The object inside a listed item that holds `id`, `createdDate` and the like.
-    fn body<'a>(&self, item: &Object<'a>) -> Result<Object<'a>, FieldError>;
+    fn body<'a>(&self, item: &Object<'a>) -> Object<'a>;
 
     /// The cells of [`Entity::columns`]. What Wix did not send is null; nothing is invented.
-    fn cells(&self, body: &Object<'_>) -> Result<Vec<Cell>, FieldError>;
+    fn cells(&self, body: &Object<'_>) -> Vec<Reading<Cell>>;
 }
 
 /// The code that knows `stream`.
@@ -40,23 +42,28 @@ pub fn entity_of(stream: Stream) -> &'static dyn Entity {
     }
 }
 
-/// Maps one record, as JSON text, to its row. Never panics and never loses it: what can't be mapped comes
-/// back whole, with the reason.
+/// Maps one record, as JSON text, to its row. A field that cannot be read is null, and named; only a record without a usable
+/// id is rejected, and comes back whole with the reason.
 pub fn map_record(entity: &dyn Entity, raw: String) -> MappedRecord {
     match try_map(entity, &raw) {
-        Ok((envelope, cells)) => Ok(Row {
-            wix_id: envelope.wix_id,
-            wix_created_at: envelope.wix_created_at,
-            wix_updated_at: envelope.wix_updated_at,
-            wix_revision: envelope.wix_revision,
-            content_hash: content_hash(&raw),
-            raw,
-            cells,
-        }),
+        Ok(fields) => {
+            let Fields { wix_id, wix_created_at, wix_updated_at, wix_revision, cells, unreadable } = fields;
+            let content_hash = content_hash(&raw, &unreadable);
+            Ok(Row {
+                wix_id,
+                wix_created_at,
+                wix_updated_at,
+                wix_revision,
+                content_hash,
+                raw,
+                cells,
+                unreadable_fields: unreadable,
+            })
+        }
         Err(error) => {
-            let body = Object::parse(&raw).and_then(|item| entity.body(&item)).unwrap_or_default();
+            let body = Object::parse(&raw).map(|item| entity.body(&item)).unwrap_or_default();
             Err(Rejection {
-                wix_id: body.text("id").ok().flatten().filter(|id| !id.is_empty()),
+                wix_id: None,
                 wix_created_at: body.instant("createdDate").ok().flatten(),
                 reason: error.to_string(),
                 raw,
@@ -65,16 +72,37 @@ pub fn map_record(entity: &dyn Entity, raw: String) -> MappedRecord {
     }
 }
 
-fn try_map(entity: &dyn Entity, raw: &str) -> Result<(Envelope, Vec<Cell>), FieldError> {
-    let body = entity.body(&Object::parse(raw)?)?;
-    let wix_id = body.text("id")?.filter(|id| !id.is_empty()).ok_or_else(|| body.error("id", "there"))?;
-    let envelope = Envelope {
-        wix_id,
-        wix_created_at: body.instant("createdDate")?,
-        wix_updated_at: body.instant("updatedDate")?,
-        wix_revision: body.integer("revision")?,
-    };
-    Ok((envelope, entity.cells(&body)?))
+/// What a row is made of.
+struct Fields {
+    wix_id: String,
+    wix_created_at: Option<DateTime<Utc>>,
+    wix_updated_at: Option<DateTime<Utc>>,
+    wix_revision: Option<i64>,
+    cells: Vec<Cell>,
+    /// The names of the columns whose fields could not be read.
+    unreadable: Vec<&'static str>,
+}
+
+fn try_map(entity: &dyn Entity, raw: &str) -> Reading<Fields> {
+    let body = entity.body(&Object::parse(raw)?);
+    let wix_id = body.id("id")?.ok_or_else(|| body.error("id", "there"))?;
+    let mut unreadable = Vec::new();
+    let wix_created_at = read(body.instant("createdDate"), "wix_created_at", &mut unreadable);
+    let wix_updated_at = read(body.instant("updatedDate"), "wix_updated_at", &mut unreadable);
+    let wix_revision = read(body.integer("revision"), "wix_revision", &mut unreadable);
+    let mut cells = Vec::with_capacity(entity.columns().len());
+    for (cell, column) in entity.cells(&body).into_iter().zip(entity.columns()) {
+        cells.push(read(cell.map(Some), column.name, &mut unreadable).unwrap_or(Cell::Null));
+    }
+    Ok(Fields { wix_id, wix_created_at, wix_updated_at, wix_revision, cells, unreadable })
+}
+
+/// What was read; where nothing could be, the column's name is noted.
+fn read<T>(reading: Reading<Option<T>>, column: &'static str, unreadable: &mut Vec<&'static str>) -> Option<T> {
+    reading.unwrap_or_else(|_| {
+        unreadable.push(column);
+        None
+    })
 }
 
 /// First and last name with a space between; `None` if there is neither.
@@ -99,36 +127,47 @@ mod tests {
     }
 
     #[test]
-    fn records_that_cant_be_mapped_come_back_whole() {
-        for (stream, raw, id, reason) in [
-            (Stream::Customers, r#"{"revision":1}"#, None, "`id` is not there"),
-            (Stream::Customers, r#"{"id":"a","info":"x"}"#, Some("a"), "`info` is not an object"),
-            (
-                Stream::Customers,
-                r#"{"id":"a","info":{"birthdate":"1988-02-31"}}"#,
-                Some("a"),
-                "`info.birthdate` is not a date",
-            ),
-            (
-                Stream::Appointments,
-                r#"{"booking":{"id":"b","startDate":"soon"}}"#,
-                Some("b"),
-                "`booking.startDate` is not a date and time",
-            ),
-            (Stream::Appointments, r#"{"id":"b"}"#, None, "`booking.id` is not there"),
-            (
-                Stream::Orders,
-                r#"{"id":"c","priceSummary":{"total":{"amount":"NaN"}}}"#,
-                Some("c"),
-                "`priceSummary.total.amount` is not a decimal number",
-            ),
-            (Stream::Orders, r#"[1,2]"#, None, "`the record` is not an object"),
+    fn records_without_a_usable_id_come_back_whole() {
+        let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(513));
+        for (stream, raw, reason) in [
+            (Stream::Customers, r#"{"revision":1}"#, "`id` is not there"),
+            (Stream::Customers, r#"{"id":{}}"#, "`id` is not text"),
+            (Stream::Customers, &long, "`id` is not an id of at most 512 bytes"),
+            (Stream::Appointments, r#"{"id":"b"}"#, "`booking.id` is not there"),
+            (Stream::Appointments, r#"{"booking":7}"#, "`booking` is not an object"),
+            (Stream::Orders, r#"[1,2]"#, "`the record` is not an object"),
         ] {
             let rejection = map_record(entity_of(stream), raw.to_owned()).expect_err(raw);
             assert_eq!(
                 (rejection.wix_id.as_deref(), rejection.reason.as_str(), rejection.raw.as_str()),
-                (id, reason, raw)
+                (None, reason, raw)
             );
+        }
+    }
+
+    #[test]
+    fn a_field_that_cannot_be_read_is_null_and_named() {
+        const INFO: &[&str] =
+            &["name", "first_name", "last_name", "company", "job_title", "birthdate", "locale", "labels"];
+        let long = format!(r#"{{"id":"c","buyerInfo":{{"contactId":"{0}","email":"{0}"}}}}"#, "x".repeat(513));
+        for (stream, raw, names) in [
+            (Stream::Customers, r#"{"id":"a","info":{"birthdate":"1988-02-31"}}"#, &["birthdate"][..]),
+            (Stream::Customers, r#"{"id":"a","info":"x","primaryInfo":{"email":"e","phone":"1"}}"#, INFO),
+            (
+                Stream::Customers,
+                r#"{"id":"a","revision":[],"createdDate":"soon"}"#,
+                &["wix_created_at", "wix_revision"],
+            ),
+            (Stream::Appointments, r#"{"booking":{"id":"b","startDate":"soon"}}"#, &["start_time"]),
+            (Stream::Appointments, r#"{"booking":{"id":"b","totalParticipants":99999999999}}"#, &["participants"]),
+            (Stream::Orders, r#"{"id":"c","priceSummary":{"total":{"amount":"NaN"}}}"#, &["total_amount"]),
+            (Stream::Orders, r#"{"id":"c","lineItems":{}}"#, &["items"]),
+            (Stream::Orders, &long, &["wix_contact_id", "email"]),
+        ] {
+            let row = map_record(entity_of(stream), raw.to_owned()).expect(raw);
+            assert_eq!(row.unreadable_fields, names, "{raw}");
+            let position = |name: &&str| entity_of(stream).columns().iter().position(|column| column.name == *name);
+            assert!(names.iter().filter_map(position).all(|position| row.cells[position] == Cell::Null), "{raw}");
         }
     }
 

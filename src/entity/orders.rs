@@ -1,7 +1,9 @@
 //! Orders: Wix eCommerce orders, read through Orders v1 (wix-api.md 4).
 
+use chrono::{DateTime, Utc};
+
 use super::Entity;
-use crate::json::{FieldError, Object};
+use crate::json::{Object, Reading};
 use crate::record::{Cell, Column, ColumnKind};
 use crate::stream::Stream;
 use crate::wix::{Count, Listing, Lookup, Paging};
@@ -24,7 +26,8 @@ static LISTING: Listing = Listing {
     app: "Wix Stores",
 };
 
-/// In the order in which `sql/upsert_orders.sql` takes them. `items` is taken from `raw` where that is parsed anyway.
+/// In the order in which `sql/upsert_orders.sql` takes them. The cell of `items` is
+/// always null: the statement takes them from `raw`, which it parses anyway.
 const COLUMNS: &[Column] = {
     use ColumnKind::{Decimal, Text, Timestamp};
     &[
@@ -41,6 +44,7 @@ const COLUMNS: &[Column] = {
         Column::named("tax", Decimal),
         Column::named("discount", Decimal),
         Column::named("total_amount", Decimal),
+        Column::elsewhere("items", Text),
     ]
 };
 
@@ -57,35 +61,37 @@ impl Entity for Orders {
         COLUMNS
     }
 
-    fn body<'a>(&self, item: &Object<'a>) -> Result<Object<'a>, FieldError> {
-        Ok(item.clone())
+    fn body<'a>(&self, item: &Object<'a>) -> Object<'a> {
+        item.clone()
     }
 
-    fn cells(&self, order: &Object<'_>) -> Result<Vec<Cell>, FieldError> {
-        let buyer = order.object("buyerInfo")?;
-        let prices = order.object("priceSummary")?;
-        let amount =
-            |name: &str| -> Result<Cell, FieldError> { Ok(Cell::decimal(prices.object(name)?.decimal("amount")?)) };
-        // For imported orders the date of creation is that of the import (wix-api.md 4.3).
-        let order_date = match order.instant("purchasedDate")? {
-            Some(purchased) => Some(purchased),
-            None => order.instant("createdDate")?,
-        };
-        order.check_list("lineItems")?;
-        Ok(vec![
-            Cell::text(buyer.text("contactId")?.filter(|id| !id.is_empty())),
-            Cell::text(order.text("number")?),
-            Cell::text(buyer.text("email")?),
-            Cell::timestamp(order_date),
-            Cell::text(order.text("status")?),
-            Cell::text(order.text("paymentStatus")?),
-            Cell::text(order.text("fulfillmentStatus")?),
-            Cell::text(order.text("currency")?),
-            amount("subtotal")?,
-            amount("shipping")?,
-            amount("tax")?,
-            amount("discount")?,
-            amount("total")?,
-        ])
+    fn cells(&self, order: &Object<'_>) -> Vec<Reading<Cell>> {
+        let buyer = order.object("buyerInfo");
+        let prices = order.object("priceSummary");
+        let amount = |name: &str| prices.object(name).decimal("amount").map(Cell::decimal);
+        vec![
+            buyer.id("contactId").map(Cell::text),
+            order.text("number").map(Cell::text),
+            buyer.short_text("email").map(Cell::text),
+            order_date(order).map(Cell::timestamp),
+            order.text("status").map(Cell::text),
+            order.text("paymentStatus").map(Cell::text),
+            order.text("fulfillmentStatus").map(Cell::text),
+            order.text("currency").map(Cell::text),
+            amount("subtotal"),
+            amount("shipping"),
+            amount("tax"),
+            amount("discount"),
+            amount("total"),
+            order.check_list("lineItems").map(|()| Cell::Null),
+        ]
+    }
+}
+
+/// For imported orders the date of creation is that of the import (wix-api.md 4.3).
+fn order_date(order: &Object<'_>) -> Reading<Option<DateTime<Utc>>> {
+    match order.instant("purchasedDate")? {
+        Some(purchased) => Ok(Some(purchased)),
+        None => order.instant("createdDate"),
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::Purpose;
-use super::text::{counted, grouped, table};
+use super::text::{counted, grouped, table, unreadable_fields};
 use crate::comparison::Comparison;
 use crate::run::PassKind;
 use crate::visible::one_line;
@@ -75,6 +75,9 @@ fn name_gaps(out: &mut String, one: &Comparison) {
     for (wix_id, reason) in one.unreadable_records.iter().take(MAX_NAMED) {
         let wix_id = one_line(wix_id.as_deref().unwrap_or("without an id"));
         let _ = writeln!(out, "{} {wix_id}: {}", one.table, one_line(reason));
+    }
+    if let Some(text) = unreadable_fields(&one.unreadable_fields) {
+        let _ = writeln!(out, "{}: {text}", one.table);
     }
     for notice in &one.notices {
         let _ = writeln!(out, "{}: {}", one.table, one_line(notice));

@@ -19,7 +19,7 @@ use crate::comparison::Comparison;
 use crate::event::Reporter;
 use crate::finding::{Finding, Mark};
 use crate::run::RunSummary;
-use crate::store::dead_letters::ErrorRow;
+use crate::store::dead_letters::ErrorList;
 use crate::store::migrate::MigrationReport;
 use crate::store::status::{RunRow, RunningRun, TableRow};
 use crate::visible;
@@ -121,13 +121,19 @@ pub fn describe_age(table: &TableRow) -> String {
     status::describe_age(table)
 }
 
-/// The records that could not be written, `total` in all; never the records themselves.
-pub fn print_errors(schema: &str, errors: &[ErrorRow], total: i64, as_json: bool) -> io::Result<()> {
+/// The rejected records and the fields that could not be read; never a value of a record.
+pub fn print_errors(schema: &str, errors: &ErrorList, as_json: bool) -> io::Result<()> {
     if as_json {
-        let object = json!({ "version": 1, "schema": schema, "total": total, "errors": errors });
+        let object = json!({
+            "version": 1,
+            "schema": schema,
+            "total": errors.total,
+            "errors": errors.records,
+            "unreadable_fields": errors.unreadable_fields,
+        });
         return print_json(&object);
     }
-    print(&status::render_errors(schema, errors, total))
+    print(&status::render_errors(schema, errors))
 }
 
 /// Why Wix and the tables were compared.

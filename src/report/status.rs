@@ -8,7 +8,7 @@ use super::Status;
 use super::text::{age, counted, duration, grouped, minute, table, time};
 use crate::progress::TableProgress;
 use crate::run::PassKind;
-use crate::store::dead_letters::ErrorRow;
+use crate::store::dead_letters::{ErrorList, ErrorRow};
 use crate::store::migrate::MigrationReport;
 use crate::store::status::{RunRow, RunningRun, RunningState, TableRow};
 use crate::stream::Stream;
@@ -16,6 +16,9 @@ use crate::visible::one_line;
 
 /// So much of an id is shown in lists; `status` takes any unique beginning.
 const SHORT_ID: usize = 8;
+
+/// Of the records with a field that could not be read, this many are named per field; `--json` names more.
+const MAX_NAMED: usize = 10;
 
 /// The run at work, the state of the tables, and the last runs: at most 80 columns wide.
 pub(super) fn render_status(status: &Status<'_>) -> String {
@@ -183,6 +186,16 @@ pub(super) fn render_run(run: &RunRow) -> String {
             .map(|(name, value)| format!("{name} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
             .collect();
         let _ = writeln!(out, "\n{}\n  {}", one_line(table), one_line(&values.join(", ")));
+        for (column, count) in
+            members.get("unreadable_fields").and_then(|value| value.as_object()).into_iter().flatten()
+        {
+            let _ = writeln!(
+                out,
+                "  {} could not be read in {}",
+                one_line(column),
+                counted(count.as_u64().unwrap_or_default(), "record")
+            );
+        }
         for notice in members.get("notices").and_then(|value| value.as_array()).into_iter().flatten() {
             let _ = writeln!(out, "  notice: {}", one_line(notice.as_str().unwrap_or_default()));
         }
@@ -195,11 +208,34 @@ pub(super) fn render_run(run: &RunRow) -> String {
     out
 }
 
-/// The records that could not be written.
-pub(super) fn render_errors(schema: &str, errors: &[ErrorRow], total: i64) -> String {
-    if errors.is_empty() {
-        return format!("Schema {schema}: every record could be written.\n");
+/// The rejected records, and the fields that could not be read.
+pub(super) fn render_errors(schema: &str, errors: &ErrorList) -> String {
+    let ErrorList { records, total, unreadable_fields } = errors;
+    let mut out = match (records.is_empty(), unreadable_fields.is_empty()) {
+        (true, true) => return format!("Schema {schema}: every record could be written.\n"),
+        (true, false) => {
+            format!("Schema {schema}: every record could be written, some without fields that could not be read.\n")
+        }
+        (false, _) => render_rejected(schema, records, *total),
+    };
+    for field in unreadable_fields {
+        let count = counted(field.records.unsigned_abs(), "record");
+        let _ = writeln!(out, "\n{}.{} could not be read in {count}:", field.table, field.column);
+        for wix_id in field.wix_ids.iter().take(MAX_NAMED) {
+            let _ = writeln!(out, "  {wix_id}");
+        }
+        let more = field.records.unsigned_abs().saturating_sub(field.wix_ids.len().min(MAX_NAMED) as u64);
+        if more > 0 {
+            let _ = writeln!(out, "  and {} more", grouped(more));
+        }
     }
+    if !unreadable_fields.is_empty() {
+        out.push_str("\nThese columns are NULL; `raw` has what Wix sent. Nothing is left out of the tables for it.\n");
+    }
+    out
+}
+
+fn render_rejected(schema: &str, errors: &[ErrorRow], total: i64) -> String {
     let rows: Vec<Vec<String>> = errors
         .iter()
         .map(|error| {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use console::Term;
 
-use crate::run::StreamSummary;
+use crate::run::{StreamSummary, UnreadableFields};
 use crate::visible::one_line;
 
 /// `12,345`.
@@ -95,6 +95,9 @@ fn describe(summary: &StreamSummary, kinds: String) -> String {
     if counts.errors > 0 {
         parts.push(format!("{} left out (see `wix-sync errors`)", grouped(counts.errors)));
     }
+    if let Some(text) = unreadable_fields(&summary.unreadable_fields) {
+        parts.push(format!("{text} (see `wix-sync errors`)"));
+    }
     if summary.repaired_characters > 0 {
         parts.push(format!("{} repaired", counted(summary.repaired_characters, "character")));
     }
@@ -103,6 +106,18 @@ fn describe(summary: &StreamSummary, kinds: String) -> String {
     parts.push(format!("{}{retries}", counted(summary.requests, "request")));
     parts.push(duration(Duration::from_millis(summary.duration_ms)));
     parts.join("; ")
+}
+
+/// `birthdate could not be read in 3 records, labels in 1`; none if all could be read.
+pub(super) fn unreadable_fields(fields: &UnreadableFields) -> Option<String> {
+    let mut text = String::new();
+    for (column, count) in fields.counts() {
+        match text.is_empty() {
+            true => text = format!("{column} could not be read in {}", counted(count, "record")),
+            false => text.push_str(&format!(", {column} in {}", grouped(count))),
+        }
+    }
+    (!text.is_empty()).then_some(text)
 }
 
 /// Narrower than this nothing is broken into lines: it would be all lines.

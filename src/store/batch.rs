@@ -16,6 +16,7 @@ use super::held::{hold, losing, release};
 use super::links::{emails_of, link_appointments, note_unlinked, relink_orders, with_customer_of};
 use super::missing::forget;
 use super::schema::Schema;
+use super::unreadable::note_unreadable;
 use crate::record::{Cell, Column, Row, Version};
 use crate::stream::Stream;
 
@@ -45,6 +46,8 @@ pub struct BatchContext {
     pub has_unresolved_errors: bool,
     /// Whether `sync_held` holds copies of this table, which a newer copy replaces.
     pub has_held: bool,
+    /// Whether `sync_unreadable` holds fields of this table, or some of these rows have such.
+    pub has_unreadable: bool,
     /// Whether copies that lose a part of the record are held.
     pub holds_losses: bool,
     /// The Wix ids of copies that are written even if they look older than their rows: they were looked up by id.
@@ -141,7 +144,7 @@ impl Store {
         let entry = Entry { stream: context.stream, added, progress, now: context.now };
         // Sent together, in this order: over a long line every answer that is waited for counts. After the first that
         // fails, all fail; the books, which may take more than one statement, come last.
-        let (forgotten, resolved, released, renewed, entered) = tokio::join!(
+        let (forgotten, resolved, released, noted, renewed, entered) = tokio::join!(
             biased;
             forget(&transaction, &schema, context.stream, &ids),
             async {
@@ -157,6 +160,13 @@ impl Store {
                 }
             },
             async {
+                let rows = rows.iter().filter(|row| !held.contains(&row.wix_id));
+                match context.has_unreadable {
+                    true => note_unreadable(&transaction, &schema, context.stream, rows).await,
+                    false => Ok(()),
+                }
+            },
+            async {
                 match lease {
                     Some(lease) => lease.renew_if_due(&transaction, &schema).await,
                     None => Ok(()),
@@ -164,7 +174,7 @@ impl Store {
             },
             books.enter(&transaction, &schema, entry),
         );
-        forgotten.and(resolved).and(released).and(renewed)?;
+        forgotten.and(resolved).and(released).and(noted).and(renewed)?;
         let books = entered?;
         transaction.commit().await.map_err(StoreError::database("could not commit a batch"))?;
         self.books.insert(context.stream, books);

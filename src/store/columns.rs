@@ -35,8 +35,8 @@ impl<'a> Columns<'a> {
     /// The same to compare rows with: no new ids, and of the stream's own columns those of the table.
     pub(super) fn to_compare(rows: &[&'a Row], own: &[Column]) -> Columns<'a> {
         let mut arrays = Vec::from(shared(rows));
-        let named = own.iter().enumerate().filter(|(_, column)| column.name.is_some());
-        arrays.extend(named.map(|(index, column)| cells(rows, index, column.kind)));
+        let stored = own.iter().enumerate().filter(|(_, column)| column.is_stored);
+        arrays.extend(stored.map(|(index, column)| cells(rows, index, column.kind)));
         Columns(arrays)
     }
 

@@ -215,7 +215,7 @@ impl Store {
 fn comparing_statement(stream: Stream, columns: &[Column]) -> String {
     const SHARED: [&str; 6] = ["wix_id", "content_hash", "wix_created_at", "wix_updated_at", "wix_revision", "raw"];
     let (table, id) = (stream.table(), stream.id_column());
-    let named = columns.iter().filter_map(|column| Some((column.name?, column.kind)));
+    let stored = columns.iter().filter(|column| column.is_stored);
     let mut arrays =
         "$1::text[], $2::bytea[], $3::timestamptz[], $4::timestamptz[], $5::bigint[], $6::text[]".to_owned();
     let mut names = SHARED.join(", ");
@@ -227,7 +227,7 @@ fn comparing_statement(stream: Stream, columns: &[Column]) -> String {
         compare(name, &format!("t.{name}"), &format!("u.{name}"));
     }
     compare("raw", "t.raw", "u.raw::jsonb");
-    for (index, (name, kind)) in named.enumerate() {
+    for (index, Column { name, kind, .. }) in stored.enumerate() {
         // How it travels, and what it is compared as: a column may be of another type that holds the same.
         let (array, cast) = match kind {
             ColumnKind::Text => ("text", "::text"),
@@ -254,7 +254,8 @@ fn comparing_statement(stream: Stream, columns: &[Column]) -> String {
             compare("customer_id", "t.customer_id", &format!("coalesce({contact}, {own}, {none})"));
         }
         Stream::Orders => {
-            compare("items", "t.items::jsonb", "nullif(t.raw -> 'lineItems', 'null')");
+            let items = "case jsonb_typeof(t.raw -> 'lineItems') when 'array' then t.raw -> 'lineItems' end";
+            compare("items", "t.items::jsonb", items);
             let customer = with_customer_of("u", "{customer_of_order}");
             compare("customer_id", "t.customer_id", &format!("coalesce({customer}, {own})"));
         }

@@ -12,6 +12,7 @@ use super::error::StoreError;
 use super::held::release;
 use super::missing::forget;
 use super::schema::Schema;
+use super::unreadable::UnreadableField;
 use crate::content_hash::content_hash;
 use crate::record::Rejection;
 use crate::stream::Stream;
@@ -49,6 +50,17 @@ pub struct ErrorRow {
     pub run_id: Option<Uuid>,
     /// The version of the program that tried last.
     pub program_version: Option<String>,
+}
+
+/// What `wix-sync errors` lists.
+#[derive(Clone, Debug)]
+pub struct ErrorList {
+    /// The records that could not be written, those that failed last first.
+    pub records: Vec<ErrorRow>,
+    /// How many there are in all.
+    pub total: i64,
+    /// The fields that could not be read in records that were written.
+    pub unreadable_fields: Vec<UnreadableField>,
 }
 
 impl Store {
@@ -192,8 +204,9 @@ impl Store {
         .map(drop)
     }
 
-    /// The records that could not be written, those that failed last first, and how many there are in all.
-    pub async fn list_errors(&self, limit: i64) -> Result<(Vec<ErrorRow>, i64), StoreError> {
+    /// The records that could not be written, and the fields that could not be read; `limit` of the first, and as many ids
+    /// of each of the second.
+    pub async fn list_errors(&self, limit: i64) -> Result<ErrorList, StoreError> {
         let doing = "could not read sync_errors";
         let statement = self.schema.sql(
             "select table_name, wix_id, reason, tries, first_failed_at, last_failed_at, run_id, program_version,
@@ -215,7 +228,8 @@ impl Store {
                 program_version: column(row, 7, doing)?,
             })
         });
-        Ok((errors.collect::<Result<_, StoreError>>()?, total))
+        let records = errors.collect::<Result<_, StoreError>>()?;
+        Ok(ErrorList { records, total, unreadable_fields: self.list_unreadable_fields(limit).await? })
     }
 
     /// Whether any record of this table still waits to be written.
@@ -252,6 +266,6 @@ pub(super) async fn resolve_errors(
 }
 
 fn key_without_id(raw: &str) -> String {
-    let hash = u128::from_be_bytes(content_hash(raw));
+    let hash = u128::from_be_bytes(content_hash(raw, &[]));
     format!("hash:{hash:032x}")
 }

@@ -16,7 +16,7 @@ use crate::finding::Finding;
 use crate::holder::Holder;
 
 /// Each table with the rights on it that commands need.
-const NEEDED: [(&str, &[&str]); 11] = [
+const NEEDED: [(&str, &[&str]); 12] = [
     ("customers", &["SELECT", "INSERT", "UPDATE"]),
     ("appointments", &["SELECT", "INSERT", "UPDATE"]),
     ("orders", &["SELECT", "INSERT", "UPDATE"]),
@@ -26,6 +26,7 @@ const NEEDED: [(&str, &[&str]); 11] = [
     ("sync_missing", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("sync_unlinked", &["SELECT", "INSERT", "DELETE"]),
     ("sync_held", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
+    ("sync_unreadable", &["SELECT", "INSERT", "UPDATE", "DELETE"]),
     ("sync_locks", &["SELECT", "INSERT", "UPDATE"]),
     ("sync_migrations", &["SELECT"]),
 ];

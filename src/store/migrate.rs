@@ -50,6 +50,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(16, "0016_books"),
     migration!(17, "0017_sync_missing_absent"),
     migration!(18, "0018_sync_state_instance"),
+    migration!(22, "0022_sync_unreadable"),
 ];
 
 /// The migrations that define the tables which the predecessor has as well.

@@ -15,6 +15,7 @@ use super::error::StoreError;
 use super::held::release;
 use super::links::{note_unlinked, relink_orders};
 use super::schema::Schema;
+use super::unreadable::forget_unreadable;
 use crate::stream::Stream;
 
 /// A part of a full pass whose records are all known: what Wix did not list in it is missing.
@@ -358,6 +359,7 @@ impl Store {
         resolve_errors(&transaction, &schema, stream, &[wix_id], now).await?;
         forget(&transaction, &schema, stream, &[wix_id]).await?;
         release(&transaction, &schema, stream, &[wix_id]).await?;
+        forget_unreadable(&transaction, &schema, stream, wix_id).await?;
         let entry = Entry { stream, added: -i64::from(marked == 1), progress: None, now };
         let books = books.enter(&transaction, &schema, entry).await?;
         transaction.commit().await.map_err(StoreError::database(doing))?;

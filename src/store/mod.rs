@@ -30,6 +30,7 @@ pub mod state;
 pub mod status;
 pub mod target;
 pub mod tls;
+pub mod unreadable;
 pub mod url;
 
 pub use connect::Store;

@@ -101,6 +101,7 @@ impl Store {
                 exists (select from {{schema}}.sync_errors e where e.table_name = $1 and e.resolved_at is null),
                 exists (select from {{schema}}.sync_missing m where m.table_name = $1),
                 exists (select from {{schema}}.sync_held h where h.table_name = $1),
+                exists (select from {{schema}}.sync_unreadable u where u.table_name = $1),
                 clock_timestamp(), s.write_number
              from {{schema}}.sync_state s where s.table_name = $1",
             live_rows(stream)
@@ -119,9 +120,10 @@ impl Store {
             has_unresolved_errors: column(row, 8, doing)?,
             has_missing: column(row, 9, doing)?,
             has_held: column(row, 10, doing)?,
-            now: column(row, 11, doing)?,
+            has_unreadable: column(row, 11, doing)?,
+            now: column(row, 12, doing)?,
         };
-        self.books.insert(stream, Books { number: column(row, 12, doing)?, counted: state.holds });
+        self.books.insert(stream, Books { number: column(row, 13, doing)?, counted: state.holds });
         Ok(state)
     }
 

@@ -85,16 +85,18 @@ impl<'a> Batch<'a> {
             now: Utc::now(),
             has_unresolved_errors: true,
             has_held: true,
+            has_unreadable: true,
             holds_losses: true,
             looked_up: HashSet::new(),
         };
         Batch { run, entity, counter, context, rows: Vec::new(), rejections: Vec::new() }
     }
 
-    /// The same for a table of which it is known that it has no unresolved errors, or holds no copies: that saves
-    /// statements.
-    pub(super) fn knowing(mut self, has_unresolved_errors: bool, has_held: bool) -> Batch<'a> {
+    /// The same for a table of which it is known that it has no unresolved errors, no held copies, or no fields that could
+    /// not be read: that saves statements.
+    pub(super) fn knowing(mut self, has_unresolved_errors: bool, has_held: bool, has_unreadable: bool) -> Batch<'a> {
         (self.context.has_unresolved_errors, self.context.has_held) = (has_unresolved_errors, has_held);
+        self.context.has_unreadable = has_unreadable;
         self
     }
 
@@ -158,10 +160,14 @@ impl<'a> Batch<'a> {
             // What could not be mapped has to be kept before the checkpoint passes it by.
             let may_save = |rejections: &[Rejection]| rest.is_empty() && rejections.is_empty();
             let mut written = self.write(store, part, progress.filter(|_| may_save(&rejections))).await?;
+            let looked_up;
             if !written.older.is_empty() {
-                let part = self.look_up(part, &written.older, &mut rejections).await?;
-                written = self.write(store, &part, progress.filter(|_| may_save(&rejections))).await?;
+                looked_up = self.look_up(part, &written.older, &mut rejections).await?;
+                part = &looked_up;
+                written = self.write(store, part, progress.filter(|_| may_save(&rejections))).await?;
             }
+            let is_written = |row: &&Row| !written.rejections.iter().any(|it| it.wix_id.as_ref() == Some(&row.wix_id));
+            summary.unreadable_fields.add(part.iter().filter(is_written));
             has_progress |= written.has_progress;
             self.context.has_held |= written.outcome.held > 0;
             rejections.extend(written.rejections);
@@ -184,7 +190,13 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    async fn write(&self, store: &mut Store, rows: &[Row], progress: Option<&Progress>) -> Result<Written, SyncError> {
+    async fn write(
+        &mut self,
+        store: &mut Store,
+        rows: &[Row],
+        progress: Option<&Progress>,
+    ) -> Result<Written, SyncError> {
+        self.context.has_unreadable |= rows.iter().any(|row| !row.unreadable_fields.is_empty());
         BatchWriter { store, context: &self.context, stop: self.run.stop }.write(rows, progress).await
     }
 
@@ -436,6 +448,7 @@ mod tests {
             content_hash: [0; 16],
             raw: raw.to_owned(),
             cells: Vec::new(),
+            unreadable_fields: Vec::new(),
         }
     }
 

@@ -191,6 +191,7 @@ impl Comparer<'_> {
 
     async fn compare(&mut self, rows: Vec<Row>) -> Result<(), SyncError> {
         let table = self.found.table;
+        self.found.unreadable_fields.add(&rows);
         for chunk in rows.chunks(self.run.plan.batch_size) {
             let standings = self.store.compare_rows(table, chunk).await?;
             let mut current = Vec::new();

@@ -177,11 +177,12 @@ impl<'a> Pass<'a> {
         // An earlier pass of this run may have left some.
         let has_unresolved_errors = state.has_unresolved_errors || summary.counts.errors > 0;
         let has_held = state.has_held || summary.incomplete;
+        let has_unreadable = state.has_unreadable || !summary.unreadable_fields.is_empty();
         let selection = run.plan.selection(stream, &plan.checkpoint);
         let start = plan.checkpoint.clone();
         let mut writer = PassWriter {
             run,
-            batch: Batch::new(run, entity, counter).knowing(has_unresolved_errors, has_held),
+            batch: Batch::new(run, entity, counter).knowing(has_unresolved_errors, has_held, has_unreadable),
             store,
             coverage: Coverage::of(&plan.checkpoint),
             checkpoint: plan.checkpoint,

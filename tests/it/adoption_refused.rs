@@ -156,7 +156,7 @@ fn columns_of_ones_own_with_the_names_of_new_ones_are_named_and_not_overwritten(
     assert_eq!(world.value::<i64>("select count(*) from customers where firm <> 'mine'"), 0);
     // And the tables themselves, without what belongs to them, are no reason to refuse them.
     world.execute(
-        "drop table sync_migrations, sync_state, sync_errors, sync_missing, sync_held, sync_unlinked, sync_locks cascade",
+        "drop table sync_migrations, sync_state, sync_errors, sync_missing, sync_held, sync_unreadable, sync_unlinked, sync_locks cascade",
     );
     world.run(&["migrate"]).expect_exit(0);
     world.run(&["sync", "all"]).expect_exit(0);

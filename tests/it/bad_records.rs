@@ -86,49 +86,18 @@ fn rows_that_a_trigger_leaves_out_without_an_error_are_named_and_the_others_land
 }
 
 #[test]
-fn records_of_the_wrong_shape_are_kept_with_their_reason_and_the_others_land() {
+fn records_that_postgres_refuses_are_kept_and_the_others_land() {
     let world = World::new(1100, 110, 110).migrated();
     let good: i64 = (world.sim.contacts().len() + world.sim.bookings().len() + world.sim.orders().len()) as i64;
-    let contacts = [
-        ("k1", r#""info":"text""#, "info"),
-        ("k2", r#""info":{"name":{"first":{"x":1}}}"#, "info.name.first"),
-        ("k3", r#""info":{"birthdate":"1990-02-31"}"#, "info.birthdate"),
-        ("k4", r#""info":{"labelKeys":{"items":"vip"}}"#, "info.labelKeys.items"),
-        ("k5", r#""info":{"labelKeys":{"items":[{}]}}"#, "info.labelKeys.items"),
-        ("k6", r#""revision":"many""#, "revision"),
-        ("k7", r#""createdDate":"soon""#, "createdDate"),
-        ("k8", r#""info":{"extendedFields":{"items":{"custom.n":1e400000}}}"#, ""),
-    ];
-    for (id, member, _) in contacts {
-        world.sim.put_raw(Entity::Contacts, &format!(r#"{{"id":"{id}",{member}}}"#));
-    }
-    let bookings = [
-        ("m1", r#""bookedEntity":{"slot":[]}"#, "bookedEntity.slot"),
-        ("m2", r#""totalParticipants":1.5"#, "totalParticipants"),
-        ("m3", r#""totalParticipants":99999999999"#, ""),
-        ("m4", r#""startDate":"2026-02-30T00:00:00Z""#, "startDate"),
-    ];
-    for (id, member, _) in bookings {
-        world.sim.put_raw(Entity::Bookings, &format!(r#"{{"booking":{{"id":"{id}",{member}}}}}"#));
-    }
-    let orders = [
-        ("o1", r#""priceSummary":{"total":{"amount":"12,50"}}"#, "priceSummary.total.amount"),
-        ("o2", r#""priceSummary":{"total":{"amount":"NaN"}}"#, "priceSummary.total.amount"),
-        ("o3", r#""priceSummary":{"total":{"amount":"1e400000"}}"#, ""),
-        ("o4", r#""lineItems":{}"#, "lineItems"),
-        ("o5", r#""purchasedDate":"31.12.2025""#, "purchasedDate"),
-    ];
-    for (id, member, _) in orders {
-        world.sim.put_raw(Entity::Orders, &format!(r#"{{"id":"{id}","status":"APPROVED",{member}}}"#));
-    }
+    // No `jsonb` holds such a number.
+    world.sim.put_raw(Entity::Contacts, r#"{"id":"k","info":{"extendedFields":{"items":{"custom.n":1e400000}}}}"#);
+    world.sim.put_raw(Entity::Bookings, r#"{"booking":{"id":"m","n":1e-400000}}"#);
+    world.sim.put_raw(Entity::Orders, r#"{"id":"o","status":"APPROVED","n":1e-400000}"#);
     let result = world.full_sync_json(&["all"], 3);
     assert_eq!(result["status"], "completed");
-    for (table, bad) in [("customers", &contacts[..]), ("appointments", &bookings[..]), ("orders", &orders[..])] {
-        assert_eq!(result["results"][table]["errors"], bad.len(), "{table}");
-        for (id, _, member) in bad {
-            let reason = reason_of(&world, id);
-            assert!(reason.contains(member) && !reason.is_empty(), "{id}: {reason}");
-        }
+    for (table, id) in [("customers", "k"), ("appointments", "m"), ("orders", "o")] {
+        assert_eq!(result["results"][table]["errors"], 1, "{table}");
+        assert!(!reason_of(&world, id).is_empty(), "{table}");
     }
     let landed = "select (select count(*) from customers where raw is not null) + (select count(*) from appointments)
         + (select count(*) from orders)";
@@ -137,7 +106,7 @@ fn records_of_the_wrong_shape_are_kept_with_their_reason_and_the_others_land() {
         let rows = world.query("select synced_count, error_count from sync_logs");
         (rows[0].get(0), rows[0].get(1))
     };
-    assert_eq!((i64::from(synced), failed), (good, 17));
+    assert_eq!((i64::from(synced), failed), (good, 3));
 }
 
 #[test]
@@ -281,7 +250,7 @@ fn labels_texts_and_amounts_arrive_character_by_character() {
 #[test]
 fn a_mended_record_lands_and_its_error_is_resolved_without_its_payload() {
     let world = World::empty().migrated();
-    world.sim.put_raw(Entity::Orders, &format!(r#"{{"id":"o1","status":"APPROVED",{WHEN},"lineItems":7}}"#));
+    world.sim.put_raw(Entity::Orders, &format!(r#"{{"id":"o1","status":"APPROVED",{WHEN},"n":1e-400000}}"#));
     world.sim.put_raw(Entity::Orders, &format!(r#"{{"id":"o2","status":"APPROVED",{WHEN}}}"#));
     world.run(&["sync", "orders", "--full"]).expect_exit(3).expect_stderr("o1");
     world.run(&["sync", "orders", "--full"]).expect_exit(3);

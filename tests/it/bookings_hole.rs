@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use wix_sim::{Endpoint, Entity, Fault};
 
 use crate::deletions::{APPOINTMENTS, absent, asked, delete, deleted, id, ids, lookups, record, site};
+use crate::deletions_resumed::broken;
 use crate::harness::World;
 use crate::running::wait_until;
 
@@ -80,12 +81,10 @@ fn a_booking_that_is_found_again_waits_anew() {
     delete(&world, APPOINTMENTS, [3, 4, 5]);
     sync(&world, &["--full"], 0);
     world.age_absences();
-    // One comes back to the list, with a change; one only to the lookup; one comes back and can't be read.
+    // One comes back to the list, with a change; one only to the lookup; one comes back and is refused by Postgres.
     close(&world, [3, 4]);
     world.sim.edit(Entity::Bookings, &id(3), |_| {});
-    let mut bad: Value = serde_json::from_str(&record(APPOINTMENTS, &id(5), 5)).expect("a record");
-    bad["booking"]["revision"] = json!("many");
-    world.sim.put_raw(Entity::Bookings, &bad.to_string());
+    world.sim.put_raw(Entity::Bookings, &broken(APPOINTMENTS, 5));
     sync(&world, &[], 3);
     assert_eq!((deleted(&world, APPOINTMENTS), absent(&world, APPOINTMENTS)), (vec![], vec![]));
     close(&world, [5]);
@@ -101,9 +100,7 @@ fn a_record_that_is_listed_and_rejected_does_not_wait() {
     let world = site(40);
     delete(&world, APPOINTMENTS, [5]);
     sync(&world, &["--full"], 0);
-    let mut bad: Value = serde_json::from_str(&record(APPOINTMENTS, &id(5), 5)).expect("a record");
-    bad["booking"]["revision"] = json!("many");
-    world.sim.put_raw(Entity::Bookings, &bad.to_string());
+    world.sim.put_raw(Entity::Bookings, &broken(APPOINTMENTS, 5));
     sync(&world, &["--full"], 3);
     assert_eq!((deleted(&world, APPOINTMENTS), absent(&world, APPOINTMENTS)), (vec![], vec![]));
 }

@@ -21,7 +21,7 @@ fn busy_site() -> World {
     let id = |index: usize| contacts[index]["id"].as_str().expect("an id").to_owned();
     world.sim.merge_contacts(&id(1), &id(2));
     world.sim.delete(Entity::Contacts, &id(3));
-    world.sim.edit(Entity::Contacts, &id(4), |contact| contact["info"]["birthdate"] = json!("soon"));
+    world.sim.put_raw(Entity::Contacts, r#"{"id":"bad","createdDate":"2026-01-01T00:00:00.000Z","n":1e-400000}"#);
     let bookings = world.sim.bookings();
     let booked = bookings[0]["booking"]["id"].as_str().expect("an id");
     world.sync_json(&["all", "--full"], 3);

@@ -31,6 +31,7 @@
 //! - [`installations`]: app credentials of another installation, and of one whose site Wix does not tell.
 //! - [`bad_records`]: records that Postgres can't store or nobody can read: isolated, kept, mended.
 //! - [`refusals`]: triggers and policies of the user that refuse records, deletions or links cost exactly those.
+//! - [`fields`]: fields that cannot be read do not cost the record; spellings that are read.
 //! - [`dead_letters`]: records in `sync_errors`: listed, tried again, resolved; and how long the log is kept.
 //! - [`deletions`]: what Wix deleted: found by full passes, asked for by id, marked, back if it comes back.
 //! - [`deletions_held_back`]: too many at once, answers that prove nothing, empty listings: nothing is marked.
@@ -100,6 +101,7 @@ mod docs;
 mod docs_sql;
 mod doctor;
 mod escapes;
+mod fields;
 mod full_syncs;
 mod harness;
 mod health;

@@ -190,15 +190,13 @@ impl SoakSite {
         Some("merges")
     }
 
-    /// A record becomes one that nobody can read.
+    /// A record becomes one that Postgres refuses: no `jsonb` holds such a number.
     fn spoil(&mut self, random: &mut Rng, kind: usize) -> Option<&'static str> {
         let id = self.pick(random, kind)?;
         let text = self.sim.record(ENTITIES[kind], &id)?.to_string();
-        self.sim.edit(ENTITIES[kind], &id, |record| match kind {
-            0 => record["info"] = json!("text"),
-            1 => record["booking"]["totalParticipants"] = json!(1.5),
-            _ => record["lineItems"] = json!({}),
-        });
+        self.sim.edit(ENTITIES[kind], &id, |_| {});
+        let edited = self.sim.record(ENTITIES[kind], &id)?.to_string();
+        self.sim.put_raw(ENTITIES[kind], &edited.replacen('{', r#"{"n":1e-400000,"#, 1));
         self.note(&id, "spoilt");
         self.bad.insert((kind, id), text);
         Some("spoilt records")

@@ -12,7 +12,7 @@ with lost as materialized (
 select distinct l.wix_contact_id::text
 from lost l
 -- A contact id that somebody else wrote says nothing about a customer of Wix.
-where l.named = l.wix_contact_id
+where lower(btrim(l.named)) = lower(l.wix_contact_id)
     and l.wix_contact_id::text > $2
     and not exists (select from {schema}.customers c where c.wix_contact_id = l.wix_contact_id)
 order by 1 limit $1

@@ -9,7 +9,7 @@ with created as (
     from {schema}.appointments a
     cross join lateral (select a.raw #> '{booking,contactDetails}' as details) d
     where a.wix_contact_id = any ($1) and a.wix_booking_id is not null and a.deleted_at is null
-        and d.details ->> 'contactId' = a.wix_contact_id
+        and lower(btrim(d.details ->> 'contactId')) = lower(a.wix_contact_id)
     order by a.wix_contact_id, a.wix_created_at, a.wix_booking_id
     on conflict (wix_contact_id) do nothing
     returning id, wix_contact_id

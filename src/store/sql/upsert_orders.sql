@@ -11,13 +11,13 @@ select
     {customer_of_order},
     u.wix_contact_id, u.order_number, u.email, u.order_date, u.status, u.payment_status, u.fulfillment_status, u.currency,
     u.subtotal::numeric, u.shipping::numeric, u.tax::numeric, u.discount::numeric, u.total_amount::numeric,
-    nullif(record.raw -> 'lineItems', 'null')
+    case jsonb_typeof(record.raw -> 'lineItems') when 'array' then record.raw -> 'lineItems' end
 from unnest($1::uuid[], $2::text[], $3::bytea[], $4::timestamptz[], $5::timestamptz[], $6::bigint[], $7::text[],
     $9::text[], $10::text[], $11::text[], $12::timestamptz[], $13::text[], $14::text[], $15::text[], $16::text[],
-    $17::text[], $18::text[], $19::text[], $20::text[], $21::text[])
+    $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::text[])
     as u (id, wix_id, content_hash, wix_created_at, wix_updated_at, wix_revision, raw,
         wix_contact_id, order_number, email, order_date, status, payment_status, fulfillment_status, currency,
-        subtotal, shipping, tax, discount, total_amount)
+        subtotal, shipping, tax, discount, total_amount, items)
 -- Parsed once for both columns: `offset 0` keeps the planner from writing the cast out twice.
 cross join lateral (select u.raw::jsonb as raw offset 0) record
 on conflict (wix_order_id) do update set

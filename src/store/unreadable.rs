@@ -1,0 +1,94 @@
+//! `sync_unreadable`: fields that could not be read in records that were written without them.
+
+use serde::Serialize;
+use tokio_postgres::Transaction;
+use tokio_postgres::types::Type;
+
+use super::connect::{Store, column};
+use super::error::StoreError;
+use super::schema::Schema;
+use crate::record::Row;
+use crate::stream::Stream;
+
+/// A column that is null in some live rows because Wix sent something for it that could not be read.
+#[derive(Clone, Debug, Serialize)]
+pub struct UnreadableField {
+    /// The table.
+    pub table: String,
+    /// The column.
+    pub column: String,
+    /// How many rows.
+    pub records: i64,
+    /// Wix's ids of the first of them.
+    pub wix_ids: Vec<String>,
+}
+
+impl Store {
+    /// The fields that could not be read, with `limit` ids of each.
+    pub async fn list_unreadable_fields(&self, limit: i64) -> Result<Vec<UnreadableField>, StoreError> {
+        let doing = "could not read sync_unreadable";
+        // A row that somebody deleted is no longer there to be fixed.
+        let of = |stream: Stream| {
+            let (table, id) = (stream.table(), stream.id_column());
+            format!(
+                "select u.table_name, field, count(*), (array_agg(u.wix_id order by u.wix_id))[1:$1::bigint]
+                 from {{schema}}.sync_unreadable u cross join lateral unnest(u.fields) field
+                 where u.table_name = '{table}'
+                    and exists (select from {{schema}}.{table} t where t.{id} = u.wix_id and t.deleted_at is null)
+                 group by u.table_name, field"
+            )
+        };
+        let statement = format!("{} order by 1, 2", Stream::ALL.map(of).join(" union all "));
+        let rows = self.query_once(doing, &self.schema.sql(&statement), &[(&limit, Type::INT8)]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(UnreadableField {
+                    table: column(row, 0, doing)?,
+                    column: column(row, 1, doing)?,
+                    records: column(row, 2, doing)?,
+                    wix_ids: column(row, 3, doing)?,
+                })
+            })
+            .collect()
+    }
+}
+
+/// Notes which fields of rows could not be read, where a batch writes them or finds them unchanged.
+pub(super) async fn note_unreadable<'a>(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    stream: Stream,
+    rows: impl Iterator<Item = &'a Row>,
+) -> Result<(), StoreError> {
+    let (unreadable, readable): (Vec<&Row>, Vec<&Row>) = rows.partition(|row| !row.unreadable_fields.is_empty());
+    let ids = |rows: &[&'a Row]| -> Vec<&'a str> { rows.iter().map(|row| row.wix_id.as_str()).collect() };
+    let fields: Vec<String> = unreadable.iter().map(|row| format!("{{{}}}", row.unreadable_fields.join(","))).collect();
+    transaction
+        .execute_typed(
+            &schema.sql(include_str!("sql/note_unreadable.sql")),
+            &[
+                (&stream.table(), Type::TEXT),
+                (&ids(&readable), Type::TEXT_ARRAY),
+                (&ids(&unreadable), Type::TEXT_ARRAY),
+                (&fields, Type::TEXT_ARRAY),
+            ],
+        )
+        .await
+        .map(drop)
+        .map_err(StoreError::database("could not note fields in sync_unreadable"))
+}
+
+/// Forgets a row that is gone from Wix.
+pub(super) async fn forget_unreadable(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    stream: Stream,
+    wix_id: &str,
+) -> Result<(), StoreError> {
+    let statement = schema.sql("delete from {schema}.sync_unreadable where table_name = $1 and wix_id = $2");
+    transaction
+        .execute_typed(&statement, &[(&stream.table(), Type::TEXT), (&wix_id, Type::TEXT)])
+        .await
+        .map(drop)
+        .map_err(StoreError::database("could not clear sync_unreadable"))
+}
