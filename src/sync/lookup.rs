@@ -2,6 +2,7 @@
 
 use super::{Run, SyncError};
 use crate::entity::{Entity, map_record};
+use crate::json::normal_id;
 use crate::page::Found;
 use crate::record::{MappedRecord, mark_of};
 use crate::wix::RequestCounter;
@@ -42,6 +43,10 @@ pub(super) async fn ask(
     Ok(match run.wix.fetch_record(entity.listing(), wix_id, counter).await {
         Ok(Found::Alive(raw)) => match identified(raw) {
             (Some(id), record) if id == wix_id => Reply::Alive(record),
+            // The row has the id in another case: the record is in the row that has it as it is read.
+            (Some(id), record) if id == normal_id(wix_id.to_owned()) => {
+                Reply::Merged { survivor_id: id, survivor: record }
+            }
             _ => Reply::Unclear(OTHER_RECORD.to_owned()),
         },
         Ok(Found::Merged(raw)) => match identified(raw) {

@@ -32,6 +32,7 @@
 //! - [`bad_records`]: records that Postgres can't store or nobody can read: isolated, kept, mended.
 //! - [`refusals`]: triggers and policies of the user that refuse records, deletions or links cost exactly those.
 //! - [`fields`]: fields that cannot be read do not cost the record; spellings that are read.
+//! - [`ids`]: ids in another form, ids that no index holds, and emails in databases of other locales.
 //! - [`dead_letters`]: records in `sync_errors`: listed, tried again, resolved; and how long the log is kept.
 //! - [`deletions`]: what Wix deleted: found by full passes, asked for by id, marked, back if it comes back.
 //! - [`deletions_held_back`]: too many at once, answers that prove nothing, empty listings: nothing is marked.
@@ -106,6 +107,7 @@ mod full_syncs;
 mod harness;
 mod health;
 mod hostile;
+mod ids;
 mod installations;
 mod lease;
 mod links;

@@ -13,7 +13,10 @@ coalesce(
         from (
             select c.id
             from {schema}.customers c
-            where c.deleted_at is null and lower(btrim(c.email)) = lower(btrim({order}.email)) and btrim({order}.email) <> ''
+            -- Under "C": the same letters are equal whatever the database's locale.
+            where c.deleted_at is null
+                and lower(btrim(c.email) collate "C") = lower(btrim({order}.email) collate "C")
+                and btrim({order}.email) <> ''
             -- However many there are: a second one settles it.
             limit 2
         ) found

@@ -11,6 +11,6 @@ where by_source.wix_contact_id = any (
 union
 select by_email.id
 from {schema}.orders by_email
-where lower(btrim(by_email.email)) = any (
-    array(select lower(btrim(e)) from unnest($2::text[]) e where btrim(e) <> '')
+where lower(btrim(by_email.email) collate "C") = any (
+    array(select lower(btrim(e) collate "C") from unnest($2::text[]) e where btrim(e) <> '')
 )
