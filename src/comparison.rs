@@ -41,6 +41,8 @@ pub struct Comparison {
     /// Columns that are null in some of the records, because Wix sent something for them that could not be read. Not a
     /// difference: the table has null as well.
     pub unreadable_fields: UnreadableFields,
+    /// For `verify`: the ones that wait in `sync_errors` already. They are no difference.
+    pub rejected: u64,
     /// Live rows that Wix did not list: they would be asked for by id, and be marked as deleted if they are gone. Only
     /// where everything was read.
     pub unlisted: u64,
@@ -56,6 +58,8 @@ pub struct Comparison {
     pub unlisted_ids: Vec<String>,
     /// Ids and reasons of unreadable records, the first of them.
     pub unreadable_records: Vec<(Option<String>, String)>,
+    /// Ids and reasons of rejected records, the first of them.
+    pub rejected_records: Vec<(Option<String>, String)>,
     /// What differs in some of the outdated rows.
     pub samples: Vec<Sample>,
     /// What a sync would hold back, or can't be known, in sentences.
@@ -84,6 +88,7 @@ impl Comparison {
             current: 0,
             unreadable: 0,
             unreadable_fields: UnreadableFields::default(),
+            rejected: 0,
             unlisted: 0,
             requests: 0,
             not_installed: false,
@@ -91,6 +96,7 @@ impl Comparison {
             outdated_ids: Vec::new(),
             unlisted_ids: Vec::new(),
             unreadable_records: Vec::new(),
+            rejected_records: Vec::new(),
             samples: Vec::new(),
             notices: Vec::new(),
             shortfall: 0,

@@ -51,6 +51,7 @@ async fn retry(
         full: FullPolicy { now: false, every: None, check_every: None },
         only_errors: true,
         repairs: Vec::new(),
+        uncompared: Vec::new(),
         keep_logs: None,
     };
     // Done by hand: a monitor waits for the runs that are due, and this is none.

@@ -49,7 +49,8 @@ Exit codes:
   0  every table is as Wix has it; with --repair, it is now
   1  failed; nothing is known
   2  wrong use or configuration; nothing was started
-  3  with --repair: something could not be mended, and is named
+  3  no gap, but rejected records are left out; with --repair also what could
+     not be mended. All is named
   4  with --repair: another run holds the lock
   5  gaps were found";
 

@@ -73,6 +73,7 @@ async fn begin(
         full: FullPolicy { now: args.full, every: positive(args.full_every), check_every: positive(args.check_every) },
         only_errors: false,
         repairs: Vec::new(),
+        uncompared: Vec::new(),
         keep_logs: positive(args.keep_logs),
     };
     if args.dry_run {

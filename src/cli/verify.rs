@@ -21,7 +21,7 @@ use crate::stop::stop_pair;
 use crate::store::lease::Heartbeat;
 use crate::sync::compare::{Extent, compare_stream};
 use crate::sync::plan::FullPolicy;
-use crate::sync::{Plan, Run, SyncError};
+use crate::sync::{Plan, Run, SyncError, Uncompared};
 use crate::wix::WixClient;
 
 /// `verify`: everything that Wix lists against the tables, and with `--repair` a run that mends the gaps.
@@ -43,29 +43,32 @@ pub(super) async fn run(
         full: FullPolicy { now: true, every: None, check_every: None },
         only_errors: false,
         repairs: Vec::new(),
+        uncompared: Vec::new(),
         keep_logs: None,
     };
-    let Compared { found, failure } =
-        compare(global, environment, console, config, &plan, Extent::Everything, None).await?;
-    let gaps: u64 = found.iter().map(Comparison::gaps).sum();
+    let compared = compare(global, environment, console, config, &plan, Extent::Everything, None).await?;
+    let gaps: u64 = compared.found.iter().map(Comparison::gaps).sum();
     if !args.repair || gaps == 0 {
-        report::print_comparison(&found, Purpose::Verify, args.json)?;
-        if let Some(failure) = failure {
+        report::print_comparison(&compared.found, Purpose::Verify, args.json)?;
+        if let Some(failure) = compared.failure() {
             return Err(failure);
         }
-        let is_whole = gaps == 0 && found.iter().all(|comparison| comparison.notices.is_empty());
-        return Ok(if is_whole { Exit::Done } else { Exit::Found });
+        let is_whole = gaps == 0 && compared.found.iter().all(|comparison| comparison.notices.is_empty());
+        return Ok(match compared.found.iter().all(|comparison| comparison.rejected == 0) {
+            _ if !is_whole => Exit::Found,
+            true => Exit::Done,
+            false => Exit::Incomplete,
+        });
     }
+    let Compared { found, uncompared } = compared;
     if !args.json {
         report::print_comparison(&found, Purpose::Verify, false)?;
     }
     plan.streams.retain(|stream| found.iter().any(|comparison| comparison.table == *stream && comparison.gaps() > 0));
-    plan.repairs = found;
+    (plan.repairs, plan.uncompared) = (found, uncompared);
     let config = SyncConfig::resolve(environment, flags())?;
     let mut signals = Signals::silent(plan.sync_type);
-    let repaired = execute(global, environment, console, config, plan, None, args.json, &mut signals).await?;
-    // What could be compared is repaired; that something could not is what the caller has to hear of.
-    failure.map_or(Ok(repaired), Err)
+    execute(global, environment, console, config, plan, None, args.json, &mut signals).await
 }
 
 /// `sync --dry-run`: the pass that `sync` would make now, and what it would do.
@@ -78,20 +81,30 @@ pub(super) async fn dry_run(
     time_limit: Option<Duration>,
     as_json: bool,
 ) -> Result<Exit, Failure> {
-    let Compared { found, failure } =
-        compare(global, environment, console, config, plan, Extent::NextPass, time_limit).await?;
-    report::print_comparison(&found, Purpose::DryRun, as_json)?;
-    if let Some(failure) = failure {
+    let compared = compare(global, environment, console, config, plan, Extent::NextPass, time_limit).await?;
+    report::print_comparison(&compared.found, Purpose::DryRun, as_json)?;
+    if let Some(failure) = compared.failure() {
         return Err(failure);
     }
-    let is_whole = found.iter().all(|comparison| comparison.unreadable == 0 && comparison.notices.is_empty());
+    let is_whole = compared.found.iter().all(|comparison| comparison.unreadable == 0 && comparison.notices.is_empty());
     Ok(if is_whole { Exit::Done } else { Exit::Incomplete })
 }
 
 /// The tables that could be compared, and why others could not.
 struct Compared {
     found: Vec<Comparison>,
-    failure: Option<Failure>,
+    uncompared: Vec<Uncompared>,
+}
+
+impl Compared {
+    /// What to say if some could not.
+    fn failure(&self) -> Option<Failure> {
+        let reasons: Vec<String> =
+            self.uncompared.iter().map(|one| format!("{}: {}", one.stream, one.reason)).collect();
+        let hint = self.uncompared.iter().find_map(|one| one.hint.clone());
+        let error = anyhow::anyhow!(reasons.join("\n"));
+        (!reasons.is_empty()).then_some(Failure { exit: Exit::Failed, hint, error })
+    }
 }
 
 /// Compares each table; one that Wix refuses does not keep the others from theirs. It takes no lease: whatever another
@@ -120,7 +133,7 @@ async fn compare(
         store.check_migrated().await?;
         let _heartbeat = Heartbeat::start(&store, stopper, tracker);
         check_site(&store, &wix, &*reporter).await?;
-        let (mut found, mut reasons, mut hint) = (Vec::new(), Vec::new(), None);
+        let (mut found, mut uncompared) = (Vec::new(), Vec::new());
         for stream in &plan.streams {
             match compare_stream(&run, &mut store, *stream, extent).await {
                 Ok(comparison) => found.push(comparison),
@@ -130,14 +143,12 @@ async fn compare(
                     return Err(Failure { exit, hint, error: anyhow::anyhow!("{stream}: {error}") });
                 }
                 Err(error) => {
-                    hint = hint.or_else(|| compare_hint(&error));
-                    reasons.push(format!("{stream}: {error}"));
+                    let hint = compare_hint(&error);
+                    uncompared.push(Uncompared { stream: *stream, reason: error.to_string(), hint });
                 }
             }
         }
-        let error = anyhow::anyhow!(reasons.join("\n"));
-        let failure = (!reasons.is_empty()).then_some(Failure { exit: Exit::Failed, hint, error });
-        Ok(Compared { found, failure })
+        Ok(Compared { found, uncompared })
     };
     unless_overdue(&stop, work).await
 }

@@ -18,13 +18,14 @@ pub(super) fn render(found: &[Comparison], purpose: Purpose) -> String {
         return String::new();
     }
     let header = match purpose {
-        Purpose::Verify => ["table", "in Wix", "as Wix has it", "missing", "outdated", "not in Wix", "unreadable"],
+        Purpose::Verify => ["table", "in Wix", "as Wix has it", "missing", "outdated", "not in Wix", "rejected"],
         Purpose::DryRun => ["table", "read", "as before", "to insert", "to update", "to look for", "left out"],
     };
     let rows: Vec<Vec<String>> = found
         .iter()
         .map(|one| {
-            let counts = [one.listed, one.current, one.missing, one.outdated, one.unlisted, one.unreadable];
+            let counts =
+                [one.listed, one.current, one.missing, one.outdated, one.unlisted, one.unreadable + one.rejected];
             std::iter::once(one.table.to_string()).chain(counts.map(grouped)).collect()
         })
         .collect();
@@ -34,9 +35,13 @@ pub(super) fn render(found: &[Comparison], purpose: Purpose) -> String {
     }
     let requests: u64 = found.iter().map(|one| one.requests).sum();
     let gaps: u64 = found.iter().map(Comparison::gaps).sum();
+    let rejected: u64 = found.iter().map(|one| one.rejected).sum();
     let is_certain = found.iter().all(|one| one.notices.is_empty());
     out.push('\n');
     out.push_str(&match (purpose, gaps) {
+        (Purpose::Verify, 0) if is_certain && rejected > 0 => {
+            format!("No gap found; left out: {} (see `wix-sync errors`)", counted(rejected, "rejected record"))
+        }
         (Purpose::Verify, 0) if is_certain => "The tables are as Wix has them".to_owned(),
         (Purpose::Verify, 0) => "No gap found, but not all could be compared".to_owned(),
         (Purpose::Verify, _) => format!("{} found", counted(gaps, "gap")),
@@ -72,7 +77,7 @@ fn name_gaps(out: &mut String, one: &Comparison) {
     name("missing", &one.missing_ids, one.missing);
     name("outdated", &one.outdated_ids, one.outdated);
     name("not in Wix", &one.unlisted_ids, one.unlisted);
-    for (wix_id, reason) in one.unreadable_records.iter().take(MAX_NAMED) {
+    for (wix_id, reason) in one.unreadable_records.iter().chain(&one.rejected_records).take(MAX_NAMED) {
         let wix_id = one_line(wix_id.as_deref().unwrap_or("without an id"));
         let _ = writeln!(out, "{} {wix_id}: {}", one.table, one_line(reason));
     }

@@ -8,6 +8,7 @@ use tokio_postgres::types::Type;
 
 use super::books::{Entry, Progress, add_customers};
 use super::columns::Columns;
+use super::compare::forget_content;
 use super::connect::{Store, column, first_column};
 use super::dead_letters::resolve_errors;
 use super::erase::erase_cleared_customers;
@@ -52,6 +53,8 @@ pub struct BatchContext {
     pub holds_losses: bool,
     /// The Wix ids of copies that are written even if they look older than their rows: they were looked up by id.
     pub looked_up: HashSet<String>,
+    /// Whether rows are written although they have the content already: something else changed their columns.
+    pub rewrites: bool,
 }
 
 /// How far a write goes beyond the rows themselves.
@@ -94,8 +97,9 @@ impl Store {
         let (schema, lease, books) = (self.schema.clone(), self.lease, self.books(context.stream));
         let transaction = self.begin().await?;
         let stored = load_stored(&transaction, &schema, context.stream, rows).await?;
-        let mut to_write: Vec<&Row> =
-            rows.iter().filter(|row| stored.get(row.wix_id.as_str()).is_none_or(|stored| stored.needs(row))).collect();
+        let is_due =
+            |row: &&Row| context.rewrites || stored.get(row.wix_id.as_str()).is_none_or(|stored| stored.needs(row));
+        let mut to_write: Vec<&Row> = rows.iter().filter(is_due).collect();
         let older = older_copies(context, &to_write, &stored);
         if !older.is_empty() {
             return Ok(older);
@@ -118,6 +122,9 @@ impl Store {
                     }
                     Stream::Orders => {}
                 }
+            }
+            if context.rewrites {
+                forget_content(&transaction, &schema, context.stream, &to_write).await?;
             }
             let written = upsert(&transaction, &schema, context, &to_write).await?;
             if written.len() < to_write.len() {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
+use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 
 use super::books::live_rows;
@@ -12,6 +13,7 @@ use super::connect::{Parameter, Store, column, count_at, first_column};
 use super::error::StoreError;
 use super::links::with_customer_of;
 use super::missing::{IS_WAITING, Span, is_placeholder};
+use super::schema::Schema;
 use crate::record::{Column, ColumnKind, Row};
 use crate::stream::Stream;
 
@@ -93,16 +95,6 @@ impl Store {
         let found = transaction.query_typed(&statement, &values.arrays()).await.map_err(StoreError::database(doing))?;
         transaction.rollback().await.map_err(StoreError::database(doing))?;
         found.iter().map(|row| Ok((column(row, 0, doing)?, column(row, 1, doing)?))).collect()
-    }
-
-    /// Lets the next copy of a record be written, also one that did not change or that seems older: its row is not what
-    /// the record makes of it.
-    pub async fn forget_content(&mut self, stream: Stream, wix_id: &str) -> Result<(), StoreError> {
-        let (table, id) = (stream.table(), stream.id_column());
-        let statement = self.schema.sql(&format!(
-            "update {{schema}}.{table} set content_hash = null, wix_updated_at = null where {id} = $1 and deleted_at is null"
-        ));
-        self.write("could not prepare a row for its repair", &statement, &[(&wix_id, Type::TEXT)]).await.map(drop)
     }
 
     /// The live rows of a span that Wix did not list there, `limit` ids of them. Placeholders of which Wix has a booking
@@ -209,6 +201,29 @@ impl Store {
         .await
         .map(drop)
     }
+}
+
+/// Lets live rows be written again by the same transaction, also with the content that they have. By itself it would leave
+/// rows that any copy of the record may overwrite.
+pub(super) async fn forget_content(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    stream: Stream,
+    rows: &[&Row],
+) -> Result<(), StoreError> {
+    let (table, id) = (stream.table(), stream.id_column());
+    let doing = "could not prepare a row for its repair";
+    let live =
+        schema.sql(&format!("select from {{schema}}.{table} where {id} = any ($1) and deleted_at is null for update"));
+    let forget = schema.sql(&format!(
+        "update {{schema}}.{table} set content_hash = null where {id} = any ($1) and deleted_at is null"
+    ));
+    let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
+    let ids: [Parameter<'_>; 1] = [(&ids, Type::TEXT_ARRAY)];
+    let live = transaction.query_typed(&live, &ids).await.map_err(StoreError::database(doing))?;
+    let forgotten = transaction.execute_typed(&forget, &ids).await.map_err(StoreError::database(doing))?;
+    // A trigger may leave a row out, without an error.
+    if forgotten < live.len() as u64 { Err(StoreError::Swallowed) } else { Ok(()) }
 }
 
 /// Wix's id and the names of the columns that differ, of each row in which some do.

@@ -1,5 +1,7 @@
 //! `sync_errors`: records that could not be written, kept with their reason.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio_postgres::Transaction;
@@ -7,7 +9,7 @@ use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::books::{Entry, Progress};
-use super::connect::{Store, column, is_true_at};
+use super::connect::{Parameter, Store, column, is_true_at};
 use super::error::StoreError;
 use super::held::release;
 use super::missing::forget;
@@ -77,7 +79,7 @@ impl Store {
         let statement = self.schema.sql(include_str!("sql/upsert_error.sql"));
         let transaction = self.begin().await?;
         for rejection in rejections {
-            let key = rejection.wix_id.clone().unwrap_or_else(|| key_without_id(&rejection.raw));
+            let key = rejection_key(rejection);
             transaction
                 .execute_typed(
                     &statement,
@@ -232,6 +234,22 @@ impl Store {
         Ok(ErrorList { records, total, unreadable_fields: self.list_unreadable_fields(limit).await? })
     }
 
+    /// Those of these records that wait in `sync_errors`, with the reasons.
+    pub async fn known_rejections(
+        &self,
+        stream: Stream,
+        keys: &[String],
+    ) -> Result<HashMap<String, String>, StoreError> {
+        let doing = "could not read sync_errors";
+        let statement = self.schema.sql(
+            "select record_key, reason from {schema}.sync_errors
+             where table_name = $1 and record_key = any ($2) and resolved_at is null",
+        );
+        let parameters: [Parameter<'_>; 2] = [(&stream.table(), Type::TEXT), (&keys, Type::TEXT_ARRAY)];
+        let rows = self.query_once(doing, &statement, &parameters).await?;
+        rows.iter().map(|row| Ok((column(row, 0, doing)?, column(row, 1, doing)?))).collect()
+    }
+
     /// Whether any record of this table still waits to be written.
     pub async fn has_unresolved_errors(&self, stream: Stream) -> Result<bool, StoreError> {
         let statement = self
@@ -263,6 +281,11 @@ pub(super) async fn resolve_errors(
         .await
         .map_err(StoreError::database("could not resolve errors"))?;
     Ok(())
+}
+
+/// What a record is kept under: its Wix id, or a hash of its content if it has none.
+pub fn rejection_key(rejection: &Rejection) -> String {
+    rejection.wix_id.clone().unwrap_or_else(|| key_without_id(&rejection.raw))
 }
 
 fn key_without_id(raw: &str) -> String {

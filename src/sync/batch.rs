@@ -88,6 +88,7 @@ impl<'a> Batch<'a> {
             has_unreadable: true,
             holds_losses: true,
             looked_up: HashSet::new(),
+            rewrites: false,
         };
         Batch { run, entity, counter, context, rows: Vec::new(), rejections: Vec::new() }
     }
@@ -134,6 +135,22 @@ impl<'a> Batch<'a> {
     pub(super) fn gather_looked_up(&mut self, record: MappedRecord) {
         self.context.looked_up.extend(record.as_ref().ok().map(|row| row.wix_id.clone()));
         self.gather(vec![record]);
+    }
+
+    /// Writes the row of a record that was looked up by id although it has the content already: something else changed
+    /// its columns. If Postgres refuses it, the row stays as it was, and the reason is returned. That is not kept in
+    /// `sync_errors`: the next sync would take the record for written.
+    pub(super) async fn rewrite(
+        mut self,
+        store: &mut Store,
+        row: Row,
+        summary: &mut StreamSummary,
+    ) -> Result<Option<String>, SyncError> {
+        self.context.rewrites = true;
+        self.context.looked_up.insert(row.wix_id.clone());
+        let written = self.write(store, &[row], None).await?;
+        summary.counts.add(written.outcome.inserted, written.outcome.updated, written.outcome.unchanged);
+        Ok(written.rejections.into_iter().next().map(|rejection| rejection.reason))
     }
 
     /// Writes what was gathered, in transactions of at most the plan's batch size; with the last of them how

@@ -9,10 +9,11 @@ use super::batch::{Batch, persist};
 use super::lookup::{NO_RECORD, Reply, ask};
 use super::{Run, SyncError};
 use crate::entity::Entity;
-use crate::record::MappedRecord;
+use crate::record::{MappedRecord, Row};
 use crate::run::StreamSummary;
 use crate::store::Store;
 use crate::store::batch::Reach;
+use crate::store::compare::Standing;
 use crate::wix::{Lookup, RequestCounter};
 
 /// After so many refusals in a row no more is asked: the rest would fare no better, and costs the budget.
@@ -134,6 +135,8 @@ enum Answer {
     Merged(String),
     /// Nothing.
     Gone,
+    /// The record itself, which the table refused; why, without values.
+    Refused(String),
     /// Nothing was learned; why, without values.
     Unclear(String),
 }
@@ -147,10 +150,10 @@ async fn look_up(
     summary: &mut StreamSummary,
 ) -> Result<Answer, SyncError> {
     Ok(match ask(run, entity, wix_id, counter).await? {
-        Reply::Alive(record) => {
-            write_one(run, store, entity, record, (counter, summary)).await?;
-            Answer::Alive
-        }
+        Reply::Alive(record) => match write_one(run, store, entity, record, (counter, summary)).await? {
+            Some(reason) => Answer::Refused(format!("{wix_id}: {reason}")),
+            None => Answer::Alive,
+        },
         Reply::Merged { survivor_id, survivor } => {
             write_one(run, store, entity, survivor, (counter, summary)).await?;
             Answer::Merged(survivor_id)
@@ -177,6 +180,7 @@ pub(super) async fn settle_one(
             return Ok(Settled::Yes);
         }
         Answer::Merged(survivor) => Some(survivor),
+        Answer::Refused(reason) => return Ok(Settled::Refused(reason)),
         Answer::Unclear(reason) => return Ok(Settled::Unclear(reason)),
         Answer::Gone => match control.why_unreadable(run, store, entity, counter).await? {
             None if needs_confirmation(entity) => {
@@ -209,6 +213,7 @@ pub(super) async fn follow_one(
     match look_up(run, store, entity, wix_id, counter, summary).await? {
         Answer::Alive | Answer::Gone => Ok(Settled::Yes),
         Answer::Merged(survivor) => end(run, store, entity, wix_id, Some(&survivor), summary).await,
+        Answer::Refused(reason) => Ok(Settled::Refused(reason)),
         Answer::Unclear(reason) => Ok(Settled::Unclear(reason)),
     }
 }
@@ -248,15 +253,29 @@ pub(super) fn needs_confirmation(entity: &dyn Entity) -> bool {
     matches!(entity.listing().lookup, Lookup::List)
 }
 
-/// Writes a record that was looked up by id.
+/// Writes a record that was looked up by id. In a repair also over a row that has it already, of which something else
+/// changed a column; what Postgres says against that is returned.
 async fn write_one(
     run: &Run<'_>,
     store: &mut Store,
     entity: &dyn Entity,
     record: MappedRecord,
     (counter, summary): (&RequestCounter, &mut StreamSummary),
-) -> Result<(), SyncError> {
+) -> Result<Option<String>, SyncError> {
     let mut batch = Batch::new(run, entity, counter);
+    if let Ok(row) = &record
+        && !run.plan.repairs.is_empty()
+        && has_content(run, store, entity, row).await?
+    {
+        return batch.rewrite(store, row.clone(), summary).await;
+    }
     batch.gather_looked_up(record);
-    batch.commit(store, None, summary, None).await
+    batch.commit(store, None, summary, None).await.map(|()| None)
+}
+
+/// Whether a live row has this very record.
+async fn has_content(run: &Run<'_>, store: &mut Store, entity: &dyn Entity, row: &Row) -> Result<bool, SyncError> {
+    let rows = std::slice::from_ref(row);
+    let standings = persist(store, run.stop, async |store| store.compare_rows(entity.stream(), rows).await).await?;
+    Ok(matches!(standings.first(), Some((Standing::Current, _))))
 }

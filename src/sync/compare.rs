@@ -14,10 +14,11 @@ use crate::comparison::{Comparison, MAX_REMEMBERED, Sample};
 use crate::difference::changed_members;
 use crate::entity::entity_of;
 use crate::event::Event;
-use crate::record::{Column, Row};
+use crate::record::{Column, Rejection, Row};
 use crate::run::PassKind;
 use crate::store::Store;
 use crate::store::compare::Standing;
+use crate::store::dead_letters::rejection_key;
 use crate::store::missing::{MissingCount, Span};
 use crate::stream::Stream;
 use crate::wix::{RequestCounter, WixError};
@@ -55,7 +56,6 @@ pub async fn compare_stream(
     let start = checkpoint.clone();
     let mut comparer = Comparer {
         run,
-        store,
         // What somebody else changed in the tables is nothing that a pass would write.
         columns: (extent == Extent::Everything).then(|| entity.columns()),
         coverage: Coverage::of(&checkpoint),
@@ -63,6 +63,9 @@ pub async fn compare_stream(
         listed_before: HashSet::new(),
         limited: 0,
         due: 0,
+        // What a sync would do with them is what a dry run tells.
+        knows_rejections: extent == Extent::Everything && store.has_unresolved_errors(stream).await?,
+        store,
         found: Comparison::of(stream, PassKind::Full),
     };
     comparer.found.pass = comparer.checkpoint.pass;
@@ -101,6 +104,8 @@ struct Comparer<'a> {
     limited: u64,
     /// How many of these a sync would look up now: the limit is about them.
     due: u64,
+    /// Whether records that wait in `sync_errors` are told apart.
+    knows_rejections: bool,
     found: Comparison,
 }
 
@@ -117,18 +122,15 @@ impl PageSink for Comparer<'_> {
             (at_end, total) = (page.at_end, page.total);
             self.found.shortfall += page.shortfall;
             self.coverage.add(&page.records);
-            let mut rows = Vec::with_capacity(page.records.len());
+            let (mut rows, mut rejections) = (Vec::with_capacity(page.records.len()), Vec::new());
             for record in page.records {
                 self.found.listed += 1;
                 match record {
                     Ok(row) => rows.push(row),
-                    Err(rejection) => {
-                        self.found.unreadable += 1;
-                        self.listed_before.extend(rejection.wix_id.clone());
-                        remember(&mut self.found.unreadable_records, (rejection.wix_id, rejection.reason));
-                    }
+                    Err(rejection) => rejections.push(rejection),
                 }
             }
+            self.count_rejections(rejections).await?;
             self.compare(newest_by_id(rows)).await?;
         }
         let (stream, record_count) = (self.found.table, self.found.listed);
@@ -189,15 +191,45 @@ impl Comparer<'_> {
         Ok(())
     }
 
+    async fn count_rejections(&mut self, rejections: Vec<Rejection>) -> Result<(), SyncError> {
+        let known = self.known_rejections(rejections.iter().map(rejection_key).collect()).await?;
+        for rejection in rejections {
+            self.listed_before.extend(rejection.wix_id.clone());
+            if known.contains_key(&rejection_key(&rejection)) {
+                self.found.rejected += 1;
+                remember(&mut self.found.rejected_records, (rejection.wix_id, rejection.reason));
+            } else {
+                self.found.unreadable += 1;
+                remember(&mut self.found.unreadable_records, (rejection.wix_id, rejection.reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of these records that a sync has rejected, with the reasons.
+    async fn known_rejections(&self, keys: Vec<String>) -> Result<HashMap<String, String>, SyncError> {
+        match self.knows_rejections && !keys.is_empty() {
+            true => Ok(self.store.known_rejections(self.found.table, &keys).await?),
+            false => Ok(HashMap::new()),
+        }
+    }
+
     async fn compare(&mut self, rows: Vec<Row>) -> Result<(), SyncError> {
         let table = self.found.table;
         self.found.unreadable_fields.add(&rows);
         for chunk in rows.chunks(self.run.plan.batch_size) {
             let standings = self.store.compare_rows(table, chunk).await?;
+            let differing = chunk.iter().zip(&standings).filter(|(_, (standing, _))| *standing != Standing::Current);
+            let mut known = self.known_rejections(differing.map(|(row, _)| row.wix_id.clone()).collect()).await?;
             let mut current = Vec::new();
             for (row, (standing, is_undated)) in chunk.iter().zip(standings) {
                 if is_undated {
                     self.listed_before.insert(row.wix_id.clone());
+                }
+                if let Some(reason) = known.remove(&row.wix_id) {
+                    self.found.rejected += 1;
+                    remember(&mut self.found.rejected_records, (Some(row.wix_id.clone()), reason));
+                    continue;
                 }
                 match standing {
                     Standing::Current => current.push(row),

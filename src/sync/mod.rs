@@ -63,8 +63,21 @@ pub struct Plan {
     pub only_errors: bool,
     /// Nothing is listed: only these gaps are mended.
     pub repairs: Vec<Comparison>,
+    /// Tables of which nothing is mended, since they could not be compared: their part of the run has failed.
+    pub uncompared: Vec<Uncompared>,
     /// How long ended runs stay in `sync_logs`; for ever without.
     pub keep_logs: Option<TimeDelta>,
+}
+
+/// A table that could not be compared.
+#[derive(Clone, Debug)]
+pub struct Uncompared {
+    /// Which.
+    pub stream: Stream,
+    /// Why not.
+    pub reason: String,
+    /// One line on what to do.
+    pub hint: Option<String>,
 }
 
 /// A range of time; either side may be open.
@@ -125,6 +138,9 @@ pub enum SyncError {
     /// Wix's answers do not make a walk that can be trusted to be whole.
     #[error(transparent)]
     Walk(#[from] walk::WalkError),
+    /// The table could not be compared before the run, so nothing of it was repaired.
+    #[error("{}", .0.reason)]
+    NotCompared(Uncompared),
     /// The run was asked to stop.
     #[error(transparent)]
     Stopped(#[from] StopReason),
@@ -141,6 +157,7 @@ impl SyncError {
                  meanwhile, and --full starts over"
                     .to_owned(),
             ),
+            SyncError::NotCompared(uncompared) => uncompared.hint.clone(),
             SyncError::Stopped(_) => Some("the next run continues from there".to_owned()),
         }
     }
@@ -174,7 +191,7 @@ impl SyncError {
                 | WixError::Certificate { .. }
                 | WixError::Stopped(_),
             ) => true,
-            SyncError::Wix(_) | SyncError::Walk(_) => false,
+            SyncError::Wix(_) | SyncError::Walk(_) | SyncError::NotCompared(_) => false,
             SyncError::Store(error) => error.is_about_all_tables(),
             SyncError::Stopped(_) => true,
         }
@@ -206,7 +223,8 @@ impl Run<'_> {
             let text = format!("{stale_count} earlier run(s) ended without recording it; they are failed now");
             self.reporter.report(Event::Notice { stream: None, text: &text });
         }
-        let mut ended: Vec<(StreamSummary, Option<SyncError>)> = Vec::new();
+        let mut ended: Vec<(StreamSummary, Option<SyncError>)> =
+            self.plan.uncompared.iter().map(|uncompared| self.fail_uncompared(uncompared)).collect();
         for streams in side_by_side(&self.plan.streams) {
             if ended.iter().any(|(_, error)| error.as_ref().is_some_and(SyncError::ends_the_run)) {
                 break;
@@ -341,6 +359,12 @@ impl Run<'_> {
             (summary.status, summary.error) = (Status::Failed, Some(error.to_string()));
         }
         Ok((end.has_old_logs, end.differing.map(SyncError::Store)))
+    }
+
+    fn fail_uncompared(&self, uncompared: &Uncompared) -> (StreamSummary, Option<SyncError>) {
+        let mut summary = StreamSummary::new(uncompared.stream, PassKind::Repair);
+        (summary.status, summary.error) = (Status::Failed, Some(uncompared.reason.clone()));
+        (summary, Some(SyncError::NotCompared(uncompared.clone())))
     }
 
     async fn sync_stream(&self, store: &mut Store, stream: Stream) -> (StreamSummary, Option<SyncError>) {

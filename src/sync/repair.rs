@@ -3,7 +3,7 @@
 use chrono::Utc;
 
 use super::batch::persist;
-use super::by_id::{Control, Settled, Unsettled, settle_one};
+use super::by_id::{Control, Unsettled, settle_one};
 use super::deletions::{hold_back, settle_missing};
 use super::stream_sync::{describe_empty_listing, describe_shortfall};
 use super::{Run, SyncError};
@@ -28,13 +28,7 @@ pub(super) async fn repair(
     let (mut unsettled, mut control) = (Unsettled::default(), Control::with(listed_id));
     for wix_id in to_fetch {
         run.stop.check()?;
-        // Also a row that holds the record as it is, of which somebody else changed a column, is to be written.
-        let prepared = persist(store, run.stop, async |store| store.forget_content(stream, wix_id).await).await;
-        let settled = match prepared {
-            Err(SyncError::Store(error)) if error.is_refusal() => Settled::Refused(format!("{wix_id}: {error}")),
-            Err(error) => return Err(error),
-            Ok(()) => settle_one(run, store, entity, wix_id, &mut control, counter, summary).await?,
-        };
+        let settled = settle_one(run, store, entity, wix_id, &mut control, counter, summary).await?;
         if !unsettled.note(&settled) {
             break;
         }
@@ -61,6 +55,11 @@ pub(super) async fn repair(
     }
     if gaps.shortfall > 0 {
         hold_back(run, summary, describe_shortfall(stream, gaps.shortfall));
+    }
+    if gaps.rejected > 0 {
+        let text =
+            format!("{} rejected records stay in sync_errors: `wix-sync errors retry` tries them again", gaps.rejected);
+        hold_back(run, summary, text);
     }
     if gaps.unreadable > 0 {
         let text = format!(

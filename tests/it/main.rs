@@ -22,6 +22,7 @@
 //! - [`truth`]: the oracle: what the tables have to hold, from the simulator's records alone.
 //! - [`mapping`]: whole sites: first loads, second runs, edits, and walks that are disturbed.
 //! - [`verify`]: Wix and the tables compared without a write, and gaps mended one by one.
+//! - [`repair`]: `verify` beside rejected records, and repairs that are killed, refused or not whole.
 //! - [`wix_faults`]: what Wix and the network get wrong, and what becomes of the run.
 //! - [`broken_pages`]: pages that Wix never delivers cost one record, which is named.
 //! - [`unsorted`]: long lists that Wix refuses to sort, read in windows by date.
@@ -125,6 +126,7 @@ mod placeholders;
 mod pooler;
 mod redact;
 mod refusals;
+mod repair;
 mod resume;
 mod running;
 mod samples;
