@@ -51,6 +51,8 @@ pub struct StreamState {
     pub shortfall: u64,
     /// The last drift check.
     pub drift: Option<Drift>,
+    /// Statuses of orders.
+    pub statuses: KnownStatuses,
     /// Whether `sync_errors` holds unresolved records of the table.
     pub has_unresolved_errors: bool,
     /// Whether rows of the table are pending deletions.
@@ -82,4 +84,16 @@ pub struct Drift {
     /// When a difference last started a full sync.
     #[serde(default)]
     pub full_at: Option<DateTime<Utc>>,
+}
+
+/// What is known of the statuses of orders in Wix, beside those that the program knows ([`crate::wix::query::Statuses`]).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownStatuses {
+    /// Statuses that were found in Wix: they are asked for by name from then on.
+    pub found: Vec<String>,
+    /// Whether a filter that excludes statuses also returned some that are hidden by default. Then such a filter returns
+    /// everything, and a status that is new arrives at once.
+    pub exclusion_shows_hidden: bool,
+    /// When that was last looked at, by the database server's clock.
+    pub looked_at: Option<DateTime<Utc>>,
 }

@@ -22,7 +22,7 @@ static LISTING: Listing = Listing {
     fieldsets: &[],
     lookup: Lookup::List,
     count: Count::At("/_api/bookings-reader/v2/extended-bookings/count"),
-    wanted: None,
+    statuses: None,
     permission: "Read Bookings - Including Participants",
     app: "Wix Bookings",
 };

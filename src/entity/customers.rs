@@ -19,7 +19,7 @@ static LISTING: Listing = Listing {
     fieldsets: &["FULL"],
     lookup: Lookup::Get { path: "/contacts/v4/contacts/", query: "?fieldsets=FULL", member: "contact" },
     count: Count::Total,
-    wanted: None,
+    statuses: None,
     permission: "Read Contacts",
     app: "Wix Contacts",
 };

@@ -6,6 +6,7 @@ use super::Entity;
 use crate::json::{Object, Reading};
 use crate::record::{Cell, Column, ColumnKind};
 use crate::stream::Stream;
+use crate::wix::query::Statuses;
 use crate::wix::{Count, Listing, Lookup, Paging};
 
 pub(super) struct Orders;
@@ -21,7 +22,11 @@ static LISTING: Listing = Listing {
     fieldsets: &[],
     lookup: Lookup::Get { path: "/ecom/v1/orders/", query: "", member: "order" },
     count: Count::None,
-    wanted: Some(("status", &["APPROVED", "CANCELED", "PENDING", "REJECTED"])),
+    statuses: Some(Statuses {
+        known: &["APPROVED", "CANCELED", "PENDING", "REJECTED"],
+        hidden: &["PENDING", "REJECTED"],
+        never: &["INITIALIZED"],
+    }),
     permission: "Read Orders",
     app: "Wix Stores",
 };

@@ -51,7 +51,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(17, "0017_sync_missing_absent"),
     migration!(18, "0018_sync_state_instance"),
     migration!(22, "0022_sync_unreadable"),
-    migration!(23, "0023_ids_and_emails"),
+    migration!(23, "0023_ids_emails_statuses"),
 ];
 
 /// The migrations that define the tables which the predecessor has as well.

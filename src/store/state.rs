@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::books::{Books, check_own_books, live_records, live_rows};
 use super::connect::{Parameter, Store, column, first_column, is_true_at};
 use super::error::StoreError;
-use crate::checkpoint::{Checkpoint, Drift, StreamState};
+use crate::checkpoint::{Checkpoint, Drift, KnownStatuses, StreamState};
 use crate::installation::{Claim, Remembered, RememberedInstallation};
 use crate::run::PassKind;
 use crate::stream::Stream;
@@ -102,7 +102,7 @@ impl Store {
                 exists (select from {{schema}}.sync_missing m where m.table_name = $1),
                 exists (select from {{schema}}.sync_held h where h.table_name = $1),
                 exists (select from {{schema}}.sync_unreadable u where u.table_name = $1),
-                clock_timestamp(), s.write_number
+                s.order_statuses, clock_timestamp(), s.write_number
              from {{schema}}.sync_state s where s.table_name = $1",
             live_rows(stream)
         ));
@@ -121,9 +121,10 @@ impl Store {
             has_missing: column(row, 9, doing)?,
             has_held: column(row, 10, doing)?,
             has_unreadable: column(row, 11, doing)?,
-            now: column(row, 12, doing)?,
+            statuses: self.read_json(row, 12, "what is known of the statuses", stream)?.unwrap_or_default(),
+            now: column(row, 13, doing)?,
         };
-        self.books.insert(stream, Books { number: column(row, 13, doing)?, counted: state.holds });
+        self.books.insert(stream, Books { number: column(row, 14, doing)?, counted: state.holds });
         Ok(state)
     }
 
@@ -199,6 +200,12 @@ impl Store {
     pub async fn save_drift(&mut self, stream: Stream, drift: &Drift) -> Result<(), StoreError> {
         let statement = "update {schema}.sync_state set drift = $2 where table_name = $1";
         self.update_state(statement, &[(&stream.table(), Type::TEXT), (&Json(drift), Type::JSONB)]).await
+    }
+
+    /// Keeps what is known of the statuses.
+    pub async fn save_statuses(&mut self, stream: Stream, statuses: &KnownStatuses) -> Result<(), StoreError> {
+        let statement = "update {schema}.sync_state set order_statuses = $2 where table_name = $1";
+        self.update_state(statement, &[(&stream.table(), Type::TEXT), (&Json(statuses), Type::JSONB)]).await
     }
 
     /// How many records of Wix's list the table has: live rows with a record, and records that Postgres refused. Not the

@@ -2,14 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chrono::TimeDelta;
+
 use super::batch::{ensure_connected, newest_by_id};
 use super::coverage::Coverage;
 use super::deletions::refuse_mass_deletion;
 use super::plan::{PassPlan, Passes, is_from_the_future, plan_passes};
 use super::reader::{MappedPage, PageSink, Reading};
 use super::stream_sync::{FROM_THE_FUTURE, describe_empty_listing, describe_missing_app, describe_shortfall};
-use super::{Run, SyncError};
-use crate::checkpoint::Checkpoint;
+use super::{Run, SyncError, statuses};
+use crate::checkpoint::{Checkpoint, KnownStatuses};
 use crate::comparison::{Comparison, MAX_REMEMBERED, Sample};
 use crate::difference::changed_members;
 use crate::entity::entity_of;
@@ -21,10 +23,13 @@ use crate::store::compare::Standing;
 use crate::store::dead_letters::rejection_key;
 use crate::store::missing::{MissingCount, Span};
 use crate::stream::Stream;
-use crate::wix::{RequestCounter, WixError};
+use crate::wix::{RequestCounter, Selection, WixError};
 
 /// Of so many outdated rows it is told which members differ.
 const MAX_SAMPLES: usize = 5;
+
+/// A look for new statuses is not repeated within this time, unless rows are not in Wix's list.
+const LOOK_AFTER: TimeDelta = TimeDelta::hours(1);
 
 /// Which pass is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +47,32 @@ pub async fn compare_stream(
     stream: Stream,
     extent: Extent,
 ) -> Result<Comparison, SyncError> {
-    let entity = entity_of(stream);
     let counter = RequestCounter::of(stream);
+    let state = store.load_stream_state(stream).await?;
+    let mut statuses = state.statuses;
+    let found = compare_listed(run, store, (stream, extent), &statuses, &counter).await?;
+    let is_known = statuses.exclusion_shows_hidden
+        || statuses.looked_at.is_some_and(|at| at <= state.now && state.now - at < LOOK_AFTER);
+    if found.pass != PassKind::Full || found.not_installed || (is_known && found.unlisted == 0) {
+        return Ok(found);
+    }
+    let look = statuses::look(run, entity_of(stream), &statuses, &counter).await?;
+    if look.new.is_empty() {
+        return Ok(Comparison { requests: counter.requests(), ..found });
+    }
+    // Once more, with the statuses that this version does not know.
+    statuses.found.extend(look.new);
+    compare_listed(run, store, (stream, extent), &statuses, &counter).await
+}
+
+async fn compare_listed(
+    run: &Run<'_>,
+    store: &mut Store,
+    (stream, extent): (Stream, Extent),
+    statuses: &KnownStatuses,
+    counter: &RequestCounter,
+) -> Result<Comparison, SyncError> {
+    let entity = entity_of(stream);
     let plan = match (extent, run.plan.pass_kind(stream)) {
         (Extent::NextPass, PassKind::Range) => PassPlan::range(),
         (Extent::NextPass, _) => {
@@ -69,8 +98,9 @@ pub async fn compare_stream(
         found: Comparison::of(stream, PassKind::Full),
     };
     comparer.found.pass = comparer.checkpoint.pass;
-    let selection = run.plan.selection(stream, &comparer.checkpoint);
-    let reading = Reading { run, entity, selection, start, counter: &counter };
+    let status = statuses::all_at_once(entity.listing(), statuses);
+    let selection = Selection { status, ..run.plan.selection(stream, &comparer.checkpoint) };
+    let reading = Reading { run, entity, selection, start, counter };
     run.reporter.report(Event::StreamStarted { stream });
     let read = reading.into_sink(&mut comparer).await;
     run.reporter.report(Event::ComparisonFinished { stream });

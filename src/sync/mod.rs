@@ -20,6 +20,7 @@ pub mod plan;
 mod prefetch;
 mod reader;
 mod repair;
+mod statuses;
 pub mod stream_sync;
 pub mod walk;
 

@@ -4,6 +4,7 @@
 //! Behind the walk: rows that Wix did not list, records that wait in `sync_errors`, and the watermark.
 
 use chrono::{DateTime, Utc};
+use serde_json::json;
 
 use super::batch::{Batch, ensure_connected, persist};
 use super::coverage::Coverage;
@@ -15,15 +16,16 @@ use super::placeholders::{erase_untold_customers, restore_placeholders};
 use super::plan::{PassPlan, Passes, is_from_the_future, plan_incremental, plan_passes};
 use super::reader::{MappedPage, PageSink, Reading};
 use super::repair::repair;
+use super::statuses::{self, Look};
 use super::{Run, SyncError};
-use crate::checkpoint::{Checkpoint, StreamState};
+use crate::checkpoint::{Checkpoint, KnownStatuses, StreamState};
 use crate::entity::{Entity, entity_of};
 use crate::event::Event;
 use crate::run::{PassKind, StreamSummary};
 use crate::store::Store;
 use crate::store::state::FinishedPass;
 use crate::stream::Stream;
-use crate::wix::{RequestCounter, WixError};
+use crate::wix::{RequestCounter, Selection, WixError};
 
 /// One stream's pass. What it did is in `summary`, also where it ends with an error.
 pub async fn sync_stream(run: &Run<'_>, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
@@ -104,6 +106,7 @@ async fn run_due_passes(pass: Pass<'_>, store: &mut Store, summary: &mut StreamS
         let pass = if full.is_some() { beside } else { pass };
         match pass.run(store, plan, summary).await {
             Ok(PassEnd::Reached) if full.is_none() => {
+                pass.check_statuses(store, summary).await?;
                 let known = (&mut drift, pass.state.now);
                 if let Some(text) = check_drift(pass.run, store, pass.entity, known, pass.counter).await? {
                     tell(pass.run, summary, text);
@@ -165,6 +168,52 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
+    /// Looks for statuses that the program does not know, and reads the records that have one.
+    async fn read_new_statuses(self, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
+        let Pass { run, entity, counter, state, .. } = self;
+        let (stream, listing) = (entity.stream(), entity.listing());
+        if listing.statuses.is_none() {
+            return Ok(());
+        }
+        let Look { new, exclusion_shows_hidden } = statuses::look(run, entity, &state.statuses, counter).await?;
+        let mut known = KnownStatuses { exclusion_shows_hidden, looked_at: Some(state.now), ..state.statuses.clone() };
+        if !new.is_empty() {
+            let text = format!("Wix has {stream} with a status that this version does not know: {}", new.join(", "));
+            tell(run, summary, format!("{text}; they are read like the others"));
+            // As a range is read: it leaves the state of the passes alone.
+            let start = Checkpoint::at_the_beginning(PassKind::Range, None);
+            let selection = Selection::default().with_status(json!({ "$in": new }));
+            let mut writer = PassWriter {
+                run,
+                batch: Batch::new(run, entity, counter),
+                store: &mut *store,
+                coverage: Coverage::of(&start),
+                checkpoint: start.clone(),
+                is_first_page: true,
+                is_from_the_future: false,
+                opens_full_sync: false,
+                summary,
+            };
+            Reading { run, entity, selection, start, counter }.into_sink(&mut writer).await?;
+            known.found.extend(new);
+        }
+        persist(store, run.stop, async |store| store.save_statuses(stream, &known).await).await
+    }
+
+    /// The same after an incremental sync, where that is due.
+    async fn check_statuses(self, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
+        let known = &self.state.statuses;
+        let Some(every) = self.run.plan.full.check_every.filter(|_| !known.exclusion_shows_hidden) else {
+            return Ok(());
+        };
+        let now = self.state.now;
+        // A time in the future is that of a wrong clock.
+        if known.looked_at.is_some_and(|at| at <= now && now - at < every) {
+            return Ok(());
+        }
+        self.read_new_statuses(store, summary).await
+    }
+
     async fn run(self, store: &mut Store, plan: PassPlan, summary: &mut StreamSummary) -> Result<PassEnd, SyncError> {
         let Pass { run, entity, counter, state, .. } = self;
         let stream = entity.stream();
@@ -178,7 +227,11 @@ impl<'a> Pass<'a> {
         let has_unresolved_errors = state.has_unresolved_errors || summary.counts.errors > 0;
         let has_held = state.has_held || summary.incomplete;
         let has_unreadable = state.has_unreadable || !summary.unreadable_fields.is_empty();
-        let selection = run.plan.selection(stream, &plan.checkpoint);
+        let status = match is_full {
+            true => statuses::all(entity.listing(), &state.statuses),
+            false => statuses::all_at_once(entity.listing(), &state.statuses),
+        };
+        let selection = Selection { status, ..run.plan.selection(stream, &plan.checkpoint) };
         let start = plan.checkpoint.clone();
         let mut writer = PassWriter {
             run,
@@ -195,6 +248,9 @@ impl<'a> Pass<'a> {
         let PassWriter { store, checkpoint, coverage, summary, is_from_the_future, batch, .. } = writer;
         if is_from_the_future {
             return Ok(PassEnd::FromTheFuture);
+        }
+        if is_full {
+            self.read_new_statuses(store, summary).await?;
         }
         let shortfall = checkpoint.shortfall;
         if shortfall > 0 {

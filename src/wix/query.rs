@@ -63,12 +63,36 @@ pub struct Listing {
     pub lookup: Lookup,
     /// Where Wix counts the records.
     pub count: Count,
-    /// A filter that always applies: a field, and the values of it that are wanted.
-    pub wanted: Option<(&'static str, &'static [&'static str])>,
+    /// The statuses of its records, where it does not return all of them by default.
+    pub statuses: Option<Statuses>,
     /// The permission it needs, in the words of Wix's dashboard.
     pub permission: &'static str,
     /// The Wix app that must be on the site, as people call it.
     pub app: &'static str,
+}
+
+/// The statuses of a list that hides some of them unless a filter asks for them.
+#[derive(Debug)]
+pub struct Statuses {
+    /// Those that the program knows.
+    pub known: &'static [&'static str],
+    /// Which of these are hidden by default.
+    pub hidden: &'static [&'static str],
+    /// Those that the list never returns.
+    pub never: &'static [&'static str],
+}
+
+impl Statuses {
+    /// A condition for the known statuses and these.
+    pub fn named(&self, found: &[String]) -> Value {
+        let found = found.iter().map(String::as_str);
+        json!({ "$in": self.known.iter().copied().chain(found).collect::<Vec<_>>() })
+    }
+
+    /// A condition for all statuses but these, and but those that never come.
+    pub fn excluding<'a>(&self, excluded: impl IntoIterator<Item = &'a str>) -> Value {
+        json!({ "$nin": excluded.into_iter().chain(self.never.iter().copied()).collect::<Vec<_>>() })
+    }
 }
 
 /// Which records of a listing are wanted, beside those that always are.
@@ -76,6 +100,8 @@ pub struct Listing {
 pub struct Selection {
     /// Members of Wix's filter object.
     pub filter: Map<String, Value>,
+    /// A condition for the status, in place of the known statuses.
+    pub status: Option<Value>,
     /// True if Wix refuses to sort it: then it comes in an order of Wix's own.
     pub unsorted: bool,
     /// Maximum number of records per page, if it is to be smaller than the list's own.
@@ -109,6 +135,11 @@ impl Selection {
         self
     }
 
+    /// The same records, as far as their status fulfils this condition.
+    pub fn with_status(self, status: Value) -> Selection {
+        Selection { status: Some(status), ..self }
+    }
+
     /// The same records, in pages of at most this many.
     pub fn with_limit(self, limit: u32) -> Selection {
         Selection { limit: Some(limit), ..self }
@@ -137,8 +168,9 @@ impl Listing {
                     None => selection,
                 };
                 let mut filter = selection.filter.clone();
-                if let Some((field, values)) = self.wanted {
-                    filter.insert(field.to_owned(), json!({ "$in": values }));
+                if let Some(statuses) = &self.statuses {
+                    let status = selection.status.clone().unwrap_or_else(|| statuses.named(&[]));
+                    filter.insert("status".to_owned(), status);
                 }
                 let mut query = json!({ "filter": filter });
                 if !selection.unsorted {
@@ -165,7 +197,7 @@ impl Listing {
 
 #[cfg(test)]
 mod tests {
-    use super::{Count, Listing, Lookup, Paging, Selection, Until};
+    use super::{Count, Listing, Lookup, Paging, Selection, Statuses, Until};
     use crate::page::PageRequest;
     use crate::timestamp;
 
@@ -179,7 +211,7 @@ mod tests {
         fieldsets: &["FULL"],
         lookup: Lookup::List,
         count: Count::None,
-        wanted: None,
+        statuses: None,
         permission: "Read Things",
         app: "Wix Things",
     };
@@ -188,7 +220,7 @@ mod tests {
         paging: Paging::Cursor,
         page_limit: 100,
         fieldsets: &[],
-        wanted: Some(("status", &["A", "B"])),
+        statuses: Some(Statuses { known: &["A", "B"], hidden: &["B"], never: &["C"] }),
         ..OFFSET
     };
 
@@ -219,5 +251,8 @@ mod tests {
             CURSOR.request_body(&selection, &PageRequest::Cursor("abc".to_owned())).to_string(),
             r#"{"search":{"cursorPaging":{"cursor":"abc","limit":100}}}"#
         );
+        let statuses = CURSOR.statuses.as_ref().unwrap();
+        assert_eq!(statuses.named(&["D".to_owned()]).to_string(), r#"{"$in":["A","B","D"]}"#);
+        assert_eq!(statuses.excluding(["A"]).to_string(), r#"{"$nin":["A","C"]}"#);
     }
 }

@@ -4,6 +4,7 @@
 //! - [`migrate_failures`]: who may migrate, and what stops it, after which nothing has changed.
 //! - [`adoption`]: the predecessor's tables and rows, as it made them and stricter.
 //! - [`adoption_refused`]: tables of those names that can't be taken over, and what is said about it.
+//! - [`statuses`]: orders with a status that Wix added after this version was made.
 //! - [`supabase`]: roles, policies and grants: who may read what was created or taken over; `auth.users`.
 //! - [`status`]: every view of `status`, whole outputs, read-only.
 //! - [`health`]: the run at work, dead runs, `--max-age`, the view `sync_health`.
@@ -141,6 +142,7 @@ mod soak_numbers;
 mod soak_site;
 mod soak_troubles;
 mod status;
+mod statuses;
 mod supabase;
 #[cfg(target_os = "linux")]
 mod terminal;

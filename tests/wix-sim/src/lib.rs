@@ -64,4 +64,4 @@ pub use handle::SimHandle;
 pub use log::{AuthorizationKind, Request};
 pub use sim::{Sim, SimBuilder};
 pub use site::{Entity, Site, Sizes};
-pub use state::{CursorStyle, TieOrder};
+pub use state::{CursorStyle, StatusRule, TieOrder};

@@ -14,7 +14,7 @@ use crate::auth::Credentials;
 use crate::handle::SimHandle;
 use crate::server::serve;
 use crate::site::Site;
-use crate::state::{CursorStyle, Options, Shared, State, TieOrder};
+use crate::state::{CursorStyle, Options, Shared, State, StatusRule, TieOrder};
 
 /// Seconds a token of the app flow lives at Wix.
 const TOKEN_LIFE: u64 = 14_400;
@@ -133,6 +133,12 @@ impl SimBuilder {
     /// Answers 429 to more than this many requests a minute (token requests not counted).
     pub fn rate_limit(mut self, requests_per_minute: usize) -> Self {
         self.options.requests_per_minute = Some(requests_per_minute);
+        self
+    }
+
+    /// When pending and rejected orders are returned.
+    pub fn status_rule(mut self, rule: StatusRule) -> Self {
+        self.options.status_rule = rule;
         self
     }
 

@@ -44,6 +44,19 @@ pub(crate) struct Options {
     pub(crate) tie_order: TieOrder,
     pub(crate) requests_per_minute: Option<usize>,
     pub(crate) forget_requests: bool,
+    pub(crate) status_rule: StatusRule,
+}
+
+/// When the search for orders returns those that are pending or rejected. Wix does not document it to the end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StatusRule {
+    /// If the filter asks for that status by name.
+    #[default]
+    Named,
+    /// If the filter has any condition for the status.
+    AnyCondition,
+    /// As `Named`, and a filter that excludes statuses is refused.
+    NoExclusion,
 }
 
 /// The part that changes.

@@ -147,7 +147,8 @@ impl Walk {
         {
             return Err(field_violation("paging.offset", &format!("must be at most {most}")));
         }
-        let plan = Plan::new(self.dialect, &self.filter, &self.sort_of(tweaks))?;
+        let plan =
+            Plan::new(self.dialect, &self.filter, &self.sort_of(tweaks))?.with_status_rule(ask.options.status_rule)?;
         let generation = state.generation;
         let (table, selections) = match self.entity() {
             Entity::Contacts => (&state.contacts, &mut state.selections),

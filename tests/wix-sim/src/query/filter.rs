@@ -9,6 +9,7 @@ use super::fields::{Dialect, Rule, rule};
 use super::value::{Field, Scalar, View, scalar};
 use crate::clock::parse_instant;
 use crate::reply::{Reply, application_error, field_violation};
+use crate::state::StatusRule;
 use crate::store::OrderStatus;
 
 /// A filter operator.
@@ -219,6 +220,15 @@ impl Expr {
         }
     }
 
+    /// Whether it has any condition for the status.
+    fn has_status(&self) -> bool {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(Self::has_status),
+            Self::Not(part) => part.has_status(),
+            Self::Test { field, .. } => *field == Field::Status,
+        }
+    }
+
     /// True if every record passes.
     pub(crate) fn is_everything(&self) -> bool {
         matches!(self, Self::All(parts) if parts.iter().all(Self::is_everything))
@@ -226,7 +236,10 @@ impl Expr {
 }
 
 /// The statuses search leaves out under this filter.
-pub(crate) fn hidden_statuses(filter: &Expr) -> Vec<OrderStatus> {
+pub(crate) fn hidden_statuses(filter: &Expr, rule: StatusRule) -> Vec<OrderStatus> {
+    if rule == StatusRule::AnyCondition && filter.has_status() {
+        return vec![OrderStatus::Initialized];
+    }
     let mut named = Vec::new();
     filter.named_statuses(&mut named);
     [OrderStatus::Pending, OrderStatus::Rejected]

@@ -14,6 +14,7 @@ use super::fields::{Dialect, Sortable, rule};
 use super::filter::{self, Expr, hidden_statuses};
 use super::value::{Field, Scalar, View};
 use crate::reply::{Reply, application_error, field_violation};
+use crate::state::StatusRule;
 use crate::store::Table;
 
 /// How many selections are kept; a sync and a few tests beside it need no more.
@@ -35,6 +36,7 @@ pub(crate) struct Plan {
     filter: Expr,
     sort: Vec<SortKey>,
     name: String,
+    status_rule: StatusRule,
 }
 
 impl Plan {
@@ -45,7 +47,16 @@ impl Plan {
             filter: filter::parse(dialect, filter)?,
             sort: parse_sort(dialect, sort)?,
             name: format!("{dialect:?} {filter} {sort}"),
+            status_rule: StatusRule::default(),
         })
+    }
+
+    /// The same under this rule.
+    pub(crate) fn with_status_rule(self, status_rule: StatusRule) -> Result<Self, Reply> {
+        if status_rule == StatusRule::NoExclusion && self.name.contains("$nin") {
+            return Err(field_violation("filter", "$nin is not supported for status"));
+        }
+        Ok(Self { status_rule, ..self })
     }
 
     fn by_creation(&self) -> bool {
@@ -74,7 +85,7 @@ impl Plan {
 
     fn select(&self, table: &Table) -> Vec<u32> {
         let hidden = match self.dialect {
-            Dialect::Orders => hidden_statuses(&self.filter),
+            Dialect::Orders => hidden_statuses(&self.filter, self.status_rule),
             _ => Vec::new(),
         };
         let everything = self.filter.is_everything();

@@ -62,3 +62,9 @@ $$;
 create index if not exists customers_email_folded_idx on {schema}.customers (lower(btrim(email) collate "C"))
     where deleted_at is null;
 create index if not exists orders_email_folded_idx on {schema}.orders (lower(btrim(email) collate "C"));
+
+-- Statuses that Wix has added since this version was made.
+alter table {schema}.sync_state add column order_statuses jsonb;
+
+comment on column {schema}.sync_state.order_statuses is
+    'of orders: statuses found in Wix that the program does not know, whether excluding statuses shows hidden ones, and when that was looked at';

@@ -1,0 +1,101 @@
+//! Order statuses that Wix adds after this version was made.
+//!
+//! Wix's list hides some statuses unless a filter asks for them (wix-api.md 4.1), so it is asked for the known ones by name.
+//! A new one would never arrive. So the list is also asked for what a filter by exclusion returns: at the end of each full
+//! sync, at most once per `--check-every` in incremental syncs, and by `verify` where that was not done within an hour.
+//! Whether such a filter returns what is hidden by default is not documented. Where it is seen to, incremental syncs use it
+//! from then on, in place of the names.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{Run, SyncError};
+use crate::checkpoint::KnownStatuses;
+use crate::entity::Entity;
+use crate::json::Object;
+use crate::page::{NextPage, PageRequest};
+use crate::wix::query::{Listing, Statuses};
+use crate::wix::{RequestCounter, Selection};
+
+/// Maximum requests of one look: each but the first is only for a page that is full of hidden statuses, or of new ones.
+const MAX_REQUESTS: usize = 5;
+
+/// Maximum length of a status in bytes; anything longer is not one.
+const MAX_STATUS_BYTES: usize = 64;
+
+/// What a look found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Look {
+    /// Statuses that are neither known to the program nor were found before.
+    pub(super) new: Vec<String>,
+    /// See [`KnownStatuses::exclusion_shows_hidden`].
+    pub(super) exclusion_shows_hidden: bool,
+}
+
+/// The condition under which everything is listed, as far as it is known; none for a list that hides nothing.
+pub(super) fn all(listing: &Listing, known: &KnownStatuses) -> Option<Value> {
+    listing.statuses.as_ref().map(|statuses| statuses.named(&known.found))
+}
+
+/// The same for a pass that need not make a look of its own: an incremental sync, or a comparison.
+pub(super) fn all_at_once(listing: &Listing, known: &KnownStatuses) -> Option<Value> {
+    match &listing.statuses {
+        Some(statuses) if known.exclusion_shows_hidden => Some(statuses.excluding([])),
+        _ => all(listing, known),
+    }
+}
+
+/// Asks for records of other statuses than the known ones. Where Wix refuses such a filter, nothing is learned.
+pub(super) async fn look(
+    run: &Run<'_>,
+    entity: &dyn Entity,
+    known: &KnownStatuses,
+    counter: &RequestCounter,
+) -> Result<Look, SyncError> {
+    let (listing, mut look) = (entity.listing(), Look::default());
+    let Some(statuses) = &listing.statuses else { return Ok(look) };
+    // First those that are hidden by default are not excluded: do they come?
+    let shown = statuses.known.iter().filter(|status| !statuses.hidden.contains(status));
+    let mut excluded: BTreeSet<String> = shown.map(|status| (*status).to_owned()).chain(known.found.clone()).collect();
+    for _ in 0..MAX_REQUESTS {
+        run.stop.check()?;
+        let status = statuses.excluding(excluded.iter().map(String::as_str));
+        let selection = Selection::default().with_status(status);
+        let request = PageRequest::Window { created_from: None, offset: 0 };
+        let page = match run.wix.try_page(listing, &selection, &request, counter, 0).await.map_err(SyncError::from) {
+            Ok(page) => page,
+            Err(error) if error.ends_the_run() => return Err(error),
+            Err(error) => {
+                tracing::debug!(error = error.to_string(), "new statuses could not be looked for");
+                return Ok(look);
+            }
+        };
+        let seen: BTreeSet<String> = page.records.iter().filter_map(|record| status_of(entity, record)).collect();
+        if !seen.is_disjoint(&excluded) {
+            // The filter was ignored: the page says nothing.
+            return Ok(Look::default());
+        }
+        note(&mut look, statuses, &seen);
+        excluded.extend(seen.iter().cloned());
+        if page.next == NextPage::End || seen.is_empty() {
+            break;
+        }
+        excluded.extend(statuses.hidden.iter().map(|status| (*status).to_owned()));
+    }
+    Ok(look)
+}
+
+fn note(look: &mut Look, statuses: &Statuses, seen: &BTreeSet<String>) {
+    for status in seen {
+        match statuses.hidden.contains(&status.as_str()) {
+            true => look.exclusion_shows_hidden = true,
+            false => look.new.push(status.clone()),
+        }
+    }
+}
+
+fn status_of(entity: &dyn Entity, record: &str) -> Option<String> {
+    let status = entity.body(&Object::parse(record).ok()?).text("status").ok()??;
+    (!status.is_empty() && status.len() <= MAX_STATUS_BYTES).then_some(status)
+}
