@@ -10,6 +10,7 @@ use crate::log::Request;
 use crate::reply::{self, Reply};
 
 type Condition = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
+type Rewriting = Arc<dyn Fn(&Request, &str) -> String + Send + Sync>;
 
 /// Something that goes wrong. Without a status and a body the true answer is made, and then bent.
 #[derive(Clone)]
@@ -30,6 +31,17 @@ pub(crate) struct Effect {
     pub(crate) delay: Duration,
     pub(crate) manner: Manner,
     pub(crate) tweaks: Tweaks,
+    pub(crate) rewriting: Option<Rewritten>,
+}
+
+/// Makes another body of the true one.
+#[derive(Clone)]
+pub(crate) struct Rewritten(pub(crate) Rewriting);
+
+impl fmt::Debug for Rewritten {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Rewritten")
+    }
 }
 
 /// How the bytes of the answer travel.
@@ -61,6 +73,8 @@ pub(crate) struct Tweaks {
     pub(crate) most_offset: Option<usize>,
     pub(crate) states_total: bool,
     pub(crate) total_off_by: i64,
+    pub(crate) endless: bool,
+    pub(crate) ignored_filter: Option<&'static str>,
 }
 
 impl Fault {
@@ -290,6 +304,24 @@ impl Fault {
     /// States a total that is wrong by this much.
     pub fn total_off_by(mut self, records: i64) -> Self {
         self.effect.tweaks.total_off_by = records;
+        self
+    }
+
+    /// Answers another body, made from the request and the true body.
+    pub fn rewrite(mut self, rewriting: impl Fn(&Request, &str) -> String + Send + Sync + 'static) -> Self {
+        self.effect.rewriting = Some(Rewritten(Arc::new(rewriting)));
+        self
+    }
+
+    /// Begins a list by cursor again behind its end, with a new cursor each time.
+    pub fn endless(mut self) -> Self {
+        self.effect.tweaks.endless = true;
+        self
+    }
+
+    /// Ignores what the filter says of this field.
+    pub fn ignore_filter(mut self, field: &'static str) -> Self {
+        self.effect.tweaks.ignored_filter = Some(field);
         self
     }
 

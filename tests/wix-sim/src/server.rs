@@ -84,7 +84,10 @@ async fn respond(shared: &Arc<Shared>, request: hyper::Request<Incoming>) -> Res
     // The date of an answer is that of its records, however late it is sent: both are taken at once.
     let (reply, made_at) = {
         let mut state = shared.lock();
-        let reply = reply(shared, &mut state, &request, id.as_deref(), &effect, serial);
+        let mut reply = reply(shared, &mut state, &request, id.as_deref(), &effect, serial);
+        if let Some(rewriting) = &effect.rewriting {
+            reply.body = (rewriting.0)(&request, &reply.body);
+        }
         (reply, state.clock.now())
     };
     run_hooks(shared, after).await?;

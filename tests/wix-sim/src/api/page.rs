@@ -147,8 +147,11 @@ impl Walk {
         {
             return Err(field_violation("paging.offset", &format!("must be at most {most}")));
         }
-        let plan =
-            Plan::new(self.dialect, &self.filter, &self.sort_of(tweaks))?.with_status_rule(ask.options.status_rule)?;
+        let mut filter = self.filter.clone();
+        if let (Some(field), Some(conditions)) = (tweaks.ignored_filter, filter.as_object_mut()) {
+            conditions.remove(field);
+        }
+        let plan = Plan::new(self.dialect, &filter, &self.sort_of(tweaks))?.with_status_rule(ask.options.status_rule)?;
         let generation = state.generation;
         let (table, selections) = match self.entity() {
             Entity::Contacts => (&state.contacts, &mut state.selections),
@@ -213,7 +216,9 @@ impl Walk {
             } else {
                 Place::Offset(end)
             };
-            page.next = Some(cursor(place, 0));
+            page.next = Some(cursor(place, if tweaks.endless { ask.serial } else { 0 }));
+        } else if tweaks.endless {
+            page.next = Some(cursor(Place::Offset(0), ask.serial));
         }
         if start > 0 && end > start {
             let place = if keyset {
