@@ -46,7 +46,8 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<()> {
     let (mut rows, mut all) = (Vec::new(), Vec::new());
     for &latency_ms in &arguments.latency {
         eprintln!("{} orders at {latency_ms} ms an answer ...", grouped(arguments.orders as u64));
-        let site = simulator::Arguments { contacts: 0, bookings, orders: arguments.orders, latency_ms };
+        let none = simulator::Arguments::default();
+        let site = simulator::Arguments { bookings, orders: arguments.orders, latency_ms, ..none };
         let mut simulator = Simulator::start(site)?;
         let url = postgres.create("synced")?;
         let tables = if arguments.with_bookings { "all" } else { "orders" };

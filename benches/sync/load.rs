@@ -89,7 +89,12 @@ pub(crate) fn measure(arguments: &Arguments) -> Result<()> {
 
 fn site_of(records: usize) -> simulator::Arguments {
     let third = records / 3;
-    simulator::Arguments { contacts: records - 2 * third, bookings: third, orders: third, latency_ms: 0 }
+    simulator::Arguments {
+        contacts: records - 2 * third,
+        bookings: third,
+        orders: third,
+        ..simulator::Arguments::default()
+    }
 }
 
 /// A size of the site, and who else is measured.

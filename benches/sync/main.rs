@@ -2,7 +2,8 @@
 //! its data on disk as a production server does.
 //!
 //! `cargo bench --bench sync` measures the passes against `\copy` of the same rows, `cargo bench --bench sync --
-//! latency` how much of the request budget is used where every answer takes its time. Nothing has to be installed.
+//! latency` how much of the request budget is used where every answer takes its time, and `... -- memory` the peak memory of
+//! lists without an order. Nothing has to be installed.
 //! BENCHMARKS.md tells what the numbers mean and keeps those that were measured.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark talks to the person before it")]
@@ -13,6 +14,7 @@ mod latency;
 mod load;
 mod machine;
 mod measured;
+mod memory;
 mod program;
 mod simulator;
 mod step;
@@ -40,6 +42,8 @@ struct Arguments {
 enum Mode {
     /// A first load where every answer of Wix takes its time, against the bound that the request budget sets
     Latency(latency::Arguments),
+    /// Peak memory where Wix gives the records no order, or one date to many of them
+    Memory(memory::Arguments),
     /// The simulated site, in a process of its own
     #[command(hide = true)]
     Simulator(simulator::Arguments),
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
     let done = match &arguments.mode {
         None => load::measure(&arguments.load),
         Some(Mode::Latency(arguments)) => latency::measure(arguments),
+        Some(Mode::Memory(arguments)) => memory::measure(arguments),
         Some(Mode::Simulator(arguments)) => simulator::serve(arguments),
         Some(Mode::Copy(arguments)) => copy::serve(arguments),
     };

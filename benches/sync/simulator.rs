@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
-use wix_sim::{Endpoint, Entity, Sim, Site, Sizes};
+use wix_sim::{Endpoint, Entity, Fault, Sim, Site, Sizes};
 
 use crate::Result;
 use crate::machine::cpu_of;
@@ -23,6 +23,15 @@ pub(crate) struct Arguments {
     pub(crate) orders: usize,
     #[arg(long)]
     pub(crate) latency_ms: u64,
+    /// Contacts that share one creation date
+    #[arg(long, default_value_t = 0)]
+    pub(crate) tie_block: usize,
+    /// Whether bookings cannot be sorted
+    #[arg(long)]
+    pub(crate) refuse_sort: bool,
+    /// Whether bookings come newest first, whatever sort is asked for
+    #[arg(long)]
+    pub(crate) newest_first: bool,
 }
 
 /// Serves the site until standard input ends. Each line there is answered by a number:
@@ -34,10 +43,16 @@ pub(crate) fn serve(arguments: &Arguments) -> Result<()> {
         contacts: arguments.contacts,
         bookings: arguments.bookings,
         orders: arguments.orders,
-        ..Sizes::default()
+        tie_block: arguments.tie_block,
     };
     let latency = Duration::from_millis(arguments.latency_ms);
     let sim = Sim::builder().latency(latency).forget_requests().start(Site::generate(sizes))?;
+    if arguments.refuse_sort {
+        sim.fault(Fault::on(Endpoint::BookingsQuery).always().refuse_sort());
+    }
+    if arguments.newest_first {
+        sim.fault(Fault::on(Endpoint::BookingsQuery).always().newest_first());
+    }
     let credentials = sim.credentials();
     println!("{} {} {}", sim.base_url(), credentials.site_id, credentials.api_keys[0]);
     for line in std::io::stdin().lines() {
@@ -75,8 +90,12 @@ impl Simulator {
             ("--bookings", site.bookings as u64),
             ("--orders", site.orders as u64),
             ("--latency-ms", site.latency_ms),
+            ("--tie-block", site.tie_block as u64),
         ] {
             command.arg(name).arg(value.to_string());
+        }
+        for (name, is_set) in [("--refuse-sort", site.refuse_sort), ("--newest-first", site.newest_first)] {
+            command.args(is_set.then_some(name));
         }
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let words = child.stdin.take();
