@@ -54,6 +54,11 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// A field as it is written each time that it comes, also where it is `null`.
+    pub fn every<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'a RawValue> {
+        self.fields.iter().filter(move |(key, _)| key == name).map(|(_, value)| *value)
+    }
+
     /// A field as it is written; `None` if it is absent or `null`. If a name comes twice, the last one counts, as for jsonb.
     pub fn raw(&self, name: &str) -> Reading<Option<&'a RawValue>> {
         if self.is_unreadable {

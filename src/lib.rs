@@ -37,6 +37,7 @@ pub mod finding;
 pub mod holder;
 pub mod installation;
 pub mod json;
+pub mod json_damage;
 pub mod json_text;
 pub mod network;
 pub mod off_thread;

@@ -10,9 +10,11 @@ mod orders;
 use chrono::{DateTime, Utc};
 
 use crate::content_hash::content_hash;
-use crate::json::{Object, Reading};
-use crate::record::{Cell, Column, MappedRecord, Rejection, Row};
+use crate::json::{FieldError, Object, Reading, normal_id};
+use crate::json_damage::visible_text;
+use crate::record::{Cell, Column, MAX_KEY_BYTES, MappedRecord, Rejection, Row};
 use crate::stream::Stream;
+use crate::timestamp::{self, Timestamp};
 use crate::wix::Listing;
 
 /// The code that knows one stream.
@@ -61,7 +63,8 @@ pub fn map_record(entity: &dyn Entity, raw: String) -> MappedRecord {
             })
         }
         Err(error) => {
-            let body = Object::parse(&raw).map(|item| entity.body(&item)).unwrap_or_default();
+            let Ok(item) = Object::parse(&raw) else { return Err(reject_damaged(entity, raw, error)) };
+            let body = entity.body(&item);
             Err(Rejection {
                 wix_id: None,
                 wix_created_at: body.instant("createdDate").ok().flatten(),
@@ -70,6 +73,20 @@ pub fn map_record(entity: &dyn Entity, raw: String) -> MappedRecord {
             })
         }
     }
+}
+
+/// A record that is not an object, or not even JSON. Its id and date may be seen all the same.
+fn reject_damaged(entity: &dyn Entity, raw: String, error: FieldError) -> Rejection {
+    let inside = (entity.stream() == Stream::Appointments).then_some("booking");
+    let text = |name| visible_text(&raw, inside, name).filter(|text| !text.is_empty());
+    let wix_created_at = text("createdDate").and_then(|date| match timestamp::parse(&date)? {
+        Timestamp::Instant(instant) => Some(instant),
+        Timestamp::Local(local) => Some(local.and_utc()),
+    });
+    let is_json = serde_json::from_str::<&serde_json::value::RawValue>(&raw).is_ok();
+    let reason = if is_json { error.to_string() } else { "the record is not valid JSON".to_owned() };
+    let wix_id = text("id").map(normal_id).filter(|id| id.len() <= MAX_KEY_BYTES);
+    Rejection { wix_id, wix_created_at, reason, raw }
 }
 
 /// What a row is made of.

@@ -1,223 +1,179 @@
-//! The JSON of Wix's answers: pages of a listing, and single records.
+//! The JSON of Wix's answers: pages of a list, single records, counts.
 //!
-//! A page is read in one go; its records stay the text that came, without a tree of values in between.
+//! The records stay the text that came. A member that comes twice loses nothing: lists are joined, and two different values
+//! are an error.
 
 use std::borrow::Cow;
-use std::cell::Cell;
-use std::fmt;
+use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::{RawValue, Value};
+use serde_json::value::RawValue;
 
 use super::query::{Listing, Paging};
+use crate::json::{Object, scalar};
+use crate::json_damage::{repair_strings, split_list};
 use crate::json_text;
 use crate::page::{NextPage, Page};
 
 /// The members under which Wix's endpoints tell about a page. Each has one of them, and both are read
-/// for every listing.
+/// for every list.
 const METADATA: [&str; 2] = ["metadata", "pagingMetadata"];
 
 impl Listing {
     /// Reads the answer to a GET by id: the record, and whether Wix says that it is the one into which the
     /// record that was asked for was merged (wix-api.md 2.4).
     pub fn decode_record(&self, member: &str, body: &[u8]) -> Result<(String, bool), String> {
-        let (text, _) = json_text::storable(body);
-        let answer: std::collections::HashMap<&str, &RawValue> =
-            serde_json::from_str(&text).map_err(|error| describe_bad_json(&text, &error))?;
-        let record = answer.get(member).filter(|record| record.get().starts_with('{'));
-        let record = record.ok_or_else(|| format!("it has no `{member}`"))?;
-        let is_merged = answer.get("responseType").is_some_and(|kind| kind.get() == "\"MERGED\"");
-        Ok((record.get().to_owned(), is_merged))
+        read(body, None, |answer, _, _| {
+            let record = single(answer, member)?.filter(|record| record.get().starts_with('{'));
+            let record = record.ok_or_else(|| format!("it has no `{member}`"))?;
+            let kind = single(answer, "responseType")?.and_then(scalar);
+            Ok((record.get().to_owned(), kind.as_deref() == Some("MERGED")))
+        })
     }
 
     /// Reads the answer of an endpoint that counts: `{"count": 5}`.
     pub fn decode_count(&self, body: &[u8]) -> Result<u64, String> {
-        let (text, _) = json_text::storable(body);
-        let answer: Value = serde_json::from_str(&text).map_err(|error| describe_bad_json(&text, &error))?;
-        number(&answer.get("count").cloned()).ok_or_else(|| "it has no `count`".to_owned())
+        read(body, None, |answer, _, _| number(answer, "count")?.ok_or_else(|| "it has no `count`".to_owned()))
     }
 
     /// Reads an answer. The error says what is wrong with it, without quoting it.
     ///
     /// An answer without the member that tells about the page is none: taking `{}` for an empty last page
     /// would lose all that follows. An absent list of records beside it is an empty one, unless the page is said to have
-    /// some.
+    /// some. A record that is not JSON is in the page as it came: it is rejected by itself.
     pub fn decode_page(&self, body: &[u8], server_time: Option<DateTime<Utc>>) -> Result<Page, String> {
-        let (text, repairs) = json_text::storable(body);
-        let in_items = Cell::new(false);
-        let mut deserializer = serde_json::Deserializer::from_str(&text);
-        let parts = PartsSeed { listing: self, in_items: &in_items }
-            .deserialize(&mut deserializer)
-            .and_then(|parts| deserializer.end().map(|()| parts))
-            .map_err(|error| match in_items.get() && error.is_data() {
-                true => format!("`{}` is not a list", self.items),
-                false => describe_bad_json(&text, &error),
-            })?;
-        let metadata: Option<Metadata> = match parts.metadata {
-            Some((name, metadata)) => {
-                serde_json::from_str(metadata.get()).map_err(|error| format!("`{name}`: {error}"))?
+        read(body, Some(self.items), |answer, damaged, repaired_characters| {
+            let records = match damaged {
+                Some(items) => Some(items.into_iter().map(str::to_owned).collect()),
+                None => self.records(answer)?,
+            };
+            let metadata = self.metadata(answer)?;
+            let next = match (self.paging, &metadata, &records) {
+                (Paging::Offset, None, None) | (Paging::Cursor, None, _) => {
+                    return Err(format!("it has no `{}`", self.metadata));
+                }
+                (Paging::Offset, ..) => NextPage::ByOffset,
+                (Paging::Cursor, Some(metadata), _) => next_page(metadata)?,
+            };
+            let (mut total, mut count) = (None, 0);
+            if let Some(metadata) = &metadata {
+                if flag(metadata, "tooManyToCount")? != Some(true) {
+                    total = number(metadata, "total")?;
+                }
+                // No page has more than the limit: a larger count is not of the page.
+                count = number(metadata, "count")?.filter(|count| *count <= u64::from(self.page_limit)).unwrap_or(0);
             }
-            None => None,
-        };
-        let next = match (self.paging, &metadata, &parts.records) {
-            (Paging::Offset, None, None) | (Paging::Cursor, None, _) => {
-                return Err(format!("it has no `{}`", self.metadata));
+            if records.is_none() && count > 0 {
+                return Err(format!("it has no `{}`, though it counts {count} there", self.items));
             }
-            (Paging::Offset, ..) => NextPage::ByOffset,
-            (Paging::Cursor, Some(metadata), _) => metadata.next_page()?,
-        };
-        let total = metadata
-            .as_ref()
-            .filter(|metadata| metadata.too_many_to_count != Some(true))
-            .and_then(|metadata| number(&metadata.total));
-        // No page has more than the limit: a larger count is not of the page.
-        let count = metadata.as_ref().and_then(|metadata| number(&metadata.count)).unwrap_or(0);
-        let count = if count <= u64::from(self.page_limit) { count } else { 0 };
-        if parts.records.is_none() && count > 0 {
-            return Err(format!("it has no `{}`, though it counts {count} there", self.items));
-        }
-        let listed = parts.records.as_ref().map_or(0, Vec::len) as u64;
-        Ok(Page {
-            lacking: count.saturating_sub(listed),
-            records: parts.records.unwrap_or_default().into_iter().map(|record| record.get().to_owned()).collect(),
-            next,
-            total,
-            server_time,
-            repaired_characters: repairs.count(),
+            let records = records.unwrap_or_default();
+            let lacking = count.saturating_sub(records.len() as u64);
+            Ok(Page { records, next, total, lacking, server_time, repaired_characters })
         })
     }
-}
 
-/// What a page's answer is made of; other members are passed over.
-#[derive(Default)]
-struct Parts<'de> {
-    records: Option<Vec<&'de RawValue>>,
-    /// With the name of the member; the listing's own name wins.
-    metadata: Option<(&'static str, &'de RawValue)>,
-}
-
-#[derive(Clone, Copy)]
-struct PartsSeed<'a> {
-    listing: &'a Listing,
-    /// True while the list of records is read: whom an error is about.
-    in_items: &'a Cell<bool>,
-}
-
-impl<'de> DeserializeSeed<'de> for PartsSeed<'_> {
-    type Value = Parts<'de>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Parts<'de>, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for PartsSeed<'_> {
-    type Value = Parts<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Parts<'de>, A::Error> {
-        let mut parts = Parts::default();
-        while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
-            if name == self.listing.items {
-                self.in_items.set(true);
-                parts.records = map.next_value::<Items<'de>>()?.0;
-                self.in_items.set(false);
-            } else if let Some(known) = METADATA.into_iter().find(|known| name == *known) {
-                let value = map.next_value()?;
-                if known == self.listing.metadata || parts.metadata.is_none() {
-                    parts.metadata = Some((known, value));
+    /// The list of records; `None` where there is none. Of two lists, what the second one repeats is left out: places are
+    /// counted by the records of a page.
+    fn records(&self, answer: &Object<'_>) -> Result<Option<Vec<String>>, String> {
+        let mut joined: Option<Vec<String>> = None;
+        for list in answer.every(self.items).filter(|list| list.get() != "null") {
+            let items: Vec<&RawValue> =
+                serde_json::from_str(list.get()).map_err(|_| format!("`{}` is not a list", self.items))?;
+            let items = items.into_iter().map(RawValue::get);
+            match &mut joined {
+                None => joined = Some(items.map(str::to_owned).collect()),
+                Some(records) => {
+                    let known: HashSet<String> = records.iter().cloned().collect();
+                    records.extend(items.filter(|item| !known.contains(*item)).map(str::to_owned));
                 }
-            } else {
-                map.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(parts)
+        Ok(joined)
     }
-}
 
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// The list of records; `None` for `null`.
-struct Items<'de>(Option<Vec<&'de RawValue>>);
-
-impl<'de> Deserialize<'de> for Items<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Items<'de>, D::Error> {
-        struct ItemsVisitor;
-
-        impl<'de> Visitor<'de> for ItemsVisitor {
-            type Value = Items<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Items<'de>, A::Error> {
-                let mut records = Vec::with_capacity(128);
-                while let Some(record) = list.next_element()? {
-                    records.push(record);
-                }
-                Ok(Items(Some(records)))
-            }
-
-            fn visit_unit<E: Error>(self) -> Result<Items<'de>, E> {
-                Ok(Items(None))
+    /// What Wix tells about the page; which members come depends on the endpoint (wix-api.md 2.3, 3.3, 4.2). The list's own
+    /// name for it wins.
+    fn metadata<'a>(&self, answer: &Object<'a>) -> Result<Option<Object<'a>>, String> {
+        for name in std::iter::once(self.metadata).chain(METADATA) {
+            if single(answer, name)?.is_some() {
+                return answer.object(name).map(Some).map_err(|error| error.to_string());
             }
         }
-
-        deserializer.deserialize_any(ItemsVisitor)
+        Ok(None)
     }
 }
 
-/// What Wix tells about a page; which members come depends on the endpoint (wix-api.md 2.3, 3.3, 4.2).
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Metadata {
-    /// Items on this page. What is no number is as good as none.
-    count: Option<Value>,
-    /// Items in the whole listing, likewise.
-    total: Option<Value>,
-    too_many_to_count: Option<bool>,
-    cursors: Option<Cursors>,
-    has_next: Option<bool>,
+/// `hasNext: false` ends the list; where it is missing (bookings), the absence of a next cursor does.
+fn next_page(metadata: &Object<'_>) -> Result<NextPage, String> {
+    single(metadata, "cursors")?;
+    let cursors = metadata.object("cursors").map_err(|error| error.to_string())?;
+    single(&cursors, "next")?;
+    let cursor = cursors.text("next").map_err(|error| error.to_string())?.filter(|cursor| !cursor.is_empty());
+    match (flag(metadata, "hasNext")?, cursor) {
+        (Some(false), _) | (None, None) => Ok(NextPage::End),
+        (_, Some(cursor)) => Ok(NextPage::Cursor(cursor)),
+        (Some(true), None) => Err("it says that there is more, but names no next cursor".to_owned()),
+    }
 }
 
-/// A whole number, also one that comes as text or with a fraction of zero, as large numbers do elsewhere at Wix.
-fn number(value: &Option<Value>) -> Option<u64> {
-    match value.as_ref()? {
-        Value::String(text) => text.trim().parse().ok(),
-        Value::Number(number) => number.as_u64().or_else(|| {
-            let number = number.as_f64().filter(|number| number.fract() == 0.0 && (0.0..1e15).contains(number))?;
+/// A member; `None` if it is absent or `null`. An error if it comes with two different values: nobody knows which counts.
+fn single<'a>(object: &Object<'a>, name: &str) -> Result<Option<&'a RawValue>, String> {
+    let mut values = object.every(name);
+    let first = values.next();
+    match values.all(|value| Some(value.get()) == first.map(RawValue::get)) {
+        true => Ok(first.filter(|value| value.get() != "null")),
+        false => Err(format!("it has `{name}` twice, with different values")),
+    }
+}
+
+/// A whole number, also one that comes as text or with a fraction of zero, as large numbers do elsewhere at Wix. What is no
+/// number is as good as none.
+fn number(object: &Object<'_>, name: &str) -> Result<Option<u64>, String> {
+    let text = single(object, name)?.and_then(scalar);
+    Ok(text.and_then(|text| {
+        let text = text.trim();
+        text.parse().ok().or_else(|| {
+            let number =
+                text.parse().ok().filter(|number: &f64| number.fract() == 0.0 && (0.0..1e15).contains(number))?;
             Some(number as u64)
-        }),
-        _ => None,
+        })
+    }))
+}
+
+/// True or false, also as text. Anything else is as good as none.
+fn flag(object: &Object<'_>, name: &str) -> Result<Option<bool>, String> {
+    let text = single(object, name)?.and_then(scalar);
+    Ok(text.and_then(|text| text.trim().to_ascii_lowercase().parse().ok()))
+}
+
+/// Reads a body as a JSON object that Postgres can store; tells how many characters were removed or replaced for that. If
+/// only items of the list `damageable` are no JSON, the object is read without that list, and its items as they came.
+fn read<T>(
+    body: &[u8],
+    damageable: Option<&str>,
+    read: impl Fn(&Object<'_>, Option<Vec<&str>>, u64) -> Result<T, String>,
+) -> Result<T, String> {
+    let (mut text, repairs) = json_text::storable(body);
+    let mut repaired = repairs.count();
+    if let Ok(answer) = Object::parse(&text) {
+        return read(&answer, None, repaired);
     }
-}
-
-#[derive(Deserialize)]
-struct Cursors {
-    next: Option<String>,
-}
-
-impl Metadata {
-    /// `hasNext: false` ends the walk; where it is missing (bookings), the absence of a next cursor does.
-    fn next_page(&self) -> Result<NextPage, String> {
-        let cursor =
-            self.cursors.as_ref().and_then(|cursors| cursors.next.as_deref()).filter(|cursor| !cursor.is_empty());
-        match (self.has_next, cursor) {
-            (Some(false), _) | (None, None) => Ok(NextPage::End),
-            (_, Some(cursor)) => Ok(NextPage::Cursor(cursor.to_owned())),
-            (Some(true), None) => Err("it says that there is more, but names no next cursor".to_owned()),
+    if let Some((repaired_text, count)) = repair_strings(&text) {
+        (text, repaired) = (Cow::Owned(repaired_text), repaired + count);
+        if let Ok(answer) = Object::parse(&text) {
+            return read(&answer, None, repaired);
         }
     }
+    let split = damageable.and_then(|list| split_list(&text, list));
+    let (rest, items) = split.ok_or_else(|| describe_bad_json(&text))?;
+    let answer = Object::parse(&rest).map_err(|_| describe_bad_json(&text))?;
+    read(&answer, Some(items), repaired)
 }
 
-fn describe_bad_json(text: &str, error: &serde_json::Error) -> String {
+fn describe_bad_json(text: &str) -> String {
+    let Err(error) = serde_json::from_str::<&RawValue>(text) else {
+        return "its body is not a JSON object".to_owned();
+    };
     let start = text.trim_start();
     if start.is_empty() {
         "its body is empty".to_owned()
@@ -307,6 +263,52 @@ mod tests {
         for (count, expected) in [("2", 0), ("1", 0), ("3", 1), ("100", 98), ("101", 0), ("null", 0), ("\"3\"", 1)] {
             assert_eq!(lacking(count), expected, "{count}");
         }
+    }
+
+    #[test]
+    fn a_member_that_comes_twice_loses_nothing() {
+        let records = |body: &str| CURSOR.decode_page(body.as_bytes(), None).map(|page| page.records.join(" "));
+        let page = r#""pagingMetadata":{"cursors":{}}"#;
+        assert_eq!(records(&format!(r#"{{"things":[1,2],"th\u0069ngs":[2,3],{page}}}"#)).unwrap(), "1 2 3");
+        assert_eq!(records(&format!(r#"{{"things":null,"things":[2],{page},{page}}}"#)).unwrap(), "2");
+        let other = r#""pagingMetadata":{"cursors":{"next":"c"}}"#;
+        let error = "it has `pagingMetadata` twice, with different values";
+        assert_eq!(records(&format!(r#"{{"things":[1],{page},{other}}}"#)).unwrap_err(), error);
+        let body = r#"{"things":[1],"pagingMetadata":{"hasNext":true,"hasNext":false,"cursors":{"next":"c"}}}"#;
+        assert_eq!(records(body).unwrap_err(), "it has `hasNext` twice, with different values");
+        let record = |body: &str| CURSOR.decode_record("thing", body.as_bytes());
+        assert_eq!(record(r#"{"th\u0069ng":{"id":"a"}}"#), Ok((r#"{"id":"a"}"#.to_owned(), false)));
+        assert!(record(r#"{"thing":{"id":"a"},"thing":{"id":"b"}}"#).is_err());
+    }
+
+    #[test]
+    fn flags_and_numbers_may_be_text() {
+        let page = |metadata: &str| {
+            let body = format!(r#"{{"things":[{{}}],"pagingMetadata":{metadata}}}"#);
+            CURSOR.decode_page(body.as_bytes(), None)
+        };
+        assert_eq!(page(r#"{"hasNext":"false","cursors":{"next":"c"}}"#).unwrap().next, NextPage::End);
+        assert_eq!(page(r#"{"cursors":{"next":17}}"#).unwrap().next, NextPage::Cursor("17".to_owned()));
+        assert_eq!(page(r#"{"total":"5","tooManyToCount":"True"}"#).unwrap().total, None);
+        assert_eq!(page(r#"{"total":"5","tooManyToCount":"no"}"#).unwrap().total, Some(5));
+        assert_eq!(page(r#"{"total":1e999}"#).unwrap().total, None);
+        assert!(page(r#"{"cursors":[]}"#).is_err());
+        assert!(page(r#"{"cursors":{"next":{}}}"#).is_err());
+    }
+
+    #[test]
+    fn a_record_that_is_no_json_leaves_the_others_of_its_page() {
+        let page = |records: &str| {
+            let body = format!(r#"{{"things":[{records}],"pagingMetadata":{{"count":2,"cursors":{{}}}}}}"#);
+            CURSOR.decode_page(body.as_bytes(), None)
+        };
+        let found = page(r#"{"id":"a","n":NaN},{"id":"b"}"#).unwrap();
+        assert_eq!(found.records, [r#"{"id":"a","n":NaN}"#, r#"{"id":"b"}"#]);
+        let found = page("{\"id\":\"a\tb\"},{\"id\":\"b\"}").unwrap();
+        assert_eq!((found.records[0].as_str(), found.repaired_characters), (r#"{"id":"a\u0009b"}"#, 1));
+        assert!(page(r#"{"id":"a},{"id":"b"}"#).is_err(), "it cannot be told where a record ends");
+        let deep = format!(r#"{{"n":{}1{}}}"#, "[".repeat(5000), "]".repeat(5000));
+        assert_eq!(page(&format!("{deep},{{}}")).unwrap().records[0], deep);
     }
 
     #[test]
