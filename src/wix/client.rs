@@ -2,6 +2,7 @@
 
 mod answered;
 mod count;
+mod listed;
 pub mod probe;
 mod token_info;
 
@@ -25,7 +26,7 @@ use crate::address::Address;
 use crate::event::{Event, Reporter};
 use crate::network::{CertificateProblem, Network, chain};
 use crate::off_thread::off_thread;
-use crate::page::{Found, NextPage, Page, PageRequest};
+use crate::page::{Found, Page, PageRequest};
 use crate::retry::{RetryPolicy, THROTTLE_PATIENCE};
 use crate::secret::Secret;
 use crate::stop::Stop;
@@ -281,20 +282,7 @@ impl WixClient {
         counter: &RequestCounter,
     ) -> Result<Found, WixError> {
         let Lookup::Get { path, query, member } = listing.lookup else {
-            let body = Payload::Post(listing.lookup_body(wix_id));
-            let decode = async |answer: &Answer| {
-                let page = listing.decode_page(&answer.body, None)?;
-                Ok(match page.records.into_iter().next() {
-                    // The caller sees whether it is the record that was asked for.
-                    Some(record) => Found::Alive(record),
-                    None if matches!(page.next, NextPage::Cursor(_)) || page.lacking > 0 => Found::Unclear,
-                    None => Found::Gone,
-                })
-            };
-            let found = self.repeat(listing.path, counter, async || {
-                self.attempt(listing, listing.path, &body, counter, &decode).await
-            });
-            return found.await;
+            return self.fetch_listed(listing, wix_id, counter).await;
         };
         let id = utf8_percent_encode(wix_id, NOT_IN_IDS);
         let address = format!("{path}{id}{query}");

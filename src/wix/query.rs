@@ -189,9 +189,11 @@ impl Listing {
         json!({ self.envelope: query })
     }
 
-    /// The body that asks for one record by its id, for [`Lookup::List`].
+    /// The body that asks the list for one record by its id, without a sort.
     pub fn lookup_body(&self, wix_id: &str) -> Value {
-        json!({ self.envelope: { "filter": { "id": wix_id }, "cursorPaging": { "limit": 1 } } })
+        let filter = Map::from_iter([("id".to_owned(), json!(wix_id))]);
+        let selection = Selection { filter, unsorted: true, limit: Some(1) };
+        self.request_body(&selection, &PageRequest::Window { created_from: None, offset: 0 })
     }
 }
 

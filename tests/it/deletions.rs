@@ -251,12 +251,13 @@ fn an_empty_page_that_others_follow_does_not_tell_that_a_booking_is_gone() {
     let added = world.sim.add(Entity::Bookings, 1);
     world.sync_json(&["appointments"], 0);
     world.sim.clear_requests();
-    // The listing is older than the booking; the third request is about the booking alone.
+    // The list is older than the booking; the third request is about the booking alone, and all pages behind it are empty.
     world.sim.fault(Fault::on(Endpoint::BookingsQuery).stale());
-    world.sim.fault(Fault::on(Endpoint::BookingsQuery).nth(3).empty_page());
+    world.sim.fault(Fault::on(Endpoint::BookingsQuery).nth(3).always().empty_page());
     let result = world.full_sync_json(&["appointments"], 3);
     assert_eq!(result["results"]["appointments"]["deleted"], 0);
-    assert_eq!(world.sim.request_count(Endpoint::BookingsQuery), 3);
+    assert_eq!(world.sim.request_count(Endpoint::BookingsQuery), 3 + 20, "the cursors of 20 empty pages are followed");
+    world.sim.clear_faults();
     let live =
         format!("select count(*) from appointments where wix_booking_id = '{}' and deleted_at is null", added[0]);
     assert_eq!(world.value::<i64>(&live), 1);
