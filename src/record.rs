@@ -1,6 +1,7 @@
 //! A record mapped to its row, or the reason why it is rejected.
 
 use chrono::{DateTime, NaiveDate, Utc};
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::content_hash::ContentHash;
 
@@ -156,18 +157,22 @@ pub struct RecordMark {
     pub wix_created_at: Option<DateTime<Utc>>,
     /// Its version, where the record could be mapped.
     pub version: Version,
+    /// A hash of its text, if it has no id.
+    pub content: u64,
 }
 
 /// The mark of a mapped or rejected record.
 pub fn mark_of(record: &MappedRecord) -> RecordMark {
     match record {
         Ok(row) => {
-            RecordMark { wix_id: Some(row.wix_id.clone()), wix_created_at: row.wix_created_at, version: row.version() }
+            let (wix_id, wix_created_at) = (Some(row.wix_id.clone()), row.wix_created_at);
+            RecordMark { wix_id, wix_created_at, version: row.version(), content: 0 }
         }
         Err(rejection) => RecordMark {
             wix_id: rejection.wix_id.clone(),
             wix_created_at: rejection.wix_created_at,
             version: Version::default(),
+            content: if rejection.wix_id.is_none() { xxh3_64(rejection.raw.as_bytes()) } else { 0 },
         },
     }
 }

@@ -190,8 +190,15 @@ impl StreamSummary {
         }
     }
 
-    /// Notes a record that could not be written.
+    /// Notes a record that could not be written. One that is listed already counts once.
     pub fn add_error(&mut self, wix_id: Option<String>, reason: String) {
+        let mut listed = self.error_details.iter_mut();
+        if wix_id.is_some()
+            && let Some(detail) = listed.find(|detail| detail.wix_id == wix_id)
+        {
+            detail.reason = reason;
+            return;
+        }
         self.counts.errors += 1;
         if self.error_details.len() < MAX_ERROR_DETAILS {
             self.error_details.push(ErrorDetail { wix_id, reason });

@@ -12,7 +12,7 @@ use super::columns::Columns;
 use super::connect::{Parameter, Store, column, count_at, first_column};
 use super::error::StoreError;
 use super::links::with_customer_of;
-use super::missing::{IS_WAITING, Span, is_placeholder};
+use super::missing::{IS_WAITING, ListedKey, Span, is_placeholder, listed_key_of_row};
 use super::schema::Schema;
 use crate::record::{Column, ColumnKind, Row};
 use crate::stream::Stream;
@@ -101,6 +101,7 @@ impl Store {
     /// are left out: Wix need not have those contacts.
     pub async fn list_unlisted(&self, stream: Stream, span: &Span, limit: i64) -> Result<Unlisted, StoreError> {
         let (table, id, is_placeholder) = (stream.table(), stream.id_column(), is_placeholder(stream));
+        let listed_key = listed_key_of_row(stream);
         let statement = self.schema.sql(&format!(
             "select t.{id}::text, count(*) over (), count(*) filter (where not {is_placeholder}) over (),
                 count(*) filter (where not {is_placeholder} and not exists (
@@ -108,7 +109,7 @@ impl Store {
                     where m.table_name = $6 and m.wix_id = t.{id} and {IS_WAITING}
                 )) over ()
              from {{schema}}.{table} t
-             where t.deleted_at is null and t.{id} is not null and not t.{id} = any ($3)
+             where t.deleted_at is null and t.{id} is not null and not {listed_key} = any ($3)
                 and not ({is_placeholder} and exists (
                     select from {{schema}}.appointments b
                     where b.wix_contact_id = t.{id} and b.deleted_at is null
@@ -119,7 +120,7 @@ impl Store {
                 )
              order by 1 limit $5"
         ));
-        let listed: Vec<&str> = span.listed.iter().map(String::as_str).collect();
+        let listed: Vec<&[u8]> = span.listed.iter().map(ListedKey::as_slice).collect();
         let doing = "could not look for rows that Wix does not list";
         let rows = self
             .query_once(
@@ -128,7 +129,7 @@ impl Store {
                 &[
                     (&span.from, Type::TIMESTAMPTZ),
                     (&span.until, Type::TIMESTAMPTZ),
-                    (&listed, Type::TEXT_ARRAY),
+                    (&listed, Type::BYTEA_ARRAY),
                     (&span.at_end, Type::BOOL),
                     (&limit, Type::INT8),
                     (&table, Type::TEXT),

@@ -1,8 +1,7 @@
 //! `sync_missing` and what follows from it: rows that Wix no longer lists, and their end.
 
-use std::collections::HashSet;
-
 use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
 use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 
@@ -27,8 +26,25 @@ pub struct Span {
     pub until: Option<DateTime<Utc>>,
     /// True if the listing has come to its end.
     pub at_end: bool,
-    /// The Wix ids that were listed in it.
-    pub listed: HashSet<String>,
+    /// What stands for the Wix ids that were listed in it.
+    pub listed: Vec<ListedKey>,
+}
+
+/// Stands for a Wix id where many have to be remembered: the first bytes of its SHA-256, which Postgres can compute too.
+/// Where two ids had the same, a deleted row would stay until another full sync.
+pub type ListedKey = [u8; 8];
+
+/// What stands for this Wix id.
+pub fn listed_key(wix_id: &str) -> ListedKey {
+    let digest = Sha256::digest(wix_id.as_bytes());
+    let mut key = ListedKey::default();
+    key.copy_from_slice(&digest[..8]);
+    key
+}
+
+/// SQL: the [`ListedKey`] of the row `t`.
+pub(super) fn listed_key_of_row(stream: Stream) -> String {
+    format!("substring(sha256(convert_to(t.{}::text, 'UTF8')) from 1 for 8)", stream.id_column())
 }
 
 /// How many rows are missing, of how many: what the deletion limit compares. Placeholders are in neither number.
@@ -86,9 +102,12 @@ pub(super) async fn insert_missing(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let statement = schema.sql(
-        &include_str!("sql/insert_missing.sql").replace("{table}", stream.table()).replace("{id}", stream.id_column()),
+        &include_str!("sql/insert_missing.sql")
+            .replace("{table}", stream.table())
+            .replace("{id}", stream.id_column())
+            .replace("{listed_key}", &listed_key_of_row(stream)),
     );
-    let listed: Vec<&str> = span.listed.iter().map(String::as_str).collect();
+    let listed: Vec<&[u8]> = span.listed.iter().map(ListedKey::as_slice).collect();
     transaction
         .execute_typed(
             &statement,
@@ -96,7 +115,7 @@ pub(super) async fn insert_missing(
                 (&stream.table(), Type::TEXT),
                 (&span.from, Type::TIMESTAMPTZ),
                 (&span.until, Type::TIMESTAMPTZ),
-                (&listed, Type::TEXT_ARRAY),
+                (&listed, Type::BYTEA_ARRAY),
                 (&span.at_end, Type::BOOL),
                 (&now, Type::TIMESTAMPTZ),
             ],

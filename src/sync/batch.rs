@@ -74,6 +74,8 @@ pub(super) struct Batch<'a> {
     context: BatchContext,
     rows: Vec<Row>,
     rejections: Vec<Rejection>,
+    /// Records that come again although they are counted.
+    expected_again: u64,
 }
 
 impl<'a> Batch<'a> {
@@ -90,7 +92,7 @@ impl<'a> Batch<'a> {
             looked_up: HashSet::new(),
             rewrites: false,
         };
-        Batch { run, entity, counter, context, rows: Vec::new(), rejections: Vec::new() }
+        Batch { run, entity, counter, context, rows: Vec::new(), rejections: Vec::new(), expected_again: 0 }
     }
 
     /// The same for a table of which it is known that it has no unresolved errors, no held copies, or no fields that could
@@ -115,6 +117,18 @@ impl<'a> Batch<'a> {
     /// Whether `sync_held` holds copies of records of the table, as far as this batch knows.
     pub(super) fn has_held(&self) -> bool {
         self.context.has_held
+    }
+
+    /// So many records that are counted come again, in this batch or in later ones: they are not counted twice.
+    pub(super) fn expect_again(&mut self, records: u64) {
+        self.expected_again += records;
+    }
+
+    /// How many of these records are not counted yet.
+    fn not_counted(&mut self, records: u64) -> u64 {
+        let again = records.min(self.expected_again);
+        self.expected_again -= again;
+        records - again
     }
 
     /// Takes records, mapped or rejected.
@@ -169,7 +183,10 @@ impl<'a> Batch<'a> {
             return Ok(());
         }
         self.context.now = Utc::now();
-        let rows = newest_by_id(std::mem::take(&mut self.rows));
+        let rows = std::mem::take(&mut self.rows);
+        let gathered = rows.len();
+        let rows = newest_by_id(rows);
+        self.not_counted((gathered - rows.len()) as u64);
         let mut rejections = std::mem::take(&mut self.rejections);
         let mut has_progress = progress.is_none();
         let (mut part, mut rest) = next_part(&rows, self.run.plan.batch_size);
@@ -188,7 +205,9 @@ impl<'a> Batch<'a> {
             has_progress |= written.has_progress;
             self.context.has_held |= written.outcome.held > 0;
             rejections.extend(written.rejections);
-            summary.counts.add(written.outcome.inserted, written.outcome.updated, written.outcome.unchanged);
+            let BatchOutcome { inserted, updated, unchanged, .. } = written.outcome;
+            let (unchanged, updated) = (self.not_counted(unchanged), self.not_counted(updated));
+            summary.counts.add(inserted, updated, unchanged);
             let record_count = summary.counts.synced + summary.counts.errors;
             self.run.reporter.report(Event::BatchCommitted { stream: self.context.stream, record_count, total });
             (part, rest) = next_part(rest, self.run.plan.batch_size);
@@ -202,6 +221,7 @@ impl<'a> Batch<'a> {
                 wix_id: rejection.wix_id.as_deref(),
                 reason: &rejection.reason,
             });
+            self.not_counted(1);
             summary.add_error(rejection.wix_id, rejection.reason);
         }
         Ok(())

@@ -100,6 +100,12 @@ impl Reader<'_> {
         self.walk.begin_date_window(Some(from));
     }
 
+    /// The window that is being read: from its first date until its end. `None` if the list is read without windows.
+    pub(super) fn date_window(&self) -> Option<(Option<DateTime<Utc>>, Option<DateTime<Utc>>)> {
+        let has_windows = self.by_date.mode == Mode::Windows && !self.walk.is_second_reading();
+        has_windows.then(|| (self.walk.frontier(), self.by_date.until))
+    }
+
     /// Goes back to the list as it is, because Wix refuses windows too. False if it has none.
     pub(super) fn give_up_windows(&mut self) -> bool {
         let has_windows = self.by_date.mode == Mode::Windows && !self.walk.is_second_reading();

@@ -21,7 +21,7 @@ use crate::run::PassKind;
 use crate::store::Store;
 use crate::store::compare::Standing;
 use crate::store::dead_letters::rejection_key;
-use crate::store::missing::{MissingCount, Span};
+use crate::store::missing::{ListedKey, MissingCount, Span, listed_key};
 use crate::stream::Stream;
 use crate::wix::{RequestCounter, Selection, WixError};
 
@@ -129,7 +129,7 @@ struct Comparer<'a> {
     coverage: Coverage,
     /// Listed records whose rows have no date, as adopted ones, and listed ones that can't be read: at the end rows
     /// without a date are looked for, when what an earlier page brought is long forgotten.
-    listed_before: HashSet<String>,
+    listed_before: HashSet<ListedKey>,
     /// How many of the unlisted rows the deletion limit applies to.
     limited: u64,
     /// How many of these a sync would look up now: the limit is about them.
@@ -207,7 +207,7 @@ impl Comparer<'_> {
         if self.found.pass != PassKind::Full {
             return Ok(());
         }
-        self.note_unlisted(&Span { from: None, until: None, at_end: true, listed: HashSet::new() }).await
+        self.note_unlisted(&Span { from: None, until: None, at_end: true, listed: Vec::new() }).await
     }
 
     async fn note_unlisted(&mut self, span: &Span) -> Result<(), SyncError> {
@@ -224,7 +224,7 @@ impl Comparer<'_> {
     async fn count_rejections(&mut self, rejections: Vec<Rejection>) -> Result<(), SyncError> {
         let known = self.known_rejections(rejections.iter().map(rejection_key).collect()).await?;
         for rejection in rejections {
-            self.listed_before.extend(rejection.wix_id.clone());
+            self.listed_before.extend(rejection.wix_id.as_deref().map(listed_key));
             if known.contains_key(&rejection_key(&rejection)) {
                 self.found.rejected += 1;
                 remember(&mut self.found.rejected_records, (rejection.wix_id, rejection.reason));
@@ -254,7 +254,7 @@ impl Comparer<'_> {
             let mut current = Vec::new();
             for (row, (standing, is_undated)) in chunk.iter().zip(standings) {
                 if is_undated {
-                    self.listed_before.insert(row.wix_id.clone());
+                    self.listed_before.insert(listed_key(&row.wix_id));
                 }
                 if let Some(reason) = known.remove(&row.wix_id) {
                     self.found.rejected += 1;

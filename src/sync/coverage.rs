@@ -4,15 +4,21 @@
 //! Records come in the order of their creation. Up to the frontier, the latest creation date seen, a span
 //! is complete once a batch is written; records created at the frontier itself may still follow.
 
-use std::collections::HashSet;
-
 use chrono::{DateTime, Utc};
 
 use crate::checkpoint::Checkpoint;
-use crate::record::{MappedRecord, RecordMark, mark_of};
+use crate::record::MappedRecord;
 use crate::run::PassKind;
 use crate::store::books::Progress;
-use crate::store::missing::Span;
+use crate::store::missing::{ListedKey, Span, listed_key};
+
+/// A record that was listed: 16 bytes.
+#[derive(Clone, Copy, Debug)]
+struct Listed {
+    /// Its creation in microseconds, which is what Postgres keeps; the maximum without a date.
+    created: i64,
+    key: ListedKey,
+}
 
 /// Collects what was listed since the last checkpoint.
 #[derive(Debug, Default)]
@@ -20,7 +26,7 @@ pub(super) struct Coverage {
     /// Of a full pass.
     is_full: bool,
     from: Option<DateTime<Utc>>,
-    listed: Vec<RecordMark>,
+    listed: Vec<Listed>,
     /// Some record that Wix listed in this pass.
     listed_id: Option<String>,
     has_seen_any: bool,
@@ -38,7 +44,7 @@ impl Coverage {
         self.has_seen_any |= !records.is_empty();
         // Other passes look for no deletions, and would gather all that they read.
         if self.is_full {
-            self.listed.extend(records.iter().map(mark_of));
+            self.listed.extend(records.iter().filter_map(listed));
         }
         let ids = records.iter().rev().filter_map(|record| record.as_ref().ok());
         if let Some(row) = { ids }.next() {
@@ -64,14 +70,29 @@ impl Coverage {
         let is_telling = self.is_full && is_resumable && self.has_seen_any;
         let span = is_telling.then(|| {
             let until = if at_end { None } else { checkpoint.created_from };
-            let listed: HashSet<String> = self.listed.iter().filter_map(|mark| mark.wix_id.clone()).collect();
-            let span = Span { from: self.from, until, at_end, listed };
-            self.listed.retain(|mark| mark.wix_created_at.is_none() || mark.wix_created_at >= until);
+            let mut keys: Vec<ListedKey> = self.listed.iter().map(|listed| listed.key).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            let span = Span { from: self.from, until, at_end, listed: keys };
+            let until_micros = until.map_or(i64::MIN, |until| until.timestamp_micros());
+            self.listed.retain(|listed| listed.created >= until_micros);
+            if self.listed.is_empty() {
+                self.listed = Vec::new();
+            }
             self.from = until;
             span
         });
         Progress { checkpoint: checkpoint.clone(), span, opens_full_sync: false }
     }
+}
+
+fn listed(record: &MappedRecord) -> Option<Listed> {
+    let (wix_id, created) = match record {
+        Ok(row) => (&row.wix_id, row.wix_created_at),
+        Err(rejection) => (rejection.wix_id.as_ref()?, rejection.wix_created_at),
+    };
+    let created = created.map_or(i64::MAX, |created| created.timestamp_micros());
+    Some(Listed { created, key: listed_key(wix_id) })
 }
 
 #[cfg(test)]
@@ -104,10 +125,9 @@ mod tests {
         Checkpoint { created_from: at(created_from), ..Checkpoint::at_the_beginning(pass, None) }
     }
 
-    fn ids(span: &super::Span) -> Vec<&str> {
-        let mut ids: Vec<&str> = span.listed.iter().map(String::as_str).collect();
-        ids.sort_unstable();
-        ids
+    fn ids(span: &super::Span) -> Vec<&'static str> {
+        let ids = ["a", "b", "c", "d", "e"].into_iter();
+        ids.filter(|id| span.listed.contains(&super::listed_key(id))).collect()
     }
 
     #[test]

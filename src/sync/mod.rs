@@ -11,6 +11,7 @@ mod coverage;
 mod dead_letters;
 mod deletions;
 mod drift;
+mod filters;
 mod linking;
 mod lookup;
 mod losses;

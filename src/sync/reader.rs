@@ -29,6 +29,8 @@ const MAX_SHORT_PAGES: u32 = 3;
 pub(super) struct MappedPage {
     /// The records, in Wix's order.
     pub(super) records: Vec<MappedRecord>,
+    /// How many of these, or of those that follow, came in this pass before.
+    pub(super) repeated: u64,
     /// True if Wix says that there is no more.
     pub(super) at_end: bool,
     /// Wix's clock when it answered.
@@ -39,6 +41,8 @@ pub(super) struct MappedPage {
     pub(super) records_before: u64,
     /// Records in the whole list, where Wix says so.
     pub(super) total: Option<u64>,
+    /// What Wix does not do, in words: it ignores a filter.
+    pub(super) notice: Option<String>,
     /// Characters that had to be repaired.
     pub(super) repaired_characters: u64,
     /// Records that Wix announced and did not return, also when requested again: on this page, or with the last page in
@@ -220,8 +224,13 @@ impl<'a> Reader<'a> {
             (records, marks)
         });
         let (records, marks) = self.prefetch.beside(mapping).await;
+        let notice = self.ignored_filter(&marks);
+        if self.leaves_window(&marks) {
+            return Ok(None);
+        }
         let overlap = self.walk.overlap();
-        let Some(Accepted { is_new, mut at_end }) = self.walk.accept(&marks, &next, total)? else { return Ok(None) };
+        let Some(accepted) = self.walk.accept(&marks, &next, total)? else { return Ok(None) };
+        let Accepted { is_new, repeated, mut at_end } = accepted;
         let (frontier, records_before) = (self.walk.frontier(), self.walk.records_before());
         at_end = self.note_unsorted_page(&marks, at_end);
         let mut shortfall = lacking;
@@ -240,11 +249,13 @@ impl<'a> Reader<'a> {
         new.extend(records.into_iter().zip(is_new).filter_map(|(record, is_new)| is_new.then_some(record)));
         Ok(Some(MappedPage {
             records: new,
+            repeated,
             at_end,
             server_time,
             frontier,
             records_before,
             total: self.walk.total(),
+            notice,
             repaired_characters,
             shortfall,
         }))

@@ -362,6 +362,10 @@ impl PageSink for PassWriter<'_> {
             self.checkpoint.shortfall += page.shortfall;
             self.summary.repaired_characters += page.repaired_characters;
             self.coverage.add(&page.records);
+            if let Some(notice) = page.notice.filter(|notice| !self.summary.notices.contains(notice)) {
+                tell(self.run, self.summary, notice);
+            }
+            self.batch.expect_again(page.repeated);
             self.batch.gather(page.records);
         }
         let mut progress = self.coverage.progress(&self.checkpoint, at_end);

@@ -15,16 +15,16 @@ mod skip;
 mod tally;
 mod window;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use chrono::{DateTime, SubsecRound, Utc};
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use self::tally::{Place, Tally};
+use self::tally::{Place, Sighting, Tally};
 pub use self::window::Conclusion;
 use self::window::{Check, Window};
 use crate::page::{NextPage, PageRequest};
-use crate::record::{RecordMark, Version};
+use crate::record::RecordMark;
 
 /// Largest offset that is requested as long as a window by date can avoid it: some Wix endpoints fail near 10,000
 /// (wix-api.md 2.2), and on most servers a page costs more the larger its offset is.
@@ -33,8 +33,14 @@ const MAX_OFFSET: u64 = 8_000;
 /// Maximum number of restarts without progress.
 const MAX_RESTARTS: u32 = 5;
 
-/// Maximum number of consecutive pages that are empty although a cursor follows.
-const MAX_EMPTY_PAGES: u32 = 20;
+/// Maximum number of consecutive pages of one window on which nothing is new to it, although others follow: empty ones, or
+/// ones of records that came on its earlier pages in the same version.
+const MAX_STALE_PAGES: u32 = 20;
+
+/// A window returns at most this many times its distinct records, and [`EXTRA_RECORDS`] more: a record that changes while the
+/// list is read may come again, in another version.
+const MAX_TIMES: u64 = 4;
+const EXTRA_RECORDS: u64 = 5_000;
 
 /// Wix's answers do not add up to a whole list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +50,11 @@ pub enum WalkError {
         "Wix answered the same page twice, or named the same cursor twice, so the listing can't be read to its end"
     )]
     RepeatedPage,
+    /// Page after page without anything new, with ever new cursors.
+    #[error(
+        "Wix's list does not end: page after page has no record, or only records that came before, with new cursors"
+    )]
+    Endless,
     /// The order changes from request to request.
     #[error("Wix lists its records in an order that changes from page to page, so some could be missed")]
     UnstableOrder,
@@ -55,19 +66,13 @@ pub enum WalkError {
 /// What a page is to the pagination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// For each record of the page: false if it came with an earlier page.
+    /// For each record of the page: false if it came before, in the same version.
     pub is_new: Vec<bool>,
+    /// How many of the new ones, or of those that follow, came before: in another version, or because the list is read
+    /// again.
+    pub repeated: u64,
     /// True if this was the last page.
     pub at_end: bool,
-}
-
-/// What is known of a record that came.
-#[derive(Clone, Copy, Debug)]
-struct Seen {
-    /// That of its newest copy.
-    version: Version,
-    /// The window in which it came last: by offset it does not come again on a later page of that one.
-    window: u32,
 }
 
 /// What the dates have shown of the order of the list.
@@ -123,17 +128,18 @@ pub struct Walk {
     mark: Option<DateTime<Utc>>,
     /// True if a record with that date came in this run.
     is_mark_seen: bool,
-    /// The ids seen with that date: they come again when the pagination restarts there.
-    ids_at_mark: HashMap<String, Seen>,
     tally: Tally,
     /// The largest number of distinct records so far: more is progress.
     best_count: u64,
-    /// The ids of the last page by cursor: a server that repeats pages must not keep us busy for ever.
-    last_page: Vec<Option<String>>,
-    /// Hashes of the cursors that were followed in this window, against longer circles.
+    /// A hash of the last page by cursor, if it had records.
+    last_page: Option<u64>,
+    /// Hashes of the cursors that were followed in this window.
     cursors: HashSet<u64>,
-    /// Consecutive pages by cursor without any record.
-    empty_pages: u32,
+    /// Consecutive pages of this window on which nothing was new to it.
+    stale_pages: u32,
+    /// Records that came in this window, and how many of them were new to it.
+    came: u64,
+    came_new: u64,
     /// True if the next page has to begin with `last`.
     is_anchored: bool,
     /// Restarts since the last progress.
@@ -164,12 +170,13 @@ impl Default for Walk {
             last: None,
             mark: None,
             is_mark_seen: false,
-            ids_at_mark: HashMap::new(),
             tally: Tally::default(),
             best_count: 0,
-            last_page: Vec::new(),
+            last_page: None,
             cursors: HashSet::new(),
-            empty_pages: 0,
+            stale_pages: 0,
+            came: 0,
+            came_new: 0,
             is_anchored: false,
             restarts: 0,
             total: None,
@@ -250,6 +257,7 @@ impl Walk {
         if self.leaves_records_out(marks, next, total) && self.leave_window() {
             return Ok(None);
         }
+        let delivered = self.tally.delivered();
         let accepted = match (&self.next, next) {
             (PageRequest::Window { offset, .. }, NextPage::ByOffset) => {
                 let offset = *offset;
@@ -259,6 +267,7 @@ impl Walk {
         };
         // The earlier run relied on the order. It does not hold, so what it skipped may be anywhere.
         if self.order == Order::Broken && self.start.created_from.is_some() {
+            self.tally.take_back(delivered);
             self.begin_second_reading();
             return Ok(None);
         }
@@ -288,8 +297,16 @@ impl Walk {
     /// Begins at the beginning, in an order that nobody knows.
     pub fn begin_unsorted(&mut self) {
         let (page_limit, windows) = (self.page_limit, self.windows);
-        *self = Walk { is_unsorted: true, order: Order::Broken, page_limit, windows, ..Walk::default() };
+        let tally = self.forget_all();
+        *self = Walk { is_unsorted: true, order: Order::Broken, page_limit, windows, tally, ..Walk::default() };
         self.begin_at_start();
+    }
+
+    /// A tally that knows of the records so far only that they come again.
+    fn forget_all(&mut self) -> Tally {
+        let mut tally = std::mem::take(&mut self.tally);
+        tally.forget(0);
+        tally
     }
 
     /// True if a window by date can begin at the latest date.
@@ -308,9 +325,14 @@ impl Walk {
         self.windows += 1;
         self.window = Window { number: self.windows, from, before, total: None };
         self.is_anchored = false;
-        self.last_page.clear();
-        self.cursors.clear();
+        self.begin_counting();
         self.next = PageRequest::Window { created_from: from, offset: 0 };
+    }
+
+    fn begin_counting(&mut self) {
+        (self.last_page, self.stale_pages, self.came, self.came_new) = (None, 0, 0, 0);
+        self.cursors.clear();
+        self.tally.begin_window();
     }
 
     fn accept_by_cursor(
@@ -319,29 +341,45 @@ impl Walk {
         next: &NextPage,
         total: Option<u64>,
     ) -> Result<Accepted, WalkError> {
-        let page: Vec<Option<String>> = marks.iter().map(|mark| mark.wix_id.clone()).collect();
-        if !page.is_empty() && page == self.last_page {
+        let page = (!marks.is_empty()).then(|| hash_of_page(marks));
+        if page.is_some() && page == self.last_page {
             return Err(WalkError::RepeatedPage);
         }
         self.window.total = total.or(self.window.total);
-        self.empty_pages = if page.is_empty() { self.empty_pages + 1 } else { 0 };
         self.last_page = page;
-        let accepted = Accepted { is_new: self.note(marks), at_end: !matches!(next, NextPage::Cursor(_)) };
-        if let NextPage::Cursor(cursor) = next {
-            let is_repeated = !self.cursors.insert(xxh3_64(cursor.as_bytes()));
-            if is_repeated || self.empty_pages > MAX_EMPTY_PAGES {
-                return Err(WalkError::RepeatedPage);
-            }
-            self.next = PageRequest::Cursor(cursor.clone());
+        let NextPage::Cursor(cursor) = next else {
+            return Ok(self.note(marks, true));
+        };
+        let accepted = self.note(marks, false);
+        if !self.cursors.insert(xxh3_64(cursor.as_bytes())) {
+            return Err(WalkError::RepeatedPage);
         }
+        self.check_end()?;
+        self.next = PageRequest::Cursor(cursor.clone());
         Ok(accepted)
     }
 
-    /// Remembers a page. For each record: whether it is new.
-    fn note(&mut self, marks: &[RecordMark]) -> Vec<bool> {
+    /// An error if the list goes on without anything new.
+    fn check_end(&self) -> Result<(), WalkError> {
+        let is_endless = self.stale_pages > MAX_STALE_PAGES || self.came > MAX_TIMES * self.came_new + EXTRA_RECORDS;
+        if is_endless { Err(WalkError::Endless) } else { Ok(()) }
+    }
+
+    /// Remembers a page.
+    fn note(&mut self, marks: &[RecordMark], at_end: bool) -> Accepted {
         let is_anchored = std::mem::take(&mut self.is_anchored);
-        let is_new =
-            marks.iter().enumerate().map(|(index, mark)| self.note_one(mark, is_anchored && index == 0)).collect();
+        let mut accepted = Accepted { is_new: Vec::with_capacity(marks.len()), repeated: 0, at_end };
+        let mut is_stale = true;
+        for (index, mark) in marks.iter().enumerate() {
+            let sighting = self.note_one(mark, is_anchored && index == 0);
+            accepted.is_new.push(sighting.is_news);
+            accepted.repeated += u64::from(sighting.is_news && !sighting.is_first && mark.wix_id.is_some());
+            is_stale &= !sighting.is_first_in_window && !sighting.is_news;
+            self.came_new += u64::from(sighting.is_first_in_window);
+        }
+        accepted.repeated += self.tally.take_forgotten();
+        self.came += marks.len() as u64;
+        self.stale_pages = if is_stale { self.stale_pages + 1 } else { 0 };
         // Without an order the pagination restarts at the beginning and gets no further, however much comes.
         if self.is_order_proven() || self.order == Order::Unproven {
             if self.tally.count() > self.best_count {
@@ -352,14 +390,17 @@ impl Walk {
         if let Some(last) = marks.last() {
             self.last = Some(last.clone());
         }
-        is_new
+        accepted
     }
 
-    /// Whether a record is new: not seen yet, or a newer copy than the one that was. `is_last_one` is true for the record
-    /// with which the page before ended.
-    fn note_one(&mut self, mark: &RecordMark, is_last_one: bool) -> bool {
+    /// Whether a record came before. `is_last_one` is true for the record with which the page before ended.
+    fn note_one(&mut self, mark: &RecordMark, is_last_one: bool) -> Sighting {
         let created = created(mark);
-        let place = self.place_of(mark, created);
+        let place = match created.cmp(&self.mark) {
+            std::cmp::Ordering::Less => Place::Behind,
+            std::cmp::Ordering::Equal => Place::AtMark,
+            std::cmp::Ordering::Greater => Place::Ahead,
+        };
         match place {
             Place::Behind if created.is_some() => self.order = Order::Broken,
             Place::Behind => self.has_late_undated = true,
@@ -368,34 +409,21 @@ impl Walk {
                     self.order = Order::Proven;
                 }
                 self.mark = created;
-                self.ids_at_mark.clear();
             }
-            Place::Again | Place::AtMark => {}
+            Place::AtMark => {}
         }
         self.is_mark_seen |= place != Place::Behind;
-        if mark.wix_id.is_some() || !is_last_one {
-            self.tally.note(mark.wix_id.as_deref(), place);
-        }
-        let Some(id) = &mark.wix_id else { return true };
-        if place == Place::Behind {
-            return true;
-        }
-        let earlier = self.ids_at_mark.get(id).map(|seen| seen.version);
-        let is_newer = earlier.is_none_or(|earlier| mark.version != earlier && !earlier.is_newer_than(mark.version));
-        let version = if is_newer { mark.version } else { earlier.unwrap_or_default() };
-        self.ids_at_mark.insert(id.clone(), Seen { version, window: self.window.number });
-        is_newer
+        self.tally.note(mark, place, self.window.number, is_last_one)
     }
+}
 
-    fn place_of(&self, mark: &RecordMark, created: Option<DateTime<Utc>>) -> Place {
-        let came_before = || mark.wix_id.as_ref().is_some_and(|id| self.ids_at_mark.contains_key(id));
-        match created.cmp(&self.mark) {
-            std::cmp::Ordering::Less => Place::Behind,
-            std::cmp::Ordering::Greater => Place::Ahead,
-            std::cmp::Ordering::Equal if came_before() => Place::Again,
-            std::cmp::Ordering::Equal => Place::AtMark,
-        }
+/// A hash of the records of a page, in their order.
+fn hash_of_page(marks: &[RecordMark]) -> u64 {
+    let mut hash = Xxh3::new();
+    for mark in marks {
+        hash.update(&Tally::key_of(mark).unwrap_or(mark.content).to_le_bytes());
     }
+    hash.digest()
 }
 
 #[cfg(test)]

@@ -1,10 +1,7 @@
--- The live rows of {table} created at Wix from $2 on and before $3 (either may be open) that Wix did not list there
--- ($4). At the end of the listing ($5) also those whose creation date nobody knows: stubs, and adopted rows that no
--- contact came for. Records that Wix lists and that can't be written are not missing: an entry of an earlier full sync
--- goes as well.
-with listed_again as (
-    delete from {schema}.sync_missing where table_name = $1 and wix_id = any ($4)
-)
+-- The live rows of {table} created at Wix from $2 on and before $3 (either may be open) that Wix did not list there: $4 has
+-- what stands for the ids that it did. At the end of the list ($5) also those whose creation date nobody knows: placeholders,
+-- and adopted rows that no contact came for.
+-- An entry of a record that is listed goes with the record's row, or with its row in sync_errors.
 insert into {schema}.sync_missing (table_name, wix_id, found_at)
 select $1, t.{id}, $6
 from {schema}.{table} t
@@ -14,5 +11,5 @@ where t.deleted_at is null
         (t.wix_created_at >= coalesce($2, '-infinity') and t.wix_created_at < coalesce($3, 'infinity'))
         or ($5 and t.wix_created_at is null)
     )
-    and not t.{id} = any ($4)
+    and not {listed_key} = any ($4)
 on conflict (table_name, wix_id) do nothing

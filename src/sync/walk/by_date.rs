@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-use super::tally::Tally;
 use super::{Order, Start, Walk};
 
 impl Walk {
@@ -17,16 +16,17 @@ impl Walk {
             let before = if from.is_some() { self.start.records_before } else { 0 };
             (self.is_by_date, self.is_unsorted, self.is_unverified) = (true, true, true);
             (self.order, self.start, self.check) = (Order::Broken, Start::default(), None);
+            self.tally.forget(before);
             before
         };
-        self.tally = Tally::starting_with(before);
+        self.tally.begin_part(before);
         self.begin_window(from, before);
     }
 
     /// Reads the current window again, for instance because it is to be smaller.
     pub fn restart_date_window(&mut self) {
         let (from, before) = (self.window.from, self.window.before);
-        self.tally = Tally::starting_with(before);
+        self.tally.forget_part(before);
         self.begin_window(from, before);
     }
 

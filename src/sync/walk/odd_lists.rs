@@ -12,6 +12,7 @@ fn mark(id: u32, created: i64) -> RecordMark {
         wix_id: Some(id.to_string()),
         wix_created_at: DateTime::from_timestamp(created, 0),
         version: Version::default(),
+        content: 0,
     }
 }
 
@@ -56,6 +57,7 @@ impl OddList {
             wix_id: Some(id.to_string()),
             wix_created_at: created.and_then(|created| DateTime::from_timestamp_millis(shown(created))),
             version: Version::default(),
+            content: 0,
         });
         let next = match self.by_cursor {
             false => NextPage::ByOffset,

@@ -25,16 +25,17 @@ impl Walk {
                 self.restarts += 1;
                 return Ok(None);
             }
-            return Ok(Some(Accepted { is_new: Vec::new(), at_end: true }));
+            return Ok(Some(Accepted { is_new: Vec::new(), repeated: 0, at_end: true }));
         }
-        let is_new = self.note(marks);
         // A total below what was read can't be one. Beside a page with no place left it may be another number, such as
         // the page's own count: there it is worth a request to see that nothing follows.
         let at_end = total == Some(offset + count) && count < self.page_limit;
+        let accepted = self.note(marks, at_end);
         if !at_end {
+            self.check_end()?;
             self.continue_behind(offset, count);
         }
-        Ok(Some(Accepted { is_new, at_end }))
+        Ok(Some(accepted))
     }
 
     /// Whether a page follows the one before: it begins with that one's last record where it has to, and none of the
@@ -45,12 +46,7 @@ impl Walk {
         if self.is_anchored && marks.next().map(|mark| &mark.wix_id) != self.last.as_ref().map(|mark| &mark.wix_id) {
             return false;
         }
-        !marks.any(|mark| created(mark) == self.mark && self.came_in_window(mark))
-    }
-
-    fn came_in_window(&self, mark: &RecordMark) -> bool {
-        let seen = mark.wix_id.as_ref().and_then(|id| self.ids_at_mark.get(id));
-        seen.is_some_and(|seen| seen.window == self.window.number)
+        !marks.any(|mark| created(mark) == self.mark && self.tally.came_at_mark(mark, self.window.number))
     }
 
     /// The next page begins with the last record of this one. Behind a page of that one record alone, it begins after

@@ -23,7 +23,7 @@ impl Walk {
 
     /// The number of records seen with that date.
     pub fn count_at_mark(&self) -> usize {
-        self.ids_at_mark.len()
+        self.tally.len_at_mark()
     }
 
     /// True if records came out of order: their dates then tell nothing about what is next.
@@ -60,9 +60,8 @@ impl Walk {
     /// Continues a list by cursor at a date: all records before it came, but one.
     pub fn skip_to(&mut self, from: DateTime<Utc>) {
         self.tally.note_skipped();
-        self.tally.move_mark();
+        self.tally.skip_mark();
         (self.mark, self.is_mark_seen) = (Some(from), false);
-        self.ids_at_mark.clear();
         self.begin_forced_window(from);
     }
 }

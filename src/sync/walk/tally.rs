@@ -1,39 +1,86 @@
-//! Counts the distinct records of a pass, to compare them with what Wix announced.
+//! What is remembered of the records that came: 16 bytes of each. Counts the distinct ones, to compare them with what Wix
+//! announced, and tells which come again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Maximum number of ids that are remembered while the list is sorted: about 1 MB. Behind them a sorted list can repeat a
-/// record only at one date, which the pagination knows.
+use crate::record::{RecordMark, Version};
+
+/// Maximum number of records before the latest date that are remembered while the list is sorted: about 1 MB. Behind them a
+/// sorted list can repeat a record only at one date.
 const MAX_REMEMBERED: usize = 65_536;
 
-/// Where a record stands in the order of the list so far.
+/// A table of this many places is given back when it is emptied: to clear it would take longer than to make a new one.
+const LARGE: usize = 4_096;
+
+/// Where a record is in the order of the list so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// Out of order: nothing but its id tells whether it came before.
     Behind,
-    /// At the latest date, and it came before.
-    Again,
     /// At the latest date.
     AtMark,
     /// Later than all before.
     Ahead,
 }
 
+/// Whether a record came before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sighting {
+    /// It did not.
+    pub(super) is_first: bool,
+    /// Not in this version.
+    pub(super) is_news: bool,
+    /// Not in this window.
+    pub(super) is_first_in_window: bool,
+}
+
+/// The copy of a record that came last.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// A hash of its version.
+    version: u32,
+    /// The window in which it came.
+    window: u32,
+}
+
 /// The number of distinct records; a record without an id counts as one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     count: u64,
-    /// Hashes of ids: of the first records, and of all that came out of order.
-    remembered: HashSet<u64>,
+    /// By hashes of ids: records with the latest date. They come again when the pagination restarts there.
+    at_mark: HashMap<u64, Seen>,
+    /// The first of the others, and all that came out of order.
+    others: HashMap<u64, Seen>,
     /// Of the records counted: those at the latest date.
-    at_mark: u64,
+    count_at_mark: u64,
     /// Records without an id: at the latest date, and altogether.
     nameless_at_mark: u64,
     nameless: u64,
     /// Records without an id that come again because the list is read again from an earlier place.
     nameless_to_skip: u64,
+    /// Hashes of records without an id that came in this window.
+    nameless_in_window: HashSet<u64>,
+    /// Records with an id that came in this run and would come again if the list were read again.
+    delivered: u64,
+    /// Records that came in this run and were forgotten, although they come again.
+    forgotten: u64,
+}
+
+fn key(id: &str) -> u64 {
+    xxh3_64(id.as_bytes())
+}
+
+fn hash_of(version: Version) -> u32 {
+    let updated_at = version.updated_at.map(|at| (at.timestamp(), at.timestamp_subsec_nanos()));
+    let (seconds, nanos) = updated_at.unwrap_or((i64::MIN, 0));
+    let mut bytes = [0; 20];
+    bytes[..8].copy_from_slice(&version.revision.unwrap_or(i64::MIN).to_le_bytes());
+    bytes[8..16].copy_from_slice(&seconds.to_le_bytes());
+    bytes[16..].copy_from_slice(&nanos.to_le_bytes());
+    // Half of the hash is enough to tell two versions of one record apart.
+    xxh3_64(&bytes) as u32
 }
 
 impl Tally {
@@ -49,29 +96,58 @@ impl Tally {
 
     /// Those created before the latest date.
     pub(super) fn before_mark(&self) -> u64 {
-        self.count - self.at_mark
+        self.count - self.count_at_mark
     }
 
-    pub(super) fn note(&mut self, id: Option<&str>, place: Place) {
+    /// The number of records with an id at the latest date.
+    pub(super) fn len_at_mark(&self) -> usize {
+        self.at_mark.len()
+    }
+
+    /// Hashes of the ids at the latest date.
+    pub(super) fn keys_at_mark(&self) -> HashSet<u64> {
+        self.at_mark.keys().copied().collect()
+    }
+
+    /// The hash of an id.
+    pub(super) fn key_of(mark: &RecordMark) -> Option<u64> {
+        mark.wix_id.as_deref().map(key)
+    }
+
+    /// Whether a record is one of those at the latest date that came in this window.
+    pub(super) fn came_at_mark(&self, mark: &RecordMark, window: u32) -> bool {
+        let seen = Tally::key_of(mark).and_then(|key| self.at_mark.get(&key));
+        seen.is_some_and(|seen| seen.window == window)
+    }
+
+    /// Takes a record. One without an id with which the page before ended (`is_last_one`) is not counted again.
+    pub(super) fn note(&mut self, mark: &RecordMark, place: Place, window: u32, is_last_one: bool) -> Sighting {
         if place == Place::Ahead {
-            (self.at_mark, self.nameless_at_mark) = (0, 0);
+            self.move_mark();
         }
-        let is_first = match id {
-            Some(id) => self.remember(xxh3_64(id.as_bytes()), place),
-            None => self.is_another_nameless(place),
+        let Some(key) = Tally::key_of(mark) else {
+            let has_room = self.nameless_in_window.len() < MAX_REMEMBERED;
+            let is_first_in_window = !has_room || self.nameless_in_window.insert(mark.content);
+            let is_first = !is_last_one && self.is_another_nameless(place);
+            return Sighting { is_first, is_news: is_first_in_window, is_first_in_window };
         };
-        if is_first {
-            self.count += 1;
-            self.at_mark += u64::from(place != Place::Behind);
+        let seen = Seen { version: hash_of(mark.version), window };
+        let earlier = match self.at_mark.get_mut(&key) {
+            Some(earlier) => Some(earlier),
+            None => self.others.get_mut(&key),
+        };
+        if let Some(earlier) = earlier {
+            let is_news = earlier.version != seen.version;
+            let is_first_in_window = earlier.window != window;
+            *earlier = seen;
+            return Sighting { is_first: false, is_news, is_first_in_window };
         }
-    }
-
-    fn remember(&mut self, id: u64, place: Place) -> bool {
-        let has_room = self.remembered.len() < MAX_REMEMBERED;
-        if has_room || place == Place::Behind {
-            return self.remembered.insert(id);
-        }
-        place != Place::Again && !self.remembered.contains(&id)
+        let is_behind = place == Place::Behind;
+        if is_behind { &mut self.others } else { &mut self.at_mark }.insert(key, seen);
+        self.count += 1;
+        self.delivered += 1;
+        self.count_at_mark += u64::from(!is_behind);
+        Sighting { is_first: true, is_news: true, is_first_in_window: true }
     }
 
     fn is_another_nameless(&mut self, place: Place) -> bool {
@@ -81,6 +157,8 @@ impl Tally {
         }
         self.nameless += 1;
         self.nameless_at_mark += u64::from(place != Place::Behind);
+        self.count += 1;
+        self.count_at_mark += u64::from(place != Place::Behind);
         true
     }
 
@@ -89,9 +167,25 @@ impl Tally {
         self.count += 1;
     }
 
-    /// The latest date moved without a record.
+    /// Another date is the latest.
     pub(super) fn move_mark(&mut self) {
-        (self.at_mark, self.nameless_at_mark, self.nameless_to_skip) = (0, 0, 0);
+        (self.count_at_mark, self.nameless_at_mark) = (0, 0);
+        let room = MAX_REMEMBERED.saturating_sub(self.others.len());
+        self.others.extend(self.at_mark.drain().take(room));
+        if self.at_mark.capacity() > LARGE {
+            self.at_mark = HashMap::new();
+        }
+    }
+
+    /// The latest date moved without a record.
+    pub(super) fn skip_mark(&mut self) {
+        self.move_mark();
+        self.nameless_to_skip = 0;
+    }
+
+    /// Another window begins: records without an id may come again.
+    pub(super) fn begin_window(&mut self) {
+        self.nameless_in_window.clear();
     }
 
     /// The list is read again from the latest date.
@@ -106,11 +200,45 @@ impl Tally {
 
     /// The list is read again from its beginning, where `before` records lie before it: all come again.
     pub(super) fn restart_at_beginning(&mut self, before: u64) {
-        let is_exact = self.count == before + self.remembered.len() as u64 + self.nameless;
-        if is_exact {
+        let remembered = (self.at_mark.len() + self.others.len()) as u64;
+        if self.count == before + remembered + self.nameless {
             self.nameless_to_skip = self.nameless;
         } else {
-            *self = Tally::starting_with(before);
+            self.forget(before);
         }
+    }
+
+    /// The list is read again from a place with `before` records before it, and nothing is remembered.
+    pub(super) fn forget(&mut self, before: u64) {
+        let forgotten = self.forgotten + self.delivered;
+        *self = Tally { forgotten, ..Tally::starting_with(before) };
+    }
+
+    /// The part of the list that began when `before` records had come is read again.
+    pub(super) fn forget_part(&mut self, before: u64) {
+        let again = self.count.saturating_sub(before).min(self.delivered);
+        let (forgotten, delivered) = (self.forgotten + again, self.delivered - again);
+        *self = Tally { forgotten, delivered, ..Tally::starting_with(before) };
+    }
+
+    /// Another part of the list begins, in which none of the `before` records comes again that have come.
+    pub(super) fn begin_part(&mut self, before: u64) {
+        let (forgotten, delivered) = (self.forgotten, self.delivered);
+        *self = Tally { forgotten, delivered, ..Tally::starting_with(before) };
+    }
+
+    /// The number of records that were forgotten since this was asked last.
+    pub(super) fn take_forgotten(&mut self) -> u64 {
+        std::mem::take(&mut self.forgotten)
+    }
+
+    /// The number of records that came in this run and are not forgotten.
+    pub(super) fn delivered(&self) -> u64 {
+        self.delivered
+    }
+
+    /// Takes back what was noted since [`Tally::delivered`] was so many.
+    pub(super) fn take_back(&mut self, delivered: u64) {
+        self.delivered = delivered;
     }
 }

@@ -26,6 +26,7 @@ fn mark(id: u32, created: i64) -> RecordMark {
         wix_id: Some(id.to_string()),
         wix_created_at: DateTime::from_timestamp(created, 0),
         version: Version::default(),
+        content: 0,
     }
 }
 
@@ -182,7 +183,7 @@ fn a_walk_that_begins_anew_without_getting_on_is_given_up() {
         walk
     };
     let undated = |id: u32| RecordMark { wix_created_at: None, ..mark(id, 0) };
-    let nameless = |created: i64| RecordMark { wix_id: None, ..mark(0, created) };
+    let nameless = |created: i64| RecordMark { wix_id: None, content: created as u64, ..mark(0, created) };
     assert!(pages_until_given_up(Walk::default(), |_| vec![mark(1, 1), mark(2, 2)]) < 10);
     assert!(pages_until_given_up(unsorted(), |_| vec![mark(2, 2), mark(1, 1)]) < 10, "an unsorted listing");
     assert!(pages_until_given_up(Walk::default(), |_| vec![mark(1, 1), undated(2)]) < 10, "a record without a date");

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 
+use super::tally::Tally;
 use super::{MAX_OFFSET, Order, Walk, created};
 use crate::page::{NextPage, PageRequest};
 use crate::record::RecordMark;
@@ -40,8 +41,8 @@ pub(super) struct Check {
     min_total: Option<u64>,
     /// The date at which it begins, at which a record is known.
     from: DateTime<Utc>,
-    /// The ids seen at that date. `None` if an earlier run saw them.
-    ids: Option<HashSet<String>>,
+    /// Hashes of the ids seen at that date. `None` if an earlier run saw them.
+    ids: Option<HashSet<u64>>,
     left: Option<Left>,
     /// The number of records that are missing in it, as far as totals tell.
     missing: u64,
@@ -75,7 +76,7 @@ impl Walk {
         let before = self.tally.before_mark();
         let passed = before.saturating_sub(self.window.before);
         let min_total = self.window.total.map(|total| total.saturating_sub(passed));
-        let ids = Some(self.ids_at_mark.keys().cloned().collect());
+        let ids = Some(self.tally.keys_at_mark());
         self.check = Some(Check { min_total, from, ids, left, missing: 0, is_from_seen: false, is_forced: false });
         self.tally.restart_at_mark();
         self.begin_window(Some(from), before);
@@ -119,8 +120,8 @@ impl Walk {
         };
         let has_shown_all = match &mut check.ids {
             Some(ids) => {
-                marks.iter().filter_map(|mark| mark.wix_id.as_ref()).for_each(|id| {
-                    ids.remove(id);
+                marks.iter().filter_map(Tally::key_of).for_each(|id| {
+                    ids.remove(&id);
                 });
                 ids.is_empty()
             }
@@ -220,7 +221,9 @@ impl Walk {
 
     /// Reads the list again from its beginning, by its own pages alone.
     pub(super) fn begin_second_reading(&mut self) {
+        let tally = self.forget_all();
         *self = Walk {
+            tally,
             is_second_reading: true,
             may_use_windows: false,
             windows: self.windows + 1,

@@ -1,0 +1,39 @@
+//! Whether Wix applies the filters that are asked for: what it returns tells.
+
+use chrono::TimeDelta;
+
+use super::reader::Reader;
+use crate::record::RecordMark;
+use crate::timestamp;
+
+/// How far a date can be from the filter's: Wix may show dates that are rounded to whole seconds.
+const ROUNDING: TimeDelta = TimeDelta::seconds(1);
+
+impl Reader<'_> {
+    /// What to say if a record of an incremental sync did not change since the time that was asked for. All that comes is
+    /// written then, as ever.
+    pub(super) fn ignored_filter(&self, marks: &[RecordMark]) -> Option<String> {
+        let since = self.reading.start.since?;
+        let is_older = |mark: &RecordMark| mark.version.updated_at.is_some_and(|at| at < since - ROUNDING);
+        marks.iter().any(is_older).then(|| {
+            format!(
+                "Wix's list of {} ignores the filter by updatedDate: records came that did not change since {}. All records \
+                 that it returns are read, which takes longer",
+                self.reading.entity.stream(),
+                timestamp::render(since)
+            )
+        })
+    }
+
+    /// Whether records came that are not in the current window by date. The list is then read without windows: each of them
+    /// would return all of it.
+    pub(super) fn leaves_window(&mut self, marks: &[RecordMark]) -> bool {
+        let Some((from, until)) = self.date_window() else { return false };
+        let is_outside = |mark: &RecordMark| {
+            let is_before = |at| from.is_some_and(|from| at < from - ROUNDING);
+            let is_behind = |at| until.is_some_and(|until| at > until + ROUNDING);
+            mark.wix_created_at.is_some_and(|at| is_before(at) || is_behind(at))
+        };
+        marks.iter().any(is_outside) && self.give_up_windows()
+    }
+}
