@@ -1,7 +1,10 @@
 //! How a table stands to what Wix lists: what `verify` and `sync --dry-run` find. Ids and paths, no value of a record.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
+use crate::content_hash::ContentHash;
 use crate::run::{PassKind, UnreadableFields};
 use crate::stream::Stream;
 
@@ -70,6 +73,9 @@ pub struct Comparison {
     /// Some record that Wix listed.
     #[serde(skip)]
     pub listed_id: Option<String>,
+    /// What the list's copy of each remembered missing or outdated record is: a copy by id can have other fields.
+    #[serde(skip)]
+    pub listed_hashes: HashMap<String, ContentHash>,
 }
 
 fn table_name<S: serde::Serializer>(stream: &Stream, serializer: S) -> Result<S::Ok, S::Error> {
@@ -101,6 +107,7 @@ impl Comparison {
             notices: Vec::new(),
             shortfall: 0,
             listed_id: None,
+            listed_hashes: HashMap::new(),
         }
     }
 

@@ -130,6 +130,11 @@ impl Row {
     pub fn version(&self) -> Version {
         Version { revision: self.wix_revision, updated_at: self.wix_updated_at }
     }
+
+    /// Whether it is known that both are the same version of a record.
+    pub fn is_same_version(&self, other: &Row) -> bool {
+        self.version() == other.version() && self.version() != Version::default()
+    }
 }
 
 /// A record without a usable id, or one that Postgres refuses. It goes to `sync_errors`; the others go on.

@@ -75,8 +75,12 @@ struct Stored {
 }
 
 impl Stored {
-    fn needs(&self, row: &Row) -> bool {
-        self.deleted || self.content_hash.as_deref() != Some(&row.content_hash[..])
+    /// Whether a copy is to be written. One by id is not if the row has the same version: it may have other fields than the
+    /// list's copy, which the next full sync would write again.
+    fn needs(&self, row: &Row, is_looked_up: bool) -> bool {
+        let is_known = self.content_hash.is_some() && self.version != Version::default();
+        let has_version = is_looked_up && is_known && self.version == row.version();
+        self.deleted || (!has_version && self.content_hash.as_deref() != Some(&row.content_hash[..]))
     }
 }
 
@@ -97,8 +101,11 @@ impl Store {
         let (schema, lease, books) = (self.schema.clone(), self.lease, self.books(context.stream));
         let transaction = self.begin().await?;
         let stored = load_stored(&transaction, &schema, context.stream, rows).await?;
-        let is_due =
-            |row: &&Row| context.rewrites || stored.get(row.wix_id.as_str()).is_none_or(|stored| stored.needs(row));
+        let is_due = |row: &&Row| {
+            let is_looked_up = context.looked_up.contains(&row.wix_id);
+            let stored = stored.get(row.wix_id.as_str());
+            context.rewrites || stored.is_none_or(|stored| stored.needs(row, is_looked_up))
+        };
         let mut to_write: Vec<&Row> = rows.iter().filter(is_due).collect();
         let older = older_copies(context, &to_write, &stored);
         if !older.is_empty() {

@@ -256,7 +256,8 @@ impl<'a> Batch<'a> {
             let why = match ask(self.run, self.entity, &row.wix_id, self.counter).await? {
                 Reply::Alive(Ok(found)) => {
                     self.context.looked_up.insert(found.wix_id.clone());
-                    part.push(found);
+                    // Of the same version the list's copy counts: the other may have other fields.
+                    part.push(if found.is_same_version(row) { row.clone() } else { found });
                     continue;
                 }
                 Reply::Alive(Err(rejection)) => rejection.reason,

@@ -6,8 +6,9 @@
 use chrono::Utc;
 
 use super::batch::{Batch, persist};
-use super::lookup::{NO_RECORD, Reply, ask};
+use super::lookup::{NO_RECORD, Reply, as_listed, ask};
 use super::{Run, SyncError};
+use crate::content_hash::ContentHash;
 use crate::entity::Entity;
 use crate::record::{MappedRecord, Row};
 use crate::run::StreamSummary;
@@ -145,15 +146,18 @@ async fn look_up(
     run: &Run<'_>,
     store: &mut Store,
     entity: &dyn Entity,
-    wix_id: &str,
+    (wix_id, listed): (&str, Option<&ContentHash>),
     counter: &RequestCounter,
     summary: &mut StreamSummary,
 ) -> Result<Answer, SyncError> {
     Ok(match ask(run, entity, wix_id, counter).await? {
-        Reply::Alive(record) => match write_one(run, store, entity, record, (counter, summary)).await? {
-            Some(reason) => Answer::Refused(format!("{wix_id}: {reason}")),
-            None => Answer::Alive,
-        },
+        Reply::Alive(record) => {
+            let record = as_listed(run, entity, wix_id, record, listed, counter).await?;
+            match write_one(run, store, entity, record, (counter, summary)).await? {
+                Some(reason) => Answer::Refused(format!("{wix_id}: {reason}")),
+                None => Answer::Alive,
+            }
+        }
         Reply::Merged { survivor_id, survivor } => {
             write_one(run, store, entity, survivor, (counter, summary)).await?;
             Answer::Merged(survivor_id)
@@ -173,8 +177,21 @@ pub(super) async fn settle_one(
     counter: &RequestCounter,
     summary: &mut StreamSummary,
 ) -> Result<Settled, SyncError> {
+    settle_as_listed(run, store, entity, (wix_id, None), control, counter, summary).await
+}
+
+/// The same for a record whose copy in the list was read; see [`as_listed`].
+pub(super) async fn settle_as_listed(
+    run: &Run<'_>,
+    store: &mut Store,
+    entity: &dyn Entity,
+    (wix_id, listed): (&str, Option<&ContentHash>),
+    control: &mut Control<'_>,
+    counter: &RequestCounter,
+    summary: &mut StreamSummary,
+) -> Result<Settled, SyncError> {
     let stream = entity.stream();
-    let survivor = match look_up(run, store, entity, wix_id, counter, summary).await? {
+    let survivor = match look_up(run, store, entity, (wix_id, listed), counter, summary).await? {
         Answer::Alive => {
             persist(store, run.stop, async |store| store.forget_missing(stream, wix_id).await).await?;
             return Ok(Settled::Yes);
@@ -210,7 +227,7 @@ pub(super) async fn follow_one(
     counter: &RequestCounter,
     summary: &mut StreamSummary,
 ) -> Result<Settled, SyncError> {
-    match look_up(run, store, entity, wix_id, counter, summary).await? {
+    match look_up(run, store, entity, (wix_id, None), counter, summary).await? {
         Answer::Alive | Answer::Gone => Ok(Settled::Yes),
         Answer::Merged(survivor) => end(run, store, entity, wix_id, Some(&survivor), summary).await,
         Answer::Refused(reason) => Ok(Settled::Refused(reason)),

@@ -266,10 +266,12 @@ impl Comparer<'_> {
                     Standing::Missing => {
                         self.found.missing += 1;
                         remember(&mut self.found.missing_ids, row.wix_id.clone());
+                        self.remember_hash(row);
                     }
                     Standing::Outdated => {
                         self.found.outdated += 1;
                         remember(&mut self.found.outdated_ids, row.wix_id.clone());
+                        self.remember_hash(row);
                         self.sample(row).await?;
                     }
                 }
@@ -285,6 +287,7 @@ impl Comparer<'_> {
             Some(columns) if !rows.is_empty() => self.store.compare_columns(self.found.table, columns, rows).await?,
             _ => HashMap::new(),
         };
+        rows.iter().filter(|row| differing.contains_key(&row.wix_id)).for_each(|row| self.remember_hash(row));
         self.found.current += (rows.len() - differing.len()) as u64;
         self.found.outdated += differing.len() as u64;
         for (wix_id, columns) in differing {
@@ -294,6 +297,12 @@ impl Comparer<'_> {
             remember(&mut self.found.outdated_ids, wix_id);
         }
         Ok(())
+    }
+
+    fn remember_hash(&mut self, row: &Row) {
+        if self.found.listed_hashes.len() < 2 * MAX_REMEMBERED {
+            self.found.listed_hashes.insert(row.wix_id.clone(), row.content_hash);
+        }
     }
 
     async fn sample(&mut self, row: &Row) -> Result<(), SyncError> {

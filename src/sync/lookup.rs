@@ -1,11 +1,12 @@
 //! What Wix answers when it is asked for one record by its id.
 
 use super::{Run, SyncError};
+use crate::content_hash::ContentHash;
 use crate::entity::{Entity, map_record};
 use crate::json::normal_id;
 use crate::page::Found;
 use crate::record::{MappedRecord, mark_of};
-use crate::wix::RequestCounter;
+use crate::wix::{Lookup, RequestCounter, WixError};
 
 /// Why a record is unclear: Wix says that there is none. That counts only after a canary check ([`super::by_id`]).
 pub(super) const NO_RECORD: &str = "Wix says that it has none";
@@ -58,4 +59,36 @@ pub(super) async fn ask(
         Err(error) if error.is_about_one_record() => Reply::Unclear(error.to_string()),
         Err(error) => return Err(error.into()),
     })
+}
+
+/// The list's copy of a record that was looked up, unless that is an older version: a copy by id can have other fields, and
+/// the tables hold what the list returns. `listed` is what the list's copy was when it was read; a request is made only if it
+/// differs.
+pub(super) async fn as_listed(
+    run: &Run<'_>,
+    entity: &dyn Entity,
+    wix_id: &str,
+    found: MappedRecord,
+    listed: Option<&ContentHash>,
+    counter: &RequestCounter,
+) -> Result<MappedRecord, SyncError> {
+    let is_the_same = found.as_ref().is_ok_and(|row| Some(&row.content_hash) == listed);
+    if is_the_same || listed.is_none() || entity.listing().lookup == Lookup::List {
+        return Ok(found);
+    }
+    match run.wix.fetch_listed(entity.listing(), wix_id, counter).await {
+        Ok(Found::Alive(raw)) => Ok(match (map_record(entity, raw), found) {
+            (Ok(row), Ok(found)) if row.wix_id != wix_id || found.version().is_newer_than(row.version()) => Ok(found),
+            (Ok(row), Err(rejection)) if row.wix_id != wix_id => Err(rejection),
+            (Ok(row), _) => Ok(row),
+            (Err(_), found) => found,
+        }),
+        Err(error @ WixError::Stopped(_)) => Err(error.into()),
+        // The copy by id is good, and a full sync brings the list's.
+        Ok(_) => Ok(found),
+        Err(error) => {
+            tracing::debug!(error = error.to_string(), "the list's copy of a record could not be looked up");
+            Ok(found)
+        }
+    }
 }

@@ -1,9 +1,10 @@
-//! Mends the gaps that a comparison found, and nothing else: each record is asked for by its id.
+//! Repairs the differences that a comparison found, and nothing else: each record is looked up by its id, and written as the
+//! list returns it, so that the next comparison finds it unchanged.
 
 use chrono::Utc;
 
 use super::batch::persist;
-use super::by_id::{Control, Unsettled, settle_one};
+use super::by_id::{Control, Unsettled, settle_as_listed};
 use super::deletions::{hold_back, settle_missing};
 use super::stream_sync::{describe_empty_listing, describe_shortfall};
 use super::{Run, SyncError};
@@ -28,7 +29,8 @@ pub(super) async fn repair(
     let (mut unsettled, mut control) = (Unsettled::default(), Control::with(listed_id));
     for wix_id in to_fetch {
         run.stop.check()?;
-        let settled = settle_one(run, store, entity, wix_id, &mut control, counter, summary).await?;
+        let record = (wix_id.as_str(), gaps.listed_hashes.get(wix_id));
+        let settled = settle_as_listed(run, store, entity, record, &mut control, counter, summary).await?;
         if !unsettled.note(&settled) {
             break;
         }
