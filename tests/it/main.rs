@@ -28,6 +28,7 @@
 //! - [`broken_pages`]: pages that Wix never delivers cost one record, which is named.
 //! - [`unsorted`]: long lists that Wix refuses to sort, read in windows by date.
 //! - [`lists`]: lists that end early, ignore the sort or announce other numbers than they return.
+//! - [`odd_answers`]: lists without an end, ignored filters, members that come twice, damaged text, other copies by id.
 //! - [`links`]: links between the tables, stubs, and rows of people's own.
 //! - [`credentials`]: credentials under all their names, refused ones, and that nothing secret is shown.
 //! - [`installations`]: app credentials of another installation, and of one whose site Wix does not tell.
@@ -122,6 +123,7 @@ mod metrics_file;
 mod migrate;
 mod migrate_failures;
 mod monitor;
+mod odd_answers;
 mod passes;
 mod placeholders;
 mod pooler;
