@@ -4,6 +4,7 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{Row, Transaction};
 
+use super::connect::{column, first_column};
 use super::error::StoreError;
 use super::schema::Schema;
 
@@ -16,9 +17,11 @@ const SERVICE_ROLE: &str = "service_role";
 /// A table or view in the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Relation {
-    name: String,
+    pub(super) name: String,
     is_view: bool,
 }
+
+const LISTING: &str = "could not list the tables";
 
 /// The ordinary and partitioned tables in the schema, and its views.
 pub(super) async fn existing_relations(
@@ -33,8 +36,9 @@ pub(super) async fn existing_relations(
             &[(&schema.name(), Type::TEXT)],
         )
         .await
-        .map_err(StoreError::database("could not list the tables"))?;
-    Ok(rows.iter().map(|row| Relation { name: row.get(0), is_view: row.get(1) }).collect())
+        .map_err(StoreError::database(LISTING))?;
+    let relation = |row: &Row| Ok(Relation { name: column(row, 0, LISTING)?, is_view: column(row, 1, LISTING)? });
+    rows.iter().map(relation).collect()
 }
 
 /// Closes tables and views that were just created, in the same transaction: row level security without a
@@ -81,6 +85,7 @@ pub(super) async fn open_schema(transaction: &Transaction<'_>, schema: &Schema) 
 }
 
 async fn existing_roles(transaction: &Transaction<'_>) -> Result<Vec<String>, StoreError> {
+    let doing = "could not read which roles there are";
     let names: Vec<&str> = PUBLIC_ROLES.iter().copied().chain([SERVICE_ROLE]).collect();
     let rows = transaction
         .query_typed(
@@ -88,8 +93,8 @@ async fn existing_roles(transaction: &Transaction<'_>) -> Result<Vec<String>, St
             &[(&names, Type::TEXT_ARRAY)],
         )
         .await
-        .map_err(StoreError::database("could not read which roles there are"))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+        .map_err(StoreError::database(doing))?;
+    first_column(&rows, doing)
 }
 
 /// What a role that Supabase opens to the internet may do with one of our tables, or with a view over them.

@@ -127,13 +127,15 @@ impl Store {
                 extract(epoch from clock_timestamp() - acquired_at)::float8
              from {schema}.sync_locks where name = 'sync'",
         );
-        let rows = self.query_once("could not read sync_locks", &statement, &[]).await?;
-        Ok(rows.first().map(|row| Current {
-            token: row.get(0),
-            run_id: row.get(1),
-            holder: serde_json::from_value(row.get(2)).ok(),
-            is_held: row.get(3),
-            age_secs: row.get(4),
+        let doing = "could not read sync_locks";
+        let rows = self.query_once(doing, &statement, &[]).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        Ok(Some(Current {
+            token: column(row, 0, doing)?,
+            run_id: column(row, 1, doing)?,
+            holder: serde_json::from_value(column(row, 2, doing)?).ok(),
+            is_held: column(row, 3, doing)?,
+            age_secs: column(row, 4, doing)?,
         }))
     }
 

@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::connect::Store;
+use super::connect::{Store, column};
 use super::error::StoreError;
 use crate::holder::Holder;
 use crate::progress::RunProgress;
@@ -107,6 +107,8 @@ pub struct RunFilter {
     pub status: Option<String>,
 }
 
+const READING_LOGS: &str = "could not read sync_logs";
+
 const RUN_COLUMNS: &str =
     "id, sync_type::text, status::text, started_at, completed_at, coalesce(synced_count, 0)::bigint,
     coalesce(error_count, 0)::bigint, error::text, results::jsonb";
@@ -121,12 +123,12 @@ impl Store {
         ));
         let rows = self
             .query_once(
-                "could not read sync_logs",
+                READING_LOGS,
                 &statement,
                 &[(&filter.limit, Type::INT8), (&filter.sync_type, Type::TEXT), (&filter.status, Type::TEXT)],
             )
             .await?;
-        Ok(rows.iter().map(run_row).collect())
+        rows.iter().map(run_row).collect()
     }
 
     /// The runs whose ids begin with `prefix`, two at most: enough to see whether it is unique.
@@ -134,10 +136,8 @@ impl Store {
         let statement = self.schema.sql(&format!(
             "select {RUN_COLUMNS} from {{schema}}.sync_logs where starts_with(id::text, $1) order by started_at desc nulls last limit 2"
         ));
-        let rows = self
-            .query_once("could not read sync_logs", &statement, &[(&prefix.to_ascii_lowercase(), Type::TEXT)])
-            .await?;
-        Ok(rows.iter().map(run_row).collect())
+        let rows = self.query_once(READING_LOGS, &statement, &[(&prefix.to_ascii_lowercase(), Type::TEXT)]).await?;
+        rows.iter().map(run_row).collect()
     }
 
     /// How each table stands.
@@ -150,22 +150,24 @@ impl Store {
                 )))::bigint
              from {schema}.sync_health h",
         );
-        let rows = self.query_once("could not read the state of the tables", &statement, &[]).await?;
-        Ok(rows
-            .iter()
-            .map(|row| TableRow {
-                table: row.get(0),
-                rows: row.get(1),
-                deleted_rows: row.get(2),
-                unresolved_errors: row.get(3),
-                missing_rows: row.get(4),
-                last_success_at: row.get(5),
-                age_seconds: row.get(6),
-                last_full_pass_at: row.get(7),
-                watermark: row.get(8),
-                first_run_seconds_ago: row.get(9),
+        let doing = "could not read the state of the tables";
+        let rows = self.query_once(doing, &statement, &[]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(TableRow {
+                    table: column(row, 0, doing)?,
+                    rows: column(row, 1, doing)?,
+                    deleted_rows: column(row, 2, doing)?,
+                    unresolved_errors: column(row, 3, doing)?,
+                    missing_rows: column(row, 4, doing)?,
+                    last_success_at: column(row, 5, doing)?,
+                    age_seconds: column(row, 6, doing)?,
+                    last_full_pass_at: column(row, 7, doing)?,
+                    watermark: column(row, 8, doing)?,
+                    first_run_seconds_ago: column(row, 9, doing)?,
+                })
             })
-            .collect())
+            .collect()
     }
 
     /// The run that stands as running: the one that holds the lease, else the newest. `observer` is this
@@ -181,10 +183,12 @@ impl Store {
              where r.status = 'running'
              order by 7 desc, r.started_at desc nulls last, r.id limit 1",
         );
-        let rows = self.query_once("could not look for a run at work", &statement, &[]).await?;
+        let doing = "could not look for a run at work";
+        let rows = self.query_once(doing, &statement, &[]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
-        let holder: Option<Holder> = row.get::<_, Option<Value>>(3).and_then(|json| serde_json::from_value(json).ok());
-        let (is_held, is_hidden): (bool, bool) = (row.get(6), row.get(8));
+        let json = |index: usize| column::<Option<Value>>(row, index, doing);
+        let holder: Option<Holder> = json(3)?.and_then(|json| serde_json::from_value(json).ok());
+        let (is_held, is_hidden): (bool, bool) = (column(row, 6, doing)?, column(row, 8, doing)?);
         let (state, reason) = match &holder {
             _ if is_hidden => {
                 (RunningState::Unknown, Some("row level security hides sync_locks from this database user"))
@@ -195,31 +199,32 @@ impl Store {
             None => (RunningState::Dead, Some("it holds no lease")),
         };
         // What another version of this program wrote may not be readable; the rest is.
-        let tables = row.get::<_, Option<Value>>(7).and_then(|json| serde_json::from_value(json).ok());
+        let tables = json(7)?.and_then(|json| serde_json::from_value(json).ok());
         Ok(Some(RunningRun {
-            run_id: row.get(0),
-            sync_type: row.get(1),
+            run_id: column(row, 0, doing)?,
+            sync_type: column(row, 1, doing)?,
             state,
             reason: reason.map(str::to_owned),
             holder: holder.as_ref().map(Holder::describe),
-            started_at: row.get(2),
-            renewed_at: row.get(4),
-            heard_seconds_ago: row.get(5),
+            started_at: column(row, 2, doing)?,
+            renewed_at: column(row, 4, doing)?,
+            heard_seconds_ago: column(row, 5, doing)?,
             tables: tables.unwrap_or_default(),
         }))
     }
 }
 
-fn run_row(row: &Row) -> RunRow {
-    RunRow {
-        id: row.get(0),
-        sync_type: row.get(1),
-        status: row.get(2),
-        started_at: row.get(3),
-        completed_at: row.get(4),
-        synced_count: row.get(5),
-        error_count: row.get(6),
-        error: row.get(7),
-        results: row.get(8),
-    }
+fn run_row(row: &Row) -> Result<RunRow, StoreError> {
+    let doing = READING_LOGS;
+    Ok(RunRow {
+        id: column(row, 0, doing)?,
+        sync_type: column(row, 1, doing)?,
+        status: column(row, 2, doing)?,
+        started_at: column(row, 3, doing)?,
+        completed_at: column(row, 4, doing)?,
+        synced_count: column(row, 5, doing)?,
+        error_count: column(row, 6, doing)?,
+        error: column(row, 7, doing)?,
+        results: column(row, 8, doing)?,
+    })
 }

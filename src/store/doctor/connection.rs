@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use tokio_postgres::{Client, Row};
 
 use crate::finding::Finding;
-use crate::store::connect::Store;
+use crate::store::connect::{Store, column};
 use crate::store::dial::dial;
 use crate::store::error::StoreError;
 use crate::store::target::{Host, Target};
@@ -91,9 +91,10 @@ impl Store {
     /// Its version, and whether it takes writes.
     pub(super) async fn server(&self) -> Result<Finding, StoreError> {
         const CHECK: &str = "server";
+        let doing = "could not ask the server for its version";
         let rows = self
             .query_once(
-                "could not ask the server for its version",
+                doing,
                 "select current_setting('server_version'), current_setting('server_version_num')::integer,
                     pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on',
                     current_user::text, current_database()::text",
@@ -101,10 +102,10 @@ impl Store {
             )
             .await?;
         let Some(row) = rows.first() else { return Ok(Finding::ok(CHECK, "says nothing")) };
-        let (version, number): (String, i32) = (row.get(0), row.get(1));
-        let (is_replica, is_read_only): (bool, bool) = (row.get(2), row.get(3));
-        let found =
-            format!("Postgres {version}, database {}, user {}", row.get::<_, String>(5), row.get::<_, String>(4));
+        let text = |index: usize| column::<String>(row, index, doing);
+        let number: i32 = column(row, 1, doing)?;
+        let (is_replica, is_read_only): (bool, bool) = (column(row, 2, doing)?, column(row, 3, doing)?);
+        let found = format!("Postgres {}, database {}, user {}", text(0)?, text(5)?, text(4)?);
         Ok(if number < OLDEST_SERVER {
             Finding::fail(CHECK, found, "wix-sync needs Postgres 14 or newer")
         } else if is_replica {
@@ -123,16 +124,17 @@ impl Store {
     /// The limit that may end our statements.
     pub(super) async fn statement_timeout(&self) -> Result<Finding, StoreError> {
         const CHECK: &str = "statement time-out";
+        let doing = "could not read statement_timeout";
         let rows = self
             .query_once(
-                "could not read statement_timeout",
+                doing,
                 "select setting::bigint, current_setting('statement_timeout')
                  from pg_catalog.pg_settings where name = 'statement_timeout'",
                 &[],
             )
             .await?;
         let Some(row) = rows.first() else { return Ok(Finding::ok(CHECK, "unknown")) };
-        let (milliseconds, shown): (i64, String) = (row.get(0), row.get(1));
+        let (milliseconds, shown): (i64, String) = (column(row, 0, doing)?, column(row, 1, doing)?);
         Ok(match milliseconds {
             0 => Finding::ok(CHECK, "none"),
             1..SHORT_TIMEOUT_MS => Finding::warn(
