@@ -283,6 +283,10 @@ pub struct MigrateArgs {
     /// Adopt tables although Supabase's public roles can read or change them
     #[arg(long)]
     pub keep_policies: bool,
+
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Arguments of `completions`.

@@ -5,7 +5,7 @@ use super::exit::Exit;
 use super::logging::Console;
 use super::signals::Signals;
 use super::sync::execute;
-use super::{Failure, connect};
+use super::{Failure, connect, explained};
 use crate::config::{Environment, SyncConfig, SyncFlags};
 use crate::report;
 use crate::sync::Plan;
@@ -26,8 +26,8 @@ pub(super) async fn run(
 
 async fn list(global: &GlobalArgs, args: &ListErrorsArgs, environment: &Environment) -> Result<Exit, Failure> {
     let store = connect(global, environment).await?;
-    store.check_migrated().await?;
-    let errors = store.list_errors(args.limit.into()).await?;
+    explained(&store, store.check_migrated().await).await?;
+    let errors = explained(&store, store.list_errors(args.limit.into()).await).await?;
     report::print_errors(store.schema().name(), &errors, args.json)?;
     Ok(Exit::Done)
 }

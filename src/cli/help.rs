@@ -70,11 +70,13 @@ Exit codes:
 
 pub(super) const MIGRATE: &str = "Examples:
   wix-sync migrate
+  wix-sync migrate --dry-run
   wix-sync migrate --schema wix
 
 Exit codes:
   0  the schema is up to date
-  1  failed; nothing was changed
+  1  failed, and nothing was changed; or something is left that migrate does
+     not repair, and the SQL for it is shown
   2  wrong use or configuration, or tables that are in the way; nothing was
      changed";
 

@@ -101,3 +101,11 @@ async fn connect(global: &GlobalArgs, environment: &Environment) -> Result<Store
     let target = Target::resolve(&database.settings).map_err(StoreError::BadUrl)?;
     Ok(Store::connect(target, database.schema.as_deref()).await?)
 }
+
+/// The result; an error of Postgres is explained if the tables were changed by hand.
+async fn explained<T>(store: &Store, result: Result<T, StoreError>) -> Result<T, Failure> {
+    match result {
+        Err(error @ StoreError::Database { .. }) => Err(store.explain(error).await.into()),
+        other => Ok(other?),
+    }
+}

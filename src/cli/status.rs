@@ -6,7 +6,7 @@ use anyhow::anyhow;
 
 use super::args::{GlobalArgs, StatusArgs};
 use super::exit::Exit;
-use super::{Failure, connect};
+use super::{Failure, connect, explained};
 use crate::config::Environment;
 use crate::holder::Holder;
 use crate::report::{self, Status};
@@ -16,7 +16,7 @@ use crate::store::status::{RunFilter, TableRow};
 pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &Environment) -> Result<Exit, Failure> {
     let store = connect(global, environment).await?;
     let schema = store.schema().name().to_owned();
-    let state = store.schema_state().await?;
+    let state = explained(&store, store.schema_state().await).await?;
     if state == SchemaState::NotMigrated {
         report::print_not_migrated(&schema, args.json)?;
         return match args.max_age {
@@ -26,7 +26,7 @@ pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &En
     }
     store.check_migrated().await?;
     if let Some(prefix) = &args.run {
-        return match store.find_runs(prefix).await?.as_slice() {
+        return match explained(&store, store.find_runs(prefix).await).await?.as_slice() {
             [run] => {
                 report::print_run(run, args.json)?;
                 Ok(Exit::Done)
@@ -36,12 +36,12 @@ pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &En
         };
     }
     let filter = RunFilter { limit: args.limit.into(), sync_type: args.sync_type.clone(), status: args.status.clone() };
-    let tables = store.list_tables().await?;
+    let tables = explained(&store, store.list_tables().await).await?;
     let stale = args.max_age.map(|max_age| stale_tables(&tables, max_age));
     let status = Status {
         schema: &schema,
-        running: store.running_run(&Holder::current()).await?,
-        runs: store.list_runs(&filter).await?,
+        running: explained(&store, store.running_run(&Holder::current()).await).await?,
+        runs: explained(&store, store.list_runs(&filter).await).await?,
         tables: &tables,
         stale: stale.as_deref(),
         filtered: filter.sync_type.is_some() || filter.status.is_some(),

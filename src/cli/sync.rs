@@ -113,7 +113,7 @@ pub(super) async fn execute(
     let take_lease = async {
         let mut store = connect(global, environment).await?;
         let prepare = async {
-            store.check_migrated().await?;
+            store.check_ready().await?;
             store.acquire_lease(run.run_id, &Holder::current()).await
         };
         match timeout(BEGIN_PATIENCE, prepare).await {

@@ -130,7 +130,7 @@ async fn compare(
     let run = Run { plan, wix: &wix, stop: &stop, reporter: &reporter, run_id: Uuid::nil() };
     let work = async {
         let mut store = connect(global, environment).await?;
-        store.check_migrated().await?;
+        store.check_ready().await?;
         let _heartbeat = Heartbeat::start(&store, stopper, tracker);
         check_site(&store, &wix, &*reporter).await?;
         let (mut found, mut uncompared) = (Vec::new(), Vec::new());

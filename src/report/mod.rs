@@ -65,9 +65,9 @@ pub fn print_findings(findings: &[Finding], exit_code: u8, as_json: bool) -> io:
     write(&doctor::render_findings(findings, doctor::Paper::of_stdout()))
 }
 
-/// What `migrate` did.
-pub fn print_migration(report: &MigrationReport) -> io::Result<()> {
-    print(&status::render_migration(report))
+/// What `migrate` did, or would do.
+pub fn print_migration(report: &MigrationReport, is_dry_run: bool) -> io::Result<()> {
+    print(&status::render_migration(report, is_dry_run))
 }
 
 /// That nothing was migrated yet.

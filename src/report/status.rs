@@ -260,13 +260,28 @@ fn render_rejected(schema: &str, errors: &[ErrorRow], total: i64) -> String {
 }
 
 /// What `migrate` did, with what changes its meaning in the predecessor's tables.
-pub(super) fn render_migration(report: &MigrationReport) -> String {
+pub(super) fn render_migration(report: &MigrationReport, is_dry_run: bool) -> String {
     let schema = &report.schema;
-    if report.applied.is_empty() {
-        return format!("Schema {schema} is up to date.\n");
+    let mut out = String::new();
+    if is_dry_run {
+        out.push_str("Dry run: nothing was changed. Without --dry-run this is what is done and said:\n");
     }
-    let mut out =
-        format!("Schema {schema} is up to date now: {} applied.\n", counted(report.applied.len() as u64, "migration"));
+    if report.applied.is_empty() && report.restored.is_empty() {
+        if report.remaining.is_empty() {
+            let _ = writeln!(out, "Schema {schema} is up to date.");
+        }
+        return out;
+    }
+    if !report.applied.is_empty() {
+        let applied = counted(report.applied.len() as u64, "migration");
+        let _ = writeln!(out, "Schema {schema} is up to date now: {applied} applied.");
+    }
+    for restored in &report.restored {
+        let _ = writeln!(out, "Restored {restored}.");
+    }
+    if !report.to_read.is_empty() && report.applied.is_empty() {
+        let _ = writeln!(out, "The next run reads all of {} from Wix again.", report.to_read.join(", "));
+    }
     for (table, rows) in &report.adopted {
         let _ = writeln!(
             out,

@@ -12,9 +12,11 @@ use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 
 use self::changes::{TableChanges, plan_changes};
-use super::access;
+use super::connect::{column, first_column, is_true_at};
 use super::error::StoreError;
-use super::schema::Schema;
+use super::problem::{Cause, Effect, Problem, Repair};
+use super::schema::{Schema, quoted};
+use super::{access, catalog, schema_check};
 
 /// The predecessor's tables: by which columns each is known, in the order in which they are dropped again.
 const TABLES: [(&str, &[&str]); 4] = [
@@ -85,10 +87,18 @@ pub(super) async fn adopt(
         return Ok(Vec::new());
     }
     for (table, known_by) in &found {
-        check_relation(schema, table, &relations[*table])?;
+        if let Some(relation) = relations.get(*table) {
+            check_relation(schema, table, relation)?;
+        }
         let columns = load_columns(transaction, schema.name(), table).await?;
         check_columns(schema, table, known_by, &columns)?;
     }
+    let facts = catalog::load(transaction, schema).await?;
+    let problems: Vec<Problem> = schema_check::compare(schema, &facts)
+        .into_iter()
+        .filter(|problem| problem.cause == Cause::Foreign && relations.contains_key(problem.table))
+        .collect();
+    refuse(schema, problems.iter())?;
     if !keep_policies {
         let names: Vec<&str> = found.iter().map(|(table, _)| *table).collect();
         let open = access::public_access(transaction, schema, &names).await?;
@@ -150,6 +160,34 @@ pub(super) async fn adopt(
     Ok(adopted)
 }
 
+/// An error if an adopted table would still refuse what wix-sync writes.
+pub(super) fn refuse_problems(
+    schema: &Schema,
+    adopted: &[(&str, i64)],
+    problems: &[Problem],
+) -> Result<(), StoreError> {
+    let is_adopted = |problem: &&Problem| adopted.iter().any(|(table, _)| *table == problem.table);
+    refuse(schema, problems.iter().filter(is_adopted).filter(|problem| problem.effect != Effect::Other))
+}
+
+fn refuse<'a>(schema: &Schema, problems: impl Iterator<Item = &'a Problem>) -> Result<(), StoreError> {
+    let lines: Vec<String> = problems
+        .map(|problem| match &problem.repair {
+            Repair::Sql(sql) => format!("{}: `{sql}`", problem.what),
+            Repair::Step(_) | Repair::None => problem.what.clone(),
+        })
+        .collect();
+    if lines.is_empty() {
+        return Ok(());
+    }
+    Err(StoreError::CannotAdopt(format!(
+        "nothing was changed: existing tables of schema {} would refuse what wix-sync writes\n  {}\n\
+         Run the SQL that is named here, and run migrate again.",
+        schema.name(),
+        lines.join("\n  ")
+    )))
+}
+
 struct Relation {
     kind: String,
     is_ours: bool,
@@ -160,6 +198,7 @@ async fn load_relations(
     transaction: &Transaction<'_>,
     schema: &Schema,
 ) -> Result<BTreeMap<String, Relation>, StoreError> {
+    let doing = "could not look for existing tables";
     let names: Vec<&str> = TABLES.iter().map(|(table, _)| *table).collect();
     let rows = transaction
         .query_typed(
@@ -169,11 +208,17 @@ async fn load_relations(
             &[(&schema.name(), Type::TEXT), (&names, Type::TEXT_ARRAY)],
         )
         .await
-        .map_err(StoreError::database("could not look for existing tables"))?;
-    Ok(rows
-        .iter()
-        .map(|row| (row.get(0), Relation { kind: row.get(1), is_ours: row.get(2), force_row_security: row.get(3) }))
-        .collect())
+        .map_err(StoreError::database(doing))?;
+    rows.iter()
+        .map(|row| {
+            let relation = Relation {
+                kind: column(row, 1, doing)?,
+                is_ours: column(row, 2, doing)?,
+                force_row_security: column(row, 3, doing)?,
+            };
+            Ok((column(row, 0, doing)?, relation))
+        })
+        .collect()
 }
 
 /// Drops the indexes that a later migration creates.
@@ -226,6 +271,7 @@ fn check_columns(schema: &Schema, table: &str, known_by: &[&str], columns: &Colu
 }
 
 async fn load_columns(transaction: &Transaction<'_>, schema: &str, table: &str) -> Result<Columns, StoreError> {
+    let doing = "could not read the columns of an existing table";
     let rows = transaction
         .query_typed(
             "select a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typtype::text = 'e', a.attnotnull,
@@ -239,19 +285,18 @@ async fn load_columns(transaction: &Transaction<'_>, schema: &str, table: &str) 
             &[(&schema, Type::TEXT), (&table, Type::TEXT)],
         )
         .await
-        .map_err(StoreError::database("could not read the columns of an existing table"))?;
-    Ok(rows
-        .iter()
+        .map_err(StoreError::database(doing))?;
+    rows.iter()
         .map(|row| {
             let definition = ColumnDefinition {
-                data_type: row.get(1),
-                is_enum: row.get(2),
-                not_null: row.get(3),
-                default: row.get(4),
+                data_type: column(row, 1, doing)?,
+                is_enum: column(row, 2, doing)?,
+                not_null: column(row, 3, doing)?,
+                default: column(row, 4, doing)?,
             };
-            (row.get(0), definition)
+            Ok((column(row, 0, doing)?, definition))
         })
-        .collect())
+        .collect()
 }
 
 /// Whether a table is one of this program's, from a copy of others that was made without the rest of its own.
@@ -272,13 +317,11 @@ async fn list_own_columns(
     if is_from_a_copy(existing) {
         return Ok(own);
     }
+    let doing = "could not look at the columns of an existing table";
     for column in wanted.keys().filter(|column| existing.contains_key(*column) && !known.contains(&column.as_str())) {
         let statement = format!("select exists (select from {schema}.{table} where {column} is not null)");
-        let rows = transaction
-            .query_typed(&statement, &[])
-            .await
-            .map_err(StoreError::database("could not look at the columns of an existing table"))?;
-        if rows.first().is_some_and(|row| row.get(0)) {
+        let rows = transaction.query_typed(&statement, &[]).await.map_err(StoreError::database(doing))?;
+        if is_true_at(&rows, 0, doing)? {
             own.push(format!("{}.{table}.{column}", schema.name()));
         }
     }
@@ -286,11 +329,12 @@ async fn list_own_columns(
 }
 
 async fn temporary_schema(transaction: &Transaction<'_>) -> Result<String, StoreError> {
+    let doing = "could not work out what the tables should look like";
     let rows = transaction
         .query_typed("select nspname::text from pg_catalog.pg_namespace where oid = pg_my_temp_schema()", &[])
         .await
-        .map_err(StoreError::database("could not work out what the tables should look like"))?;
-    Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
+        .map_err(StoreError::database(doing))?;
+    Ok(first_column(&rows, doing)?.pop().unwrap_or_default())
 }
 
 /// Postgres does not change the type of a column that a view, a policy or a trigger uses: names them all, with
@@ -300,6 +344,7 @@ async fn check_dependents(
     schema: &Schema,
     changes: &[TableChanges],
 ) -> Result<(), StoreError> {
+    let doing = "could not look for what uses the columns of an existing table";
     let mut in_the_way = Vec::new();
     for change in changes.iter().filter(|change| !change.retyped.is_empty()) {
         let rows = transaction
@@ -308,16 +353,17 @@ async fn check_dependents(
                 &[(&schema.name(), Type::TEXT), (&change.table, Type::TEXT), (&change.retyped, Type::TEXT_ARRAY)],
             )
             .await
-            .map_err(StoreError::database("could not look for what uses the columns of an existing table"))?;
-        in_the_way.extend(rows.iter().map(|row| {
-            let (column, kind, name): (String, String, String) = (row.get(0), row.get(1), row.get(2));
+            .map_err(StoreError::database(doing))?;
+        for row in &rows {
+            let text = |index: usize| column::<String>(row, index, doing);
+            let (column, kind, name) = (text(0)?, text(1)?, text(2)?);
             let how = if kind == "view" {
                 format!("; `select pg_get_viewdef('{name}')` gives its definition")
             } else {
                 String::new()
             };
-            format!("{}.{}.{column}: {kind} {name}{how}", schema.name(), change.table)
-        }));
+            in_the_way.push(format!("{}.{}.{column}: {kind} {name}{how}", schema.name(), change.table));
+        }
     }
     if in_the_way.is_empty() {
         return Ok(());
@@ -355,22 +401,24 @@ async fn make_unique(
         .await
         .map_err(StoreError::database(doing))?;
     let mut statements = String::new();
-    for row in found.iter().filter(|row| !row.get::<_, bool>(0)) {
-        let constraint: Option<String> = row.get(1);
-        let quoted = constraint.unwrap_or_default().replace('"', "\"\"");
-        statements.push_str(&format!("alter table {schema}.{table} drop constraint \"{quoted}\";\n"));
+    let mut is_unique = false;
+    for row in &found {
+        let (is_immediate, constraint): (bool, Option<String>) =
+            (self::column(row, 0, doing)?, self::column(row, 1, doing)?);
+        is_unique |= is_immediate;
+        if let (false, Some(constraint)) = (is_immediate, constraint) {
+            statements.push_str(&format!("alter table {schema}.{table} drop constraint {};\n", quoted(&constraint)));
+        }
     }
-    if !found.iter().any(|row| row.get(0)) {
+    if !is_unique {
         statements.push_str(&format!("alter table {schema}.{table} add unique ({column});\n"));
     }
     transaction.batch_execute(&statements).await.map_err(StoreError::database(doing))
 }
 
 async fn count_rows(transaction: &Transaction<'_>, schema: &Schema, table: &str) -> Result<i64, StoreError> {
+    let doing = "could not count the rows of an existing table";
     let statement = format!("select count(*) from {schema}.{table}");
-    let rows = transaction
-        .query_typed(&statement, &[])
-        .await
-        .map_err(StoreError::database("could not count the rows of an existing table"))?;
-    Ok(rows.first().map_or(0, |row| row.get(0)))
+    let rows = transaction.query_typed(&statement, &[]).await.map_err(StoreError::database(doing))?;
+    Ok(first_column(&rows, doing)?.pop().unwrap_or_default())
 }

@@ -9,9 +9,11 @@ mod tables;
 
 use tokio_postgres::types::Type;
 
-use super::connect::Store;
+use super::connect::{Store, column, first_column};
 use super::error::StoreError;
-use super::migrate::SchemaState;
+use super::migrate::{SchemaState, UNRECORDED};
+use super::problem::Problem;
+use super::schema_check;
 use crate::finding::Finding;
 use crate::holder::Holder;
 
@@ -31,6 +33,11 @@ const NEEDED: [(&str, &[&str]); 12] = [
     ("sync_migrations", &["SELECT"]),
 ];
 
+const READING_RIGHTS: &str = "could not read what this database user may do";
+
+/// What the comparison with the catalog is called.
+const SCHEMA: &str = "schema";
+
 /// The view, which is only read.
 const VIEW: &str = "sync_health";
 
@@ -44,16 +51,18 @@ impl Store {
             settled("statement time-out", self.statement_timeout().await),
             self.pooler().await,
         ];
-        let is_current = match self.migrations().await {
-            Ok((finding, is_current)) => {
-                findings.push(finding);
-                is_current
-            }
-            Err(error) => {
-                findings.push(failed("migrations", &error));
-                false
-            }
-        };
+        let mut state = self.schema_state().await;
+        if let Err(error @ StoreError::Database { .. }) = state {
+            state = Err(self.explain(error).await);
+        }
+        findings.push(match &state {
+            Ok(state) => self.migrations(*state),
+            Err(error) => failed("migrations", error),
+        });
+        let is_current = matches!(state, Ok(SchemaState::Current));
+        if is_current || matches!(state, Ok(SchemaState::Unrecorded) | Err(StoreError::Damaged { .. })) {
+            findings.extend(self.tables_as_needed().await.unwrap_or_else(|error| vec![failed(SCHEMA, &error)]));
+        }
         findings.push(settled("rights", if is_current { self.rights().await } else { self.rights_to_migrate().await }));
         findings.push(settled("row security", self.row_security().await));
         findings.extend(match self.public_access().await {
@@ -71,19 +80,38 @@ impl Store {
     }
 
     /// Whether migrations are pending.
-    async fn migrations(&self) -> Result<(Finding, bool), StoreError> {
+    fn migrations(&self, state: SchemaState) -> Finding {
         const CHECK: &str = "migrations";
+        const MEND: &str = "run `wix-sync migrate`";
         let schema = self.schema.name();
-        Ok(match self.schema_state().await? {
-            SchemaState::Current => (Finding::ok(CHECK, format!("schema {schema} is up to date")), true),
-            SchemaState::NotMigrated => {
-                (Finding::fail(CHECK, format!("schema {schema} is not migrated yet"), "run `wix-sync migrate`"), false)
-            }
+        match state {
+            SchemaState::Current => Finding::ok(CHECK, format!("schema {schema} is up to date")),
+            SchemaState::NotMigrated => Finding::fail(CHECK, format!("schema {schema} is not migrated yet"), MEND),
+            SchemaState::Unrecorded => Finding::fail(CHECK, format!("schema {schema}: {UNRECORDED}"), MEND),
             SchemaState::Pending(pending) => {
-                let found = format!("schema {schema} is not up to date: {pending} pending");
-                (Finding::fail(CHECK, found, "run `wix-sync migrate`"), false)
+                Finding::fail(CHECK, format!("schema {schema} is not up to date: {pending} pending"), MEND)
             }
-        })
+        }
+    }
+
+    /// Whether the tables are as wix-sync needs them: a line for each problem.
+    async fn tables_as_needed(&self) -> Result<Vec<Finding>, StoreError> {
+        let catalog = self.load_catalog().await?;
+        let mut problems = schema_check::compare(&self.schema, &catalog);
+        problems.extend(self.refusing_checks(&catalog).await?);
+        if problems.is_empty() {
+            return Ok(vec![Finding::ok(
+                SCHEMA,
+                "tables, columns, constraints and indexes are as wix-sync needs them",
+            )]);
+        }
+        let finding = |problem: Problem| match problem.into_text() {
+            (what, Some(sql)) => Finding::fail(SCHEMA, what, format!("run `{sql}`, then `wix-sync migrate`")),
+            (what, None) => {
+                Finding::fail(SCHEMA, what, "run `wix-sync migrate`: it restores this, or says what is in the way")
+            }
+        };
+        Ok(problems.into_iter().map(finding).collect())
     }
 
     /// Whether runs may do all that they do.
@@ -93,7 +121,7 @@ impl Store {
             NEEDED.iter().flat_map(|(table, rights)| rights.iter().map(move |right| (*table, *right))).unzip();
         let rows = self
             .query_once(
-                "could not read what this database user may do",
+                READING_RIGHTS,
                 "select needed.t || ' (' || string_agg(needed.p, ', ' order by needed.p) || ')'
                  from unnest($2::text[], $3::text[]) needed (t, p)
                  join pg_catalog.pg_namespace n on n.nspname = $1
@@ -106,7 +134,7 @@ impl Store {
         if rows.is_empty() {
             return Ok(Finding::ok(CHECK, "this database user may read and write all tables"));
         }
-        let missing: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+        let missing: Vec<String> = first_column(&rows, READING_RIGHTS)?;
         let found = format!("this database user lacks rights on {}", missing.join(", "));
         Ok(Finding::fail(CHECK, found, "connect as the owner of the tables, or grant what is missing"))
     }
@@ -117,7 +145,7 @@ impl Store {
         let names: Vec<&str> = NEEDED.iter().map(|(table, _)| *table).collect();
         let rows = self
             .query_once(
-                "could not read what this database user may do",
+                READING_RIGHTS,
                 "select
                     n.oid is not null,
                     case when n.oid is null then has_database_privilege(current_database(), 'CREATE')
@@ -132,7 +160,8 @@ impl Store {
             )
             .await?;
         let Some(row) = rows.first() else { return Ok(Finding::ok(CHECK, "nothing to be known")) };
-        let (exists, may_create, foreign): (bool, bool, Option<String>) = (row.get(0), row.get(1), row.get(2));
+        let (exists, may_create): (bool, bool) = (column(row, 0, READING_RIGHTS)?, column(row, 1, READING_RIGHTS)?);
+        let foreign: Option<String> = column(row, 2, READING_RIGHTS)?;
         let schema = self.schema.name();
         Ok(match (exists, may_create, foreign) {
             (true, false, _) => Finding::fail(
@@ -158,16 +187,17 @@ impl Store {
     async fn row_security(&self) -> Result<Finding, StoreError> {
         const CHECK: &str = "row security";
         let names: Vec<&str> = NEEDED.iter().map(|(table, _)| *table).collect();
+        let doing = "could not read what row level security hides";
         let rows = self
             .query_once(
-                "could not read what row level security hides",
+                doing,
                 "select string_agg(c.relname, ', ' order by c.relname)
                  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
                  where n.nspname = $1 and c.relname::text = any ($2) and row_security_active(c.oid)",
                 &[(&self.schema.name(), Type::TEXT), (&names, Type::TEXT_ARRAY)],
             )
             .await?;
-        let hidden: Option<String> = rows.first().and_then(|row| row.get(0));
+        let hidden: Option<String> = rows.first().map_or(Ok(None), |row| column(row, 0, doing))?;
         Ok(match hidden {
             None => Finding::ok(CHECK, "hides nothing from this database user"),
             Some(tables) => Finding::fail(

@@ -43,6 +43,16 @@ pub enum StoreError {
         /// How many there are.
         total: usize,
     },
+    /// The tables were changed by hand, and are not what wix-sync needs.
+    #[error("schema {schema}: {what}{}", also(*others))]
+    Damaged {
+        /// The schema's name.
+        schema: String,
+        /// The first problem.
+        what: String,
+        /// How many more there are.
+        others: usize,
+    },
     /// The database was migrated by a newer program, or a migration was changed.
     #[error("schema {schema}: {what}")]
     Diverged {
@@ -278,6 +288,9 @@ impl StoreError {
     pub fn hint(&self) -> Option<String> {
         match self {
             StoreError::NotMigrated { .. } => Some("run `wix-sync migrate` first".to_owned()),
+            StoreError::Damaged { .. } => {
+                Some("run `wix-sync migrate`: it restores what is missing, and gives the SQL for the rest".to_owned())
+            }
             StoreError::Hidden { .. } => Some(
                 "connect as the owner of the tables, or as a role with BYPASSRLS or a policy that lets it read"
                     .to_owned(),
@@ -320,6 +333,15 @@ impl StoreError {
             },
             _ => None,
         }
+    }
+}
+
+/// How many further problems there are, where there are some.
+fn also(others: usize) -> String {
+    match others {
+        0 => String::new(),
+        1 => "; 1 more problem".to_owned(),
+        others => format!("; {others} more problems"),
     }
 }
 

@@ -13,10 +13,12 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Row, Transaction};
 
 use super::access::Relation;
-use super::connect::Store;
+use super::connect::{Store, first_column};
 use super::error::{StoreError, describe};
+use super::problem::Problem;
+use super::repair::repair;
 use super::schema::Schema;
-use super::{access, adopt};
+use super::{access, adopt, catalog};
 
 struct Migration {
     number: i32,
@@ -54,6 +56,9 @@ const MIGRATIONS: &[Migration] = &[
     migration!(23, "0023_ids_emails_statuses"),
 ];
 
+/// What is said where [`SchemaState::Unrecorded`] is found.
+pub(super) const UNRECORDED: &str = "sync_migrations is missing or empty, although the other tables are there";
+
 /// The migrations that define the tables which the predecessor has as well.
 const ADOPTABLE_MIGRATIONS: std::ops::RangeInclusive<i32> = 1..=4;
 
@@ -79,6 +84,21 @@ pub struct MigrationReport {
     pub applied: Vec<&'static str>,
     /// The predecessor's tables that were taken over, with the number of their rows.
     pub adopted: Vec<(&'static str, i64)>,
+    /// What was missing and was restored.
+    pub restored: Vec<String>,
+    /// The tables that the next run reads from the beginning, to fill what was restored.
+    pub to_read: Vec<&'static str>,
+    /// What is wrong and was not repaired, each with the SQL that does it.
+    pub remaining: Vec<(String, Option<String>)>,
+}
+
+/// What [`Store::migrate`] may do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MigrateOptions {
+    /// Take over tables that `anon` or `authenticated` can read.
+    pub keep_policies: bool,
+    /// Undo everything at the end.
+    pub dry_run: bool,
 }
 
 /// How far a schema is.
@@ -86,6 +106,8 @@ pub struct MigrationReport {
 pub enum SchemaState {
     /// No migration was ever applied.
     NotMigrated,
+    /// Which ones were applied is not known: the tables are there, but `sync_migrations` is missing or empty.
+    Unrecorded,
     /// So many are missing.
     Pending(usize),
     /// Nothing is missing.
@@ -93,8 +115,8 @@ pub enum SchemaState {
 }
 
 impl Store {
-    /// Applies what is missing. `keep_policies` takes over tables that `anon` or `authenticated` can read.
-    pub async fn migrate(&mut self, keep_policies: bool) -> Result<MigrationReport, StoreError> {
+    /// Applies what is missing, and restores what was dropped.
+    pub async fn migrate(&mut self, options: MigrateOptions) -> Result<MigrationReport, StoreError> {
         let schema = self.schema.clone();
         let mut report = MigrationReport { schema: schema.name().to_owned(), ..MigrationReport::default() };
         let transaction = self.begin().await?;
@@ -115,64 +137,64 @@ impl Store {
         transaction.batch_execute("set local lock_timeout = '10s'").await.map_err(StoreError::database(doing))?;
         check_encoding(&transaction).await?;
         create_schema(&transaction, &schema).await?;
-        let applied = load_applied(&transaction, &schema).await?.unwrap_or_default();
+        let mut before = access::existing_relations(&transaction, &schema).await?;
+        let mut applied = recover_record(&transaction, &schema, &mut before).await?;
+        if applied.is_empty() {
+            applied = load_applied(&transaction, &schema).await?.unwrap_or_default();
+        } else {
+            report.restored.push("the rows of sync_migrations".to_owned());
+        }
         check_applied(&schema, &applied)?;
         let pending: Vec<&Migration> =
             MIGRATIONS.iter().filter(|migration| !applied.contains_key(&migration.number)).collect();
-        if pending.is_empty() {
-            return Ok(report);
-        }
-
-        let before = access::existing_relations(&transaction, &schema).await?;
         if pending.iter().any(|migration| ADOPTABLE_MIGRATIONS.contains(&migration.number)) {
             let definitions: Vec<&str> = MIGRATIONS
                 .iter()
                 .filter(|migration| ADOPTABLE_MIGRATIONS.contains(&migration.number))
                 .map(|migration| migration.sql)
                 .collect();
-            report.adopted = adopt::adopt(&transaction, &schema, &definitions, keep_policies).await?;
+            report.adopted = adopt::adopt(&transaction, &schema, &definitions, options.keep_policies).await?;
         }
-        transaction.batch_execute(&schema.sql(CREATE_RECORD)).await.map_err(StoreError::database(doing))?;
+        if !pending.is_empty() {
+            transaction.batch_execute(&schema.sql(CREATE_RECORD)).await.map_err(StoreError::database(doing))?;
+        }
         for migration in pending {
             transaction.batch_execute(&schema.sql(migration.sql)).await.map_err(|error| {
                 let message = format!("{}: {}", migration.name, describe(&error));
                 StoreError::of("could not apply a migration", &error, message)
             })?;
-            transaction
-                .execute_typed(
-                    &schema.sql("insert into {schema}.sync_migrations (number, name, checksum) values ($1, $2, $3)"),
-                    &[
-                        (&migration.number, Type::INT4),
-                        (&migration.name, Type::TEXT),
-                        (&migration.checksum(), Type::TEXT),
-                    ],
-                )
-                .await
-                .map_err(StoreError::database("could not record a migration"))?;
+            record(&transaction, &schema, migration).await?;
             report.applied.push(migration.name);
         }
+        let statements: Vec<&str> = MIGRATIONS.iter().map(|migration| migration.sql).collect();
+        let outcome = repair(&transaction, &schema, &statements).await?;
+        adopt::refuse_problems(&schema, &report.adopted, &outcome.remaining)?;
         let created: Vec<Relation> = access::existing_relations(&transaction, &schema)
             .await?
             .into_iter()
-            .filter(|relation| !before.contains(relation))
+            .filter(|relation| !before.contains(relation) || outcome.created.contains(relation.name.as_str()))
             .collect();
+        report.restored.extend(outcome.repaired);
+        report.to_read.extend(outcome.to_read.iter().map(|stream| stream.table()));
+        report.remaining.extend(outcome.remaining.into_iter().map(Problem::into_text));
+        if report.applied.is_empty() && report.restored.is_empty() {
+            return Ok(report);
+        }
         access::close(&transaction, &schema, &created).await?;
-        transaction.commit().await.map_err(StoreError::database("could not commit the migrations"))?;
+        match options.dry_run {
+            true => transaction.rollback().await.map_err(StoreError::database("could not undo the migrations"))?,
+            false => transaction.commit().await.map_err(StoreError::database("could not commit the migrations"))?,
+        }
         Ok(report)
     }
 
     /// How far the schema is. Changes nothing.
     pub async fn schema_state(&self) -> Result<SchemaState, StoreError> {
-        let Some(applied) = self.load_applied().await? else {
-            return Ok(SchemaState::NotMigrated);
-        };
-        check_applied(&self.schema, &applied)?;
-        let pending = MIGRATIONS.len() - applied.len();
-        Ok(match pending {
-            0 => SchemaState::Current,
-            _ if applied.is_empty() => SchemaState::NotMigrated,
-            pending => SchemaState::Pending(pending),
-        })
+        let applied = self.load_applied().await?.unwrap_or_default();
+        match applied.is_empty() {
+            true => self.unrecorded_state().await,
+            false => state_of(&self.schema, &applied),
+        }
     }
 
     /// The checksums of the applied migrations by number; `None` if `sync_migrations` does not exist. One statement, unless
@@ -191,23 +213,82 @@ impl Store {
 
     /// An error unless all migrations are applied.
     pub async fn check_migrated(&self) -> Result<(), StoreError> {
-        let total = MIGRATIONS.len();
-        let pending = match self.schema_state().await? {
-            SchemaState::Current => return Ok(()),
-            SchemaState::NotMigrated => total,
-            SchemaState::Pending(pending) => pending,
-        };
-        Err(StoreError::NotMigrated { schema: self.schema.name().to_owned(), pending, total })
+        self.schema_state().await?.check(&self.schema)
     }
 }
 
+impl SchemaState {
+    /// An error unless nothing is missing.
+    pub(super) fn check(self, schema: &Schema) -> Result<(), StoreError> {
+        let (schema, total) = (schema.name().to_owned(), MIGRATIONS.len());
+        let pending = match self {
+            SchemaState::Current => return Ok(()),
+            SchemaState::NotMigrated => total,
+            SchemaState::Unrecorded => {
+                return Err(StoreError::Damaged { schema, what: UNRECORDED.to_owned(), others: 0 });
+            }
+            SchemaState::Pending(pending) => pending,
+        };
+        Err(StoreError::NotMigrated { schema, pending, total })
+    }
+}
+
+/// How far a schema is in which these migrations, at least one, are applied.
+pub(super) fn state_of(schema: &Schema, applied: &Checksums) -> Result<SchemaState, StoreError> {
+    check_applied(schema, applied)?;
+    Ok(match MIGRATIONS.len() - applied.len() {
+        0 => SchemaState::Current,
+        pending => SchemaState::Pending(pending),
+    })
+}
+
+/// Where the tables are there and `sync_migrations` is not, or has no row, somebody dropped it: all migrations count as
+/// applied, and the comparison that follows finds what is missing. Returns those, or nothing where this is not so.
+async fn recover_record(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    existing: &mut Vec<Relation>,
+) -> Result<Checksums, StoreError> {
+    let facts = catalog::load(transaction, schema).await?;
+    if !catalog::holds_state(&facts) {
+        return Ok(Checksums::new());
+    }
+    let is_usable = catalog::has_columns(&facts, "sync_migrations", &["number", "name", "checksum"]);
+    if is_usable && !load_applied(transaction, schema).await?.unwrap_or_default().is_empty() {
+        return Ok(Checksums::new());
+    }
+    let doing = StoreError::database;
+    if !is_usable {
+        let statement = schema.sql("drop table if exists {schema}.sync_migrations");
+        transaction.batch_execute(&statement).await.map_err(doing("could not restore sync_migrations"))?;
+        existing.retain(|relation| relation.name != "sync_migrations");
+    }
+    transaction.batch_execute(&schema.sql(CREATE_RECORD)).await.map_err(doing("could not restore sync_migrations"))?;
+    for migration in MIGRATIONS {
+        record(transaction, schema, migration).await?;
+    }
+    Ok(MIGRATIONS.iter().map(|migration| (migration.number, migration.checksum())).collect())
+}
+
+/// Notes that a migration is applied.
+async fn record(transaction: &Transaction<'_>, schema: &Schema, migration: &Migration) -> Result<(), StoreError> {
+    transaction
+        .execute_typed(
+            &schema.sql("insert into {schema}.sync_migrations (number, name, checksum) values ($1, $2, $3)"),
+            &[(&migration.number, Type::INT4), (&migration.name, Type::TEXT), (&migration.checksum(), Type::TEXT)],
+        )
+        .await
+        .map(drop)
+        .map_err(StoreError::database("could not record a migration"))
+}
+
 async fn check_encoding(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    let doing = "could not read the database's encoding";
     let rows = transaction
         .query_typed("select current_setting('server_encoding')", &[])
         .await
-        .map_err(StoreError::database("could not read the database's encoding"))?;
-    let encoding: Option<String> = rows.first().map(|row| row.get(0));
-    match encoding {
+        .map_err(StoreError::database(doing))?;
+    match first_column::<String>(&rows, doing)?.pop() {
         Some(encoding) if encoding != "UTF8" => Err(StoreError::Encoding { encoding }),
         _ => Ok(()),
     }
@@ -228,7 +309,7 @@ async fn create_schema(transaction: &Transaction<'_>, schema: &Schema) -> Result
 }
 
 /// The checksums of the applied migrations by number.
-type Checksums = HashMap<i32, String>;
+pub(super) type Checksums = HashMap<i32, String>;
 
 const READING_MIGRATIONS: &str = "could not read which migrations are applied";
 

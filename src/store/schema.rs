@@ -40,6 +40,11 @@ impl fmt::Display for Schema {
     }
 }
 
+/// A name as SQL needs it.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::Schema;

@@ -161,3 +161,72 @@ fn columns_of_ones_own_with_the_names_of_new_ones_are_named_and_not_overwritten(
     world.run(&["migrate"]).expect_exit(0);
     world.run(&["sync", "all"]).expect_exit(0);
 }
+
+#[test]
+fn check_constraints_that_refuse_wixs_values_are_named_with_the_sql() {
+    for (table, condition, named) in [
+        (
+            "appointments",
+            "status in ('pending', 'confirmed', 'planned')",
+            "refuses records of which Wix sends nothing but",
+        ),
+        ("orders", "status in ('pending', 'fulfilled', 'APPROVED', 'CANCELED', 'PENDING')", "refuses status REJECTED"),
+        ("orders", "items is not null", "refuses records of which Wix sends nothing but"),
+        ("sync_logs", "sync_type <> 'appointments'", "refuses sync_type appointments"),
+    ] {
+        for tables in [TABLES, STRICTER_TABLES] {
+            if tables == STRICTER_TABLES && table == "orders" && condition.contains("APPROVED") {
+                // Its enum does not have these values.
+                continue;
+            }
+            let world = inherited(tables);
+            world.execute(&format!("alter table {table} add constraint \"Only ours\" check ({condition})"));
+            let drop = format!("`alter table \"public\".{table} drop constraint \"Only ours\";`");
+            refuses(&world, &["nothing was changed", named, &drop]);
+            world.execute(drop.trim_matches('`'));
+            world.run(&["migrate"]).expect_exit(0);
+            world.run(&["sync", "all"]).expect_exit(0);
+        }
+    }
+}
+
+#[test]
+fn columns_rules_and_generated_columns_that_refuse_rows_are_named_with_the_sql() {
+    for (damage, parts) in [
+        (
+            "alter table customers add column branch text not null default 'main';
+             alter table customers alter column branch drop default",
+            ["customers.branch is NOT NULL", "alter table \"public\".customers alter column \"branch\" drop not null;"],
+        ),
+        (
+            "create rule keep as on update to orders do instead nothing",
+            ["rule keep on orders", "drop rule \"keep\" on \"public\".orders;"],
+        ),
+        (
+            "alter table customers drop column phone;
+             alter table customers add column phone text generated always as (notes || '!') stored",
+            ["customers.phone is generated", "alter column phone drop expression;"],
+        ),
+    ] {
+        let world = inherited(TABLES);
+        world.execute(damage);
+        refuses(&world, &parts);
+    }
+}
+
+#[test]
+fn harmless_constraints_and_triggers_are_adopted() {
+    for tables in [TABLES, STRICTER_TABLES] {
+        let world = inherited(tables);
+        world.execute(
+            "alter table customers add check (char_length(notes) < 100);
+             alter table orders add check (total_amount >= 0);
+             alter table appointments add check (end_time >= start_time);
+             alter table customers add column branch text not null default 'main';
+             create function seen() returns trigger language plpgsql as 'begin return new; end';
+             create trigger seen before insert or update on customers for each row execute function seen()",
+        );
+        world.run(&["migrate"]).expect_exit(0);
+        world.run(&["sync", "all"]).expect_exit(0);
+    }
+}

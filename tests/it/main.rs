@@ -5,6 +5,7 @@
 //! - [`adoption`]: the predecessor's tables and rows, as it made them and stricter.
 //! - [`adoption_refused`]: tables of those names that can't be taken over, and what is said about it.
 //! - [`statuses`]: orders with a status that Wix added after this version was made.
+//! - [`changed_by_hand`]: tables that somebody changed: what every command says, and what `migrate` restores.
 //! - [`supabase`]: roles, policies and grants: who may read what was created or taken over; `auth.users`.
 //! - [`status`]: every view of `status`, whole outputs, read-only.
 //! - [`health`]: the run at work, dead runs, `--max-age`, the view `sync_health`.
@@ -90,6 +91,7 @@ mod bookings_hole;
 mod books;
 mod broken_pages;
 mod budgets;
+mod changed_by_hand;
 mod cli_output;
 mod connection_urls;
 mod crashes;

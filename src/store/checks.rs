@@ -1,0 +1,161 @@
+//! CHECK constraints that somebody added and that refuse what wix-sync writes.
+//!
+//! Each is asked about sample rows: one with nothing but what every record has, and one for each value that Wix documents
+//! for a status (docs/wix-api.md 7 and 8). A constraint on anything else may refuse single records, which is its purpose.
+
+use serde_json::{Value, json};
+use tokio_postgres::Transaction;
+use tokio_postgres::types::{Json, Type};
+
+use super::catalog::Catalog;
+use super::connect::{Store, first_column};
+use super::error::StoreError;
+use super::needs::TABLES;
+use super::problem::{Cause, Effect, Problem, Repair};
+use super::schema::{Schema, quoted};
+
+const ASKING: &str = "could not evaluate a CHECK constraint";
+
+const BOOKING_STATUSES: [&str; 6] = ["CONFIRMED", "CREATED", "CANCELED", "PENDING", "DECLINED", "WAITING_LIST"];
+const BOOKING_PAYMENTS: [&str; 6] = ["NOT_PAID", "PAID", "PARTIALLY_PAID", "REFUNDED", "EXEMPT", "FAILED"];
+const ORDER_STATUSES: [&str; 4] = ["APPROVED", "CANCELED", "PENDING", "REJECTED"];
+const ORDER_PAYMENTS: [&str; 6] =
+    ["NOT_PAID", "PAID", "PARTIALLY_REFUNDED", "FULLY_REFUNDED", "PENDING", "PARTIALLY_PAID"];
+const FULFILLMENTS: [&str; 3] = ["NOT_FULFILLED", "FULFILLED", "PARTIALLY_FULFILLED"];
+
+/// A constraint to ask, as one query: its first column lists what it refuses.
+struct Question {
+    table: &'static str,
+    name: String,
+    statement: String,
+    samples: Value,
+}
+
+/// A question for each constraint that a table did not get from wix-sync.
+fn questions(schema: &Schema, catalog: &Catalog) -> Vec<Question> {
+    let mut questions = Vec::new();
+    for table in &TABLES {
+        let (Some(samples), Some(facts)) = (samples(table.name), catalog.get(table.name)) else { continue };
+        for (name, expression) in &facts.checks {
+            if table.checks.iter().any(|(own, _)| own == name) {
+                continue;
+            }
+            let statement = format!(
+                // The constraint names its columns only: ours must not have names that a column may have.
+                "select wix_sync_sample ->> 'label'
+                 from jsonb_array_elements($1::jsonb) with ordinality samples (wix_sync_sample, wix_sync_position)
+                 cross join lateral jsonb_populate_record(null::{schema}.{0}, wix_sync_sample -> 'row') {0}
+                 where ({expression}) is false
+                 order by wix_sync_position",
+                table.name
+            );
+            questions.push(Question { table: table.name, name: name.clone(), statement, samples: samples.clone() });
+        }
+    }
+    questions
+}
+
+impl Question {
+    fn problem(&self, schema: &Schema, refused: &[String]) -> Option<Problem> {
+        let table = self.table;
+        (!refused.is_empty()).then(|| Problem {
+            table,
+            what: format!("CHECK constraint {} on {table} refuses {}", self.name, refused.join(", ")),
+            cause: Cause::Foreign,
+            effect: if table == "sync_logs" { Effect::StopsRuns } else { Effect::RefusesRows },
+            repair: Repair::Sql(format!("alter table {schema}.{table} drop constraint {};", quoted(&self.name))),
+        })
+    }
+}
+
+/// The constraints that refuse what wix-sync writes. One that can't be evaluated is left out.
+pub(super) async fn refusing_checks(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    catalog: &Catalog,
+) -> Result<Vec<Problem>, StoreError> {
+    let mut problems = Vec::new();
+    for question in questions(schema, catalog) {
+        transaction.batch_execute("savepoint asking").await.map_err(StoreError::database(ASKING))?;
+        match transaction.query_typed(&question.statement, &[(&Json(&question.samples), Type::JSONB)]).await {
+            Ok(rows) => problems.extend(question.problem(schema, &first_column::<String>(&rows, ASKING)?)),
+            Err(error) => {
+                tracing::debug!(constraint = question.name, error = error.to_string(), "{ASKING}");
+                transaction
+                    .batch_execute("rollback to savepoint asking")
+                    .await
+                    .map_err(StoreError::database(ASKING))?;
+            }
+        }
+    }
+    Ok(problems)
+}
+
+impl Store {
+    /// The same outside of a transaction, for `doctor`.
+    pub(super) async fn refusing_checks(&self, catalog: &Catalog) -> Result<Vec<Problem>, StoreError> {
+        let mut problems = Vec::new();
+        for question in questions(&self.schema, catalog) {
+            match self.query_once(ASKING, &question.statement, &[(&Json(&question.samples), Type::JSONB)]).await {
+                Ok(rows) => problems.extend(question.problem(&self.schema, &first_column::<String>(&rows, ASKING)?)),
+                Err(error) => tracing::debug!(constraint = question.name, error = error.to_string(), "{ASKING}"),
+            }
+        }
+        Ok(problems)
+    }
+}
+
+/// Rows as wix-sync writes them, each with its name.
+fn samples(table: &str) -> Option<Value> {
+    let time = "2026-01-31T10:00:00Z";
+    let id = "00000000-0000-4000-8000-000000000000";
+    let mut base = json!({
+        "id": id, "raw": {}, "content_hash": "\\x00", "created_at": time, "updated_at": time,
+        "wix_created_at": time, "wix_updated_at": time, "wix_revision": 1,
+    });
+    let varied: &[(&str, &[&str])] = match table {
+        "customers" => {
+            base["wix_contact_id"] = json!(id);
+            &[]
+        }
+        "appointments" => {
+            base["wix_booking_id"] = json!(id);
+            &[("status", &BOOKING_STATUSES), ("payment_status", &BOOKING_PAYMENTS)]
+        }
+        "orders" => {
+            base["wix_order_id"] = json!(id);
+            &[("status", &ORDER_STATUSES), ("payment_status", &ORDER_PAYMENTS), ("fulfillment_status", &FULFILLMENTS)]
+        }
+        "sync_logs" => return Some(log_samples(id, time)),
+        _ => return None,
+    };
+    for (column, values) in varied {
+        base[*column] = json!(values.first());
+    }
+    let bare = json!({ "label": "records of which Wix sends nothing but id, dates and status", "row": base });
+    let mut samples = vec![bare];
+    for (column, values) in varied {
+        for value in *values {
+            let mut row = base.clone();
+            row[*column] = json!(value);
+            samples.push(json!({ "label": format!("{column} {value}"), "row": row }));
+        }
+    }
+    Some(Value::Array(samples))
+}
+
+/// Rows of `sync_logs` as runs write them.
+fn log_samples(id: &str, time: &str) -> Value {
+    let mut samples = Vec::new();
+    for sync_type in ["customers", "appointments", "orders", "all"] {
+        for status in ["running", "completed", "failed"] {
+            let completed_at = (status != "running").then_some(time);
+            let row = json!({
+                "id": id, "sync_type": sync_type, "status": status, "started_at": time, "completed_at": completed_at,
+                "synced_count": 1, "error_count": 0, "created_at": time,
+            });
+            samples.push(json!({ "label": format!("sync_type {sync_type} with status {status}"), "row": row }));
+        }
+    }
+    Value::Array(samples)
+}

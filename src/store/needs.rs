@@ -1,0 +1,374 @@
+//! What wix-sync needs in its schema: tables, columns, keys, links and indexes, as the migrations leave them.
+//!
+//! A test drops everything and has `migrate` restore it from here: the catalog must then be the one that the migrations
+//! made. So a new migration that adds a column needs its line here too.
+
+/// A table.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    pub(super) columns: &'static [Column],
+    /// Its primary key. Another unique constraint over the same columns serves as well.
+    pub(super) key: &'static [&'static str],
+    /// Its other unique constraints, by name.
+    pub(super) unique: &'static [(&'static str, &'static [&'static str])],
+    /// Conditions that a new table gets. An adopted table need not have them.
+    pub(super) checks: &'static [(&'static str, &'static str)],
+    /// Whether `customer_id` references `customers`.
+    pub(super) has_customer: bool,
+    pub(super) indexes: &'static [Index],
+    /// Columns of which every row that wix-sync writes has a value: NOT NULL does no harm there. `None`: all that are
+    /// NOT NULL here.
+    pub(super) filled: Option<&'static [&'static str]>,
+}
+
+/// A column. `data_type` is written as `format_type` writes it.
+#[derive(Debug)]
+pub(super) struct Column {
+    pub(super) name: &'static str,
+    pub(super) data_type: &'static str,
+    pub(super) not_null: bool,
+    pub(super) default: Option<&'static str>,
+    /// For a restored column that is NOT NULL without a default: what the rows get that are there already. Without it
+    /// they are deleted.
+    pub(super) refill: Option<&'static str>,
+}
+
+/// An index: its name, and its definition from behind USING.
+#[derive(Debug)]
+pub(super) struct Index {
+    pub(super) name: &'static str,
+    pub(super) keys: &'static str,
+    pub(super) condition: &'static str,
+}
+
+const UUID: &str = "uuid";
+const TEXT: &str = "text";
+const TEXTS: &str = "text[]";
+const TIME: &str = "timestamp with time zone";
+const DATE: &str = "date";
+const JSONB: &str = "jsonb";
+const BYTEA: &str = "bytea";
+const INTEGER: &str = "integer";
+const BIGINT: &str = "bigint";
+const NUMERIC: &str = "numeric";
+
+/// A column that may be NULL.
+const fn may(name: &'static str, data_type: &'static str) -> Column {
+    Column { name, data_type, not_null: false, default: None, refill: None }
+}
+
+/// A NOT NULL column without a default.
+const fn must(name: &'static str, data_type: &'static str) -> Column {
+    Column { name, data_type, not_null: true, default: None, refill: None }
+}
+
+/// A NOT NULL column with a default.
+const fn with(name: &'static str, data_type: &'static str, default: &'static str) -> Column {
+    Column { name, data_type, not_null: true, default: Some(default), refill: None }
+}
+
+/// A NOT NULL column without a default, and what existing rows get where it has to be restored.
+const fn refilled(name: &'static str, data_type: &'static str, refill: &'static str) -> Column {
+    Column { name, data_type, not_null: true, default: None, refill: Some(refill) }
+}
+
+const fn index(name: &'static str, keys: &'static str, condition: &'static str) -> Index {
+    Index { name, keys, condition }
+}
+
+const LIVE: &str = "WHERE (deleted_at IS NULL)";
+const RANDOM: &str = "gen_random_uuid()";
+const NOW: &str = "now()";
+
+/// In the order in which they can be created.
+pub(super) const TABLES: [Table; 11] = [
+    Table {
+        name: "sync_migrations",
+        columns: &[must("number", INTEGER), must("name", TEXT), must("checksum", TEXT), with("applied_at", TIME, NOW)],
+        key: &["number"],
+        ..STATE
+    },
+    Table {
+        name: "sync_logs",
+        columns: &[
+            with("id", UUID, RANDOM),
+            refilled("sync_type", TEXT, "'all'"),
+            refilled(
+                "status",
+                TEXT,
+                "case when completed_at is null then 'running' when error is null then 'completed' else 'failed' end",
+            ),
+            may("user_id", UUID),
+            with("started_at", TIME, NOW),
+            may("completed_at", TIME),
+            with("synced_count", INTEGER, "0"),
+            with("error_count", INTEGER, "0"),
+            may("results", JSONB),
+            may("error", TEXT),
+            with("created_at", TIME, NOW),
+        ],
+        checks: &[
+            ("sync_logs_status_is_known", "status in ('running', 'completed', 'failed')"),
+            ("sync_logs_ended_runs_have_an_end", "(status = 'running') = (completed_at is null)"),
+        ],
+        indexes: &[index("sync_logs_started_at_idx", "btree (started_at DESC)", "")],
+        ..STATE
+    },
+    Table {
+        name: "customers",
+        columns: &[
+            with("id", UUID, RANDOM),
+            may("wix_contact_id", TEXT),
+            may("name", TEXT),
+            may("email", TEXT),
+            may("phone", TEXT),
+            may("notes", TEXT),
+            with("created_at", TIME, NOW),
+            with("updated_at", TIME, NOW),
+            may("first_name", TEXT),
+            may("last_name", TEXT),
+            may("company", TEXT),
+            may("job_title", TEXT),
+            may("birthdate", DATE),
+            may("locale", TEXT),
+            may("labels", TEXTS),
+            may("merged_into", TEXT),
+            may("raw", JSONB),
+            may("content_hash", BYTEA),
+            may("wix_created_at", TIME),
+            may("wix_updated_at", TIME),
+            may("wix_revision", BIGINT),
+            may("deleted_at", TIME),
+        ],
+        unique: &[("customers_wix_contact_id_key", &["wix_contact_id"])],
+        indexes: &[
+            index("customers_email_idx", "btree (lower(btrim(email)))", LIVE),
+            index("customers_merged_into_idx", "btree (merged_into)", "WHERE (merged_into IS NOT NULL)"),
+            index("customers_wix_created_at_idx", "btree (wix_created_at)", LIVE),
+        ],
+        filled: Some(&["id", "wix_contact_id", "created_at", "updated_at"]),
+        ..STATE
+    },
+    Table {
+        name: "appointments",
+        columns: &[
+            with("id", UUID, RANDOM),
+            may("wix_booking_id", TEXT),
+            may("customer_id", UUID),
+            may("service_name", TEXT),
+            may("staff_member", TEXT),
+            may("start_time", TIME),
+            may("end_time", TIME),
+            may("status", TEXT),
+            may("notes", TEXT),
+            with("created_at", TIME, NOW),
+            with("updated_at", TIME, NOW),
+            may("wix_contact_id", TEXT),
+            may("service_id", TEXT),
+            may("timezone", TEXT),
+            may("location", TEXT),
+            may("participants", INTEGER),
+            may("payment_status", TEXT),
+            may("raw", JSONB),
+            may("content_hash", BYTEA),
+            may("wix_created_at", TIME),
+            may("wix_updated_at", TIME),
+            may("wix_revision", BIGINT),
+            may("deleted_at", TIME),
+        ],
+        unique: &[("appointments_wix_booking_id_key", &["wix_booking_id"])],
+        has_customer: true,
+        indexes: &[
+            index("appointments_wix_contact_id_idx", "btree (wix_contact_id)", ""),
+            index("appointments_customer_id_idx", "btree (customer_id)", ""),
+            index("appointments_wix_created_at_idx", "btree (wix_created_at)", LIVE),
+        ],
+        filled: Some(&["id", "wix_booking_id", "created_at", "updated_at"]),
+        ..STATE
+    },
+    Table {
+        name: "orders",
+        columns: &[
+            with("id", UUID, RANDOM),
+            may("wix_order_id", TEXT),
+            may("customer_id", UUID),
+            may("order_date", TIME),
+            may("total_amount", NUMERIC),
+            may("status", TEXT),
+            may("items", JSONB),
+            with("created_at", TIME, NOW),
+            with("updated_at", TIME, NOW),
+            may("wix_contact_id", TEXT),
+            may("order_number", TEXT),
+            may("email", TEXT),
+            may("payment_status", TEXT),
+            may("fulfillment_status", TEXT),
+            may("currency", TEXT),
+            may("subtotal", NUMERIC),
+            may("shipping", NUMERIC),
+            may("tax", NUMERIC),
+            may("discount", NUMERIC),
+            may("raw", JSONB),
+            may("content_hash", BYTEA),
+            may("wix_created_at", TIME),
+            may("wix_updated_at", TIME),
+            may("wix_revision", BIGINT),
+            may("deleted_at", TIME),
+        ],
+        unique: &[("orders_wix_order_id_key", &["wix_order_id"])],
+        has_customer: true,
+        indexes: &[
+            index("orders_wix_contact_id_idx", "btree (wix_contact_id)", ""),
+            index("orders_customer_id_idx", "btree (customer_id)", ""),
+            index("orders_email_idx", "btree (lower(btrim(email)))", ""),
+            index("orders_wix_created_at_idx", "btree (wix_created_at)", LIVE),
+        ],
+        filled: Some(&["id", "wix_order_id", "created_at", "updated_at"]),
+        ..STATE
+    },
+    Table {
+        name: "sync_state",
+        columns: &[
+            must("table_name", TEXT),
+            must("wix_site_id", TEXT),
+            may("watermark", TIME),
+            may("last_full_pass_at", TIME),
+            may("last_run_id", UUID),
+            with("updated_at", TIME, NOW),
+            may("checkpoint", JSONB),
+            may("last_success_at", TIME),
+            with("write_number", BIGINT, "0"),
+            may("live_rows", BIGINT),
+            may("full_checkpoint", JSONB),
+            with("shortfall", BIGINT, "0"),
+            may("drift", JSONB),
+            may("wix_instance_id", TEXT),
+            may("wix_instance_site_id", TEXT),
+        ],
+        key: &["table_name"],
+        ..STATE
+    },
+    Table {
+        name: "sync_errors",
+        columns: &[
+            with("id", UUID, RANDOM),
+            must("table_name", TEXT),
+            must("record_key", TEXT),
+            may("wix_id", TEXT),
+            may("run_id", UUID),
+            must("reason", TEXT),
+            may("record", TEXT),
+            with("tries", INTEGER, "1"),
+            with("first_failed_at", TIME, NOW),
+            with("last_failed_at", TIME, NOW),
+            may("resolved_at", TIME),
+            may("program_version", TEXT),
+        ],
+        unique: &[("sync_errors_one_row_a_record", &["table_name", "record_key"])],
+        indexes: &[index(
+            "sync_errors_unresolved_idx",
+            "btree (table_name, last_failed_at)",
+            "WHERE (resolved_at IS NULL)",
+        )],
+        ..STATE
+    },
+    Table {
+        name: "sync_locks",
+        columns: &[
+            must("name", TEXT),
+            must("token", BIGINT),
+            must("run_id", UUID),
+            must("holder", JSONB),
+            must("acquired_at", TIME),
+            must("renewed_at", TIME),
+            must("expires_at", TIME),
+            may("progress", JSONB),
+        ],
+        key: &["name"],
+        unique: &[("sync_locks_token_is_a_key", &["name", "token"])],
+        ..STATE
+    },
+    Table {
+        name: "sync_missing",
+        columns: &[
+            must("table_name", TEXT),
+            must("wix_id", TEXT),
+            with("found_at", TIME, NOW),
+            may("tried_at", TIME),
+            may("absent_at", TIME),
+        ],
+        key: &["table_name", "wix_id"],
+        ..STATE
+    },
+    Table { name: "sync_unlinked", columns: &[must("wix_contact_id", TEXT)], key: &["wix_contact_id"], ..STATE },
+    Table {
+        name: "sync_held",
+        columns: &[
+            must("table_name", TEXT),
+            must("wix_id", TEXT),
+            must("lost", TEXTS),
+            must("record", TEXT),
+            with("found_at", TIME, NOW),
+        ],
+        key: &["table_name", "wix_id"],
+        ..STATE
+    },
+];
+
+/// What most tables have in common.
+const STATE: Table = Table {
+    name: "",
+    columns: &[],
+    key: &["id"],
+    unique: &[],
+    checks: &[],
+    has_customer: false,
+    indexes: &[],
+    filled: None,
+};
+
+/// The view, and its columns.
+pub(super) const VIEW: &str = "sync_health";
+
+/// The tables that it reads.
+pub(super) const VIEW_TABLES: [&str; 7] =
+    ["customers", "appointments", "orders", "sync_errors", "sync_missing", "sync_state", "sync_locks"];
+
+pub(super) const VIEW_COLUMNS: [(&str, &str); 11] = [
+    ("table_name", TEXT),
+    ("rows", BIGINT),
+    ("deleted_rows", BIGINT),
+    ("unresolved_errors", BIGINT),
+    ("missing_rows", BIGINT),
+    ("last_success_at", TIME),
+    ("age", "interval"),
+    ("last_full_pass_at", TIME),
+    ("watermark", TIME),
+    ("running_run_id", UUID),
+    ("running_progress", JSONB),
+];
+
+impl Table {
+    /// Whether it holds what Wix has.
+    pub(super) fn is_of_wix(&self) -> bool {
+        self.filled.is_some()
+    }
+
+    /// Whether wix-sync writes NULL to this column of its own, where a record has no value.
+    pub(super) fn may_write_null(&self, column: &Column) -> bool {
+        match self.filled {
+            Some(filled) => column.name != "notes" && !filled.contains(&column.name),
+            None => !column.not_null && column.name != "user_id",
+        }
+    }
+}
+
+impl Column {
+    /// The definition, as it stands behind `add column`.
+    pub(super) fn definition(&self) -> String {
+        let default = self.default.map(|default| format!(" default {default}")).unwrap_or_default();
+        let not_null = if self.not_null { " not null" } else { "" };
+        format!("{} {}{default}{not_null}", self.name, self.data_type)
+    }
+}

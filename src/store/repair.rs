@@ -1,0 +1,390 @@
+//! Restores what is missing in the schema, within the transaction of `migrate`.
+//!
+//! What Wix has is not invented: a restored table or column is filled by the next run, which reads everything and writes
+//! the rows again.
+
+mod refill;
+
+use std::collections::BTreeSet;
+
+use tokio_postgres::Transaction;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+
+use super::catalog::{self, Catalog, UniqueFact};
+use super::checks::refusing_checks;
+use super::connect::{count_at, first_column, is_true_at, read_whole_tables};
+use super::error::{StoreError, describe};
+use super::needs::{Column, Table, VIEW};
+use super::problem::{Cause, Effect, Problem, Repair, Step};
+use super::schema::{Schema, quoted};
+use super::schema_check::{compare, is_from_wix};
+use crate::stream::Stream;
+
+/// One step makes the next possible: tables, then keys, then links and indexes.
+const MAX_ROUNDS: usize = 4;
+
+/// What a repair did, and what it left.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// What was restored, a sentence each.
+    pub(super) repaired: Vec<String>,
+    /// What a person has to do.
+    pub(super) remaining: Vec<Problem>,
+    /// The tables that the next run reads from the beginning.
+    pub(super) to_read: BTreeSet<Stream>,
+    /// The tables and views that were created.
+    pub(super) created: BTreeSet<&'static str>,
+}
+
+/// Why something could not be restored.
+struct Refused {
+    /// The problem, as the comparison says it.
+    what: String,
+    why: String,
+    sql: Option<String>,
+}
+
+/// What a step did, as a note, or why it can't be taken and which SQL makes way for it.
+type Taken = Result<Option<String>, (String, Option<String>)>;
+
+/// A repair under way.
+struct Work<'a> {
+    transaction: &'a Transaction<'a>,
+    schema: &'a Schema,
+    /// The statements of the migrations that fit a restored table.
+    finishing: &'a [&'a str],
+    repaired: Vec<String>,
+    created: BTreeSet<&'static str>,
+    /// What could not be restored.
+    refused: Vec<Refused>,
+    /// Tables under another name, beside those that were restored.
+    lookalikes: Vec<Problem>,
+    to_read: BTreeSet<Stream>,
+    to_rewrite: BTreeSet<Stream>,
+}
+
+/// Restores what is missing. `migrations` are those that are applied.
+pub(super) async fn repair(
+    transaction: &Transaction<'_>,
+    schema: &Schema,
+    migrations: &[&str],
+) -> Result<Outcome, StoreError> {
+    let mut work = Work {
+        transaction,
+        schema,
+        finishing: migrations,
+        repaired: Vec::new(),
+        created: BTreeSet::new(),
+        refused: Vec::new(),
+        lookalikes: Vec::new(),
+        to_read: BTreeSet::new(),
+        to_rewrite: BTreeSet::new(),
+    };
+    let mut facts = catalog::load(transaction, schema).await?;
+    let mut problems = compare(schema, &facts);
+    if !problems.is_empty() {
+        read_whole_tables(transaction).await?;
+    }
+    for _ in 0..MAX_ROUNDS {
+        if !work.round(&facts, &problems).await? {
+            break;
+        }
+        facts = catalog::load(transaction, schema).await?;
+        problems = compare(schema, &facts);
+    }
+    work.finish_tables().await?;
+    work.have_read_again().await?;
+    problems.extend(refusing_checks(transaction, schema, &facts).await?);
+    let Work { repaired, refused, lookalikes, to_read, created, .. } = work;
+    for problem in &mut problems {
+        if let Some(refused) = refused.iter().find(|refused| refused.what == problem.what) {
+            problem.what = format!("{}: {}", problem.what, refused.why);
+            problem.repair = refused.sql.clone().map_or(Repair::None, Repair::Sql);
+        }
+    }
+    problems.extend(lookalikes);
+    Ok(Outcome { repaired, remaining: problems, to_read, created })
+}
+
+impl Work<'_> {
+    /// Takes every step that can be taken. False if there was none.
+    async fn round(&mut self, facts: &Catalog, problems: &[Problem]) -> Result<bool, StoreError> {
+        let mut is_changed = false;
+        for problem in problems {
+            let Repair::Step(step) = problem.repair else { continue };
+            if self.refused.iter().any(|refused| refused.what == problem.what) {
+                continue;
+            }
+            self.run("savepoint step").await?;
+            let taken = match self.take(step, facts).await {
+                Err(StoreError::Database { message, state: Some(state), .. }) if is_about_the_schema(&state) => {
+                    Err((message, None))
+                }
+                other => other?,
+            };
+            match taken {
+                Ok(notes) => {
+                    is_changed = true;
+                    let is_part = self.created.contains(problem.table);
+                    if !is_part || matches!(step, Step::Table(_) | Step::View) {
+                        let notes = notes.map(|notes| format!(" ({notes})")).unwrap_or_default();
+                        self.repaired.push(format!("{step}{notes}"));
+                    }
+                    if matches!(step, Step::Table(_) | Step::View) {
+                        self.created.insert(problem.table);
+                    }
+                }
+                Err((why, sql)) => {
+                    self.run("rollback to savepoint step").await?;
+                    self.refused.push(Refused { what: problem.what.clone(), why, sql });
+                }
+            }
+        }
+        Ok(is_changed)
+    }
+
+    async fn take(&mut self, step: Step, facts: &Catalog) -> Result<Taken, StoreError> {
+        Ok(match step {
+            Step::Table(table) => Ok(self.create_table(table).await?),
+            Step::Column(table, column) => Ok(self.add_column(table, column, facts).await?),
+            Step::Default(table, column) => {
+                let default = column.default.unwrap_or("null");
+                self.run(&format!(
+                    "alter table {} alter column {} set default {default}",
+                    self.name(table),
+                    column.name
+                ))
+                .await?;
+                Ok(None)
+            }
+            Step::Unique(table, index) => self.add_unique(table, index, facts).await?,
+            Step::Customer(table) => Ok(self.link_to_customers(table, facts).await?),
+            Step::Index(table, index) => {
+                let name = self.free_name(index.name).await?.unwrap_or_default();
+                let (keys, condition) = (index.keys, index.condition);
+                self.run(&format!("create index {name} on {} using {keys} {condition}", self.name(table))).await?;
+                Ok(None)
+            }
+            Step::View => {
+                let view = self.finishing.iter().rev().find_map(|sql| sql.find("create view").map(|at| &sql[at..]));
+                let statements = format!("drop view if exists {{schema}}.{VIEW}; {}", view.unwrap_or_default());
+                self.run(&self.schema.sql(&statements)).await?;
+                Ok(None)
+            }
+        })
+    }
+
+    fn name(&self, table: &Table) -> String {
+        format!("{}.{}", self.schema, table.name)
+    }
+
+    async fn run(&self, statements: &str) -> Result<(), StoreError> {
+        self.transaction.batch_execute(statements).await.map_err(|error| {
+            let message = describe(&error);
+            StoreError::of("could not restore what is missing in the schema", &error, message)
+        })
+    }
+
+    async fn execute(&self, statement: &str) -> Result<u64, StoreError> {
+        self.transaction
+            .execute_typed(statement, &[])
+            .await
+            .map_err(StoreError::database("could not fill what was restored"))
+    }
+
+    async fn count(&self, statement: &str) -> Result<u64, StoreError> {
+        let doing = "could not count rows of a table";
+        let rows = self.transaction.query_typed(statement, &[]).await.map_err(StoreError::database(doing))?;
+        count_at(&rows, 0, doing)
+    }
+
+    /// The name, unless something else in the schema has it.
+    async fn free_name(&self, name: &'static str) -> Result<Option<&'static str>, StoreError> {
+        let doing = "could not look for a free name";
+        let rows = self
+            .transaction
+            .query_typed(
+                "select exists (
+                    select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+                    where n.nspname = $1 and c.relname = $2
+                 )",
+                &[(&self.schema.name(), Type::TEXT), (&name, Type::TEXT)],
+            )
+            .await
+            .map_err(StoreError::database(doing))?;
+        Ok((!is_true_at(&rows, 0, doing)?).then_some(name))
+    }
+
+    async fn create_table(&mut self, table: &'static Table) -> Result<Option<String>, StoreError> {
+        let mut parts: Vec<String> = table.columns.iter().map(Column::definition).collect();
+        parts.push(format!("primary key ({})", table.key.join(", ")));
+        for (name, columns) in table.unique {
+            let name = self.free_name(name).await?.map(|name| format!("constraint {name} ")).unwrap_or_default();
+            parts.push(format!("{name}unique ({})", columns.join(", ")));
+        }
+        parts.extend(table.checks.iter().map(|(name, check)| format!("constraint {name} check ({check})")));
+        let statement = format!("create table {} ({})", self.name(table), parts.join(", "));
+        self.run(&statement).await?;
+        self.needs_reading(table);
+        if let Some(other) = self.lookalike(table).await? {
+            let (schema, name) = (self.schema, table.name);
+            self.lookalikes.push(Problem {
+                table: name,
+                what: format!(
+                    "{name} was missing and is empty now, and {other} has its columns: if that is the table under another \
+                     name, put it back and run migrate again"
+                ),
+                cause: Cause::Missing,
+                effect: Effect::Other,
+                repair: Repair::Sql(format!(
+                    "drop table {schema}.{name} cascade; alter table {schema}.{} rename to {name};",
+                    quoted(&other)
+                )),
+            });
+        }
+        Ok(None)
+    }
+
+    /// Another table of the schema with all columns of this one, if this one holds what Wix has.
+    async fn lookalike(&self, table: &Table) -> Result<Option<String>, StoreError> {
+        if !table.is_of_wix() {
+            return Ok(None);
+        }
+        let doing = "could not look for a table under another name";
+        let columns: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
+        let rows = self
+            .transaction
+            .query_typed(
+                "select c.relname::text
+                 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+                 where n.nspname = $1 and c.relkind = 'r' and c.relname <> $2 and $3::text[] <@ array(
+                    select a.attname::text from pg_catalog.pg_attribute a
+                    where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+                 )
+                 order by 1 limit 1",
+                &[(&self.schema.name(), Type::TEXT), (&table.name, Type::TEXT), (&columns, Type::TEXT_ARRAY)],
+            )
+            .await
+            .map_err(StoreError::database(doing))?;
+        Ok(first_column::<String>(&rows, doing)?.into_iter().next())
+    }
+
+    async fn add_column(
+        &mut self,
+        table: &'static Table,
+        column: &'static Column,
+        facts: &Catalog,
+    ) -> Result<Option<String>, StoreError> {
+        let (name, mut notes) = (self.name(table), None);
+        match column.refill {
+            Some(value) => {
+                self.run(&format!("alter table {name} add column {} {}", column.name, column.data_type)).await?;
+                self.execute(&format!("update {name} set {} = {value}", column.name)).await?;
+                self.run(&format!("alter table {name} alter column {} set not null", column.name)).await?;
+                // Those that went with the column.
+                let has = |check: &str| {
+                    facts.get(table.name).is_some_and(|facts| facts.checks.iter().any(|it| it.0 == check))
+                };
+                for (check, condition) in
+                    table.checks.iter().filter(|(check, condition)| condition.contains(column.name) && !has(check))
+                {
+                    self.run(&format!("alter table {name} add constraint {check} check ({condition})")).await?;
+                }
+            }
+            None => {
+                if column.not_null && column.default.is_none() {
+                    let deleted = self.execute(&format!("delete from {name}")).await?;
+                    notes = Some(format!("{deleted} rows of {} meant nothing without it and were deleted", table.name));
+                }
+                self.run(&format!("alter table {name} add column {}", column.definition())).await?;
+            }
+        }
+        if column.name == "id" && table.is_of_wix() {
+            notes = Some("every row has a new id".to_owned());
+        }
+        if let Some(stream) = stream_of(table).filter(|stream| stream.id_column() == column.name) {
+            notes = self.restore_wix_ids(stream).await?;
+        }
+        match stream_of(table) {
+            Some(stream) if is_from_wix(column.name) => {
+                self.to_read.insert(stream);
+                self.to_rewrite.insert(stream);
+            }
+            Some(_) => {}
+            None => self.needs_reading(table),
+        }
+        Ok(notes)
+    }
+
+    /// Whether what a table lost makes the next run read everything.
+    fn needs_reading(&mut self, table: &Table) {
+        match stream_of(table) {
+            Some(stream) => {
+                self.to_read.insert(stream);
+            }
+            // What they say of rejected records, pending deletions and links is found again by reading everything.
+            None if !matches!(table.name, "sync_logs" | "sync_locks" | "sync_migrations") => {
+                self.to_read.extend(Stream::ALL);
+            }
+            None => {}
+        }
+        if table.name == "sync_unlinked" {
+            self.to_rewrite.insert(Stream::Orders);
+        }
+    }
+
+    async fn add_unique(
+        &mut self,
+        table: &'static Table,
+        index: Option<usize>,
+        facts: &Catalog,
+    ) -> Result<Taken, StoreError> {
+        let name = self.name(table);
+        let named = index.and_then(|index| table.unique.get(index));
+        let columns = named.map_or(table.key, |(_, columns)| *columns);
+        let list = columns.join(", ");
+        let facts = facts.get(table.name);
+        let is_primary = index.is_none() && !facts.is_some_and(catalog::Facts::has_primary_key);
+        let any_null: Vec<String> = columns.iter().map(|column| format!("{column} is null")).collect();
+        let any_null = any_null.join(" or ");
+        if is_primary {
+            let nulls = self.count(&format!("select count(*) from {name} where {any_null}")).await?;
+            if nulls > 0 {
+                let why = format!("{nulls} rows have NULL there");
+                return Ok(Err((why, Some(format!("delete from {name} where {any_null};")))));
+            }
+        }
+        let duplicates = self
+            .count(&format!(
+                "select count(*) from (select from {name} where not ({any_null}) group by {list} having count(*) > 1) d"
+            ))
+            .await?;
+        if duplicates > 0 {
+            let same: Vec<String> = columns.iter().map(|column| format!("a.{column} = b.{column}")).collect();
+            let why = format!("{duplicates} values occur in more than one row; the SQL keeps one row of each");
+            let sql = format!("delete from {name} a using {name} b where {} and a.ctid > b.ctid;", same.join(" and "));
+            return Ok(Err((why, Some(sql))));
+        }
+        let deferrable = |unique: &&UniqueFact| !unique.is_immediate && unique.covers(columns);
+        for unique in facts.iter().flat_map(|facts| &facts.unique).filter(deferrable) {
+            self.run(&format!("alter table {name} drop constraint {} cascade", quoted(&unique.name))).await?;
+        }
+        let constraint = match named {
+            Some((constraint, _)) => self.free_name(constraint).await?.map(|free| format!("constraint {free} ")),
+            None => None,
+        };
+        let kind = if is_primary { "primary key" } else { "unique" };
+        self.run(&format!("alter table {name} add {}{kind} ({list})", constraint.unwrap_or_default())).await?;
+        Ok(Ok(None))
+    }
+}
+
+/// Whether what is in the schema keeps a statement from it, and not the server, a lock or missing rights.
+fn is_about_the_schema(state: &SqlState) -> bool {
+    *state != SqlState::INSUFFICIENT_PRIVILEGE && matches!(&state.code()[..2], "42" | "23" | "22" | "21" | "0A" | "2B")
+}
+
+fn stream_of(table: &Table) -> Option<Stream> {
+    Stream::ALL.into_iter().find(|stream| stream.table() == table.name)
+}

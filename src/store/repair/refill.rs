@@ -1,0 +1,123 @@
+//! What a restored table or column holds: from the rows themselves where they tell it, else from the next run.
+
+use super::{Work, stream_of};
+use crate::store::catalog::Catalog;
+use crate::store::error::StoreError;
+use crate::store::needs::{TABLES, Table};
+use crate::store::schema::quoted;
+use crate::stream::Stream;
+
+impl Work<'_> {
+    /// Wix's ids are in the records themselves, and those of placeholders in the bookings that name them.
+    pub(super) async fn restore_wix_ids(&self, stream: Stream) -> Result<Option<String>, StoreError> {
+        let (table, id, schema) = (stream.table(), stream.id_column(), self.schema);
+        let path = if stream == Stream::Appointments { "{booking,id}" } else { "{id}" };
+        self.execute(&format!("update {schema}.{table} set {id} = raw #>> '{path}' where raw is not null")).await?;
+        if stream == Stream::Customers {
+            self.execute(&format!(
+                "update {schema}.customers c set wix_contact_id = named.contact
+                 from (
+                    select a.customer_id, min(a.wix_contact_id) as contact from {schema}.appointments a
+                    where a.wix_booking_id is not null and a.wix_contact_id is not null group by a.customer_id
+                    having count(distinct a.wix_contact_id) = 1
+                 ) named
+                 where named.customer_id = c.id and c.wix_contact_id is null and c.raw is null and not exists (
+                    select from {schema}.customers other where other.wix_contact_id = named.contact
+                 )"
+            ))
+            .await?;
+        }
+        let lost = self
+            .count(&format!("select count(*) from {schema}.{table} where {id} is null and deleted_at is not null"))
+            .await?;
+        Ok((lost > 0).then(|| format!("{lost} rows that Wix had deleted stay without one")))
+    }
+
+    /// Links to customers that are gone are made anew by the next run. What people linked by hand stays.
+    pub(super) async fn link_to_customers(
+        &mut self,
+        table: &'static Table,
+        facts: &Catalog,
+    ) -> Result<Option<String>, StoreError> {
+        let (name, schema) = (self.name(table), self.schema);
+        let Some(stream) = stream_of(table) else { return Ok(None) };
+        // One to a table that was renamed would refuse every link.
+        for (key, columns, _) in facts.get(table.name).into_iter().flat_map(|facts| &facts.foreign_keys) {
+            if columns == "customer_id" {
+                self.run(&format!("alter table {name} drop constraint {}", quoted(key))).await?;
+            }
+        }
+        let dangling = format!(
+            "customer_id is not null and not exists (select from {schema}.customers c where c.id = t.customer_id)"
+        );
+        let unlinked = self
+            .execute(&format!(
+                "update {name} t set customer_id = null where {} is not null and {dangling}",
+                stream.id_column()
+            ))
+            .await?;
+        if unlinked > 0 {
+            self.to_read.insert(stream);
+            self.to_rewrite.insert(stream);
+        }
+        let left = self.count(&format!("select count(*) from {name} t where {dangling}")).await?;
+        let unchecked = if left > 0 { " not valid" } else { "" };
+        self.run(&format!(
+            "alter table {name} add foreign key (customer_id) references {schema}.customers (id) on delete set null{unchecked}"
+        ))
+        .await?;
+        Ok((unlinked > 0).then(|| format!("{unlinked} links to customers that are gone are made anew")))
+    }
+
+    /// Comments, compression and the link to Supabase's users, from the migrations themselves.
+    pub(super) async fn finish_tables(&self) -> Result<(), StoreError> {
+        for table in &self.created {
+            let about = format!("comment on column {{schema}}.{table}.");
+            for sql in self.finishing {
+                let statements = sql.split(";\n").map(|statement| statement.trim().trim_end_matches(';'));
+                for statement in statements.filter(|statement| statement.starts_with(&about)) {
+                    self.run(&self.schema.sql(statement)).await?;
+                }
+            }
+        }
+        let is_of_wix = |name: &&&str| TABLES.iter().any(|table| table.name == **name && table.is_of_wix());
+        for sql in self.finishing {
+            let is_about = |part: &str| sql.contains(part);
+            let has_logs = self.created.contains("sync_logs");
+            if is_about("set compression lz4") && self.created.iter().any(|name| is_of_wix(&name))
+                || is_about("references auth.users") && has_logs
+            {
+                self.run(&self.schema.sql(sql)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the next run read tables from the beginning, and write the rows again that lost something. A run that is at
+    /// work meanwhile does not get on: it would note that it has read everything.
+    pub(super) async fn have_read_again(&self) -> Result<(), StoreError> {
+        let schema = self.schema;
+        for stream in &self.to_rewrite {
+            let (table, id) = (stream.table(), stream.id_column());
+            self.execute(&format!(
+                "update {schema}.{table} set content_hash = null
+                 where {id} is not null and deleted_at is null and content_hash is not null"
+            ))
+            .await?;
+        }
+        let tables: Vec<String> =
+            self.to_read.union(&self.to_rewrite).map(|stream| format!("'{}'", stream.table())).collect();
+        if tables.is_empty() {
+            return Ok(());
+        }
+        self.execute(&format!(
+            "update {schema}.sync_state
+             set write_number = write_number + 2, live_rows = null, last_full_pass_at = null, checkpoint = null,
+                full_checkpoint = null
+             where table_name in ({})",
+            tables.join(", ")
+        ))
+        .await
+        .map(drop)
+    }
+}
