@@ -78,6 +78,12 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// The same; an error if it is something else than an object.
+    pub fn checked_object(&self, name: &str) -> Reading<Object<'a>> {
+        let object = self.object(name);
+        if object.is_unreadable { Err(self.error(name, "an object")) } else { Ok(object) }
+    }
+
     /// The items of a list; none if it is absent.
     pub fn list(&self, name: &str) -> Reading<Vec<&'a RawValue>> {
         let Some(value) = self.raw(name)? else { return Ok(Vec::new()) };

@@ -96,7 +96,7 @@ impl Listing {
     fn metadata<'a>(&self, answer: &Object<'a>) -> Result<Option<Object<'a>>, String> {
         for name in std::iter::once(self.metadata).chain(METADATA) {
             if single(answer, name)?.is_some() {
-                return answer.object(name).map(Some).map_err(|error| error.to_string());
+                return answer.checked_object(name).map(Some).map_err(|error| error.to_string());
             }
         }
         Ok(None)
@@ -106,7 +106,7 @@ impl Listing {
 /// `hasNext: false` ends the list; where it is missing (bookings), the absence of a next cursor does.
 fn next_page(metadata: &Object<'_>) -> Result<NextPage, String> {
     single(metadata, "cursors")?;
-    let cursors = metadata.object("cursors").map_err(|error| error.to_string())?;
+    let cursors = metadata.checked_object("cursors").map_err(|error| error.to_string())?;
     single(&cursors, "next")?;
     let cursor = cursors.text("next").map_err(|error| error.to_string())?.filter(|cursor| !cursor.is_empty());
     match (flag(metadata, "hasNext")?, cursor) {
@@ -188,7 +188,7 @@ fn describe_bad_json(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::query::{Count, Listing, Lookup, Paging};
+    use super::super::query::{Count, Listing, Lookup, Paging, Statuses};
     use crate::page::NextPage;
 
     const OFFSET: Listing = Listing {
@@ -201,7 +201,7 @@ mod tests {
         fieldsets: &["FULL"],
         lookup: Lookup::List,
         count: Count::None,
-        wanted: None,
+        statuses: None,
         permission: "Read Things",
         app: "Wix Things",
     };
@@ -210,7 +210,7 @@ mod tests {
         paging: Paging::Cursor,
         page_limit: 100,
         fieldsets: &[],
-        wanted: Some(("status", &["A", "B"])),
+        statuses: Some(Statuses { known: &["A", "B"], hidden: &[], never: &[] }),
         ..OFFSET
     };
 

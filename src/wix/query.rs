@@ -192,7 +192,7 @@ impl Listing {
     /// The body that asks the list for one record by its id, without a sort.
     pub fn lookup_body(&self, wix_id: &str) -> Value {
         let filter = Map::from_iter([("id".to_owned(), json!(wix_id))]);
-        let selection = Selection { filter, unsorted: true, limit: Some(1) };
+        let selection = Selection { filter, unsorted: true, limit: Some(1), ..Selection::default() };
         self.request_body(&selection, &PageRequest::Window { created_from: None, offset: 0 })
     }
 }
