@@ -44,8 +44,12 @@ pub struct Comparison {
     /// Columns that are null in some of the records, because Wix sent something for them that could not be read. Not a
     /// difference: the table has null as well.
     pub unreadable_fields: UnreadableFields,
-    /// For `verify`: the ones that wait in `sync_errors` already. They are no difference.
+    /// For `verify`: the ones that wait in `sync_errors` already, be they unreadable or refused by Postgres. They are no
+    /// difference.
     pub rejected: u64,
+    /// Those of the rejected ones that are unreadable as well.
+    #[serde(skip)]
+    pub rejected_unreadable: u64,
     /// Live rows that Wix did not list: they would be asked for by id, and be marked as deleted if they are gone. Only
     /// where everything was read.
     pub unlisted: u64,
@@ -95,6 +99,7 @@ impl Comparison {
             unreadable: 0,
             unreadable_fields: UnreadableFields::default(),
             rejected: 0,
+            rejected_unreadable: 0,
             unlisted: 0,
             requests: 0,
             not_installed: false,
@@ -118,6 +123,11 @@ impl Comparison {
 
     /// How much of the table is not as Wix has it.
     pub fn gaps(&self) -> u64 {
-        self.missing + self.outdated + self.unreadable + self.unlisted
+        self.missing + self.outdated + self.new_unreadable() + self.unlisted
+    }
+
+    /// Unreadable records that no sync has put into `sync_errors` yet.
+    pub fn new_unreadable(&self) -> u64 {
+        self.unreadable - self.rejected_unreadable
     }
 }

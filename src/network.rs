@@ -230,3 +230,46 @@ pub fn chain(error: &dyn Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{CertificatePaths, Network};
+
+    fn network(pairs: &[(&str, &'static str)]) -> Result<Network, String> {
+        Network::of(|name| pairs.iter().find(|(set, _)| *set == name).map(|(_, value)| *value))
+    }
+
+    #[test]
+    fn proxies_are_read_as_curl_reads_them_and_never_quoted() {
+        let of = |pairs: &[(&str, &'static str)]| {
+            let network = network(pairs).unwrap();
+            [network.https_proxy, network.http_proxy].map(|proxy| proxy.map(|proxy| proxy.reveal().to_owned()))
+        };
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(of(&[]), [None, None]);
+        assert_eq!(
+            of(&[("HTTPS_PROXY", "h:1"), ("all_proxy", "socks5h://a:2")]),
+            [some("http://h:1"), some("socks5h://a:2")]
+        );
+        assert_eq!(
+            of(&[("HTTPS_PROXY", "a"), ("https_proxy", "b"), ("HTTP_PROXY", "c")]),
+            [some("http://a"), some("http://c")]
+        );
+        assert_eq!(of(&[("HTTP_PROXY", "c"), ("REQUEST_METHOD", "GET")]), [None, None]);
+        for value in ["ftp://u:s3cret@h", "u:s3cret@h:99999", "http://", "http://u:s3cret@["] {
+            let error = network(&[("all_proxy", value)]).unwrap_err();
+            assert!(
+                error.starts_with("all_proxy: it is not the address of a proxy") && !error.contains("s3cret"),
+                "{error}"
+            );
+        }
+        assert!(!format!("{:?}", network(&[("ALL_PROXY", "http://u:s3cret@h")]).unwrap()).contains("s3cret"));
+    }
+
+    #[test]
+    fn without_variables_the_certificates_of_the_system_count() {
+        assert_eq!(CertificatePaths::of(|_| None).load(), Ok(None));
+        let paths = CertificatePaths::of(|name| (name == "SSL_CERT_DIR").then_some(":/nowhere:"));
+        assert_eq!((paths.directories.len(), paths.load().is_err()), (1, true));
+    }
+}

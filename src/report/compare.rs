@@ -1,5 +1,6 @@
 //! What `verify` and `sync --dry-run` found, as text and as JSON. Ids and paths of members only: never a value of a record.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 
 use serde_json::{Value, json};
@@ -25,7 +26,7 @@ pub(super) fn render(found: &[Comparison], purpose: Purpose) -> String {
         .iter()
         .map(|one| {
             let counts =
-                [one.listed, one.current, one.missing, one.outdated, one.unlisted, one.unreadable + one.rejected];
+                [one.listed, one.current, one.missing, one.outdated, one.unlisted, one.new_unreadable() + one.rejected];
             std::iter::once(one.table.to_string()).chain(counts.map(grouped)).collect()
         })
         .collect();
@@ -77,7 +78,9 @@ fn name_gaps(out: &mut String, one: &Comparison) {
     name("missing", &one.missing_ids, one.missing);
     name("outdated", &one.outdated_ids, one.outdated);
     name("not in Wix", &one.unlisted_ids, one.unlisted);
-    for (wix_id, reason) in one.unreadable_records.iter().chain(&one.rejected_records).take(MAX_NAMED) {
+    let known: HashSet<_> = one.rejected_records.iter().collect();
+    let new = one.unreadable_records.iter().filter(|record| !known.contains(record));
+    for (wix_id, reason) in new.chain(&one.rejected_records).take(MAX_NAMED) {
         let wix_id = one_line(wix_id.as_deref().unwrap_or("without an id"));
         let _ = writeln!(out, "{} {wix_id}: {}", one.table, one_line(reason));
     }

@@ -225,13 +225,13 @@ impl Comparer<'_> {
         let known = self.known_rejections(rejections.iter().map(rejection_key).collect()).await?;
         for rejection in rejections {
             self.listed_before.extend(rejection.wix_id.as_deref().map(listed_key));
+            self.found.unreadable += 1;
             if known.contains_key(&rejection_key(&rejection)) {
                 self.found.rejected += 1;
-                remember(&mut self.found.rejected_records, (rejection.wix_id, rejection.reason));
-            } else {
-                self.found.unreadable += 1;
-                remember(&mut self.found.unreadable_records, (rejection.wix_id, rejection.reason));
+                self.found.rejected_unreadable += 1;
+                remember(&mut self.found.rejected_records, (rejection.wix_id.clone(), rejection.reason.clone()));
             }
+            remember(&mut self.found.unreadable_records, (rejection.wix_id, rejection.reason));
         }
         Ok(())
     }

@@ -63,10 +63,10 @@ pub(super) async fn repair(
             format!("{} rejected records stay in sync_errors: `wix-sync errors retry` tries them again", gaps.rejected);
         hold_back(run, summary, text);
     }
-    if gaps.unreadable > 0 {
+    if gaps.new_unreadable() > 0 {
         let text = format!(
             "{} records of Wix can't become rows: run `wix-sync sync {stream}`, which keeps them in sync_errors",
-            gaps.unreadable
+            gaps.new_unreadable()
         );
         hold_back(run, summary, text);
     }

@@ -17,14 +17,14 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use self::answered::{Answer, is_transient};
+use self::answered::{Answer, is_transient, no_answer};
 use super::auth::{AccessToken, Credentials, TokenAnswer, TokenStore};
 use super::error::{WixAnswer, WixError};
 use super::gate::Gate;
 use super::query::{Listing, Lookup, Selection};
 use crate::address::Address;
 use crate::event::{Event, Reporter};
-use crate::network::{CertificateProblem, Network, chain};
+use crate::network::{Network, chain};
 use crate::off_thread::off_thread;
 use crate::page::{Found, Page, PageRequest};
 use crate::retry::{RetryPolicy, THROTTLE_PATIENCE};
@@ -422,17 +422,12 @@ impl WixClient {
             let (status, headers) = (response.status(), response.headers().clone());
             Ok::<_, reqwest::Error>(Answer::new(status, &headers, response.bytes().await?))
         };
-        let answer = tokio::select! {
-            answer = exchange => answer,
-            reason = self.stop.wait() => return Err(reason.into()),
-        };
-        match answer {
-            Ok(answer) => Ok(Ok(answer)),
-            Err(error) => match CertificateProblem::of(&error) {
-                // No later try would do better.
-                Some(problem) => Err(WixError::Certificate { host: self.settings.base_url.host().to_owned(), problem }),
-                None => Ok(Err(chain(&error.without_url()))),
+        tokio::select! {
+            answer = exchange => match answer {
+                Ok(answer) => Ok(Ok(answer)),
+                Err(error) => no_answer(error, &self.settings.base_url).map(Err),
             },
+            reason = self.stop.wait() => Err(reason.into()),
         }
     }
 

@@ -144,6 +144,17 @@ fn the_environment_wins_over_the_env_file() {
 }
 
 #[test]
+fn what_is_unencrypted_does_not_leave_this_machine_by_a_proxy() {
+    let mut world = World::with_server(Sim::start(Site::empty()).expect("it starts"), Server::builder()).migrated();
+    for variable in ["HTTP_PROXY", "ALL_PROXY"] {
+        NETWORK.iter().filter(|name| name.contains("PROXY")).for_each(|name| world.set(name, ""));
+        // An address that leads nowhere, and a wait that would show.
+        world.set(variable, "http://proxy.example.invalid:3128");
+        world.run(&["sync", "all", "--max-retries", "0"]).expect_exit(0);
+    }
+}
+
+#[test]
 fn a_monitor_is_reached_through_the_same_proxy_and_certificates() {
     let ours = Authority::new("Ours");
     let mut behind = Behind::new(&ours.server(&[WIX, "127.0.0.1"]));

@@ -7,7 +7,10 @@ use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
+use crate::address::Address;
+use crate::network::{CertificateProblem, chain};
 use crate::retry;
+use crate::wix::error::WixError;
 
 /// An answer of whatever status.
 pub(super) struct Answer {
@@ -37,4 +40,12 @@ impl Answer {
 /// 408 and 5xx but 501: Wix's side, and likely to pass.
 pub(super) fn is_transient(status: StatusCode) -> bool {
     status == StatusCode::REQUEST_TIMEOUT || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
+}
+
+/// Why a request got no answer, in words. A certificate that is not accepted is an error: no later try would do better.
+pub(super) fn no_answer(error: reqwest::Error, server: &Address) -> Result<String, WixError> {
+    match CertificateProblem::of(&error) {
+        Some(problem) => Err(WixError::Certificate { host: server.host().to_owned(), problem }),
+        None => Ok(chain(&error.without_url())),
+    }
 }
