@@ -351,15 +351,57 @@ fn wix_sites_leaves_the_schemas_of_strangers_alone() {
     run(&mut client, function).unwrap_or_else(|problem| panic!("{problem}"));
     world.execute("grant execute on function wix_sites() to owner, member");
     let sites = "select coalesce(string_agg(distinct site_schema, ','), '') from wix_sites()";
-    for (role, expected) in [("owner", "shop"), ("member", "shop"), ("postgres", "")] {
+    for role in ["owner", "member"] {
         let mut client = world.client();
         client.batch_execute(&format!("set role {role}")).expect("the role is there");
         let seen: String = client.query_one(sites, &[]).expect("it answers").get(0);
-        assert_eq!(seen, expected, "{role}");
+        assert_eq!(seen, "shop", "{role}");
     }
+    // No row would mean that all is well.
+    let said = world.client().query_one(sites, &[]).expect_err("it finds none");
+    let said = said.as_db_error().expect("Postgres answers").message().to_owned();
+    assert_eq!(said, "role postgres owns the tables of no site");
     // The traps work.
     let _ = world.client().batch_execute("select table_name from theirs.sync_errors");
     assert_eq!(world.value::<String>("select string_agg(as_role, ',') from ran"), "postgres");
+}
+
+#[test]
+fn wix_sites_shows_a_site_that_is_hidden_or_was_written_by_a_wrong_clock() {
+    let mut world = World::new(5, 5, 5);
+    world.execute(
+        "create role owner login; create role member noinherit login; grant owner to member;
+         grant create on database postgres to owner",
+    );
+    let url = world.postgres.url_as("owner", "postgres");
+    world.set("DATABASE_URL", &url);
+    world.run(&["migrate", "--schema", "shop"]).expect_exit(0);
+    world.run(&["sync", "all", "--schema", "shop"]).expect_exit(0);
+    let mut client = world.client();
+    let blocks = docs::blocks("docs/many-sites.md", "sql");
+    let block = |part: &str| blocks.iter().find(|block| block.text.contains(part)).expect("it is there");
+    run(&mut client, block("create or replace function")).unwrap_or_else(|problem| panic!("{problem}"));
+    world.execute(
+        "grant execute on function wix_sites() to owner, member; grant usage on schema shop to member;
+         grant select on all tables in schema shop to member",
+    );
+    let looked = |role: &str| {
+        let mut client = world.client();
+        client.batch_execute(&format!("set role {role}")).expect("the role is there");
+        run(&mut client, block("from wix_sites()")).unwrap_or_else(|problem| panic!("{problem}"))
+    };
+    assert_eq!(looked("owner"), 0, "all is well");
+    // It may read, and row level security hides all rows.
+    assert_eq!(looked("member"), 1);
+    world.execute("revoke select on shop.sync_errors from member");
+    assert_eq!(looked("member"), 1);
+    for column in ["last_success_at", "last_full_pass_at"] {
+        world.execute(&format!(
+            "update shop.sync_state set {column} = now() + interval '1 year' where table_name = 'orders'"
+        ));
+        assert_eq!(looked("owner"), 1, "{column}");
+        world.execute(&format!("update shop.sync_state set {column} = now()"));
+    }
 }
 
 /// Of each table its columns and their types.
