@@ -52,6 +52,7 @@ const MIGRATIONS: &[Migration] = &[
     migration!(16, "0016_books"),
     migration!(17, "0017_sync_missing_absent"),
     migration!(18, "0018_sync_state_instance"),
+    migration!(19, "0019_sync_health_honest"),
     migration!(22, "0022_sync_unreadable"),
     migration!(23, "0023_ids_emails_statuses"),
 ];
