@@ -43,20 +43,20 @@ impl RetryPolicy {
     }
 }
 
-/// Reads `Retry-After`: seconds or an HTTP date. `None` if it is neither. `now` is this machine's clock,
-/// corrected to the server's where that is known.
-pub fn parse_retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+/// Reads `Retry-After`: seconds or an HTTP date. `None` if it is neither. `now` is the clock
+/// that the date is of: the server's. Where that is not known, a date says nothing.
+pub fn parse_retry_after(value: &str, now: Option<SystemTime>) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse::<f64>() {
         return (seconds >= 0.0).then(|| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX));
     }
     let date = httpdate::parse_http_date(value).ok()?;
-    Some(date.duration_since(now).unwrap_or_default())
+    Some(date.duration_since(now?).unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     use super::{MAX_DELAY, RetryPolicy, THROTTLE_DELAY, parse_retry_after};
 
@@ -91,14 +91,16 @@ mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         let now = httpdate::parse_http_date("Mon, 14 Sep 2026 16:40:00 GMT").unwrap();
-        assert_eq!(parse_retry_after("120", now), Some(Duration::from_secs(120)));
-        assert_eq!(parse_retry_after("0", now), Some(Duration::ZERO));
-        assert_eq!(parse_retry_after("1.5", now), Some(Duration::from_millis(1500)));
-        assert_eq!(parse_retry_after("Mon, 14 Sep 2026 16:40:30 GMT", now), Some(Duration::from_secs(30)));
-        assert_eq!(parse_retry_after("Mon, 14 Sep 2026 16:39:30 GMT", now), Some(Duration::ZERO));
-        assert_eq!(parse_retry_after("99999999999999999999999999", now), Some(Duration::MAX));
-        assert_eq!(parse_retry_after("soon", now), None);
-        assert_eq!(parse_retry_after("-5", now), None);
-        assert_eq!(parse_retry_after("", SystemTime::now()), None);
+        assert_eq!(parse_retry_after("120", Some(now)), Some(Duration::from_secs(120)));
+        assert_eq!(parse_retry_after("0", Some(now)), Some(Duration::ZERO));
+        assert_eq!(parse_retry_after("1.5", Some(now)), Some(Duration::from_millis(1500)));
+        assert_eq!(parse_retry_after("Mon, 14 Sep 2026 16:40:30 GMT", Some(now)), Some(Duration::from_secs(30)));
+        assert_eq!(parse_retry_after("Mon, 14 Sep 2026 16:39:30 GMT", Some(now)), Some(Duration::ZERO));
+        assert_eq!(parse_retry_after("99999999999999999999999999", Some(now)), Some(Duration::MAX));
+        assert_eq!(parse_retry_after("soon", Some(now)), None);
+        assert_eq!(parse_retry_after("-5", Some(now)), None);
+        assert_eq!(parse_retry_after("", Some(now)), None);
+        assert_eq!(parse_retry_after("Mon, 14 Sep 2026 16:40:30 GMT", None), None);
+        assert_eq!(parse_retry_after("120", None), Some(Duration::from_secs(120)));
     }
 }

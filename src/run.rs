@@ -220,7 +220,7 @@ pub struct RunSummary {
     pub sync_type: &'static str,
     /// Completed only if every stream's pass is.
     pub status: Status,
-    /// When it began, by this machine's clock.
+    /// When it began, by the database server's clock.
     pub started_at: DateTime<Utc>,
     /// Milliseconds from its begin to its end.
     pub duration_ms: u64,

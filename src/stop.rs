@@ -4,10 +4,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// A run that was asked to stop finishes what it has in hand. One that has not after this time waits for something that
-/// does not come, such as a database that fell silent.
-const GRACE: Duration = Duration::from_secs(30);
-
 /// Why a run should end before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StopReason {
@@ -17,6 +13,9 @@ pub enum StopReason {
     /// SIGTERM: the system or an operator asked.
     #[error("stopped by SIGTERM")]
     Terminate,
+    /// SIGHUP: the terminal was closed.
+    #[error("stopped by SIGHUP")]
+    HangUp,
     /// `--time-limit` is reached.
     #[error("stopped at --time-limit; the next run goes on from there")]
     TimeLimit,
@@ -74,9 +73,9 @@ impl Stop {
     }
 
     /// Waits until a stop was asked for and the time to obey it is over.
-    pub async fn overdue(&self) -> StopReason {
+    pub async fn overdue(&self, grace: Duration) -> StopReason {
         let reason = self.wait().await;
-        tokio::time::sleep(GRACE).await;
+        tokio::time::sleep(grace).await;
         reason
     }
 

@@ -22,6 +22,8 @@ pub enum Exit {
     Found = 5,
     /// Stopped at `--time-limit`.
     TimeLimit = 6,
+    /// Stopped by SIGHUP.
+    HungUp = 129,
     /// Stopped by SIGINT.
     Interrupted = 130,
     /// Stopped by SIGTERM.
@@ -43,6 +45,7 @@ impl Exit {
     pub fn of_stop(reason: StopReason) -> Exit {
         match reason {
             StopReason::Interrupt => Exit::Interrupted,
+            StopReason::HangUp => Exit::HungUp,
             StopReason::Terminate => Exit::Terminated,
             StopReason::TimeLimit => Exit::TimeLimit,
             StopReason::LeaseLost | StopReason::DatabaseSilent => Exit::Failed,
@@ -94,6 +97,7 @@ mod tests {
         );
         assert_eq!(Exit::of_run(&summary(Status::Failed, |_| {}), None), Exit::Failed);
         assert_eq!(Exit::of_run(&summary(Status::Failed, |_| {}), Some(StopReason::Interrupt)) as u8, 130);
+        assert_eq!(Exit::of_run(&summary(Status::Failed, |_| {}), Some(StopReason::HangUp)) as u8, 129);
         assert_eq!(Exit::of_run(&summary(Status::Failed, |_| {}), Some(StopReason::Terminate)) as u8, 143);
     }
 }

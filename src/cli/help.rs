@@ -11,8 +11,8 @@ pub(super) const EXIT_CODES: &str = "Exit codes:
   4    another run holds the lock
   5    status --max-age, verify, doctor: looked, and found something wrong
   6    stopped at --time-limit; the next run goes on from there
-  130  stopped by SIGINT; 143 by SIGTERM: the batch in hand was finished and
-       the run recorded as failed
+  130  stopped by SIGINT; 143 by SIGTERM, 129 by SIGHUP: the batch in hand was
+       finished and the run recorded as failed
 
 `wix-sync COMMAND --help` has examples and the exit codes of each command.";
 
@@ -37,8 +37,8 @@ Exit codes:
        written, deletions held back
   4    another run holds the lock
   6    stopped at --time-limit; the next run goes on from there
-  130  stopped by SIGINT; 143 by SIGTERM: the batch in hand was finished and
-       the run recorded as failed";
+  130  stopped by SIGINT; 143 by SIGTERM, 129 by SIGHUP: the batch in hand was
+       finished and the run recorded as failed";
 
 pub(super) const VERIFY: &str = "Examples:
   wix-sync verify

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use chrono::Utc;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -127,7 +127,7 @@ impl Signals {
         let metrics = RunMetrics {
             sync_type: self.sync_type,
             schema: self.schema.as_deref(),
-            ended_at: Utc::now(),
+            ended_at: self.ended_at(),
             duration: self.clock.elapsed(),
             exit_code: exit as u8,
             summary: self.summary.as_ref(),
@@ -135,6 +135,12 @@ impl Signals {
         if let Err(error) = file.write(&metrics) {
             tracing::warn!(error = error.to_string(), "--metrics-file could not be written: {error}");
         }
+    }
+
+    /// By the database server's clock, where the run got to know it: monitors compare it with now.
+    fn ended_at(&self) -> DateTime<Utc> {
+        let Some(summary) = &self.summary else { return Utc::now() };
+        summary.started_at + TimeDelta::milliseconds(summary.duration_ms.try_into().unwrap_or_default())
     }
 
     /// What `sync_logs.error` says, or what was left out, or how much was done.

@@ -1,7 +1,5 @@
 //! Whose records the credentials read, settled before a command reads any.
 
-use chrono::Utc;
-
 use super::Failure;
 use super::exit::Exit;
 use crate::event::{Event, Reporter};
@@ -26,10 +24,10 @@ pub(super) async fn claim_site(store: &mut Store, wix: &WixClient, reporter: &dy
     let is_noted = store.check_site(wix.site_id()).await?;
     let accepted = confirm_installation(store, wix, reporter).await?;
     if !is_noted {
-        store.note_site(wix.site_id(), Utc::now()).await?;
+        store.note_site(wix.site_id(), store.now()).await?;
     }
     if let (Some(accepted), Some(claim)) = (accepted, wix.claim()) {
-        store.remember_installation(&claim, accepted.is_confirmed, Utc::now()).await?;
+        store.remember_installation(&claim, accepted.is_confirmed, store.now()).await?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use super::{Failure, connect, explained};
 use crate::config::Environment;
 use crate::holder::Holder;
 use crate::report::{self, Status};
+use crate::store::StoreError;
 use crate::store::migrate::SchemaState;
 use crate::store::status::{RunFilter, TableRow};
 
@@ -36,7 +37,14 @@ pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &En
         };
     }
     let filter = RunFilter { limit: args.limit.into(), sync_type: args.sync_type.clone(), status: args.status.clone() };
-    let tables = explained(&store, store.list_tables().await).await?;
+    let tables = match store.list_tables().await {
+        // The runs may be visible all the same.
+        Err(error @ StoreError::Hidden { .. }) if args.max_age.is_none() => {
+            tracing::warn!("{error}");
+            Vec::new()
+        }
+        tables => explained(&store, tables).await?,
+    };
     let stale = args.max_age.map(|max_age| stale_tables(&tables, max_age));
     let status = Status {
         schema: &schema,
@@ -64,7 +72,8 @@ pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &En
 fn stale_tables(tables: &[TableRow], max_age: Duration) -> Vec<&TableRow> {
     let is_stale = |table: &&TableRow| {
         let age = table.age_seconds.or(table.first_run_seconds_ago);
-        age.is_some_and(|age| u64::try_from(age).is_ok_and(|age| age > max_age.as_secs()))
+        // A time in the future is that of a wrong clock.
+        age.is_some_and(|age| u64::try_from(age).map_or(true, |age| age > max_age.as_secs()))
     };
     tables.iter().filter(is_stale).collect()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
 use super::args::{GlobalArgs, SyncArgs, Target};
@@ -21,6 +21,7 @@ use crate::progress::Tracker;
 use crate::report;
 use crate::stop::{Stop, StopReason, Stopper, stop_pair};
 use crate::store::lease::Heartbeat;
+use crate::sync::patience::LAST_PATIENCE;
 use crate::sync::plan::FullPolicy;
 use crate::sync::{Plan, Range, Run, RunOutcome, SyncError};
 use crate::timestamp::{self, Timestamp};
@@ -31,7 +32,11 @@ use crate::wix::{WixClient, WixError};
 const BEGIN_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A database that takes longer to hear of the end does not answer.
-const RELEASE_PATIENCE: Duration = Duration::from_secs(5);
+const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A run that was asked to stop finishes what it has in hand, and records its end. One that has not after this time waits for
+/// something that does not come.
+const GRACE: Duration = Duration::from_secs(15);
 
 pub(super) async fn run(
     global: &GlobalArgs,
@@ -125,15 +130,16 @@ pub(super) async fn execute(
         }
         Ok(store)
     };
-    let mut store = unless_overdue(&stop, take_lease).await?;
+    let mut store = unless_overdue(&stop, LAST_PATIENCE, take_lease).await?;
     signals.started(store.schema().name());
     let heartbeat = Heartbeat::start(&store, stopper, tracker);
     let work = async {
-        claim_site(&mut store, &wix, &*reporter).await?;
+        unless_overdue(&stop, LAST_PATIENCE, claim_site(&mut store, &wix, &*reporter)).await?;
         run.execute(&mut store).await.map_err(failure)
     };
-    let outcome = unless_overdue(&stop, work).await;
+    let outcome = unless_overdue(&stop, GRACE, work).await;
     drop(heartbeat);
+    store.hurry();
     // Where this fails the lease ends by itself.
     match timeout(RELEASE_PATIENCE, store.release_lease()).await {
         Ok(Ok(())) => {}
@@ -159,25 +165,27 @@ pub(super) async fn execute(
 /// a transaction is all or nothing; the next run goes on.
 pub(super) async fn unless_overdue<T>(
     stop: &Stop,
+    grace: Duration,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     tokio::select! {
         biased;
         result = work => result,
-        reason = stop.overdue() => Err(Failure {
+        reason = stop.overdue(grace) => Err(Failure {
             exit: Exit::of_stop(reason),
             error: match reason {
                 StopReason::DatabaseSilent => anyhow::anyhow!("{reason}"),
-                _ => anyhow::anyhow!("{reason}; the database gave no answer after that"),
+                _ => anyhow::anyhow!("{reason} while it waited for the database"),
             },
-            hint: Some("the next run goes on; see whether the database answers: `wix-sync doctor`".to_owned()),
+            hint: Some("`wix-sync doctor` tells whether the database answers, and who holds a lock".to_owned()),
         }),
     }
 }
 
 pub(super) fn failure(error: SyncError) -> Failure {
-    let exit = match &error {
-        SyncError::Wix(WixError::Setup(_)) => Exit::Usage,
+    let exit = match (&error, error.stop_reason()) {
+        (_, Some(reason)) => Exit::of_stop(reason),
+        (SyncError::Wix(WixError::Setup(_)), None) => Exit::Usage,
         _ => Exit::Failed,
     };
     Failure { exit, hint: error.hint(), error: error.into() }
@@ -193,19 +201,38 @@ pub(super) fn stop_after(time_limit: Option<Duration>, stopper: &Stopper) {
     });
 }
 
-/// SIGINT and SIGTERM ask for a stop: the batch in hand is finished first.
+/// SIGINT, SIGTERM and SIGHUP ask for a stop: the batch in hand is finished first.
 pub(super) fn listen_for_signals(stopper: Stopper) -> Result<(), Failure> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    // Under nohup it is ignored, and has to stay so.
+    let mut hang_up = if ignores_hang_up() { None } else { Some(signal(SignalKind::hangup())?) };
     tokio::spawn(async move {
         loop {
             let reason = tokio::select! {
                 _ = interrupt.recv() => StopReason::Interrupt,
                 _ = terminate.recv() => StopReason::Terminate,
+                () = received(&mut hang_up) => StopReason::HangUp,
             };
             stopper.stop(reason);
         }
     });
     Ok(())
+}
+
+/// Waits for a signal that may not be listened for.
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether SIGHUP is ignored since the start of the process. Where the system does not tell (outside Linux), it is not.
+fn ignores_hang_up() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // A bit per signal; SIGHUP is number 1.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 fn range(args: &SyncArgs) -> Result<Option<Range>, ConfigError> {

@@ -20,6 +20,7 @@ use crate::report::{self, Purpose};
 use crate::stop::stop_pair;
 use crate::store::lease::Heartbeat;
 use crate::sync::compare::{Extent, compare_stream};
+use crate::sync::patience::LAST_PATIENCE;
 use crate::sync::plan::FullPolicy;
 use crate::sync::{Plan, Run, SyncError, Uncompared};
 use crate::wix::WixClient;
@@ -150,7 +151,7 @@ async fn compare(
         }
         Ok(Compared { found, uncompared })
     };
-    unless_overdue(&stop, work).await
+    unless_overdue(&stop, LAST_PATIENCE, work).await
 }
 
 /// A comparison leaves nothing to go on with: the hint on a stop would be wrong.

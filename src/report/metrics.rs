@@ -208,6 +208,10 @@ fn render(metrics: &RunMetrics<'_>, before: &str) -> String {
         gauge(&format!("wix_sync_last_run_{name}"), help, &samples);
     }
     let mut successes = before.successes;
+    if metrics.summary.is_some() {
+        // A success in the future is one by a wrong clock: nothing is known of it.
+        successes.values_mut().filter(|at| **at > seconds(metrics.ended_at)).for_each(|at| *at = 0.0);
+    }
     for summary in streams.iter().filter(|summary| is_whole(summary)) {
         successes.insert(labels(summary.stream), seconds(metrics.ended_at));
     }

@@ -99,6 +99,9 @@ fn time_cells(row: &TableRow) -> Vec<String> {
 /// `orders: last success 3 h 5 min ago, at 2026-01-02T06:00:00Z`.
 pub(super) fn describe_age(row: &TableRow) -> String {
     match (row.age_seconds, row.last_success_at) {
+        (Some(_), Some(at)) if row.is_in_the_future => {
+            format!("{}: last success at {}, which is in the future: a clock was wrong", row.table, time(at))
+        }
         (Some(seconds), Some(at)) => format!("{}: last success {} ago, at {}", row.table, age(seconds), time(at)),
         _ => format!("{}: never synced", row.table),
     }

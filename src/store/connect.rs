@@ -3,10 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+use tokio::time::timeout;
 use tokio_postgres::types::{FromSql, Type};
-use tokio_postgres::{Client, Row, Transaction};
+use tokio_postgres::{CancelToken, Client, Row, Transaction};
 
 use super::books::Books;
+use super::bounds::{ANSWER_PATIENCE, LOCK_PATIENCE, STATEMENT_PATIENCE, bounds};
+use super::clock::ServerClock;
 use super::dial::dial;
 use super::error::StoreError;
 use super::lease::Lease;
@@ -36,6 +40,9 @@ pub struct Store {
     pub(super) target: Target,
     /// The books of the tables whose pass has begun.
     pub(super) books: HashMap<Stream, Books>,
+    /// Maximum wait for a lock.
+    pub(super) lock_patience: Duration,
+    clock: ServerClock,
 }
 
 impl Store {
@@ -43,14 +50,28 @@ impl Store {
     pub async fn connect(target: Target, schema: Option<&str>) -> Result<Store, StoreError> {
         let named = schema.map(Schema::new).transpose()?;
         let client = dial(&target).await?;
-        let schema = match named {
-            Some(schema) => schema,
-            None => {
-                let searched = searched_schemas(&client, &target).await?;
-                Schema::new(searched.first().ok_or(StoreError::NoSchema)?)?
+        let doing = "could not ask the server for its clock";
+        let find_schema = async {
+            match named {
+                Some(schema) => Ok(schema),
+                None => {
+                    let searched = searched_schemas(&client, &target).await?;
+                    Schema::new(searched.first().ok_or(StoreError::NoSchema)?)
+                }
             }
         };
-        Ok(Store { client, schema, lease: None, target, books: HashMap::new() })
+        // Sent together: over a long line every answer that is waited for counts.
+        let both = async { tokio::join!(biased; ServerClock::read(&client), find_schema) };
+        let (clock, schema) = answered(doing, ANSWER_PATIENCE, both).await?;
+        Ok(Store {
+            client,
+            schema: schema?,
+            lease: None,
+            target,
+            books: HashMap::new(),
+            lock_patience: LOCK_PATIENCE,
+            clock: clock?,
+        })
     }
 
     /// Replaces a broken connection by a new one. The lease goes on: it is no matter of the connection.
@@ -72,7 +93,8 @@ impl Store {
             }
         };
         let (schema, target, books) = (self.schema.clone(), self.target.clone(), self.books.clone());
-        Ok(Store { client, schema, lease: self.lease, target, books })
+        let (lease, lock_patience, clock) = (self.lease, self.lock_patience, self.clock);
+        Ok(Store { client, schema, lease, target, books, lock_patience, clock })
     }
 
     /// Another connection to the same database, in a read-only transaction that ends with the connection.
@@ -88,6 +110,15 @@ impl Store {
         searched_schemas(&self.client, &self.target).await
     }
 
+    /// The time, by the database server's clock.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    pub(super) fn cancel_token(&self) -> CancelToken {
+        self.client.cancel_token()
+    }
+
     /// True once the connection is known to be gone.
     pub fn is_closed(&self) -> bool {
         self.client.is_closed()
@@ -98,24 +129,39 @@ impl Store {
         &self.schema
     }
 
-    /// One statement in a transaction of its own, without the lease: for what only reads, and for the lease itself.
-    /// The three messages are sent together, so it takes one round trip. If the call is cancelled, the transaction stays
-    /// open until the next one of this connection, which ends it: nothing in it was written.
+    /// One statement in a transaction of its own, without the lease: for what only reads, and for the lease itself. If a
+    /// lock is not granted in time, the error names the session that has it.
     pub(super) async fn query_once(
         &self,
         doing: &'static str,
         statement: &str,
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
+        match self.ask(doing, statement, parameters).await {
+            Ok(rows) => Ok(rows),
+            Err(error) => Err(self.name_blocker(error).await),
+        }
+    }
+
+    /// The three messages are sent together, so it takes one round trip. If the call is cancelled, the transaction stays
+    /// open until the next one of this connection, which ends it: nothing in it was written.
+    pub(super) async fn ask(
+        &self,
+        doing: &'static str,
+        statement: &str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        let begin =
+            format!(concat!("begin; ", search_path!(), "select {}"), bounds(self.lock_patience, STATEMENT_PATIENCE));
         let (settings, rows, end) = tokio::join!(
             biased;
-            self.client.batch_execute(concat!("begin; ", search_path!(), "set local lock_timeout = '10s'")),
-            self.client.query_typed(statement, parameters),
-            self.client.batch_execute("commit"),
+            answered(doing, ANSWER_PATIENCE, self.client.batch_execute(&begin)),
+            answered(doing, STATEMENT_PATIENCE + ANSWER_PATIENCE, self.client.query_typed(statement, parameters)),
+            answered(doing, STATEMENT_PATIENCE + ANSWER_PATIENCE, self.client.batch_execute("commit")),
         );
-        settings.map_err(StoreError::database(doing))?;
-        let rows = rows.map_err(StoreError::database(doing))?;
-        end.map_err(StoreError::database(doing))?;
+        settings?.map_err(StoreError::database(doing))?;
+        let rows = rows?.map_err(StoreError::database(doing))?;
+        end?.map_err(StoreError::database(doing))?;
         Ok(rows)
     }
 
@@ -127,13 +173,19 @@ impl Store {
         parameters: &[Parameter<'_>],
     ) -> Result<u64, StoreError> {
         let transaction = self.begin().await?;
-        let written = transaction.execute_typed(statement, parameters).await.map_err(StoreError::database(doing))?;
+        let written = match transaction.execute_typed(statement, parameters).await {
+            Ok(written) => written,
+            Err(error) => {
+                drop(transaction);
+                return Err(self.name_blocker(StoreError::database(doing)(error)).await);
+            }
+        };
         transaction.commit().await.map_err(StoreError::database(doing))?;
         Ok(written)
     }
 
-    /// Begins a transaction, fenced by the lease once that is taken. It waits for no lock longer than ten
-    /// seconds, and the server may end it if this program falls silent for a minute: it never waits for
+    /// Begins a transaction, fenced by the lease once that is taken. Its waits for locks and its statements are bounded
+    /// ([`super::bounds`]), and the server may end it if this program falls silent for a minute: it never waits for
     /// Wix while a transaction is open. Its statements look rows up by index ([`read_whole_tables`]). Its COMMIT waits for
     /// the disk, also where the server's default is not to: what comes behind it relies on it.
     pub(super) async fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
@@ -150,29 +202,40 @@ impl Store {
             .schema
             .sql("select 1 from {schema}.sync_locks where name = 'sync' and token = $1 and run_id = $2 for key share");
         let doing = "could not begin a transaction";
-        let transaction = self.client.transaction().await.map_err(StoreError::database(doing))?;
-        // The search path first: with it, the functions of the other settings are the server's own.
-        let settings = transaction.batch_execute(concat!(
-            search_path!(),
-            // Whatever the server's default: what another run committed while we waited has to be seen.
-            "set transaction isolation level read committed; \
-             select set_config('lock_timeout', '10s', true), \
-                set_config('idle_in_transaction_session_timeout', '60s', true), \
-                set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), \
-                set_config('jit', 'off', true), set_config('quote_all_identifiers', 'off', true), \
-                set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), true)",
-        ));
+        // The search path first: with it, the functions of the other settings are the server's own. Whatever the server's
+        // default of the isolation level: what another run committed while we waited has to be seen.
+        let settings = format!(
+            concat!(
+                search_path!(),
+                "set transaction isolation level read committed; \
+                 select {}, set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true), \
+                    set_config('jit', 'off', true), set_config('quote_all_identifiers', 'off', true), \
+                    set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), true)"
+            ),
+            bounds(self.lock_patience, STATEMENT_PATIENCE)
+        );
+        let transaction = answered(doing, ANSWER_PATIENCE, self.client.transaction()).await?;
+        let transaction = transaction.map_err(StoreError::database(doing))?;
+        let settings = async {
+            let set = answered(doing, ANSWER_PATIENCE, transaction.batch_execute(&settings)).await?;
+            set.map_err(StoreError::database(doing))
+        };
         match lease {
-            None => settings.await.map_err(StoreError::database(doing))?,
+            None => settings.await?,
             // Sent together: over a long line every answer that is waited for counts.
             Some(lease) => {
                 let (set, fenced) = tokio::join!(biased; settings, lease.fence(&transaction, &fence));
-                set.map_err(StoreError::database(doing))?;
+                set?;
                 fenced?;
             }
         }
         Ok(transaction)
     }
+}
+
+/// What the server answers, if it does so in time.
+async fn answered<T>(doing: &'static str, patience: Duration, work: impl Future<Output = T>) -> Result<T, StoreError> {
+    timeout(patience, work).await.map_err(|_| StoreError::Silent { doing, seconds: patience.as_secs() })
 }
 
 /// Lets the rest of a transaction read tables from their start to their end. Other statements look up the rows of a

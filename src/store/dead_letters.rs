@@ -107,8 +107,9 @@ impl Store {
         Ok(())
     }
 
-    /// The next records to try again, those that wait longest first: not tried since `before`, or by another
-    /// version of the program; and none that was tried since `since`, which ends the queue.
+    /// The next records to try again, those that wait longest first: not tried since `before`, or by another version of the
+    /// program; and none that was tried since `since`, which ends the queue. Also those tried at a time that is still to
+    /// come, by a wrong clock.
     pub async fn list_due_errors(
         &self,
         stream: Stream,
@@ -118,8 +119,8 @@ impl Store {
     ) -> Result<Vec<KeptRecord>, StoreError> {
         let statement = self.schema.sql(
             "select record_key, wix_id, record from {schema}.sync_errors
-             where table_name = $1 and resolved_at is null and last_failed_at < $3
-                and (last_failed_at < $2 or program_version is distinct from $4)
+             where table_name = $1 and resolved_at is null and (last_failed_at > $6 or (last_failed_at < $3
+                and (last_failed_at < $2 or program_version is distinct from $4)))
              order by last_failed_at, record_key limit $5",
         );
         let doing = "could not read sync_errors";
@@ -133,6 +134,7 @@ impl Store {
                     (&since, Type::TIMESTAMPTZ),
                     (&PROGRAM_VERSION, Type::TEXT),
                     (&limit, Type::INT8),
+                    (&self.now(), Type::TIMESTAMPTZ),
                 ],
             )
             .await?;
@@ -195,7 +197,7 @@ impl Store {
         let doing = "could not resolve errors";
         let statement = self.schema.sql(
             "update {schema}.sync_errors set resolved_at = $3, record = null
-             where table_name = $1 and wix_id is null and resolved_at is null and last_failed_at < $2",
+             where table_name = $1 and wix_id is null and resolved_at is null and (last_failed_at < $2 or last_failed_at > $3)",
         );
         self.write(
             doing,

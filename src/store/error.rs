@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 use uuid::Uuid;
 
+use super::bounds::Blocker;
 use crate::visible::one_line;
 
 /// Why the database did not do what it should.
@@ -130,6 +131,22 @@ pub enum StoreError {
         /// Live rows that were counted.
         holds: i64,
     },
+    /// Another session holds a lock that a statement needs.
+    #[error("{doing}: a lock was not granted in time: {blocker}")]
+    Blocked {
+        /// What was being done.
+        doing: &'static str,
+        /// The other session.
+        blocker: Box<Blocker>,
+    },
+    /// The server keeps the connection, but does not answer.
+    #[error("{doing}: the database server did not answer within {seconds} s")]
+    Silent {
+        /// What was being done.
+        doing: &'static str,
+        /// Whole seconds that were waited.
+        seconds: u64,
+    },
     /// Postgres refused a statement, or the connection broke.
     #[error("{doing}: {message}")]
     Database {
@@ -240,15 +257,20 @@ impl StoreError {
                 matches!(state.code(), "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300")
                     || state.code().starts_with("08")
             }
-            StoreError::Connect { .. } => true,
+            StoreError::Connect { .. } | StoreError::Silent { .. } => true,
             _ => false,
         }
     }
 
     /// True if the same transaction may well go through when it is tried again.
     pub fn is_contention(&self) -> bool {
-        !self.is_refusal()
-            && matches!(self, StoreError::Database { state: Some(state), .. } if matches!(state.code(), "40001" | "40P01" | "55P03"))
+        match self {
+            StoreError::Blocked { .. } => true,
+            StoreError::Database { state: Some(state), .. } => {
+                !self.is_refusal() && matches!(state.code(), "40001" | "40P01" | "55P03")
+            }
+            _ => false,
+        }
     }
 
     /// True if the server's own limit ended a statement, or a transaction: a smaller batch may do.
@@ -264,7 +286,7 @@ impl StoreError {
                 self.is_connection_lost() || matches!(state.code(), "25006" | "53100" | "53200")
             }
             StoreError::Database { .. } => self.is_connection_lost(),
-            StoreError::RowsDiffer { .. } | StoreError::Swallowed => false,
+            StoreError::Blocked { .. } | StoreError::RowsDiffer { .. } | StoreError::Swallowed => false,
             _ => true,
         }
     }
@@ -275,6 +297,8 @@ impl StoreError {
             self,
             StoreError::Database { .. }
                 | StoreError::Connect { .. }
+                | StoreError::Blocked { .. }
+                | StoreError::Silent { .. }
                 | StoreError::Locked { .. }
                 | StoreError::LeaseLost
                 | StoreError::StillCommitting
@@ -305,6 +329,8 @@ impl StoreError {
                 Some("create a database with `encoding 'UTF8' template template0`".to_owned())
             }
             StoreError::Connect { hint, .. } => hint.clone(),
+            StoreError::Blocked { blocker, .. } => Some(blocker.hint()),
+            StoreError::Silent { .. } => Some("see whether the database answers others: `wix-sync doctor`".to_owned()),
             StoreError::Locked { .. } => {
                 Some("it may still be at work; its lease ends by itself a minute after its process died".to_owned())
             }

@@ -23,6 +23,12 @@ use crate::stop::{StopReason, Stopper};
 /// Without a renewal the lease ends after this time; a run that died elsewhere blocks no longer.
 const LEASE_SECS: f64 = 60.0;
 
+/// SQL: whether the row `l` of `sync_locks` is held. One that ends later than any lease can is not believed: the clock was
+/// wrong when it was written. A few seconds more, since the clock of a standby that took over may be behind. The view
+/// `sync_health` has the same condition.
+pub(super) const IS_HELD: &str =
+    "(l.expires_at >= clock_timestamp() and l.expires_at <= clock_timestamp() + interval '65 seconds')";
+
 /// Three tries at a renewal fit in before the end.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -64,23 +70,24 @@ impl Store {
     pub async fn acquire_lease(&mut self, run_id: Uuid, holder: &Holder) -> Result<(), StoreError> {
         let doing = "could not take the lease in sync_locks";
         // A look first: the insert would wait behind a write of the holder's.
-        let mut dead_token = None;
+        let mut dead = None;
         if let Some(current) = self.current_lease().await?.filter(|current| current.is_held) {
             match &current.holder {
-                Some(previous) if previous.is_dead(holder) => dead_token = Some(current.token),
+                Some(previous) if previous.is_dead(holder) => dead = Some((current.token, current.run_id)),
                 _ => return Err(current.locked()),
             }
         }
-        let statement = self.schema.sql(
-            "insert into {schema}.sync_locks as l (name, token, run_id, holder, acquired_at, renewed_at, expires_at)
+        let statement = self.schema.sql(&format!(
+            "insert into {{schema}}.sync_locks as l (name, token, run_id, holder, acquired_at, renewed_at, expires_at)
              values ('sync', 1, $1, $2, clock_timestamp(), clock_timestamp(), clock_timestamp() + make_interval(secs => $3))
              on conflict (name) do update set
                 token = l.token + 1, run_id = excluded.run_id, holder = excluded.holder,
                 acquired_at = excluded.acquired_at, renewed_at = excluded.renewed_at, expires_at = excluded.expires_at,
                 progress = null
-             where l.expires_at < clock_timestamp() or l.token = $4
-             returning token",
-        );
+             where not {IS_HELD} or (l.token = $4 and l.run_id = $5)
+             returning token"
+        ));
+        let (dead_token, dead_run) = dead.unzip();
         let transaction = self.begin().await?;
         let taken = transaction
             .query_typed(
@@ -90,6 +97,7 @@ impl Store {
                     (&Json(holder), Type::JSONB),
                     (&LEASE_SECS, Type::FLOAT8),
                     (&dead_token, Type::INT8),
+                    (&dead_run, Type::UUID),
                 ],
             )
             .await;
@@ -97,8 +105,10 @@ impl Store {
             // The holder was stopped within a write: it holds its lease row until that is over.
             Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
                 drop(transaction);
-                let current = self.current_lease().await?;
-                return Err(current.map_or(StoreError::LeaseLost, |current| current.locked()));
+                return Err(match self.current_lease().await?.filter(|current| current.is_held) {
+                    Some(current) => current.locked(),
+                    None => self.name_blocker(StoreError::database(doing)(error)).await,
+                });
             }
             other => other.map_err(StoreError::database(doing))?,
         };
@@ -122,11 +132,10 @@ impl Store {
     }
 
     async fn current_lease(&self) -> Result<Option<Current>, StoreError> {
-        let statement = self.schema.sql(
-            "select token, run_id, holder, expires_at >= clock_timestamp(),
-                extract(epoch from clock_timestamp() - acquired_at)::float8
-             from {schema}.sync_locks where name = 'sync'",
-        );
+        let statement = self.schema.sql(&format!(
+            "select l.token, l.run_id, l.holder, {IS_HELD}, extract(epoch from clock_timestamp() - l.acquired_at)::float8
+             from {{schema}}.sync_locks l where l.name = 'sync'"
+        ));
         let doing = "could not read sync_locks";
         let rows = self.query_once(doing, &statement, &[]).await?;
         let Some(row) = rows.first() else { return Ok(None) };
@@ -190,7 +199,8 @@ impl Lease {
             "update {schema}.sync_locks
              set renewed_at = clock_timestamp(), expires_at = clock_timestamp() + make_interval(secs => $2)
              where name = 'sync' and token = $1 and run_id = $3
-                and expires_at < clock_timestamp() + make_interval(secs => $2 / 2)",
+                and expires_at not between clock_timestamp() + make_interval(secs => $2 / 2)
+                    and clock_timestamp() + make_interval(secs => $2)",
         );
         let parameters: [Parameter<'_>; 3] =
             [(&self.token, Type::INT8), (&LEASE_SECS, Type::FLOAT8), (&self.run_id, Type::UUID)];

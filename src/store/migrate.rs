@@ -13,6 +13,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Row, Transaction};
 
 use super::access::Relation;
+use super::bounds::{LOCK_PATIENCE, MIGRATION_PATIENCE, OTHER_MIGRATION_PATIENCE};
 use super::connect::{Store, first_column};
 use super::error::{StoreError, describe};
 use super::problem::Problem;
@@ -53,8 +54,8 @@ const MIGRATIONS: &[Migration] = &[
     migration!(17, "0017_sync_missing_absent"),
     migration!(18, "0018_sync_state_instance"),
     migration!(19, "0019_sync_health_honest"),
-    migration!(22, "0022_sync_unreadable"),
-    migration!(23, "0023_ids_emails_statuses"),
+    migration!(20, "0020_sync_unreadable"),
+    migration!(21, "0021_ids_emails_statuses"),
 ];
 
 /// What is said where [`SchemaState::Unrecorded`] is found.
@@ -116,16 +117,28 @@ pub enum SchemaState {
 }
 
 impl Store {
-    /// Applies what is missing, and restores what was dropped.
+    /// Applies what is missing, and restores what was dropped. If a lock is not granted in time, the error names the session
+    /// that has it.
     pub async fn migrate(&mut self, options: MigrateOptions) -> Result<MigrationReport, StoreError> {
+        match self.apply_pending(options).await {
+            Ok(report) => Ok(report),
+            Err(error) => Err(self.name_blocker(error).await),
+        }
+    }
+
+    async fn apply_pending(&mut self, options: MigrateOptions) -> Result<MigrationReport, StoreError> {
         let schema = self.schema.clone();
         let mut report = MigrationReport { schema: schema.name().to_owned(), ..MigrationReport::default() };
         let transaction = self.begin().await?;
         let doing = "could not prepare the migrations";
-        // A lock of the transaction: one of the session would stay on a pooler's server. It is waited for as
-        // long as another migrate takes.
+        // A lock of the transaction: one of the session would stay on a pooler's server. It is waited for as long as another
+        // migrate may take. A role's limit on statements is not meant for changes of a schema.
+        let seconds = MIGRATION_PATIENCE.as_secs();
         transaction
-            .batch_execute("set local statement_timeout = 0; set local lock_timeout = 0")
+            .batch_execute(&format!(
+                "set local statement_timeout = '{seconds}s'; set local lock_timeout = '{}s'",
+                OTHER_MIGRATION_PATIENCE.as_secs()
+            ))
             .await
             .map_err(StoreError::database(doing))?;
         transaction
@@ -135,7 +148,8 @@ impl Store {
             )
             .await
             .map_err(StoreError::database(doing))?;
-        transaction.batch_execute("set local lock_timeout = '10s'").await.map_err(StoreError::database(doing))?;
+        let lock_timeout = format!("set local lock_timeout = '{}s'", LOCK_PATIENCE.as_secs());
+        transaction.batch_execute(&lock_timeout).await.map_err(StoreError::database(doing))?;
         check_encoding(&transaction).await?;
         create_schema(&transaction, &schema).await?;
         let mut before = access::existing_relations(&transaction, &schema).await?;

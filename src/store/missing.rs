@@ -236,7 +236,7 @@ impl Store {
     }
 
     /// The next rows pending deletion that were not tried since `since` and do not wait for their second lookup; those that
-    /// never gave a clear answer come last.
+    /// never gave a clear answer come last. A try at a time that is still to come, by a wrong clock, does not count.
     pub async fn list_missing(
         &self,
         stream: Stream,
@@ -254,13 +254,22 @@ impl Store {
         };
         let statement = self.schema.sql(&format!(
             "select m.wix_id from {{schema}}.sync_missing m
-             where m.table_name = $1 and (m.tried_at is null or m.tried_at < $2) and not {IS_WAITING}
+             where m.table_name = $1 and (m.tried_at is null or m.tried_at < $2 or m.tried_at > $4) and not {IS_WAITING}
                 and {is_wanted}
              order by m.tried_at nulls first, m.wix_id limit $3"
         ));
         let doing = "could not list the rows that Wix no longer lists";
         let rows = self
-            .query_once(doing, &statement, &[(&table, Type::TEXT), (&since, Type::TIMESTAMPTZ), (&limit, Type::INT8)])
+            .query_once(
+                doing,
+                &statement,
+                &[
+                    (&table, Type::TEXT),
+                    (&since, Type::TIMESTAMPTZ),
+                    (&limit, Type::INT8),
+                    (&self.now(), Type::TIMESTAMPTZ),
+                ],
+            )
             .await?;
         first_column(&rows, doing)
     }
@@ -282,11 +291,11 @@ impl Store {
     /// Deleted customers that may have been merged since, `limit` at most; none that was marked at `before` or later.
     pub async fn list_maybe_merged(&mut self, before: DateTime<Utc>, limit: i64) -> Result<Vec<String>, StoreError> {
         let doing = "could not look for deleted customers that may have been merged since";
-        let statement = self.schema.sql(include_str!("sql/maybe_merged.sql"));
+        let (statement, now) = (self.schema.sql(include_str!("sql/maybe_merged.sql")), self.now());
         let transaction = self.begin().await?;
         read_whole_tables(&transaction).await?;
         let rows = transaction
-            .query_typed(&statement, &[(&before, Type::TIMESTAMPTZ), (&limit, Type::INT8)])
+            .query_typed(&statement, &[(&before, Type::TIMESTAMPTZ), (&limit, Type::INT8), (&now, Type::TIMESTAMPTZ)])
             .await
             .map_err(StoreError::database(doing))?;
         transaction.rollback().await.map_err(StoreError::database(doing))?;

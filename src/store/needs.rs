@@ -82,7 +82,7 @@ const RANDOM: &str = "gen_random_uuid()";
 const NOW: &str = "now()";
 
 /// In the order in which they can be created.
-pub(super) const TABLES: [Table; 11] = [
+pub(super) const TABLES: [Table; 12] = [
     Table {
         name: "sync_migrations",
         columns: &[must("number", INTEGER), must("name", TEXT), must("checksum", TEXT), with("applied_at", TIME, NOW)],
@@ -143,7 +143,7 @@ pub(super) const TABLES: [Table; 11] = [
         ],
         unique: &[("customers_wix_contact_id_key", &["wix_contact_id"])],
         indexes: &[
-            index("customers_email_idx", "btree (lower(btrim(email)))", LIVE),
+            index("customers_email_folded_idx", "btree (lower((btrim(email) COLLATE \"C\")))", LIVE),
             index("customers_merged_into_idx", "btree (merged_into)", "WHERE (merged_into IS NOT NULL)"),
             index("customers_wix_created_at_idx", "btree (wix_created_at)", LIVE),
         ],
@@ -221,7 +221,7 @@ pub(super) const TABLES: [Table; 11] = [
         indexes: &[
             index("orders_wix_contact_id_idx", "btree (wix_contact_id)", ""),
             index("orders_customer_id_idx", "btree (customer_id)", ""),
-            index("orders_email_idx", "btree (lower(btrim(email)))", ""),
+            index("orders_email_folded_idx", "btree (lower((btrim(email) COLLATE \"C\")))", ""),
             index("orders_wix_created_at_idx", "btree (wix_created_at)", LIVE),
         ],
         filled: Some(&["id", "wix_order_id", "created_at", "updated_at"]),
@@ -245,6 +245,7 @@ pub(super) const TABLES: [Table; 11] = [
             may("drift", JSONB),
             may("wix_instance_id", TEXT),
             may("wix_instance_site_id", TEXT),
+            may("order_statuses", JSONB),
         ],
         key: &["table_name"],
         ..STATE
@@ -311,6 +312,12 @@ pub(super) const TABLES: [Table; 11] = [
             must("record", TEXT),
             with("found_at", TIME, NOW),
         ],
+        key: &["table_name", "wix_id"],
+        ..STATE
+    },
+    Table {
+        name: "sync_unreadable",
+        columns: &[must("table_name", TEXT), must("wix_id", TEXT), must("fields", TEXTS)],
         key: &["table_name", "wix_id"],
         ..STATE
     },

@@ -4,11 +4,13 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
 use tokio_postgres::Row;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::connect::{Store, column};
 use super::error::StoreError;
+use super::lease::IS_HELD;
 use crate::holder::Holder;
 use crate::progress::RunProgress;
 
@@ -59,6 +61,9 @@ pub struct TableRow {
     /// Whole seconds since the first run in `sync_logs` that was to sync it.
     #[serde(skip)]
     pub first_run_seconds_ago: Option<i64>,
+    /// Whether the last success is at a time that is still to come, by the server's clock: a clock was wrong.
+    #[serde(skip)]
+    pub is_in_the_future: bool,
 }
 
 /// What is known of a run that stands as running in `sync_logs`.
@@ -147,11 +152,18 @@ impl Store {
                 floor(extract(epoch from age))::bigint, last_full_pass_at, watermark,
                 floor(extract(epoch from clock_timestamp() - (
                     select min(l.started_at) from {schema}.sync_logs l where l.sync_type in (h.table_name, 'all')
-                )))::bigint
+                )))::bigint,
+                coalesce(last_success_at > clock_timestamp(), false)
              from {schema}.sync_health h",
         );
         let doing = "could not read the state of the tables";
-        let rows = self.query_once(doing, &statement, &[]).await?;
+        let rows = match self.query_once(doing, &statement, &[]).await {
+            // Raised by the view: row level security hides what it counts.
+            Err(StoreError::Database { state: Some(SqlState::INVALID_TEXT_REPRESENTATION), .. }) => {
+                return Err(StoreError::Hidden { schema: self.schema.name().to_owned() });
+            }
+            rows => rows?,
+        };
         rows.iter()
             .map(|row| {
                 Ok(TableRow {
@@ -165,6 +177,7 @@ impl Store {
                     last_full_pass_at: column(row, 7, doing)?,
                     watermark: column(row, 8, doing)?,
                     first_run_seconds_ago: column(row, 9, doing)?,
+                    is_in_the_future: column(row, 10, doing)?,
                 })
             })
             .collect()
@@ -173,16 +186,16 @@ impl Store {
     /// The run that stands as running: the one that holds the lease, else the newest. `observer` is this
     /// process: of one that ran on the same machine it is known at once that it died.
     pub async fn running_run(&self, observer: &Holder) -> Result<Option<RunningRun>, StoreError> {
-        let statement = self.schema.sql(
+        let statement = self.schema.sql(&format!(
             "select r.id, r.sync_type::text, r.started_at, l.holder, l.renewed_at,
                 floor(extract(epoch from clock_timestamp() - l.renewed_at))::bigint,
-                coalesce(l.expires_at >= clock_timestamp(), false), l.progress,
-                not exists (select from {schema}.sync_locks) and row_security_active('{schema}.sync_locks')
-             from {schema}.sync_logs r
-             left join {schema}.sync_locks l on l.name = 'sync' and l.run_id = r.id
+                coalesce({IS_HELD}, false), l.progress,
+                not exists (select from {{schema}}.sync_locks) and row_security_active('{{schema}}.sync_locks')
+             from {{schema}}.sync_logs r
+             left join {{schema}}.sync_locks l on l.name = 'sync' and l.run_id = r.id
              where r.status = 'running'
-             order by 7 desc, r.started_at desc nulls last, r.id limit 1",
-        );
+              order by 7 desc, r.started_at desc nulls last, r.id limit 1"
+        ));
         let doing = "could not look for a run at work";
         let rows = self.query_once(doing, &statement, &[]).await?;
         let Some(row) = rows.first() else { return Ok(None) };

@@ -4,9 +4,10 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::DateTime;
 
 use super::lookup::{Reply, ask};
+use super::patience::in_time;
 use super::{Run, SyncError};
 use crate::entity::Entity;
 use crate::event::Event;
@@ -84,7 +85,8 @@ impl<'a> Batch<'a> {
         let context = BatchContext {
             stream: entity.stream(),
             columns: entity.columns(),
-            now: Utc::now(),
+            // Set with each commit.
+            now: DateTime::UNIX_EPOCH,
             has_unresolved_errors: true,
             has_held: true,
             has_unreadable: true,
@@ -182,7 +184,7 @@ impl<'a> Batch<'a> {
         if self.rows.is_empty() && self.rejections.is_empty() && !completes_span {
             return Ok(());
         }
-        self.context.now = Utc::now();
+        self.context.now = store.now();
         let rows = std::mem::take(&mut self.rows);
         let gathered = rows.len();
         let rows = newest_by_id(rows);
@@ -363,7 +365,10 @@ impl BatchWriter<'_> {
         let mut tries = 0;
         loop {
             let mut outcome = BatchOutcome::default();
-            let error = match self.store.write_batch(self.context, rows, progress, reach, &mut outcome).await {
+            let context = self.context;
+            let mut write =
+                async |store: &mut Store| store.write_batch(context, rows, progress, reach, &mut outcome).await;
+            let error = match in_time(self.store, self.stop, &mut write).await? {
                 Ok(older) => return Ok((outcome, older)),
                 Err(error) => error,
             };
@@ -380,7 +385,9 @@ impl BatchWriter<'_> {
     async fn was_committed(&mut self) -> Result<bool, SyncError> {
         let mut waits = 0;
         loop {
-            match self.store.was_committed(self.context.stream).await {
+            let stream = self.context.stream;
+            let mut ask = async |store: &mut Store| store.was_committed(stream).await;
+            match in_time(self.store, self.stop, &mut ask).await? {
                 Ok(is_committed) => return Ok(is_committed),
                 Err(error) if error.is_contention() && waits < MAX_WAITS_FOR_COMMIT => waits += 1,
                 Err(error) if error.is_contention() => return Err(StoreError::StillCommitting.into()),
@@ -422,7 +429,7 @@ pub async fn persist<T>(
 ) -> Result<T, SyncError> {
     let mut tries = 0;
     loop {
-        let error = match operation(store).await {
+        let error = match in_time(store, stop, &mut operation).await? {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
@@ -433,10 +440,17 @@ pub async fn persist<T>(
 
 /// Makes ready for another try after a deadlock or a lost connection; any other error, and one too many, is given back.
 async fn prepare_retry(store: &mut Store, stop: &Stop, error: StoreError, tries: u32) -> Result<(), SyncError> {
-    if tries > MAX_TRIES || !(error.is_connection_lost() || error.is_contention()) {
+    if !(error.is_connection_lost() || error.is_contention()) {
+        return Err(error.into());
+    }
+    let error = store.name_blocker(error).await;
+    if tries > MAX_TRIES {
         return Err(error.into());
     }
     if error.is_contention() {
+        if let (1, StoreError::Blocked { blocker, .. }) = (tries, &error) {
+            tracing::warn!("{error}; it is tried again for about a minute ({})", blocker.hint());
+        }
         // What is in hand is to be finished where that takes one more try; then a stop is a stop.
         if tries > 1 {
             stop.check()?;
@@ -456,7 +470,8 @@ pub async fn ensure_connected(store: &mut Store, stop: &Stop) -> Result<(), Sync
 pub async fn reconnect(store: &mut Store, stop: &Stop) -> Result<(), SyncError> {
     let mut delay = RETRY_DELAY;
     for _ in 0..MAX_RECONNECTS {
-        match store.reconnect().await {
+        let mut connect = async |store: &mut Store| store.reconnect().await;
+        match in_time(store, stop, &mut connect).await? {
             Ok(()) => return Ok(()),
             Err(error) if error.is_connection_lost() => tracing::debug!(error = error.to_string(), "no connection yet"),
             Err(error) => return Err(error.into()),

@@ -89,7 +89,8 @@ impl Reader<'_> {
             self.walk.begin_unsorted();
             return;
         };
-        let now = self.first_answer_at.unwrap_or_default().max(Utc::now());
+        // Only the width of the windows depends on it.
+        let now = self.first_answer_at.unwrap_or_else(Utc::now).max(from);
         self.by_date = ByDate {
             mode: Mode::Windows,
             dates: Some((from, now)),

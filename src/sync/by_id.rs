@@ -3,8 +3,6 @@
 //! Wix's "not found" counts only where a record that it surely has can be got the same way in this pass, since it
 //! can also mean a missing permission (wix-api.md 1.6).
 
-use chrono::Utc;
-
 use super::batch::{Batch, persist};
 use super::lookup::{NO_RECORD, Reply, as_listed, ask};
 use super::{Run, SyncError};
@@ -244,7 +242,7 @@ async fn end(
     survivor: Option<&str>,
     summary: &mut StreamSummary,
 ) -> Result<Settled, SyncError> {
-    let (stream, now) = (entity.stream(), Utc::now());
+    let (stream, now) = (entity.stream(), store.now());
     let mut result = Ok(false);
     // A trigger or constraint of the user may refuse the row, or only what its end means for rows of other tables.
     for reach in [Reach::AllTables, Reach::RowsOnly] {

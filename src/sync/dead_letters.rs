@@ -70,14 +70,14 @@ pub(super) async fn retry_errors(
             };
             let settled = settle_one(run, store, entity, &wix_id, &mut control, counter, summary).await?;
             if !matches!(settled, Settled::Yes) {
-                let now = Utc::now();
+                let now = store.now();
                 persist(store, run.stop, async |store| {
                     store.note_failed_try(stream, &record.key, run.run_id, now).await
                 })
                 .await?;
             } else if record.wix_id.is_none() {
                 // It was kept without an id, and another version of the program found one.
-                let now = Utc::now();
+                let now = store.now();
                 persist(store, run.stop, async |store| store.resolve_error(stream, &record.key, now).await).await?;
             }
             if !unsettled.note(&settled) {
@@ -109,7 +109,7 @@ async fn note_hopeless(
     record: &KeptRecord,
     summary: &mut StreamSummary,
 ) -> Result<(), SyncError> {
-    let (stream, now) = (summary.stream, Utc::now());
+    let (stream, now) = (summary.stream, store.now());
     persist(store, run.stop, async |store| store.note_failed_try(stream, &record.key, run.run_id, now).await).await?;
     let reason = "it still has no id that could be asked for".to_owned();
     run.reporter.report(Event::RecordRejected { stream, wix_id: None, reason: &reason });

@@ -87,7 +87,7 @@ async fn settle_due(
     summary: &mut StreamSummary,
 ) -> Result<(), SyncError> {
     let stream = entity.stream();
-    let begun_at = Utc::now();
+    let begun_at = store.now();
     let list = async |store: &mut Store, scope, limit| store.list_missing(stream, scope, begun_at, limit).await;
     if persist(store, run.stop, async |store| list(store, Scope::All, 1).await).await?.is_empty() {
         return Ok(());
@@ -124,7 +124,7 @@ async fn settle_due(
             run.stop.check()?;
             let settled = settle_one(run, store, entity, wix_id, &mut control, counter, summary).await?;
             if !matches!(settled, Settled::Yes | Settled::Waiting) {
-                let now = Utc::now();
+                let now = store.now();
                 persist(store, run.stop, async |store| store.note_tried_missing(stream, wix_id, now).await).await?;
             }
             if !unsettled.note(&settled) {

@@ -1,8 +1,6 @@
 //! Links to customers that could not be made together with the rows: appointments and orders are written at the same time,
 //! or a trigger or constraint of the user refused a link. A link that is refused costs nothing but itself.
 
-use chrono::Utc;
-
 use super::batch::{narrow, persist};
 use super::by_id::{Settled, Unsettled};
 use super::deletions::hold_back;
@@ -27,7 +25,7 @@ pub(super) async fn link_contacts(
         let Some(last) = contacts.last() else { return Ok(()) };
         after.clone_from(last);
         let refused = narrow(&contacts, async |part| {
-            persist(store, run.stop, async |store| store.link_contacts(part, Utc::now()).await).await
+            persist(store, run.stop, async |store| store.link_contacts(part, store.now()).await).await
         });
         for (contact, _) in refused.await? {
             link_rows_of(run, store, contact, summaries).await?;
@@ -47,7 +45,7 @@ async fn link_rows_of(
         let mut unsettled = Unsettled::default();
         let rows = persist(store, run.stop, async |store| store.list_linked(stream, contact).await).await?;
         let refused = narrow(&rows, async |part| {
-            persist(store, run.stop, async |store| store.link_rows(stream, contact, part, Utc::now()).await).await
+            persist(store, run.stop, async |store| store.link_rows(stream, contact, part, store.now()).await).await
         });
         for (row, error) in refused.await? {
             unsettled.note(&Settled::Refused(format!("{}: {error}", row.wix_id)));

@@ -16,6 +16,7 @@ mod linking;
 mod lookup;
 mod losses;
 mod narrow;
+pub mod patience;
 mod placeholders;
 pub mod plan;
 mod prefetch;
@@ -29,10 +30,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use self::batch::persist;
 use self::linking::link_contacts;
+use self::patience::LAST_PATIENCE;
 use self::plan::FullPolicy;
 use crate::checkpoint::Checkpoint;
 use crate::comparison::Comparison;
@@ -216,14 +219,18 @@ impl Run<'_> {
     ///
     /// Only if the begin or the end of the run could not be recorded.
     pub async fn execute(&self, store: &mut Store) -> Result<RunOutcome, SyncError> {
-        let (started_at, clock) = (Utc::now(), Instant::now());
+        let (started_at, clock) = (store.now(), Instant::now());
         let (run_id, sync_type) = (self.run_id, self.plan.sync_type);
         let begin = async |store: &mut Store| store.begin_run(run_id, sync_type, started_at).await;
-        let stale_count = persist(store, self.stop, begin).await?;
+        let stale_count = persist(store, self.stop, begin).await.inspect_err(|error| {
+            if error.stop_reason().is_some() {
+                self.warn("the run could not be recorded in sync_logs: it was stopped before");
+            }
+        })?;
         self.reporter.report(Event::RunStarted { run_id });
         if stale_count > 0 {
             let text = format!("{stale_count} earlier run(s) ended without recording it; they are failed now");
-            self.reporter.report(Event::Notice { stream: None, text: &text });
+            self.warn(&text);
         }
         let mut ended: Vec<(StreamSummary, Option<SyncError>)> =
             self.plan.uncompared.iter().map(|uncompared| self.fail_uncompared(uncompared)).collect();
@@ -259,11 +266,17 @@ impl Run<'_> {
         };
         match (self.record_end(store, &summary).await, &first_error) {
             (Ok(()), _) => {}
-            (Err(error), None) => return Err(error),
-            // What made the run fail is what the caller has to hear of; a broken connection breaks this too.
-            (Err(error), Some(_)) => {
-                let text = format!("the end of the run could not be recorded in sync_logs: {error}");
-                self.reporter.report(Event::Notice { stream: None, text: &text });
+            (Err(error), first_error) => {
+                let stopped = self.stop.requested().map(SyncError::from);
+                if first_error.is_none() && stopped.is_none() {
+                    return Err(error);
+                }
+                // What made the run fail is what the caller has to hear of; a broken connection breaks this too.
+                let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+                self.warn(&format!("the end of the run could not be recorded in sync_logs: {error}{hint}"));
+                if first_error.is_none() {
+                    return Err(stopped.unwrap_or(error));
+                }
             }
         }
         if first_error.is_none() && has_old_logs {
@@ -273,27 +286,49 @@ impl Run<'_> {
         Ok(RunOutcome { summary, error: first_error })
     }
 
-    /// Through a new connection if the old one is gone, also where a stop was asked for: the end of the run is
-    /// what must not get lost.
+    /// Through a new connection if the old one is gone, also where a stop was asked for: the end of the run is what must
+    /// not get lost. Then it has little time.
     async fn record_end(&self, store: &mut Store, summary: &RunSummary) -> Result<(), SyncError> {
-        let now = Utc::now();
-        match store.finish_run(summary, now).await {
-            Err(error) if error.is_connection_lost() => {
-                store.reconnect().await?;
-                Ok(store.finish_run(summary, now).await?)
+        let now = store.now();
+        if self.stop.requested().is_none() {
+            match persist(store, self.stop, async |store| store.finish_run(summary, now).await).await {
+                Err(SyncError::Stopped(_)) => {}
+                other => return other,
             }
-            other => Ok(other?),
+        }
+        store.hurry();
+        let record = async {
+            match store.finish_run(summary, now).await {
+                Err(error) if error.is_connection_lost() => {
+                    store.reconnect().await?;
+                    store.finish_run(summary, now).await
+                }
+                other => other,
+            }
+        };
+        match timeout(LAST_PATIENCE, record).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(store.name_blocker(error).await.into()),
+            Err(_) => Err(StoreError::Silent {
+                doing: "could not record the end of the run in sync_logs",
+                seconds: LAST_PATIENCE.as_secs(),
+            }
+            .into()),
         }
     }
 
+    fn warn(&self, text: &str) {
+        self.reporter.report(Event::Notice { stream: None, text });
+    }
+
     /// Runs that ended before this time leave the log.
-    fn logs_before(&self) -> Option<DateTime<Utc>> {
-        self.plan.keep_logs.and_then(|keep| Utc::now().checked_sub_signed(keep))
+    fn logs_before(&self, store: &Store) -> Option<DateTime<Utc>> {
+        self.plan.keep_logs.and_then(|keep| store.now().checked_sub_signed(keep))
     }
 
     /// Deletes old rows of the log. If that fails, the run has not failed.
     async fn trim_logs(&self, store: &mut Store) {
-        let Some(before) = self.logs_before() else { return };
+        let Some(before) = self.logs_before(store) else { return };
         if let Err(error) = store.trim_logs(before).await {
             self.reporter.report(Event::Notice { stream: None, text: &error.to_string() });
         }
@@ -347,7 +382,7 @@ impl Run<'_> {
             .filter(|summary| matches!(summary.pass, PassKind::Full | PassKind::Changes))
             .map(|summary| summary.stream)
             .collect();
-        let before = self.logs_before();
+        let before = self.logs_before(store);
         let end = persist(store, self.stop, async |store| store.look_at_end(&synced, before).await).await?;
         if end.has_unlinked {
             link_contacts(self, store, streams).await.inspect_err(|error| {

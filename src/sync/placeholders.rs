@@ -1,7 +1,5 @@
 //! Customers that only bookings tell of: placeholders that somebody deleted, and what is left of deleted ones.
 
-use chrono::Utc;
-
 use super::batch::{narrow, persist};
 use super::by_id::{Settled, Unsettled};
 use super::deletions::{hold_back, tell};
@@ -26,7 +24,7 @@ pub(super) async fn restore_placeholders(
         let Some(last) = lost.last() else { break };
         after.clone_from(last);
         let refused = narrow(&lost, async |part| {
-            let restore = async |store: &mut Store| store.restore_placeholders(part, Utc::now()).await;
+            let restore = async |store: &mut Store| store.restore_placeholders(part, store.now()).await;
             restored += persist(store, run.stop, restore).await?;
             Ok(())
         });

@@ -67,7 +67,9 @@ pub fn is_from_the_future(checkpoint: &Checkpoint, server_time: DateTime<Utc>) -
 /// something else: what was read before is not there any more. An empty table costs one request where Wix has nothing
 /// either.
 pub fn plan_passes(state: &StreamState, policy: FullPolicy) -> Passes {
-    let older_than = |age: TimeDelta| state.last_full_pass_at.is_none_or(|last| state.now - last > age);
+    // A time in the future is that of a wrong clock.
+    let older_than =
+        |age: TimeDelta| state.last_full_pass_at.is_none_or(|last| last > state.now || state.now - last > age);
     let is_due = policy.every.is_some_and(older_than) || (state.shortfall > 0 && older_than(SHORTFALL_AGE));
     let starts_over = policy.now || state.holds == 0 || state.rows_differ();
     let since = state.watermark.map(|watermark| watermark - OVERLAP);
@@ -171,6 +173,7 @@ mod tests {
         check(&later(100 + 7 * 24 * 60), weekly(), "changes");
         check(&later(101 + 7 * 24 * 60), weekly(), "full");
         check(&later(1_000_000), NEVER, "changes");
+        check(&later(99), weekly(), "full");
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! Repairs the differences that a comparison found, and nothing else: each record is looked up by its id, and written as the
 //! list returns it, so that the next comparison finds it unchanged.
 
-use chrono::Utc;
-
 use super::batch::persist;
 use super::by_id::{Control, Unsettled, settle_as_listed};
 use super::deletions::{hold_back, settle_missing};
@@ -52,7 +50,7 @@ pub(super) async fn repair(
             ),
         );
     } else if !unlisted.is_empty() {
-        persist(store, run.stop, async |store| store.note_missing(stream, unlisted, Utc::now()).await).await?;
+        persist(store, run.stop, async |store| store.note_missing(stream, unlisted, store.now()).await).await?;
         settle_missing(run, store, entity, listed_id, counter, summary).await?;
     }
     if gaps.shortfall > 0 {

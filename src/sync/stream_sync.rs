@@ -30,7 +30,7 @@ use crate::wix::{RequestCounter, Selection, WixError};
 /// One stream's pass. What it did is in `summary`, also where it ends with an error.
 pub async fn sync_stream(run: &Run<'_>, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
     let (stream, entity) = (summary.stream, entity_of(summary.stream));
-    let begun_at = Utc::now();
+    let begun_at = store.now();
     ensure_connected(store, run.stop).await?;
     let counter = RequestCounter::of(stream);
     let state = persist(store, run.stop, async |store| store.load_stream_state(stream).await).await?;
@@ -222,7 +222,7 @@ impl<'a> Pass<'a> {
             (summary.pass, summary.resumed) = (plan.checkpoint.pass, plan.is_resumed);
             run.reporter.report(Event::PassPlanned { stream, pass: summary.pass });
         }
-        let begun_at = Utc::now();
+        let begun_at = store.now();
         // An earlier pass of this run may have left some.
         let has_unresolved_errors = state.has_unresolved_errors || summary.counts.errors > 0;
         let has_held = state.has_held || summary.incomplete;
@@ -285,7 +285,7 @@ impl<'a> Pass<'a> {
             follow_merges(run, store, entity, begun_at, counter, summary).await?;
         }
         if is_full && !plan.is_resumed && listed_id.is_some() && shortfall == 0 {
-            persist(store, run.stop, async |store| store.resolve_unlisted(stream, begun_at, Utc::now()).await).await?;
+            persist(store, run.stop, async |store| store.resolve_unlisted(stream, begun_at, store.now()).await).await?;
         }
         if is_full || batch.has_unresolved_errors() {
             retry_errors(run, store, entity, Due::Daily, (listed_id, begun_at), counter, summary).await?;
@@ -310,7 +310,7 @@ impl<'a> Pass<'a> {
             proves_all: !lists_nothing && (shortfall == 0 || shortfall == state.shortfall),
             is_success: !self.is_beside_full_sync,
             shortfall,
-            now: Utc::now(),
+            now: store.now(),
         };
         persist(store, run.stop, async |store| store.finish_pass(stream, run.run_id, &end).await).await?;
         Ok(PassEnd::Reached)
@@ -407,7 +407,7 @@ async fn app_not_installed(
     } else {
         tell(run, summary, error.to_string());
         // It was looked at, and there is nothing: the table is as Wix has it. What a later pass begins with stays.
-        let now = Utc::now();
+        let now = store.now();
         persist(store, run.stop, async |store| store.note_success(stream, run.run_id, now).await).await?;
     }
     Ok(())

@@ -255,3 +255,86 @@ fn the_view_reads_with_the_rights_of_whoever_asks_where_the_server_has_that() {
     let has_invoker: bool = world.value("select current_setting('server_version_num')::integer >= 150000");
     assert_eq!(client.query("select * from sync_health", &[]).is_err(), has_invoker);
 }
+
+/// The query of docs/supabase.md: no row means that all is well.
+const MONITOR: &str = "select table_name, age, unresolved_errors, missing_rows from sync_health
+    where age is null or age > interval '2 hours' or unresolved_errors > 0 or missing_rows > 0";
+
+/// A role that may read all tables, and the policies that let it see rows.
+fn watcher(world: &World, policies: &[&str]) -> postgres::Client {
+    world.execute("create role watcher login; grant select on all tables in schema public to watcher");
+    for table in policies {
+        world.execute(&format!("create policy watch on {table} for select to watcher using (true)"));
+    }
+    let mut client = world.client();
+    client.batch_execute("set role watcher").expect("the role is there");
+    client
+}
+
+const COUNTED: [&str; 6] = ["customers", "appointments", "orders", "sync_state", "sync_errors", "sync_missing"];
+
+#[test]
+fn a_role_that_sees_no_row_gets_an_error_from_the_view() {
+    let world = World::new(5, 5, 5).migrated();
+    world.run(&["sync", "all"]).expect_exit(0);
+    world.sim.fault(wix_sim::Fault::on(Endpoint::OrdersSearch).always().permission_missing());
+    world.execute("update sync_state set last_success_at = now() - interval '3 hours'");
+    let has_invoker: bool = world.value("select current_setting('server_version_num')::integer >= 150000");
+    let mut client = watcher(&world, &[]);
+    for sql in [MONITOR, "select count(*) from sync_health", "select table_name from sync_health limit 1"] {
+        match client.query(sql, &[]) {
+            Ok(_) => assert!(!has_invoker, "{sql}: it looks healthy"),
+            Err(error) => {
+                let said = error.as_db_error().expect("Postgres answers").message().to_owned();
+                assert!(said.contains("row level security hides the tables of wix-sync from role watcher"), "{said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_role_that_one_table_is_hidden_from_gets_an_error_from_the_view() {
+    let world = World::new(5, 5, 5).migrated();
+    world.run(&["sync", "all"]).expect_exit(0);
+    let has_invoker: bool = world.value("select current_setting('server_version_num')::integer >= 150000");
+    for (index, hidden) in COUNTED.iter().enumerate() {
+        let policies: Vec<&str> = COUNTED.iter().filter(|table| *table != hidden).copied().collect();
+        let mut client = watcher(&world, &policies);
+        assert_eq!(client.query(MONITOR, &[]).is_err(), has_invoker, "{hidden}, {index}");
+        world.execute("drop owned by watcher; drop role watcher");
+    }
+    // Who has a policy for all of them sees what the owner sees.
+    let mut client = watcher(&world, &COUNTED);
+    assert_eq!(client.query(MONITOR, &[]).expect("it may ask").len(), 0);
+    world.execute("update sync_state set last_success_at = now() - interval '3 hours'");
+    assert_eq!(client.query(MONITOR, &[]).expect("it may ask").len(), 3);
+    world.execute("drop policy watch on sync_state; create policy watch on sync_state to watcher using (false)");
+    assert_eq!(client.query(MONITOR, &[]).is_err(), has_invoker, "a policy that lets no row through");
+}
+
+#[test]
+fn status_of_a_role_that_sees_no_row_of_the_tables_is_never_fresh() {
+    let mut world = World::new(5, 5, 5).migrated();
+    world.run(&["sync", "all"]).expect_exit(0);
+    drop(watcher(&world, &["sync_logs", "sync_migrations"]));
+    let url = world.postgres.url_as("watcher", "postgres");
+    world.set("DATABASE_URL", &url);
+    let finished = world.run(&["status", "--max-age", "2h"]);
+    assert!(finished.code != Some(0), "{finished:#?}");
+    if world.value::<bool>("select current_setting('server_version_num')::integer >= 150000") {
+        finished.expect_stderr("row level security hides the tables");
+        world.run(&["status"]).expect_exit(0).expect_stderr("row level security hides the tables");
+    }
+}
+
+#[test]
+fn the_view_keeps_its_grants_and_its_readers_rights_when_it_is_replaced() {
+    let world = World::new(5, 5, 5);
+    world.execute("create role service_role nologin bypassrls");
+    world.run(&["migrate"]).expect_exit(0);
+    let options: Option<String> =
+        world.value("select array_to_string(reloptions, ',') from pg_class where oid = 'sync_health'::regclass");
+    let has_invoker: bool = world.value("select current_setting('server_version_num')::integer >= 150000");
+    assert_eq!(options.as_deref(), has_invoker.then_some("security_invoker=true"));
+    assert!(world.value::<bool>("select has_table_privilege('service_role', 'sync_health', 'select')"));
+}

@@ -132,3 +132,21 @@ fn the_same_through_a_pooler_in_transaction_mode() {
     world.set("DATABASE_URL", &bouncer.url("postgres"));
     wakes_up_too_late(&world);
 }
+
+/// After an older data directory was put back, the next run takes the same number as the one that is still at work.
+#[test]
+fn a_run_whose_number_another_run_has_as_well_can_no_longer_write() {
+    let world = site();
+    let (first, gate) = at_work(&world);
+    let rows = || world.rows_as_json("select count(*) from appointments union all select count(*) from sync_errors");
+    let before = rows();
+    world.execute(
+        "update sync_locks set run_id = '11111111-1111-4111-8111-111111111111',
+            holder = jsonb_set(holder, '{host}', '\"elsewhere\"')",
+    );
+    gate.open();
+    first.wait().expect_exit(1).expect_stderr("lease");
+    assert_eq!(rows(), before, "the first run wrote something");
+    let held: bool = world.value("select expires_at > clock_timestamp() from sync_locks");
+    assert!(held, "it gave the lease of the other one back");
+}

@@ -54,6 +54,8 @@
 //! - [`docs_sql`]: the SQL of the documentation runs, and its list of columns is that of the catalog.
 //! - [`budgets`]: what runs may cost: requests, statements, bytes of WAL, rows written.
 //! - [`database_faults`]: what happens to the database during a run, and what becomes of the run.
+//! - [`clocks`]: clocks that are wrong, and times in the future that they left in the tables.
+//! - [`waiting`]: locks that a session holds for ever, a server that does not answer, and stops meanwhile.
 //! - [`crashes`]: of the server itself, which take with them what it had not written down.
 //! - [`books`]: rows that something else removed, a database that is behind, and counts that drift apart from Wix's.
 //! - [`full_syncs`]: full syncs that cannot end, and those that start over.
@@ -93,6 +95,7 @@ mod broken_pages;
 mod budgets;
 mod changed_by_hand;
 mod cli_output;
+mod clocks;
 mod connection_urls;
 mod crashes;
 mod credentials;
@@ -157,5 +160,6 @@ mod truth;
 mod unsorted;
 mod verify;
 mod versions;
+mod waiting;
 mod wix_faults;
 mod wix_tls;

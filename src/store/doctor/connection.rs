@@ -128,7 +128,7 @@ impl Store {
         let rows = self
             .query_once(
                 doing,
-                "select setting::bigint, current_setting('statement_timeout')
+                "select reset_val::bigint, current_setting('statement_timeout')
                  from pg_catalog.pg_settings where name = 'statement_timeout'",
                 &[],
             )

@@ -32,7 +32,7 @@ impl Store {
         match self.list_tables().await {
             Ok(tables) => {
                 for table in &tables {
-                    findings.push(freshness(table, Utc::now()));
+                    findings.push(freshness(table, self.now()));
                 }
                 findings.push(errors(&tables));
                 findings.push(missing(&tables));
@@ -120,7 +120,7 @@ fn freshness(table: &TableRow, now: DateTime<Utc>) -> Finding {
     let full = table.last_full_pass_at.map_or_else(|| "never".to_owned(), time);
     let found = format!("{} rows; last success {}, last full pass {full}", table.rows, time(success));
     let is_late =
-        table.last_full_pass_at.is_none_or(|at| (now - at).to_std().is_ok_and(|since| since > LATE_FULL_PASS));
+        table.last_full_pass_at.is_none_or(|at| (now - at).to_std().map_or(true, |since| since > LATE_FULL_PASS));
     if age > OLD_SECS {
         Finding::warn(
             check,

@@ -1,6 +1,6 @@
 //! What came back of one request, before anyone reads its body.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -25,13 +25,11 @@ impl Answer {
     pub(super) fn new(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Answer {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let server_time = text(DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
-        // A date in Retry-After is one of the server's clock: ours may differ.
-        let now = server_time.unwrap_or_else(SystemTime::now);
         Answer {
             status,
             request_id: text("x-wix-request-id").map(str::to_owned),
             server_time: server_time.map(DateTime::from),
-            retry_after: text(RETRY_AFTER.as_str()).and_then(|value| retry::parse_retry_after(value, now)),
+            retry_after: text(RETRY_AFTER.as_str()).and_then(|value| retry::parse_retry_after(value, server_time)),
             body,
         }
     }

@@ -151,7 +151,8 @@ impl Walk {
         if let (Some(field), Some(conditions)) = (tweaks.ignored_filter, filter.as_object_mut()) {
             conditions.remove(field);
         }
-        let plan = Plan::new(self.dialect, &filter, &self.sort_of(tweaks))?.with_status_rule(ask.options.status_rule)?;
+        let plan =
+            Plan::new(self.dialect, &filter, &self.sort_of(tweaks))?.with_status_rule(ask.options.status_rule)?;
         let generation = state.generation;
         let (table, selections) = match self.entity() {
             Entity::Contacts => (&state.contacts, &mut state.selections),

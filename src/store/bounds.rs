@@ -1,0 +1,208 @@
+//! How long a statement may take, and whose lock it waited for.
+//!
+//! The bounds are settings of each transaction, so they hold through transaction poolers too. A stricter limit of the
+//! user's own stays in force.
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio::time::timeout;
+use tokio_postgres::CancelToken;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+
+use super::connect::{Parameter, Store, column};
+use super::error::StoreError;
+use super::tls::{self, TlsSettings};
+use crate::stream::Stream;
+
+/// Maximum wait for a lock.
+pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Maximum wait for a lock by a run that was asked to stop.
+const LAST_LOCK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Maximum time of a statement, on the server: far longer than any but `migrate` takes on a table of millions of rows.
+pub(super) const STATEMENT_PATIENCE: Duration = Duration::from_secs(600);
+
+/// The same for `migrate`, which may have to rewrite a table.
+pub(super) const MIGRATION_PATIENCE: Duration = Duration::from_secs(3600);
+
+/// Maximum wait of `migrate` for another one.
+pub(super) const OTHER_MIGRATION_PATIENCE: Duration = Duration::from_secs(600);
+
+/// Maximum wait, on this side, for the answer to a statement that takes no lock and reads nothing. Poolers keep a client
+/// waiting while all their servers are busy.
+pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Maximum time to find out who holds a lock.
+const LOOK_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Maximum wait for each step of giving a statement up.
+const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Locks of a table that no statement of ours goes along with.
+const STRONG_MODES: [&str; 4] = ["AccessExclusiveLock", "ExclusiveLock", "ShareRowExclusiveLock", "ShareLock"];
+
+/// The session that holds a lock, without its query: that may hold personal data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocker {
+    pid: i32,
+    /// What is locked: a table's name.
+    lock: String,
+    mode: String,
+    user: Option<String>,
+    application: Option<String>,
+    state: Option<String>,
+    /// Whole seconds since it is in that state.
+    seconds: Option<i64>,
+}
+
+impl Blocker {
+    /// True if it surely keeps others waiting, and not only those that want the same rows.
+    fn keeps_others_out(&self) -> bool {
+        STRONG_MODES.contains(&self.mode.as_str())
+            || self.state.as_ref().is_some_and(|state| state.starts_with("idle in"))
+    }
+
+    /// What to do.
+    pub fn hint(&self) -> String {
+        format!("if that session is forgotten, end it: `select pg_terminate_backend({})`", self.pid)
+    }
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.seconds.and_then(|seconds| u64::try_from(seconds).ok());
+        let since = seconds.map(|seconds| format!(" for {}", humantime::format_duration(Duration::from_secs(seconds))));
+        let known = [
+            self.user.as_ref().map(|user| format!("user {user}")),
+            self.application.as_ref().filter(|name| !name.is_empty()).map(|name| format!("application {name}")),
+            self.state.as_ref().map(|state| format!("{state}{}", since.unwrap_or_default())),
+        ];
+        let known: Vec<String> = known.into_iter().flatten().collect();
+        write!(out, "pid {} ({}) has {} on {}", self.pid, known.join(", "), self.mode, self.lock)
+    }
+}
+
+/// SQL: the bounds of a transaction, as items of a select list. The search path has to be set before.
+pub(super) fn bounds(lock: Duration, statement: Duration) -> String {
+    let idle = Duration::from_secs(60);
+    [("lock_timeout", lock), ("statement_timeout", statement), ("idle_in_transaction_session_timeout", idle)]
+        .map(|(name, most)| bound(name, most))
+        .join(", ")
+}
+
+/// SQL: sets a time-out, unless the one in force is stricter; 0 is none.
+pub(super) fn bound(name: &str, most: Duration) -> String {
+    let most = most.as_millis();
+    format!(
+        "set_config('{name}', case
+            when current_setting('{name}')::interval between interval '1 millisecond' and interval '{most} milliseconds'
+            then current_setting('{name}') else '{most}' end, true)"
+    )
+}
+
+/// Sessions with a lock on one of our tables that keeps others out, or that wait for one: those behind them wait as well.
+/// Then those with rows locked, and for `migrate` those that only read. Where the database user may not see the state of
+/// another's session, that is null.
+const BLOCKERS: &str = "select l.pid, coalesce(c.relname::text, 'the schema (wix-sync migrate)'), l.mode,
+        a.usename::text, a.application_name, a.state,
+        greatest(floor(extract(epoch from clock_timestamp() - a.state_change)), 0)::bigint
+    from pg_locks l
+    left join pg_class c on l.locktype = 'relation' and c.oid = l.relation
+    left join pg_namespace n on n.oid = c.relnamespace
+    left join pg_stat_activity a on a.pid = l.pid
+    where l.database = (select oid from pg_database where datname = current_database()) and l.pid <> pg_backend_pid()
+        and (
+            (n.nspname = $1 and c.relkind in ('r', 'p') and (c.relname like 'sync\\_%' or c.relname::text = any ($2)))
+            or (l.locktype = 'advisory' and l.granted and l.objsubid = 1
+                and (l.classid::bigint << 32 | l.objid::bigint) = hashtextextended('wix-sync migrate ' || $1, 0))
+        )
+    order by
+        case
+            when l.mode = any ($3) then 0
+            when l.mode in ('RowExclusiveLock', 'RowShareLock', 'ShareUpdateExclusiveLock') then 1
+            else 2
+        end,
+        coalesce(a.application_name = current_setting('application_name'), false), not l.granted, coalesce(a.state like 'idle in transaction%', false) desc, a.xact_start nulls last, l.pid
+    limit 1";
+
+impl Store {
+    /// From here on the run waits for no lock longer than a second: it was asked to stop.
+    pub fn hurry(&mut self) {
+        self.lock_patience = LAST_LOCK_PATIENCE;
+    }
+
+    /// The error; if it says that a lock was not granted in time, then with the session that has it, where that can be
+    /// found out.
+    pub async fn name_blocker(&self, error: StoreError) -> StoreError {
+        match error {
+            // Raised by a trigger of the user: no lock was waited for.
+            error if error.is_refusal() => error,
+            StoreError::Database { doing, state: Some(SqlState::LOCK_NOT_AVAILABLE), .. } => match self.blocker().await
+            {
+                Some(blocker) => StoreError::Blocked { doing, blocker: Box::new(blocker) },
+                None => error,
+            },
+            other => other,
+        }
+    }
+
+    async fn blocker(&self) -> Option<Blocker> {
+        let tables = Stream::ALL.map(Stream::table);
+        let doing = "could not find out who holds a lock";
+        let (name, modes) = (self.schema.name(), STRONG_MODES);
+        let look = async {
+            let parameters: [Parameter<'_>; 3] =
+                [(&name, Type::TEXT), (&&tables[..], Type::TEXT_ARRAY), (&&modes[..], Type::TEXT_ARRAY)];
+            let rows = self.ask(doing, BLOCKERS, &parameters).await?;
+            let Some(row) = rows.first() else { return Ok(None) };
+            Ok::<_, StoreError>(Some(Blocker {
+                pid: column(row, 0, doing)?,
+                lock: column(row, 1, doing)?,
+                mode: column(row, 2, doing)?,
+                user: column(row, 3, doing)?,
+                application: column(row, 4, doing)?,
+                state: column(row, 5, doing)?,
+                seconds: column(row, 6, doing)?,
+            }))
+        };
+        match timeout(LOOK_PATIENCE, look).await {
+            Ok(Ok(blocker)) => blocker,
+            Ok(Err(error)) => {
+                tracing::debug!(error = error.to_string(), "who holds the lock is not known");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// The means to cancel what this connection is at, also while it is at it.
+    pub fn canceller(&self) -> Canceller {
+        Canceller { token: self.cancel_token(), tls: self.target.tls.clone() }
+    }
+
+    /// Whose lock a statement that was cancelled has most likely waited for.
+    pub async fn likely_blocker(&self) -> Option<Blocker> {
+        self.blocker().await.filter(Blocker::keeps_others_out)
+    }
+}
+
+/// Cancels what a connection is at.
+pub struct Canceller {
+    token: CancelToken,
+    tls: TlsSettings,
+}
+
+impl Canceller {
+    /// Asks the server to cancel it. Best effort: the server tells nobody whether it did.
+    pub async fn cancel(&self) {
+        let Ok(connector) = tls::connector(&self.tls) else { return };
+        match timeout(CANCEL_PATIENCE, self.token.cancel_query(connector)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(error = error.to_string(), "the statement could not be cancelled"),
+            Err(_) => tracing::debug!("the statement could not be cancelled: no answer"),
+        }
+    }
+}
