@@ -101,10 +101,11 @@ impl Reader<'_> {
         self.walk.begin_date_window(Some(from));
     }
 
-    /// The window that is being read: from its first date until its end. `None` if the list is read without windows.
-    pub(super) fn date_window(&self) -> Option<(Option<DateTime<Utc>>, Option<DateTime<Utc>>)> {
+    /// Whether a creation date is outside of the window that is being read, by more than this.
+    pub(super) fn is_outside_window(&self, date: DateTime<Utc>, tolerance: TimeDelta) -> bool {
         let has_windows = self.by_date.mode == Mode::Windows && !self.walk.is_second_reading();
-        has_windows.then(|| (self.walk.frontier(), self.by_date.until))
+        let is_before = self.walk.frontier().is_some_and(|from| date < from - tolerance);
+        has_windows && (is_before || self.by_date.until.is_some_and(|until| date > until + tolerance))
     }
 
     /// Goes back to the list as it is, because Wix refuses windows too. False if it has none.

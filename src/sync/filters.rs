@@ -28,12 +28,7 @@ impl Reader<'_> {
     /// Whether records came that are not in the current window by date. The list is then read without windows: each of them
     /// would return all of it.
     pub(super) fn leaves_window(&mut self, marks: &[RecordMark]) -> bool {
-        let Some((from, until)) = self.date_window() else { return false };
-        let is_outside = |mark: &RecordMark| {
-            let is_before = |at| from.is_some_and(|from| at < from - ROUNDING);
-            let is_behind = |at| until.is_some_and(|until| at > until + ROUNDING);
-            mark.wix_created_at.is_some_and(|at| is_before(at) || is_behind(at))
-        };
-        marks.iter().any(is_outside) && self.give_up_windows()
+        let mut dates = marks.iter().filter_map(|mark| mark.wix_created_at);
+        dates.any(|date| self.is_outside_window(date, ROUNDING)) && self.give_up_windows()
     }
 }

@@ -69,7 +69,7 @@ fn empty_pages_and_pages_of_known_records_in_turn_are_an_error() {
     let world = site_of(Entity::Bookings, 100, |index| Some(date(index, 0)));
     let answers = AtomicUsize::new(0);
     let every_other = move |_: &wix_sim::Request, body: &str| {
-        if answers.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+        if answers.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
             return body.to_owned();
         }
         let page: Value = serde_json::from_str(body).expect("a page");
