@@ -207,6 +207,7 @@ fn changed_types_are_named_with_the_sql() {
         ("customers", "email", "varchar(255)", &[0]),
         ("customers", "name", "jsonb using to_jsonb(name)", unusable),
         ("orders", "items", "text", unusable),
+        ("orders", "items", "json", &[0]),
         ("orders", "customer_id", "text", unusable),
         ("orders", "id", "text", unusable),
         ("sync_logs", "id", "text", unusable),
