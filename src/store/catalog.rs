@@ -97,7 +97,7 @@ fn catalog(rows: &[Row]) -> Result<Catalog, StoreError> {
                 is_immediate: marks.contains('i'),
                 is_primary: marks.contains('p'),
             }),
-            "index" => facts.indexes.push(definition.replace('"', "")),
+            "index" => facts.indexes.push(definition),
             "foreign key" => facts.foreign_keys.push((name, definition, marks)),
             "check" => facts.checks.push((name, definition)),
             "rule" => facts.rules.push(name),

@@ -167,7 +167,8 @@ impl Work<'_> {
                 Ok(None)
             }
             Step::View => {
-                let view = self.finishing.iter().rev().find_map(|sql| sql.find("create or replace view").map(|at| &sql[at..]));
+                let view =
+                    self.finishing.iter().rev().find_map(|sql| sql.find("create or replace view").map(|at| &sql[at..]));
                 let statements = format!("drop view if exists {{schema}}.{VIEW}; {}", view.unwrap_or_default());
                 self.run(&self.schema.sql(&statements)).await?;
                 Ok(None)

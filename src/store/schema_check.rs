@@ -311,9 +311,9 @@ fn view_problem(schema: &Schema, catalog: &Catalog) -> Option<Problem> {
     problem(format!("view {VIEW} does not read {unread}"), Cause::Missing, Repair::Step(Step::View))
 }
 
-/// An index's definition without spaces and brackets, and without the casts that a column of type varchar adds.
+/// An index's definition without spaces, brackets and quotes, and without the casts that a column of type varchar adds.
 fn plain(definition: &str) -> String {
-    definition.replace("::text", "").replace([' ', '(', ')'], "")
+    definition.replace("::text", "").replace([' ', '(', ')', '"'], "")
 }
 
 /// Whether a column of the table holds what Wix has, and is not wix-sync's or a person's own.
