@@ -30,6 +30,9 @@ pub(crate) struct Effect {
     pub(crate) headers: Vec<(String, Option<String>)>,
     pub(crate) delay: Duration,
     pub(crate) manner: Manner,
+    /// How many letters follow the body.
+    pub(crate) padding: usize,
+    pub(crate) gzip: bool,
     pub(crate) tweaks: Tweaks,
     pub(crate) rewriting: Option<Rewritten>,
 }
@@ -75,6 +78,8 @@ pub(crate) struct Tweaks {
     pub(crate) total_off_by: i64,
     pub(crate) endless: bool,
     pub(crate) ignored_filter: Option<&'static str>,
+    pub(crate) keep_cursor_limit: bool,
+    pub(crate) refuse_other_limit: bool,
 }
 
 impl Fault {
@@ -214,6 +219,30 @@ impl Fault {
     /// Sends half of the body in chunks and closes the connection without the last chunk.
     pub fn cut_chunked_body(self) -> Self {
         self.manner(Manner::CutChunked)
+    }
+
+    /// Sends this many letters `a` after the body; `usize::MAX` is without end.
+    pub fn padded(mut self, letters: usize) -> Self {
+        self.effect.padding = letters;
+        self
+    }
+
+    /// Compresses the body, and what it is padded with, as gzip.
+    pub fn gzip(mut self) -> Self {
+        self.effect.gzip = true;
+        self.header("content-encoding", "gzip")
+    }
+
+    /// Ignores the limit that comes beside a cursor: pages keep the size of the first one.
+    pub fn keep_limit_of_cursors(mut self) -> Self {
+        self.effect.tweaks.keep_cursor_limit = true;
+        self
+    }
+
+    /// Refuses a cursor with another limit than that of the page it came with.
+    pub fn refuse_other_limits(mut self) -> Self {
+        self.effect.tweaks.refuse_other_limit = true;
+        self
     }
 
     /// Answers at most this many records, whatever the limit; count and cursor are right.

@@ -1,12 +1,14 @@
 //! HTTP: accepting connections, logging requests, striking with faults, sending answers.
 
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Write as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http_body_util::channel::Channel;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -30,6 +32,8 @@ use crate::state::{Hook, Shared, State};
 const MOST_BODY_BYTES: usize = 1 << 20;
 /// Time given to the first half of a body to leave before the connection is cut.
 const CUT_AFTER: Duration = Duration::from_millis(50);
+/// Bytes of padding that are sent at once.
+const PADDING_CHUNK: usize = 1 << 16;
 
 type Body = BoxBody<Bytes, io::Error>;
 
@@ -191,7 +195,7 @@ fn text_of(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 fn send(reply: Reply, effect: &Effect, serial: u64, made_at: DateTime<Utc>) -> Response<Body> {
-    let mut response = Response::new(body(&reply, effect.manner));
+    let mut response = Response::new(body(&reply, effect));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert("content-type", HeaderValue::from_static(reply.content_type));
@@ -223,9 +227,12 @@ fn send(reply: Reply, effect: &Effect, serial: u64, made_at: DateTime<Utc>) -> R
     response
 }
 
-fn body(reply: &Reply, manner: Manner) -> Body {
+fn body(reply: &Reply, effect: &Effect) -> Body {
     let bytes = Bytes::from(reply.body.clone());
-    if !matches!(manner, Manner::Cut | Manner::CutChunked) {
+    if effect.padding > 0 || effect.gzip {
+        return padded(bytes, effect.padding, effect.gzip);
+    }
+    if !matches!(effect.manner, Manner::Cut | Manner::CutChunked) {
         return Full::new(bytes).map_err(|never: Infallible| match never {}).boxed();
     }
     let (mut sender, body) = Channel::new(1);
@@ -235,6 +242,34 @@ fn body(reply: &Reply, manner: Manner) -> Body {
         let _ = sender.send(Frame::data(half)).await;
         tokio::time::sleep(CUT_AFTER).await;
         sender.abort(io::Error::other("cut by a fault"));
+    });
+    body.boxed()
+}
+
+/// A body with letters behind it, made as it is sent. The padding may never end.
+fn padded(bytes: Bytes, letters: usize, gzip: bool) -> Body {
+    let (mut sender, body) = Channel::new(1);
+    tokio::spawn(async move {
+        let mut encoder = gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast()));
+        let mut encode = move |bytes: &[u8]| match &mut encoder {
+            None => Bytes::copy_from_slice(bytes),
+            Some(encoder) => {
+                let written = if bytes.is_empty() { encoder.try_finish() } else { encoder.write_all(bytes) };
+                written.map_or_else(|_| Bytes::new(), |()| std::mem::take(encoder.get_mut()).into())
+            }
+        };
+        let padding = [b'a'; PADDING_CHUNK];
+        let mut left = letters;
+        let mut chunk = encode(&bytes);
+        // The client may leave at any time.
+        while chunk.is_empty() || sender.send(Frame::data(chunk)).await.is_ok() {
+            if left == 0 {
+                let _ = sender.send(Frame::data(encode(&[]))).await;
+                return;
+            }
+            chunk = encode(&padding[..left.min(PADDING_CHUNK)]);
+            left -= left.min(PADDING_CHUNK);
+        }
     });
     body.boxed()
 }

@@ -22,6 +22,8 @@ pub(super) struct Walk {
     pub(super) filter: Value,
     pub(super) sort: Value,
     pub(super) limit: usize,
+    /// The limit of the page that the cursor came with.
+    cursor_limit: Option<usize>,
     pub(super) place: Place,
     /// True if the answer has cursors and not an offset.
     pub(super) by_cursor: bool,
@@ -61,6 +63,7 @@ impl Walk {
             filter: query["filter"].clone(),
             sort: query["sort"].clone(),
             limit,
+            cursor_limit: None,
             place,
             by_cursor,
         };
@@ -99,6 +102,7 @@ impl Walk {
         Ok(Self {
             dialect,
             limit: limit(dialect, &paging["limit"], cursor.limit, MOST_BY_CURSOR, &field)?,
+            cursor_limit: Some(cursor.limit),
             filter: cursor.filter,
             sort: cursor.sort,
             place: cursor.place,
@@ -162,11 +166,16 @@ impl Walk {
         let order = selections.select(table, &plan);
         let total = order.len().saturating_add_signed(tweaks.total_off_by as isize);
         let order = bent(table, &order, tweaks);
-        let most = tweaks.short.unwrap_or(usize::MAX).min(self.limit);
+        let is_other = self.cursor_limit.is_some_and(|limit| limit != self.limit);
+        if tweaks.refuse_other_limit && is_other {
+            return Err(bad_cursor());
+        }
+        let limit = self.cursor_limit.filter(|_| tweaks.keep_cursor_limit).unwrap_or(self.limit);
+        let most = tweaks.short.unwrap_or(usize::MAX).min(limit);
         let (mut start, mut end) = span(table, &plan, &order, &self.place, most);
         if tweaks.repeat {
             end = start;
-            start = start.saturating_sub(self.limit);
+            start = start.saturating_sub(limit);
             if start == end {
                 // There is no page before the first: it is the first that comes again.
                 end = start.saturating_add(most).min(order.len());
@@ -191,7 +200,7 @@ impl Walk {
                 dialect: self.dialect,
                 filter: self.filter.clone(),
                 sort: self.sort.clone(),
-                limit: self.limit,
+                limit,
                 place,
                 generation,
                 nonce,
@@ -226,7 +235,7 @@ impl Walk {
                 let (key, id) = key(start);
                 Place::Before(key, id)
             } else {
-                Place::Offset(start.saturating_sub(self.limit))
+                Place::Offset(start.saturating_sub(limit))
             };
             page.prev = Some(cursor(place, 0));
         }
