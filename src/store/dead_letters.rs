@@ -29,8 +29,6 @@ pub struct KeptRecord {
     pub key: String,
     /// Wix's id, where the record has one.
     pub wix_id: Option<String>,
-    /// The record as Wix sent it.
-    pub raw: Option<String>,
 }
 
 /// One row of `sync_errors` that is not resolved, without the record itself.
@@ -118,7 +116,7 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<KeptRecord>, StoreError> {
         let statement = self.schema.sql(
-            "select record_key, wix_id, record from {schema}.sync_errors
+            "select record_key, wix_id from {schema}.sync_errors
              where table_name = $1 and resolved_at is null and (last_failed_at > $6 or (last_failed_at < $3
                 and (last_failed_at < $2 or program_version is distinct from $4)))
              order by last_failed_at, record_key limit $5",
@@ -138,15 +136,16 @@ impl Store {
                 ],
             )
             .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(KeptRecord {
-                    key: column(row, 0, doing)?,
-                    wix_id: column(row, 1, doing)?,
-                    raw: column(row, 2, doing)?,
-                })
-            })
-            .collect()
+        rows.iter().map(|row| Ok(KeptRecord { key: column(row, 0, doing)?, wix_id: column(row, 1, doing)? })).collect()
+    }
+
+    /// A record as Wix sent it.
+    pub async fn load_rejected(&self, stream: Stream, key: &str) -> Result<Option<String>, StoreError> {
+        let doing = "could not read a record in sync_errors";
+        let statement =
+            self.schema.sql("select record from {schema}.sync_errors where table_name = $1 and record_key = $2");
+        let rows = self.query_once(doing, &statement, &[(&stream.table(), Type::TEXT), (&key, Type::TEXT)]).await?;
+        rows.first().map_or(Ok(None), |row| column(row, 0, doing))
     }
 
     /// Notes that a record was tried again, and failed as before.

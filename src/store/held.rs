@@ -123,23 +123,35 @@ impl Store {
         Ok((losses, live))
     }
 
-    /// The next held copies that lose none of these parts.
+    /// The next held copies that lose none of these parts, of about this many bytes: one at least.
     pub async fn list_held(
         &self,
         stream: Stream,
         blocked: &HashSet<String>,
-        limit: i64,
+        (limit, max_bytes): (i64, i64),
     ) -> Result<Vec<String>, StoreError> {
         let doing = "could not read the held copies";
         let blocked: Vec<&str> = blocked.iter().map(String::as_str).collect();
         let statement = self.schema.sql(
-            "select record from {schema}.sync_held where table_name = $1 and not lost && $2 order by wix_id limit $3",
+            "select record from (
+                select wix_id, record, sum(octet_length(record)) over (order by wix_id) - octet_length(record) as before
+                from (
+                    select wix_id, record from {schema}.sync_held
+                    where table_name = $1 and not lost && $2 order by wix_id limit $3
+                ) next
+             ) counted
+             where before < $4 order by wix_id",
         );
         let rows = self
             .query_once(
                 doing,
                 &statement,
-                &[(&stream.table(), Type::TEXT), (&blocked, Type::TEXT_ARRAY), (&limit, Type::INT8)],
+                &[
+                    (&stream.table(), Type::TEXT),
+                    (&blocked, Type::TEXT_ARRAY),
+                    (&limit, Type::INT8),
+                    (&max_bytes, Type::INT8),
+                ],
             )
             .await?;
         first_column(&rows, doing)

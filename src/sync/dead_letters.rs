@@ -64,7 +64,7 @@ pub(super) async fn retry_errors(
         for record in &chunk {
             run.stop.check()?;
             tried += 1;
-            let Some(wix_id) = id_to_ask_for(entity, record) else {
+            let Some(wix_id) = id_to_ask_for(run, store, entity, record).await? else {
                 note_hopeless(run, store, record, summary).await?;
                 continue;
             };
@@ -98,8 +98,18 @@ pub(super) async fn retry_errors(
 }
 
 /// The record's id; for one that was kept without, the one that the program finds in it now.
-fn id_to_ask_for(entity: &dyn Entity, record: &KeptRecord) -> Option<String> {
-    record.wix_id.clone().or_else(|| map_record(entity, record.raw.clone()?).ok().map(|row| row.wix_id))
+async fn id_to_ask_for(
+    run: &Run<'_>,
+    store: &mut Store,
+    entity: &dyn Entity,
+    record: &KeptRecord,
+) -> Result<Option<String>, SyncError> {
+    if record.wix_id.is_some() {
+        return Ok(record.wix_id.clone());
+    }
+    let (stream, key) = (entity.stream(), record.key.as_str());
+    let raw = persist(store, run.stop, async |store| store.load_rejected(stream, key).await).await?;
+    Ok(raw.and_then(|raw| map_record(entity, raw).ok()).map(|row| row.wix_id))
 }
 
 /// A record without an id can't be asked for, and still can't be mapped.

@@ -17,6 +17,9 @@ use crate::wix::RequestCounter;
 /// Held copies that are written at once.
 const CHUNK: i64 = 500;
 
+/// The same in bytes of their records.
+const CHUNK_BYTES: i64 = 4_000_000;
+
 /// How many parts a message names.
 const NAMED: usize = 5;
 
@@ -36,7 +39,8 @@ pub(super) async fn settle_losses(
     let parts: HashSet<String> = blocked.iter().map(|loss| loss.part.clone()).collect();
     let mut batch = Batch::new(run, entity, counter).accepting_losses();
     loop {
-        let records = persist(store, run.stop, async |store| store.list_held(stream, &parts, CHUNK).await).await?;
+        let records =
+            persist(store, run.stop, async |store| store.list_held(stream, &parts, (CHUNK, CHUNK_BYTES)).await).await?;
         if records.is_empty() {
             break;
         }
