@@ -123,6 +123,8 @@ fn signal_url(address: &str, signal: Signal, run_id: Uuid) -> Result<Url, String
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+
     use uuid::Uuid;
 
     use super::{Healthcheck, Signal, signal_url};
@@ -151,6 +153,21 @@ mod tests {
         let begin = tokio::time::Instant::now();
         assert_eq!(healthcheck.tell(Signal::Success, "").await, Err("no answer in time".to_owned()));
         assert!(begin.elapsed() < std::time::Duration::from_secs(12), "{:?}", begin.elapsed());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_an_answer_only_the_status_is_read() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = Secret::new(&format!("http://{}/check", listener.local_addr().unwrap()));
+        let endless = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 4_096]).unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            while stream.write_all(&[b'a'; 65_536]).is_ok() {}
+        });
+        let healthcheck = Healthcheck::new(&address, &Network::default(), Uuid::nil()).unwrap();
+        assert_eq!(healthcheck.tell(Signal::Success, "").await, Ok(()));
+        endless.join().unwrap();
     }
 
     #[test]

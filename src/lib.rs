@@ -33,6 +33,7 @@ pub mod content_hash;
 pub mod database;
 pub mod difference;
 pub mod event;
+pub mod excerpt;
 pub mod finding;
 pub mod holder;
 pub mod installation;

@@ -126,6 +126,16 @@ impl Version {
 }
 
 impl Row {
+    /// About how many bytes a statement carries for it.
+    pub fn size(&self) -> usize {
+        let of_cell = |cell: &Cell| match cell {
+            Cell::Text(text) | Cell::Decimal(text) => text.len(),
+            Cell::TextList(texts) => texts.iter().map(String::len).sum(),
+            Cell::Null | Cell::Timestamp(_) | Cell::Date(_) | Cell::Integer(_) => 0,
+        };
+        self.raw.len() + self.cells.iter().map(of_cell).sum::<usize>()
+    }
+
     /// Its version.
     pub fn version(&self) -> Version {
         Version { revision: self.wix_revision, updated_at: self.wix_updated_at }

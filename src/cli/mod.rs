@@ -80,7 +80,9 @@ fn run(args: &Args) -> Result<Exit, Failure> {
         Command::Completions(_) | Command::Man(_) => Environment::default(),
         _ => Environment::load()?,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    // Each thread keeps some of the memory that it has freed.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(2).enable_all().build()?;
     runtime.block_on(async {
         match &args.command {
             Command::Sync(command) => sync::run(&args.global, command, &environment, &console).await,

@@ -10,7 +10,8 @@ mod orders;
 use chrono::{DateTime, Utc};
 
 use crate::content_hash::content_hash;
-use crate::json::{FieldError, Object, Reading, normal_id};
+use crate::excerpt::{Excerpt, why_rejected};
+use crate::json::{Object, Reading, normal_id};
 use crate::json_damage::visible_text;
 use crate::record::{Cell, Column, MAX_KEY_BYTES, MappedRecord, Rejection, Row};
 use crate::stream::Stream;
@@ -47,36 +48,35 @@ pub fn entity_of(stream: Stream) -> &'static dyn Entity {
 /// Maps one record, as JSON text, to its row. A field that cannot be read is null, and named; only a record without a usable
 /// id is rejected, and comes back whole with the reason.
 pub fn map_record(entity: &dyn Entity, raw: String) -> MappedRecord {
-    match try_map(entity, &raw) {
-        Ok(fields) => {
-            let Fields { wix_id, wix_created_at, wix_updated_at, wix_revision, cells, unreadable } = fields;
-            let content_hash = content_hash(&raw, &unreadable);
-            Ok(Row {
-                wix_id,
-                wix_created_at,
-                wix_updated_at,
-                wix_revision,
-                content_hash,
-                raw,
-                cells,
-                unreadable_fields: unreadable,
-            })
-        }
-        Err(error) => {
-            let Ok(item) = Object::parse(&raw) else { return Err(reject_damaged(entity, raw, error)) };
-            let body = entity.body(&item);
-            Err(Rejection {
-                wix_id: None,
-                wix_created_at: body.instant("createdDate").ok().flatten(),
-                reason: error.to_string(),
-                raw,
-            })
-        }
-    }
+    let raw = Excerpt::if_too_large(raw);
+    let fields = match (why_rejected(&raw), try_map(entity, &raw)) {
+        (None, Ok(fields)) => fields,
+        (Some(reason), _) => return Err(reject(entity, raw, reason)),
+        (None, Err(error)) => return Err(reject(entity, raw, error.to_string())),
+    };
+    let Fields { wix_id, wix_created_at, wix_updated_at, wix_revision, cells, unreadable } = fields;
+    let content_hash = content_hash(&raw, &unreadable);
+    Ok(Row {
+        wix_id,
+        wix_created_at,
+        wix_updated_at,
+        wix_revision,
+        content_hash,
+        raw,
+        cells,
+        unreadable_fields: unreadable,
+    })
+}
+
+fn reject(entity: &dyn Entity, raw: String, reason: String) -> Rejection {
+    let Ok(record) = Object::parse(&raw) else { return reject_damaged(entity, raw, reason) };
+    let body = entity.body(&record);
+    let (wix_id, wix_created_at) = (body.id("id").ok().flatten(), body.instant("createdDate").ok().flatten());
+    Rejection { wix_id, wix_created_at, reason, raw }
 }
 
 /// A record that is not an object, or not even JSON. Its id and date may be seen all the same.
-fn reject_damaged(entity: &dyn Entity, raw: String, error: FieldError) -> Rejection {
+fn reject_damaged(entity: &dyn Entity, raw: String, reason: String) -> Rejection {
     let inside = (entity.stream() == Stream::Appointments).then_some("booking");
     let text = |name| visible_text(&raw, inside, name).filter(|text| !text.is_empty());
     let wix_created_at = text("createdDate").and_then(|date| match timestamp::parse(&date)? {
@@ -84,7 +84,7 @@ fn reject_damaged(entity: &dyn Entity, raw: String, error: FieldError) -> Reject
         Timestamp::Local(local) => Some(local.and_utc()),
     });
     let is_json = serde_json::from_str::<&serde_json::value::RawValue>(&raw).is_ok();
-    let reason = if is_json { error.to_string() } else { "the record is not valid JSON".to_owned() };
+    let reason = if is_json { reason } else { "the record is not valid JSON".to_owned() };
     let wix_id = text("id").map(normal_id).filter(|id| id.len() <= MAX_KEY_BYTES);
     Rejection { wix_id, wix_created_at, reason, raw }
 }

@@ -8,6 +8,7 @@ use chrono::DateTime;
 
 use super::lookup::{Reply, ask};
 use super::patience::in_time;
+use super::room::Room;
 use super::{Run, SyncError};
 use crate::entity::Entity;
 use crate::event::Event;
@@ -60,7 +61,7 @@ const MAX_PART_BYTES: usize = 3 * 1024 * 1024;
 fn next_part(rows: &[Row], max_rows: usize) -> (&[Row], &[Row]) {
     let mut bytes = 0;
     let fits = rows.iter().take(max_rows).take_while(|row| {
-        bytes += row.raw.len();
+        bytes += row.size();
         bytes <= MAX_PART_BYTES
     });
     let count = fits.count().max(1).min(rows.len());
@@ -236,6 +237,8 @@ impl<'a> Batch<'a> {
         progress: Option<&Progress>,
     ) -> Result<Written, SyncError> {
         self.context.has_unreadable |= rows.iter().any(|row| !row.unreadable_fields.is_empty());
+        let is_large = rows.iter().map(Row::size).sum::<usize>() > MAX_PART_BYTES;
+        let _room = if is_large { Some(Room::take_for_large_write().await) } else { None };
         BatchWriter { store, context: &self.context, stop: self.run.stop }.write(rows, progress).await
     }
 

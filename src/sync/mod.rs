@@ -16,12 +16,14 @@ mod linking;
 mod lookup;
 mod losses;
 mod narrow;
+mod page_size;
 pub mod patience;
 mod placeholders;
 pub mod plan;
 mod prefetch;
 mod reader;
 mod repair;
+mod room;
 mod statuses;
 pub mod stream_sync;
 pub mod walk;
@@ -181,7 +183,10 @@ impl SyncError {
             self,
             SyncError::Walk(_)
                 | SyncError::Wix(
-                    WixError::Unavailable { .. } | WixError::Refused { .. } | WixError::CursorRefused { .. }
+                    WixError::Unavailable { .. }
+                        | WixError::Refused { .. }
+                        | WixError::CursorRefused { .. }
+                        | WixError::TooLarge { .. }
                 )
         )
     }

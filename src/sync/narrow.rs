@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::SyncError;
 use super::reader::Reader;
+use crate::entity::map_record;
 use crate::page::{NextPage, Page, PageRequest};
 use crate::record::{MappedRecord, Rejection};
 use crate::timestamp;
@@ -44,7 +45,7 @@ pub(super) struct Narrowing {
     searches: u32,
     skipped: u32,
     /// Records passed over since the last page.
-    passed_over: Vec<Bounds>,
+    passed_over: Vec<PassedOver>,
 }
 
 /// When a record was created that nobody could read, as far as its neighbours tell.
@@ -54,7 +55,19 @@ struct Bounds {
     until: Option<DateTime<Utc>>,
 }
 
+/// A record that was passed over.
+#[derive(Debug)]
+enum PassedOver {
+    Unread(Bounds),
+    /// It is too large, but its id was seen.
+    Named(Box<Rejection>),
+}
+
 impl Narrowing {
+    pub(super) fn limit(&self) -> Option<u32> {
+        self.limit
+    }
+
     pub(super) fn is_active(&self) -> bool {
         self.limit.is_some()
     }
@@ -67,11 +80,11 @@ fn at(milliseconds: i64) -> DateTime<Utc> {
 impl Reader<'_> {
     /// The next page, in the size that is due.
     pub(super) async fn fetch_next(&mut self) -> Result<Page, WixError> {
-        let (list, selection) = (self.reading.entity.listing(), self.selection());
+        let selection = self.sized_selection();
         let request = self.walk.request().clone();
-        self.walk.set_page_limit(self.narrowing.limit.unwrap_or(list.page_limit));
+        self.walk.set_page_limit(self.page_limit());
         match self.narrowing.limit {
-            Some(limit) => self.fetch_part(selection.with_limit(limit), request, RETRIES).await,
+            Some(_) => self.fetch_part(selection, request, RETRIES).await,
             None => self.reading.fetch(selection, request).await,
         }
     }
@@ -91,7 +104,7 @@ impl Reader<'_> {
 
     /// Makes the next request smaller, or passes over the record that is left.
     pub(super) async fn narrow(&mut self, error: WixError) -> Result<(), SyncError> {
-        let limit = self.narrowing.limit.unwrap_or(self.reading.entity.listing().page_limit);
+        let limit = self.page_limit();
         let cause = match self.narrowing.cause.take().filter(|_| self.narrowing.suspects > 0) {
             Some(cause) => cause,
             None => {
@@ -110,7 +123,8 @@ impl Reader<'_> {
             self.narrowing.cause = Some(cause);
             return Ok(());
         }
-        if self.narrowing.skipped == MAX_SKIPPED || !self.answers_at_all().await? || !self.pass_over().await? {
+        let named = self.named_in(&cause);
+        if self.narrowing.skipped == MAX_SKIPPED || !self.answers_at_all().await? || !self.pass_over(named).await? {
             return Err(cause.into());
         }
         self.narrowing.suspects = 0;
@@ -133,7 +147,11 @@ impl Reader<'_> {
     /// The records passed over, once the record behind them is known.
     pub(super) fn rejected_unread(&mut self, next: Option<DateTime<Utc>>) -> Vec<MappedRecord> {
         let passed_over = std::mem::take(&mut self.narrowing.passed_over);
-        let rejected = passed_over.into_iter().enumerate().map(|(number, Bounds { from, until })| {
+        let rejected = passed_over.into_iter().enumerate().map(|(number, record)| {
+            let Bounds { from, until } = match record {
+                PassedOver::Unread(bounds) => bounds,
+                PassedOver::Named(rejection) => return Err(*rejection),
+            };
             let text = |at: Option<DateTime<Utc>>| at.map(timestamp::render);
             let (from_text, until_text) = (text(from), text(until.or(next)));
             // These words are the key of the row in sync_errors: the same in each run.
@@ -149,15 +167,21 @@ impl Reader<'_> {
         rejected.collect()
     }
 
+    /// The record that is too large by itself, as far as it was read.
+    fn named_in(&self, cause: &WixError) -> Option<Rejection> {
+        let WixError::TooLarge { oversize, .. } = cause else { return None };
+        let rejection = map_record(self.reading.entity, oversize.excerpt.clone()?).err()?;
+        rejection.wix_id.is_some().then_some(rejection)
+    }
+
     /// Passes over the record that is next. False if nobody knows how.
-    async fn pass_over(&mut self) -> Result<bool, SyncError> {
+    async fn pass_over(&mut self, named: Option<Rejection>) -> Result<bool, SyncError> {
         let after = self.walk.mark();
         if self.reading.entity.listing().paging == Paging::Offset {
             let is_record = self.walk.overlap() == 0;
             self.walk.skip_offset();
             if is_record {
-                self.narrowing.skipped += 1;
-                self.narrowing.passed_over.push(Bounds { from: after, until: None });
+                self.note_passed_over(named, Bounds { from: after, until: None });
             }
             return Ok(true);
         }
@@ -168,11 +192,21 @@ impl Reader<'_> {
             self.walk.restart()?;
             return Ok(true);
         }
-        let Some((bad, good)) = self.find_bad_date().await? else { return Ok(false) };
-        self.narrowing.skipped += 1;
-        self.narrowing.passed_over.push(Bounds { from: Some(bad), until: Some(good) });
+        let date = named.as_ref().and_then(|record| record.wix_created_at);
+        let found = match date.map(|date| date.timestamp_millis()) {
+            Some(bad) => Some((at(bad), at(bad + 1))),
+            None => self.find_bad_date().await?,
+        };
+        let Some((bad, good)) = found else { return Ok(false) };
+        self.note_passed_over(named, Bounds { from: Some(bad), until: Some(good) });
         self.walk.skip_to(good);
         Ok(true)
+    }
+
+    fn note_passed_over(&mut self, named: Option<Rejection>, bounds: Bounds) {
+        self.narrowing.skipped += 1;
+        let record = named.map_or(PassedOver::Unread(bounds), |rejection| PassedOver::Named(Box::new(rejection)));
+        self.narrowing.passed_over.push(record);
     }
 
     /// Whether the record behind the latest date can be read without the cursor.
@@ -272,7 +306,7 @@ impl Reader<'_> {
 fn readable(page: Result<Page, WixError>) -> Result<Option<Page>, SyncError> {
     match page {
         Ok(page) => Ok(Some(page)),
-        Err(WixError::Unavailable { .. }) => Ok(None),
+        Err(WixError::Unavailable { .. } | WixError::TooLarge { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
 }

@@ -9,7 +9,9 @@ use tokio::sync::mpsc::{Sender, channel};
 
 use super::by_date::ByDate;
 use super::narrow::Narrowing;
+use super::page_size::PageSize;
 use super::prefetch::Prefetch;
+use super::room::Room;
 use super::walk::{Accepted, Start, Walk};
 use super::{Run, SyncError};
 use crate::checkpoint::Checkpoint;
@@ -21,6 +23,10 @@ use crate::wix::{Paging, RequestCounter, Selection, WixError};
 
 /// Maximum number of pages that are read ahead of those that are being written, also where a batch takes more.
 const MAX_PAGES_AHEAD: usize = 3;
+
+/// Largest page during the mapping of which the next one is requested, in bytes: larger than Wix's usual ones. Beside a
+/// larger one it would cost memory, and hardly save time.
+const MAX_BYTES_BESIDE_PREFETCH: usize = 2_000_000;
 
 /// Maximum number of repeated requests per pass for pages that have fewer records than they announce.
 const MAX_SHORT_PAGES: u32 = 3;
@@ -48,6 +54,8 @@ pub(super) struct MappedPage {
     /// Records that Wix announced and did not return, also when requested again: on this page, or with the last page in
     /// the whole list.
     pub(super) shortfall: u64,
+    /// The size of its records' JSON.
+    pub(super) bytes: usize,
 }
 
 /// What becomes of the pages.
@@ -73,9 +81,11 @@ impl<'a> Reading<'a> {
         let pages_ahead = (self.run.plan.batch_size / page_limit).clamp(1, MAX_PAGES_AHEAD);
         let (sender, mut receiver) = channel(pages_ahead);
         let deal = async {
-            let mut pages = Vec::new();
-            while receiver.recv_many(&mut pages, pages_ahead).await > 0 {
-                sink.take(std::mem::take(&mut pages)).await?;
+            let mut received = Vec::new();
+            while receiver.recv_many(&mut received, pages_ahead).await > 0 {
+                // Their room is free once they are dealt with.
+                let (pages, _rooms): (Vec<MappedPage>, Vec<Room>) = received.drain(..).unzip();
+                sink.take(pages).await?;
             }
             Ok(())
         };
@@ -110,6 +120,7 @@ pub(super) struct Reader<'a> {
     /// The shortfall that was handed on, by earlier runs of the pass too.
     pub(super) shortfall: u64,
     pub(super) narrowing: Narrowing,
+    pub(super) page_size: PageSize,
     pub(super) by_date: ByDate,
     prefetch: Prefetch<'a>,
     short_pages: u32,
@@ -127,6 +138,7 @@ impl<'a> Reader<'a> {
             first_answer_at: watermark,
             shortfall,
             narrowing: Narrowing::default(),
+            page_size: PageSize::default(),
             by_date: ByDate::default(),
             prefetch: Prefetch::none(),
             short_pages: 0,
@@ -143,14 +155,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    async fn read_pages(&mut self, sender: Sender<MappedPage>) -> Result<(), SyncError> {
+    /// The same in pages of the size that is due.
+    pub(super) fn sized_selection(&self) -> Selection {
+        let (limit, whole) = (self.page_limit(), self.reading.entity.listing().page_limit);
+        if limit < whole { self.selection().with_limit(limit) } else { self.selection() }
+    }
+
+    async fn read_pages(&mut self, sender: Sender<(MappedPage, Room)>) -> Result<(), SyncError> {
         // There is a place for a page before it is requested. None is left where the sink has failed: this ends with it.
         while let Ok(place) = sender.reserve().await {
             // Only this task takes places: one that is left for the page behind stays.
             let may_prefetch = sender.capacity() > 0;
             let page = self.next_page(may_prefetch).await?;
             let at_end = page.at_end;
-            place.send(page);
+            let room = Room::take(page.bytes).await;
+            place.send((page, room));
             if at_end {
                 break;
             }
@@ -168,14 +187,16 @@ impl<'a> Reader<'a> {
                 self.short_pages += 1;
                 continue;
             }
+            let bytes: usize = page.records.iter().map(String::len).sum();
             if may_prefetch
+                && bytes <= MAX_BYTES_BESIDE_PREFETCH
                 && !self.narrowing.is_active()
                 && let NextPage::Cursor(cursor) = &page.next
             {
                 let next = PageRequest::Cursor(cursor.clone());
-                self.prefetch.begin(next.clone(), self.reading.fetch(self.selection(), next));
+                self.prefetch.begin(next.clone(), self.reading.fetch(self.sized_selection(), next));
             }
-            if let Some(page) = self.take_page(page).await? {
+            if let Some(page) = self.take_page(page, bytes).await? {
                 return Ok(page);
             }
         }
@@ -192,6 +213,10 @@ impl<'a> Reader<'a> {
             Ok(page) => Ok(Some(page)),
             Err(WixError::CursorRefused { .. }) => {
                 self.walk.restart()?;
+                Ok(None)
+            }
+            Err(WixError::TooLarge { path, oversize }) => {
+                self.shrink(path, oversize).await?;
                 Ok(None)
             }
             // Large offsets are refused, or fail for ever.
@@ -213,10 +238,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Maps a page, and sees how it follows. `None` if it is dropped.
-    async fn take_page(&mut self, page: Page) -> Result<Option<MappedPage>, SyncError> {
+    async fn take_page(&mut self, page: Page, bytes: usize) -> Result<Option<MappedPage>, SyncError> {
         let Page { records: texts, next, total, lacking, server_time, repaired_characters } = page;
         self.first_answer_at = self.first_answer_at.or(server_time);
-        let stream = self.reading.entity.stream();
+        let (stream, whole) = (self.reading.entity.stream(), self.reading.entity.listing().page_limit);
+        self.page_size.note(texts.len(), bytes, whole);
         let mapping = off_thread(move || {
             let entity = entity_of(stream);
             let records: Vec<MappedRecord> = texts.into_iter().map(|raw| map_record(entity, raw)).collect();
@@ -258,6 +284,7 @@ impl<'a> Reader<'a> {
             notice,
             repaired_characters,
             shortfall,
+            bytes,
         }))
     }
 }

@@ -1,6 +1,7 @@
 //! The HTTP client: one request at a time through the gate, repeated where that helps.
 
 mod answered;
+pub mod body;
 mod count;
 mod listed;
 pub mod probe;
@@ -315,6 +316,9 @@ impl WixClient {
         };
         if answer.status.is_success() {
             self.tokens.accepted();
+            if let Some(oversize) = answer.oversize {
+                return Ok(Attempt::Refused(WixError::TooLarge { path: listing.path, oversize }));
+            }
             return Ok(match decode(&answer).await {
                 Ok(value) => Attempt::Done(value),
                 Err(what) => {
@@ -420,7 +424,7 @@ impl WixClient {
         let exchange = async {
             let response = request.send().await?;
             let (status, headers) = (response.status(), response.headers().clone());
-            Ok::<_, reqwest::Error>(Answer::new(status, &headers, response.bytes().await?))
+            Ok::<_, reqwest::Error>(Answer::new(status, &headers, body::read(response).await?))
         };
         tokio::select! {
             answer = exchange => match answer {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::client::body::Oversize;
 use crate::network::CertificateProblem;
 use crate::stop::StopReason;
 
@@ -166,6 +167,14 @@ pub enum WixError {
         /// Why.
         problem: CertificateProblem,
     },
+    /// An answer was not read to its end. A smaller page may do.
+    #[error("Wix's answer on {path} is larger than what is read: {} MB had come", oversize.read / 1_000_000)]
+    TooLarge {
+        /// The endpoint.
+        path: &'static str,
+        /// What is known of it.
+        oversize: Oversize,
+    },
     /// The HTTP client could not be set up.
     #[error("the HTTPS client could not be set up: {0}")]
     Setup(String),
@@ -189,6 +198,7 @@ impl WixError {
                 | WixError::Forbidden { .. }
                 | WixError::AppNotInstalled { .. }
                 | WixError::Unavailable { .. }
+                | WixError::TooLarge { .. }
         )
     }
 
@@ -208,7 +218,7 @@ impl WixError {
                 Some("something else uses up this site's requests; lower --rate-limit or run less often".to_owned())
             }
             WixError::Certificate { problem, .. } => Some(problem.hint().to_owned()),
-            WixError::Unavailable { .. } => Some(
+            WixError::Unavailable { .. } | WixError::TooLarge { .. } => Some(
                 "the next run tries again; WIX_API_BASE_URL and the network are what can be checked here".to_owned(),
             ),
             _ => None,

@@ -27,6 +27,7 @@
 //! - [`repair`]: `verify` beside rejected records, and repairs that are killed, refused or not whole.
 //! - [`wix_faults`]: what Wix and the network get wrong, and what becomes of the run.
 //! - [`broken_pages`]: pages that Wix never delivers cost one record, which is named.
+//! - [`large_answers`]: large records and pages, bodies without end: what arrives, what is named, and the memory for it.
 //! - [`unsorted`]: long lists that Wix refuses to sort, read in windows by date.
 //! - [`lists`]: lists that end early, ignore the sort or announce other numbers than they return.
 //! - [`odd_answers`]: lists without an end, ignored filters, members that come twice, damaged text, other copies by id.
@@ -117,6 +118,7 @@ mod health;
 mod hostile;
 mod ids;
 mod installations;
+mod large_answers;
 mod lease;
 mod links;
 mod lists;

@@ -126,6 +126,14 @@ impl Gate {
     }
 }
 
+/// The most memory in bytes that a process has held so far; `None` once it has ended. What `wait4` tells would count what
+/// this process held when it started the other.
+pub(crate) fn read_peak_memory(pid: Pid) -> Option<usize> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    peak.trim().strip_suffix(" kB")?.parse::<usize>().ok().map(|kilobytes| kilobytes * 1024)
+}
+
 /// Waits for what has to happen soon.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {

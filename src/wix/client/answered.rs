@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
+use super::body::{Body, Oversize};
 use crate::address::Address;
 use crate::network::{CertificateProblem, chain};
 use crate::retry;
@@ -18,19 +19,26 @@ pub(super) struct Answer {
     pub(super) request_id: Option<String>,
     pub(super) server_time: Option<DateTime<Utc>>,
     pub(super) retry_after: Option<Duration>,
+    /// Empty if it is too large.
     pub(super) body: Bytes,
+    pub(super) oversize: Option<Oversize>,
 }
 
 impl Answer {
-    pub(super) fn new(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Answer {
+    pub(super) fn new(status: StatusCode, headers: &HeaderMap, body: Body) -> Answer {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let server_time = text(DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
+        let (body, oversize) = match body {
+            Body::Whole(body) => (body, None),
+            Body::TooLarge(oversize) => (Bytes::new(), Some(oversize)),
+        };
         Answer {
             status,
             request_id: text("x-wix-request-id").map(str::to_owned),
             server_time: server_time.map(DateTime::from),
             retry_after: text(RETRY_AFTER.as_str()).and_then(|value| retry::parse_retry_after(value, server_time)),
             body,
+            oversize,
         }
     }
 }

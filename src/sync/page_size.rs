@@ -1,0 +1,123 @@
+//! The size of pages, where records are so large that a page of them is not read to its end.
+
+use super::SyncError;
+use super::reader::Reader;
+use crate::page::PageRequest;
+use crate::wix::{Oversize, WixError};
+
+/// The number of bytes that a page should have once one was too large.
+const TARGET_BYTES: usize = 3_000_000;
+
+/// How much larger a page can be than the one before.
+const GROWTH: u32 = 4;
+
+/// Maximum number of records per page, as their size allows.
+#[derive(Debug, Default)]
+pub(super) struct PageSize {
+    /// `None` as long as no page was too large, and again once pages of the list's own size fit.
+    limit: Option<u32>,
+    /// True if a page of one record was too large. What is passed over has to be so twice: an answer may be broken.
+    is_one_too_large: bool,
+}
+
+impl PageSize {
+    pub(super) fn limit(&self) -> Option<u32> {
+        self.limit
+    }
+
+    /// Takes a page that was not read to its end, of at most `limit` records.
+    fn shrink(&mut self, limit: u32, page: &Oversize) {
+        let next = match page.excerpt {
+            // One record is larger than any page: those before it come without it.
+            Some(_) => page.records,
+            None => fitting(page.records, page.read).min(limit / 2),
+        };
+        self.limit = Some(next.clamp(1, limit.max(2) - 1));
+    }
+
+    /// Takes a page that came. It grows by steps: a cursor may not go with another limit, which costs a request.
+    pub(super) fn note(&mut self, records: usize, bytes: usize, whole: u32) {
+        self.is_one_too_large = false;
+        let Some(limit) = self.limit else { return };
+        let next = fitting(u32::try_from(records).unwrap_or(u32::MAX), bytes).min(limit.saturating_mul(GROWTH));
+        if records > 0 && next >= limit.saturating_mul(2) {
+            self.limit = (next < whole).then_some(next);
+        }
+    }
+}
+
+/// How many records of this size make a page of the target's.
+fn fitting(records: u32, bytes: usize) -> u32 {
+    let fitting = (records as usize).saturating_mul(TARGET_BYTES) / bytes.max(1);
+    u32::try_from(fitting).unwrap_or(u32::MAX)
+}
+
+impl Reader<'_> {
+    /// The maximum number of records of the next page.
+    pub(super) fn page_limit(&self) -> u32 {
+        let limits = [self.narrowing.limit(), self.page_size.limit()];
+        limits.into_iter().flatten().fold(self.reading.entity.listing().page_limit, u32::min)
+    }
+
+    /// Makes the next page smaller, because this one was too large. What is too large by itself is passed over.
+    pub(super) async fn shrink(&mut self, path: &'static str, oversize: Oversize) -> Result<(), SyncError> {
+        let limit = self.page_limit();
+        let ignores_limit = oversize.records > limit && matches!(self.walk.request(), PageRequest::Cursor(_));
+        if limit > 1 {
+            self.page_size.shrink(limit, &oversize);
+        }
+        if ignores_limit {
+            // Pages behind this cursor keep the size of the first one: the list goes on from the latest date.
+            return Ok(self.walk.restart()?);
+        }
+        if limit == 1 && std::mem::replace(&mut self.page_size.is_one_too_large, true) {
+            self.page_size.is_one_too_large = false;
+            return self.narrow(WixError::TooLarge { path, oversize }).await;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PageSize;
+    use crate::wix::Oversize;
+
+    fn page(records: u32, excerpt: Option<&str>) -> Oversize {
+        Oversize { read: 8_000_000, records, excerpt: excerpt.map(str::to_owned) }
+    }
+
+    #[test]
+    fn pages_shrink_to_what_fits_and_grow_back_by_steps() {
+        let mut size = PageSize::default();
+        size.note(1_000, 7_000_000, 1_000);
+        assert_eq!(size.limit(), None, "a page that came is none too large");
+        size.shrink(1_000, &page(160, None));
+        assert_eq!(size.limit(), Some(60));
+        size.note(60, 3_000_000, 1_000);
+        size.note(60, 2_000_000, 1_000);
+        assert_eq!(size.limit(), Some(60), "small steps are not made");
+        size.note(60, 30_000, 1_000);
+        assert_eq!(size.limit(), Some(240));
+        size.note(240, 120_000, 1_000);
+        assert_eq!(size.limit(), Some(960));
+        size.note(960, 480_000, 1_000);
+        assert_eq!(size.limit(), None);
+    }
+
+    #[test]
+    fn pages_shrink_down_to_one_record_whatever_was_seen_of_them() {
+        for excerpt in [None, Some("{}")] {
+            for records in [0, 1, 50, 5_000] {
+                let mut size = PageSize::default();
+                let mut limit = 100;
+                while limit > 1 {
+                    size.shrink(limit, &page(records, excerpt));
+                    let next = size.limit().unwrap();
+                    assert!((1..limit).contains(&next), "{records}: {limit}, {next}");
+                    limit = next;
+                }
+            }
+        }
+    }
+}
