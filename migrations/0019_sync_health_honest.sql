@@ -81,5 +81,7 @@ begin
 end
 $$;
 
+comment on view {schema}.sync_health is
+    'one row per table: is it fresh (age since the last success), is anything left out, is a run at work';
 comment on column {schema}.sync_health.age is
     'time since last_success_at, decades if that is in the future; null if the table was never synced';

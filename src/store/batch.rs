@@ -53,6 +53,8 @@ pub struct BatchContext {
     pub holds_losses: bool,
     /// The Wix ids of copies that are written even if they look older than their rows: they were looked up by id.
     pub looked_up: HashSet<String>,
+    /// Whether a copy by id may have other fields than the list's copy of the same version.
+    pub shapes_differ: bool,
     /// Whether rows are written although they have the content already: something else changed their columns.
     pub rewrites: bool,
 }
@@ -102,7 +104,7 @@ impl Store {
         let transaction = self.begin().await?;
         let stored = load_stored(&transaction, &schema, context.stream, rows).await?;
         let is_due = |row: &&Row| {
-            let is_looked_up = context.looked_up.contains(&row.wix_id);
+            let is_looked_up = context.shapes_differ && context.looked_up.contains(&row.wix_id);
             let stored = stored.get(row.wix_id.as_str());
             context.rewrites || stored.is_none_or(|stored| stored.needs(row, is_looked_up))
         };

@@ -18,7 +18,7 @@ use crate::stop::Stop;
 use crate::store::batch::{BatchContext, BatchOutcome, Reach};
 use crate::store::books::Progress;
 use crate::store::{Store, StoreError};
-use crate::wix::RequestCounter;
+use crate::wix::{Lookup, RequestCounter};
 
 /// So often one transaction is tried again.
 const MAX_TRIES: u32 = 5;
@@ -93,6 +93,7 @@ impl<'a> Batch<'a> {
             has_unreadable: true,
             holds_losses: true,
             looked_up: HashSet::new(),
+            shapes_differ: entity.listing().lookup != Lookup::List,
             rewrites: false,
         };
         Batch { run, entity, counter, context, rows: Vec::new(), rejections: Vec::new(), expected_again: 0 }

@@ -194,7 +194,8 @@ fn a_candidate_whose_record_cant_be_written_either_stays_and_is_kept_as_an_error
     let world = site(40);
     // Not listed, but there when it is asked for: as a listing that lags behind would have it.
     delete(&world, CUSTOMERS, [7]);
-    world.sim.on_request(CUSTOMERS.lookup, 1, |sim| sim.put_raw(Entity::Contacts, &broken(CUSTOMERS, 7)));
+    let edited = broken(CUSTOMERS, 7).replace("2026-02-02T", "2026-02-03T");
+    world.sim.on_request(CUSTOMERS.lookup, 1, move |sim| sim.put_raw(Entity::Contacts, &edited));
     world.full_sync_json(&["customers"], 3);
     assert_eq!((deleted(&world, CUSTOMERS), unresolved(&world, CUSTOMERS)), (vec![], ids([7])));
 }
