@@ -105,6 +105,8 @@ pub struct Walk {
     windows: u32,
     /// What the current window still has to show.
     check: Option<Check>,
+    /// What the window with which a resumed pass began has to show, if another one began since.
+    start_check: Option<Check>,
     /// False if a window by date was seen to leave records out: the list is then read by offset alone.
     may_use_windows: bool,
     /// True if Wix refuses large offsets: windows by date are then used although they leave records out.
@@ -158,6 +160,7 @@ impl Default for Walk {
             window: Window::default(),
             windows: 0,
             check: None,
+            start_check: None,
             may_use_windows: true,
             must_use_windows: false,
             is_second_reading: false,

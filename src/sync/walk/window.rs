@@ -53,6 +53,10 @@ pub(super) struct Check {
 }
 
 impl Check {
+    fn is_of_start(&self) -> bool {
+        self.ids.is_none()
+    }
+
     /// Of the window with which a resumed pass begins. Its totals are compared at the end, by
     /// [`Walk::confirm_start`].
     pub(super) fn of_start(from: DateTime<Utc>) -> Check {
@@ -76,6 +80,8 @@ impl Walk {
         let before = self.tally.before_mark();
         let passed = before.saturating_sub(self.window.before);
         let min_total = self.window.total.map(|total| total.saturating_sub(passed));
+        // What a resumed pass began with is still to be compared at the end.
+        self.start_check = self.check.take().filter(Check::is_of_start).or(self.start_check.take());
         let ids = Some(self.tally.keys_at_mark());
         self.check = Some(Check { min_total, from, ids, left, missing: 0, is_from_seen: false, is_forced: false });
         self.tally.restart_at_mark();
@@ -168,7 +174,7 @@ impl Walk {
 
     /// The date at which a resumed pass began, if its totals are still to be compared with those of the whole list.
     pub fn unconfirmed_start(&self) -> Option<DateTime<Utc>> {
-        let check = self.check.as_ref().filter(|check| check.ids.is_none())?;
+        let check = self.check.as_ref().filter(|check| check.is_of_start()).or(self.start_check.as_ref())?;
         Some(check.from)
     }
 
@@ -176,7 +182,9 @@ impl Walk {
     /// has more records than came. Reads the list from its beginning if the window left records out, and then returns
     /// false. A total is `None` where Wix did not tell.
     pub fn confirm_start(&mut self, whole: Option<u64>, window: Option<u64>) -> bool {
-        let Some(check) = self.check.take() else { return true };
+        let Some(check) = self.check.take_if(|check| check.is_of_start()).or(self.start_check.take()) else {
+            return true;
+        };
         let is_complete = match (whole, window) {
             (Some(whole), _) if whole <= self.tally.count() => true,
             (Some(whole), Some(window)) => whole <= self.start.records_before + window,
