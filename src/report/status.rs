@@ -225,7 +225,7 @@ pub(super) fn render_errors(schema: &str, errors: &ErrorList) -> String {
         let count = counted(field.records.unsigned_abs(), "record");
         let _ = writeln!(out, "\n{}.{} could not be read in {count}:", field.table, field.column);
         for wix_id in field.wix_ids.iter().take(MAX_NAMED) {
-            let _ = writeln!(out, "  {wix_id}");
+            let _ = writeln!(out, "  {}", one_line(wix_id));
         }
         let more = field.records.unsigned_abs().saturating_sub(field.wix_ids.len().min(MAX_NAMED) as u64);
         if more > 0 {

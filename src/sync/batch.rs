@@ -149,6 +149,12 @@ impl<'a> Batch<'a> {
         }
     }
 
+    /// The same for copies by id that have the fields of the list's copies.
+    pub(super) fn as_listed(mut self) -> Batch<'a> {
+        self.context.shapes_differ = false;
+        self
+    }
+
     /// Takes a record that was looked up by id: it is written whatever its date.
     pub(super) fn gather_looked_up(&mut self, record: MappedRecord) {
         self.context.looked_up.extend(record.as_ref().ok().map(|row| row.wix_id.clone()));
@@ -164,7 +170,7 @@ impl<'a> Batch<'a> {
         row: Row,
         summary: &mut StreamSummary,
     ) -> Result<Option<String>, SyncError> {
-        self.context.rewrites = true;
+        (self.context.rewrites, self.context.now) = (true, store.now());
         self.context.looked_up.insert(row.wix_id.clone());
         let written = self.write(store, &[row], None).await?;
         summary.counts.add(written.outcome.inserted, written.outcome.updated, written.outcome.unchanged);
@@ -348,10 +354,11 @@ impl BatchWriter<'_> {
             Ok(())
         });
         for (row, error) in refused.await? {
+            let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
             written.rejections.push(Rejection {
                 wix_id: Some(row.wix_id.clone()),
                 wix_created_at: row.wix_created_at,
-                reason: error.to_string(),
+                reason: format!("{error}{hint}"),
                 raw: row.raw.clone(),
             });
         }

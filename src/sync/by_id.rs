@@ -278,11 +278,13 @@ async fn write_one(
     (counter, summary): (&RequestCounter, &mut StreamSummary),
 ) -> Result<Option<String>, SyncError> {
     let mut batch = Batch::new(run, entity, counter);
-    if let Ok(row) = &record
-        && !run.plan.repairs.is_empty()
-        && has_content(run, store, entity, row).await?
-    {
-        return batch.rewrite(store, row.clone(), summary).await;
+    if !run.plan.repairs.is_empty() {
+        batch = batch.as_listed();
+        if let Ok(row) = &record
+            && has_content(run, store, entity, row).await?
+        {
+            return batch.rewrite(store, row.clone(), summary).await;
+        }
     }
     batch.gather_looked_up(record);
     batch.commit(store, None, summary, None).await.map(|()| None)

@@ -170,7 +170,8 @@ fn metrics_tell_of_each_run_also_of_one_that_failed() {
         ("wix_sync_last_run_unchanged{schema=\"public\",table=\"customers\"}", 0.0),
         ("wix_sync_last_run_deleted{schema=\"public\",table=\"customers\"}", 0.0),
         ("wix_sync_last_run_errors{schema=\"public\",table=\"customers\"}", 1.0),
-        ("wix_sync_last_run_requests{schema=\"public\",table=\"orders\"}", 1.0),
+        // A page, and a look for new statuses.
+        ("wix_sync_last_run_requests{schema=\"public\",table=\"orders\"}", 2.0),
         ("wix_sync_last_run_retries{schema=\"public\",table=\"orders\"}", 0.0),
         ("wix_sync_last_run_table_success{schema=\"public\",table=\"orders\"}", 1.0),
     ] {
