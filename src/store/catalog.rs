@@ -12,7 +12,10 @@ use super::needs::{TABLES, VIEW};
 use super::schema::Schema;
 use super::schema_check::holds;
 
-const CATALOG: &str = include_str!("sql/catalog.sql");
+/// What can be read while somebody has locked the tables.
+const FACTS: &str = include_str!("sql/catalog.sql");
+
+const DEFINITIONS: &str = include_str!("sql/catalog_definitions.sql");
 
 const READING: &str = "could not read the catalog";
 
@@ -110,7 +113,7 @@ fn catalog(rows: &[Row]) -> Result<Catalog, StoreError> {
 /// The catalog, as a transaction sees it.
 pub(super) async fn load(transaction: &Transaction<'_>, schema: &Schema) -> Result<Catalog, StoreError> {
     let rows = transaction
-        .query_typed(CATALOG, &[(&schema.name(), Type::TEXT), (&names(), Type::TEXT_ARRAY)])
+        .query_typed(&whole(), &[(&schema.name(), Type::TEXT), (&names(), Type::TEXT_ARRAY)])
         .await
         .map_err(StoreError::database(READING))?;
     catalog(&rows)
@@ -136,18 +139,25 @@ pub(super) fn holds_state(catalog: &Catalog) -> bool {
     )
 }
 
+/// The statement that reads everything.
+fn whole() -> String {
+    format!("{FACTS} union all\n{DEFINITIONS}")
+}
+
 impl Store {
     /// The same outside of a transaction.
     pub(super) async fn load_catalog(&self) -> Result<Catalog, StoreError> {
         let rows = self
-            .query_once(READING, CATALOG, &[(&self.schema.name(), Type::TEXT), (&names(), Type::TEXT_ARRAY)])
+            .query_once(READING, &whole(), &[(&self.schema.name(), Type::TEXT), (&names(), Type::TEXT_ARRAY)])
             .await?;
         catalog(&rows)
     }
-    /// The same, and the checksums of the applied migrations by number. An error if `sync_migrations` is not there.
+
+    /// The same without definitions of indexes and CHECK constraints, but with the checksums of the applied migrations by number.
+    /// An error if `sync_migrations` is not there.
     pub(super) async fn load_catalog_and_migrations(&self) -> Result<(Catalog, Checksums), StoreError> {
         let statement = self.schema.sql(&format!(
-            "{CATALOG} union all
+            "{FACTS} union all
              select 'migration', 'sync_migrations', number::text, checksum, '' from {{schema}}.sync_migrations"
         ));
         let parameters: [Parameter<'_>; 2] = [(&self.schema.name(), Type::TEXT), (&names(), Type::TEXT_ARRAY)];

@@ -2,12 +2,11 @@
 //! record stands alone. The same where a statement takes the server too long.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use chrono::DateTime;
 
 use super::lookup::{Reply, ask};
-use super::patience::in_time;
+use super::patience::{in_time, persist, prepare_retry, reconnect};
 use super::room::Room;
 use super::{Run, SyncError};
 use crate::entity::Entity;
@@ -20,17 +19,9 @@ use crate::store::books::Progress;
 use crate::store::{Store, StoreError};
 use crate::wix::{Lookup, RequestCounter};
 
-/// So often one transaction is tried again.
-const MAX_TRIES: u32 = 5;
-/// The first wait between two tries.
-const RETRY_DELAY: Duration = Duration::from_millis(200);
 /// How often to wait for a transaction that was left behind in COMMIT. Each wait ends at the lock time-out of ten seconds,
 /// so a minute in all.
 const MAX_WAITS_FOR_COMMIT: u32 = 6;
-/// The longest wait for a server that is gone.
-const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(8);
-/// With the waits above: about a minute.
-const MAX_RECONNECTS: u32 = 11;
 
 /// Of each id one row, in Wix's order: the newer of two copies, of equally old ones the later. How many
 /// records that leaves out is the difference in length.
@@ -150,7 +141,7 @@ impl<'a> Batch<'a> {
     }
 
     /// The same for copies by id that have the fields of the list's copies.
-    pub(super) fn as_listed(mut self) -> Batch<'a> {
+    pub(super) fn having_listed_fields(mut self) -> Batch<'a> {
         self.context.shapes_differ = false;
         self
     }
@@ -429,68 +420,6 @@ pub(super) async fn narrow<'i, T>(
         }
     }
     Ok(refused)
-}
-
-/// Does what may be done twice without harm, again after a deadlock or a lost connection: where only the answer
-/// was lost, the second time changes nothing.
-pub async fn persist<T>(
-    store: &mut Store,
-    stop: &Stop,
-    mut operation: impl AsyncFnMut(&mut Store) -> Result<T, StoreError>,
-) -> Result<T, SyncError> {
-    let mut tries = 0;
-    loop {
-        let error = match in_time(store, stop, &mut operation).await? {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
-        };
-        tries += 1;
-        prepare_retry(store, stop, error, tries).await?;
-    }
-}
-
-/// Makes ready for another try after a deadlock or a lost connection; any other error, and one too many, is given back.
-async fn prepare_retry(store: &mut Store, stop: &Stop, error: StoreError, tries: u32) -> Result<(), SyncError> {
-    if !(error.is_connection_lost() || error.is_contention()) {
-        return Err(error.into());
-    }
-    let error = store.name_blocker(error).await;
-    if tries > MAX_TRIES {
-        return Err(error.into());
-    }
-    if error.is_contention() {
-        if let (1, StoreError::Blocked { blocker, .. }) = (tries, &error) {
-            tracing::warn!("{error}; it is tried again for about a minute ({})", blocker.hint());
-        }
-        // What is in hand is to be finished where that takes one more try; then a stop is a stop.
-        if tries > 1 {
-            stop.check()?;
-        }
-        tokio::time::sleep(RETRY_DELAY.mul_f64(fastrand::f64() + 0.5)).await;
-        return Ok(());
-    }
-    reconnect(store, stop).await
-}
-
-/// A new connection if the old one is known to be gone: while Wix was asked, the server may have been restarted.
-pub async fn ensure_connected(store: &mut Store, stop: &Stop) -> Result<(), SyncError> {
-    if store.is_closed() { reconnect(store, stop).await } else { Ok(()) }
-}
-
-/// A new connection instead of one that is gone. Waits for a server that comes back within about a minute.
-pub async fn reconnect(store: &mut Store, stop: &Stop) -> Result<(), SyncError> {
-    let mut delay = RETRY_DELAY;
-    for _ in 0..MAX_RECONNECTS {
-        let mut connect = async |store: &mut Store| store.reconnect().await;
-        match in_time(store, stop, &mut connect).await? {
-            Ok(()) => return Ok(()),
-            Err(error) if error.is_connection_lost() => tracing::debug!(error = error.to_string(), "no connection yet"),
-            Err(error) => return Err(error.into()),
-        }
-        stop.sleep(delay.mul_f64(fastrand::f64() + 0.5)).await?;
-        delay = (delay * 2).min(MAX_RECONNECT_DELAY);
-    }
-    Ok(store.reconnect().await?)
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 //! Wix's "not found" counts only where a record that it surely has can be got the same way in this pass, since it
 //! can also mean a missing permission (wix-api.md 1.6).
 
-use super::batch::{Batch, persist};
+use super::batch::Batch;
 use super::lookup::{NO_RECORD, Reply, as_listed, ask};
+use super::patience::persist;
 use super::{Run, SyncError};
 use crate::content_hash::ContentHash;
 use crate::entity::Entity;
@@ -279,7 +280,7 @@ async fn write_one(
 ) -> Result<Option<String>, SyncError> {
     let mut batch = Batch::new(run, entity, counter);
     if !run.plan.repairs.is_empty() {
-        batch = batch.as_listed();
+        batch = batch.having_listed_fields();
         if let Ok(row) = &record
             && has_content(run, store, entity, row).await?
         {

@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::TimeDelta;
 
-use super::batch::{ensure_connected, newest_by_id};
+use super::batch::newest_by_id;
 use super::coverage::Coverage;
 use super::deletions::refuse_mass_deletion;
+use super::patience::ensure_connected;
 use super::plan::{PassPlan, Passes, is_from_the_future, plan_passes};
 use super::reader::{MappedPage, PageSink, Reading};
 use super::stream_sync::{FROM_THE_FUTURE, describe_empty_listing, describe_missing_app, describe_shortfall};

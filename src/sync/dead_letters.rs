@@ -4,9 +4,9 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::batch::persist;
 use super::by_id::{Control, Settled, Unsettled, settle_one};
 use super::deletions::hold_back;
+use super::patience::persist;
 use super::{Run, SyncError};
 use crate::entity::{Entity, map_record};
 use crate::event::Event;

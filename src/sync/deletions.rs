@@ -6,8 +6,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::batch::persist;
 use super::by_id::{Control, Settled, Unsettled, follow_one, needs_confirmation, settle_one};
+use super::patience::persist;
 use super::{Run, SyncError};
 use crate::entity::Entity;
 use crate::event::Event;

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::batch::persist;
+use super::patience::persist;
 use super::{Run, SyncError};
 use crate::checkpoint::Drift;
 use crate::entity::Entity;

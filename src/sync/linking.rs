@@ -1,9 +1,10 @@
 //! Links to customers that could not be made together with the rows: appointments and orders are written at the same time,
 //! or a trigger or constraint of the user refused a link. A link that is refused costs nothing but itself.
 
-use super::batch::{narrow, persist};
+use super::batch::narrow;
 use super::by_id::{Settled, Unsettled};
 use super::deletions::hold_back;
+use super::patience::persist;
 use super::{Run, SyncError};
 use crate::run::StreamSummary;
 use crate::store::Store;

@@ -4,8 +4,9 @@
 
 use std::collections::HashSet;
 
-use super::batch::{Batch, persist};
+use super::batch::Batch;
 use super::deletions::{hold_back, is_too_many};
+use super::patience::persist;
 use super::{Run, SyncError};
 use crate::entity::{Entity, map_record};
 use crate::run::StreamSummary;

@@ -35,9 +35,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use self::batch::persist;
 use self::linking::link_contacts;
-use self::patience::LAST_PATIENCE;
+use self::patience::{LAST_PATIENCE, persist};
+
 use self::plan::FullPolicy;
 use crate::checkpoint::Checkpoint;
 use crate::comparison::Comparison;

@@ -1,4 +1,5 @@
-//! Work on the database that does not end: it waits for a lock that somebody forgot, or the server fell silent.
+//! Work on the database, again after a deadlock or a lost connection, and with an end: it may wait for a lock that somebody
+//! forgot, or for a server that fell silent.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -8,6 +9,18 @@ use tokio::time::{sleep, timeout};
 use super::SyncError;
 use crate::stop::{Stop, StopReason};
 use crate::store::{Store, StoreError};
+
+/// Maximum tries of one transaction, after the first.
+const MAX_TRIES: u32 = 5;
+
+/// The first wait between two tries.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
+
+/// The longest wait for a server that is gone.
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(8);
+
+/// Maximum tries to connect again: with the waits above, about a minute.
+const MAX_RECONNECTS: u32 = 11;
 
 /// What is in hand when a stop is asked for gets this much time to end by itself.
 pub const LAST_PATIENCE: Duration = Duration::from_secs(3);
@@ -71,4 +84,71 @@ fn warn(reason: StopReason, blocker: Option<String>, has_ended: bool) {
         None if has_ended => tracing::warn!("{reason}: a statement took too long after that, and was cancelled"),
         None => tracing::warn!("{reason}; the database gave no answer after that"),
     }
+}
+
+/// Does what may be done twice without harm, again after a deadlock or a lost connection: where only the answer
+/// was lost, the second time changes nothing.
+pub async fn persist<T>(
+    store: &mut Store,
+    stop: &Stop,
+    mut operation: impl AsyncFnMut(&mut Store) -> Result<T, StoreError>,
+) -> Result<T, SyncError> {
+    let mut tries = 0;
+    loop {
+        let error = match in_time(store, stop, &mut operation).await? {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        tries += 1;
+        prepare_retry(store, stop, error, tries).await?;
+    }
+}
+
+/// Makes ready for another try after a deadlock or a lost connection; any other error, and one too many, is given back.
+pub(super) async fn prepare_retry(
+    store: &mut Store,
+    stop: &Stop,
+    error: StoreError,
+    tries: u32,
+) -> Result<(), SyncError> {
+    if !(error.is_connection_lost() || error.is_contention()) {
+        return Err(error.into());
+    }
+    let error = store.name_blocker(error).await;
+    if tries > MAX_TRIES {
+        return Err(error.into());
+    }
+    if error.is_contention() {
+        if let (1, StoreError::Blocked { blocker, .. }) = (tries, &error) {
+            tracing::warn!("{error}; it is tried again for about a minute ({})", blocker.hint());
+        }
+        // What is in hand is to be finished where that takes one more try; then a stop is a stop.
+        if tries > 1 {
+            stop.check()?;
+        }
+        tokio::time::sleep(RETRY_DELAY.mul_f64(fastrand::f64() + 0.5)).await;
+        return Ok(());
+    }
+    reconnect(store, stop).await
+}
+
+/// A new connection if the old one is known to be gone: while Wix was asked, the server may have been restarted.
+pub async fn ensure_connected(store: &mut Store, stop: &Stop) -> Result<(), SyncError> {
+    if store.is_closed() { reconnect(store, stop).await } else { Ok(()) }
+}
+
+/// A new connection instead of one that is gone. Waits for a server that comes back within about a minute.
+pub async fn reconnect(store: &mut Store, stop: &Stop) -> Result<(), SyncError> {
+    let mut delay = RETRY_DELAY;
+    for _ in 0..MAX_RECONNECTS {
+        let mut connect = async |store: &mut Store| store.reconnect().await;
+        match in_time(store, stop, &mut connect).await? {
+            Ok(()) => return Ok(()),
+            Err(error) if error.is_connection_lost() => tracing::debug!(error = error.to_string(), "no connection yet"),
+            Err(error) => return Err(error.into()),
+        }
+        stop.sleep(delay.mul_f64(fastrand::f64() + 0.5)).await?;
+        delay = (delay * 2).min(MAX_RECONNECT_DELAY);
+    }
+    Ok(store.reconnect().await?)
 }

@@ -1,8 +1,9 @@
 //! Customers that only bookings tell of: placeholders that somebody deleted, and what is left of deleted ones.
 
-use super::batch::{narrow, persist};
+use super::batch::narrow;
 use super::by_id::{Settled, Unsettled};
 use super::deletions::{hold_back, tell};
+use super::patience::persist;
 use super::{Run, SyncError};
 use crate::run::StreamSummary;
 use crate::store::{Store, StoreError};

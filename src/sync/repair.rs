@@ -1,9 +1,9 @@
 //! Repairs the differences that a comparison found, and nothing else: each record is looked up by its id, and written as the
 //! list returns it, so that the next comparison finds it unchanged.
 
-use super::batch::persist;
 use super::by_id::{Control, Unsettled, settle_as_listed};
 use super::deletions::{hold_back, settle_missing};
+use super::patience::persist;
 use super::stream_sync::{describe_empty_listing, describe_shortfall};
 use super::{Run, SyncError};
 use crate::comparison::Comparison;

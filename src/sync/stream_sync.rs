@@ -6,12 +6,13 @@
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::batch::{Batch, ensure_connected, persist};
+use super::batch::Batch;
 use super::coverage::Coverage;
 use super::dead_letters::{Due, retry_errors};
 use super::deletions::{follow_merges, hold_back, settle_missing, tell};
 use super::drift::{check_drift, note_full_sync};
 use super::losses::settle_losses;
+use super::patience::{ensure_connected, persist};
 use super::placeholders::{erase_untold_customers, restore_placeholders};
 use super::plan::{PassPlan, Passes, is_from_the_future, plan_incremental, plan_passes};
 use super::reader::{MappedPage, PageSink, Reading};

@@ -1,4 +1,5 @@
--- What the catalog says of the relations $2 in schema $1, a fact a row: kind, relation, name, definition, marks.
+-- What the catalog says of the relations $2 in schema $1, one fact per row: kind, relation, name, definition, marks. Waits
+-- for no lock on them.
 with relation as (
     select c.oid, c.relname::text as name, c.relkind::text as kind, c.relnamespace as schema_oid
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -34,21 +35,12 @@ join pg_catalog.pg_index i on i.indrelid = r.oid
 join pg_catalog.pg_class x on x.oid = i.indexrelid
 where i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
 union all
-select 'index', r.name, x.relname::text, substring(pg_catalog.pg_get_indexdef(x.oid) from ' USING (.*)$'), ''
-from relation r
-join pg_catalog.pg_index i on i.indrelid = r.oid
-join pg_catalog.pg_class x on x.oid = i.indexrelid
-where i.indisvalid and r.kind = 'r'
-union all
 -- The columns, and the table of the same schema that is referenced.
 select 'foreign key', r.name, k.conname::text, (
     select string_agg(a.attname, ',') from pg_catalog.pg_attribute a
     where a.attrelid = r.oid and a.attnum = any (k.conkey)
 ), coalesce((select f.name from relation f where f.oid = k.confrelid), '')
 from relation r join pg_catalog.pg_constraint k on k.conrelid = r.oid and k.contype = 'f'
-union all
-select 'check', r.name, k.conname::text, pg_catalog.pg_get_expr(k.conbin, k.conrelid), ''
-from relation r join pg_catalog.pg_constraint k on k.conrelid = r.oid and k.contype = 'c'
 union all
 select 'rule', r.name, w.rulename::text, w.ev_type::text, ''
 from relation r join pg_catalog.pg_rewrite w on w.ev_class = r.oid
