@@ -39,7 +39,7 @@ const fn long(name: &'static str, make: Make) -> Kind {
     Kind { name, places: &ANYWHERE, is_long: true, make }
 }
 
-const KINDS: [Kind; 28] = [
+const KINDS: [Kind; 31] = [
     kind("429 for a second", &LISTINGS, |_, _, at| Fault::on(at).throttled().retry_after("1")),
     kind("429 until a date", &LISTINGS, |_, sim, at| {
         let date = (sim.now() + TimeDelta::seconds(1)).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
@@ -58,6 +58,12 @@ const KINDS: [Kind; 28] = [
     kind("200 as HTML", &ANYWHERE, |_, _, at| Fault::on(at).html("<!doctype html><title>Please wait</title>")),
     kind("a cut body", &ANYWHERE, |random, _, at| Fault::on(at).times(random.usize(1..4)).cut_body()),
     kind("a cut chunked body", &ANYWHERE, |_, _, at| Fault::on(at).cut_chunked_body()),
+    kind("a body without an end", &ANYWHERE, |_, _, at| Fault::on(at).body("{\"orders\":[").padded(usize::MAX)),
+    kind("a gzip bomb", &ANYWHERE, |_, _, at| Fault::on(at).body("{\"contacts\":[").padded(200_000_000).gzip()),
+    kind("a page of 9 MB", &LISTINGS, |_, _, at| {
+        // Spaces: the records stay as they are.
+        Fault::on(at).rewrite(|_, body| body.replacen('{', &format!("{{{}", " ".repeat(9_000_000)), 1))
+    }),
     kind("an empty body", &ANYWHERE, |_, _, at| Fault::on(at).empty_body()),
     kind("a body of another shape", &ANYWHERE, |random, _, at| {
         Fault::on(at).body(*random.choice(&["{}", "[]", "null"]).expect("some"))
