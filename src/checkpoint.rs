@@ -89,7 +89,7 @@ pub struct Drift {
 /// What is known of the statuses of orders in Wix, beside those that the program knows ([`crate::wix::query::Statuses`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownStatuses {
-    /// Statuses that were found in Wix: they are asked for by name from then on.
+    /// Statuses that were found in Wix: later requests name them.
     pub found: Vec<String>,
     /// Whether a filter that excludes statuses also returned some that are hidden by default. Then such a filter returns
     /// everything, and a status that is new arrives at once.

@@ -38,7 +38,7 @@ pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &En
     }
     let filter = RunFilter { limit: args.limit.into(), sync_type: args.sync_type.clone(), status: args.status.clone() };
     let tables = match store.list_tables().await {
-        // The runs may be visible all the same.
+        // The runs may still be visible.
         Err(error @ StoreError::Hidden { .. }) if args.max_age.is_none() => {
             tracing::warn!("{error}");
             Vec::new()

@@ -75,7 +75,7 @@ fn reject(entity: &dyn Entity, raw: String, reason: String) -> Rejection {
     Rejection { wix_id, wix_created_at, reason, raw }
 }
 
-/// A record that is not an object, or not even JSON. Its id and date may be seen all the same.
+/// A record that is not an object, or not even JSON. Its id and date may still be seen.
 fn reject_damaged(entity: &dyn Entity, raw: String, reason: String) -> Rejection {
     let inside = (entity.stream() == Stream::Appointments).then_some("booking");
     let text = |name| visible_text(&raw, inside, name).filter(|text| !text.is_empty());

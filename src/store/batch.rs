@@ -14,7 +14,7 @@ use super::dead_letters::resolve_errors;
 use super::erase::erase_cleared_customers;
 use super::error::StoreError;
 use super::held::{hold, losing, release};
-use super::links::{emails_of, link_appointments, note_unlinked, relink_orders, with_customer_of};
+use super::links::{Reach, emails_of, link_appointments, note_unlinked, relink_orders, with_customer_of};
 use super::missing::forget;
 use super::schema::Schema;
 use super::unreadable::note_unreadable;
@@ -57,16 +57,6 @@ pub struct BatchContext {
     pub shapes_differ: bool,
     /// Whether rows are written although they have the content already: something else changed their columns.
     pub rewrites: bool,
-}
-
-/// How far a write goes beyond the rows themselves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// Also what follows for rows of other tables: placeholders, links, and personal data that is to be removed.
-    AllTables,
-    /// Only the rows: a trigger or constraint refuses the rest. What is left undone is noted, or found again by a later
-    /// run.
-    RowsOnly,
 }
 
 /// A row as the table has it.

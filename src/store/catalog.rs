@@ -7,10 +7,8 @@ use tokio_postgres::{Row, Transaction};
 
 use super::connect::{Parameter, Store, column};
 use super::error::StoreError;
-use super::migrate::Checksums;
 use super::needs::{TABLES, VIEW};
 use super::schema::Schema;
-use super::schema_check::holds;
 
 /// What can be read while somebody has locked the tables.
 const FACTS: &str = include_str!("sql/catalog.sql");
@@ -139,9 +137,17 @@ pub(super) fn holds_state(catalog: &Catalog) -> bool {
     )
 }
 
+/// The checksums of the applied migrations by number.
+pub(super) type Checksums = HashMap<i32, String>;
+
 /// The statement that reads everything.
 fn whole() -> String {
     format!("{FACTS} union all\n{DEFINITIONS}")
+}
+
+/// Whether a type holds every value of the wanted one as it is.
+pub(super) fn holds(wanted: &str, current: &str) -> bool {
+    current == wanted || matches!((wanted, current), ("text", "character varying") | ("integer", "bigint"))
 }
 
 impl Store {

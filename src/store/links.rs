@@ -11,6 +11,16 @@ use super::error::StoreError;
 use super::schema::Schema;
 use crate::stream::Stream;
 
+/// How far a write goes beyond the rows themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Also what follows for rows of other tables: placeholders, links, and personal data that is to be removed.
+    AllTables,
+    /// Only the rows: a trigger or constraint refuses the rest. What is left undone is noted, or found again by a later
+    /// run.
+    RowsOnly,
+}
+
 impl Store {
     /// Contacts whose links are still to be made, as noted in `sync_unlinked`: at most `limit`, sorted, those after `after`.
     pub async fn list_unlinked(&self, after: &str, limit: i64) -> Result<Vec<String>, StoreError> {

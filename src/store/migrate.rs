@@ -5,8 +5,6 @@
 //! tables that are created here are closed to Supabase's public roles before anyone can see them
 //! ([`super::access`]).
 
-use std::collections::HashMap;
-
 use sha2::{Digest, Sha256};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
@@ -14,6 +12,7 @@ use tokio_postgres::{Row, Transaction};
 
 use super::access::Relation;
 use super::bounds::{LOCK_PATIENCE, MIGRATION_PATIENCE, OTHER_MIGRATION_PATIENCE};
+use super::catalog::Checksums;
 use super::connect::{Store, first_column};
 use super::error::{StoreError, describe};
 use super::problem::Problem;
@@ -322,9 +321,6 @@ async fn create_schema(transaction: &Transaction<'_>, schema: &Schema) -> Result
     }
     Ok(())
 }
-
-/// The checksums of the applied migrations by number.
-pub(super) type Checksums = HashMap<i32, String>;
 
 const READING_MIGRATIONS: &str = "could not read which migrations are applied";
 

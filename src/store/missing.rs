@@ -5,14 +5,13 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::Transaction;
 use tokio_postgres::types::Type;
 
-use super::batch::Reach;
 use super::books::Entry;
 use super::connect::{Store, column, count_at, first_column, is_true_at, read_whole_tables};
 use super::dead_letters::resolve_errors;
 use super::erase::{erase, erase_cleared_customers};
 use super::error::StoreError;
 use super::held::release;
-use super::links::{note_unlinked, relink_orders};
+use super::links::{Reach, note_unlinked, relink_orders};
 use super::schema::Schema;
 use super::unreadable::forget_unreadable;
 use crate::stream::Stream;

@@ -3,7 +3,7 @@
 //! One statement reads the catalog. `migrate` restores what is missing ([`super::repair`]), `doctor` lists every problem,
 //! and a run starts only if no problem stands in its way.
 
-use super::catalog::{Catalog, ColumnFact, Facts, holds_state};
+use super::catalog::{Catalog, ColumnFact, Facts, holds, holds_state};
 use super::connect::Store;
 use super::error::StoreError;
 use super::migrate::{SchemaState, state_of};
@@ -321,11 +321,6 @@ pub(super) fn is_from_wix(column: &str) -> bool {
     !matches!(column, "id" | "notes" | "created_at" | "updated_at")
 }
 
-/// Whether a type holds every value of the wanted one as it is.
-pub(super) fn holds(wanted: &str, current: &str) -> bool {
-    current == wanted || matches!((wanted, current), ("text", "character varying") | ("integer", "bigint"))
-}
-
 /// Whether runs work with a type that may round or refuse some values.
 fn works(table: &Table, wanted: &str, current: &str) -> bool {
     let base = match wanted {
@@ -341,7 +336,8 @@ fn works(table: &Table, wanted: &str, current: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{holds, works};
+    use super::works;
+    use crate::store::catalog::holds;
     use crate::store::needs::TABLES;
 
     #[test]

@@ -14,8 +14,9 @@ use crate::event::Event;
 use crate::record::{MappedRecord, Rejection, Row};
 use crate::run::StreamSummary;
 use crate::stop::Stop;
-use crate::store::batch::{BatchContext, BatchOutcome, Reach};
+use crate::store::batch::{BatchContext, BatchOutcome};
 use crate::store::books::Progress;
+use crate::store::links::Reach;
 use crate::store::{Store, StoreError};
 use crate::wix::{Lookup, RequestCounter};
 

@@ -12,8 +12,8 @@ use crate::entity::Entity;
 use crate::record::{MappedRecord, Row};
 use crate::run::StreamSummary;
 use crate::store::Store;
-use crate::store::batch::Reach;
 use crate::store::compare::Standing;
+use crate::store::links::Reach;
 use crate::wix::{Lookup, RequestCounter};
 
 /// After so many refusals in a row no more is asked: the rest would fare no better, and costs the budget.

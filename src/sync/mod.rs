@@ -70,7 +70,7 @@ pub struct Plan {
     pub only_errors: bool,
     /// Nothing is listed: only these gaps are mended.
     pub repairs: Vec<Comparison>,
-    /// Tables of which nothing is mended, since they could not be compared: their part of the run has failed.
+    /// Tables that are not repaired, since they could not be compared: their part of the run has failed.
     pub uncompared: Vec<Uncompared>,
     /// How long ended runs stay in `sync_logs`; for ever without.
     pub keep_logs: Option<TimeDelta>,

@@ -5,9 +5,19 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::client::body::Oversize;
 use crate::network::CertificateProblem;
 use crate::stop::StopReason;
+
+/// What is known of an answer that was not read to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Oversize {
+    /// Bytes that were read.
+    pub read: usize,
+    /// Complete records among them.
+    pub records: u32,
+    /// The excerpt of the record that was read last, if that alone is too large.
+    pub excerpt: Option<String>,
+}
 
 /// What Wix answered, as far as it may be shown: secrets are cut out, the text is short and on one line.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,8 +10,7 @@ pub mod error;
 pub mod gate;
 pub mod query;
 
-pub use client::body::Oversize;
 pub use client::probe::Probe;
 pub use client::{RequestCounter, WixClient, WixSettings};
-pub use error::{WixAnswer, WixError};
+pub use error::{Oversize, WixAnswer, WixError};
 pub use query::{Count, Listing, Lookup, Paging, Selection};

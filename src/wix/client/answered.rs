@@ -7,11 +7,11 @@ use chrono::{DateTime, Utc};
 use reqwest::StatusCode;
 use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 
-use super::body::{Body, Oversize};
+use super::body::Body;
 use crate::address::Address;
 use crate::network::{CertificateProblem, chain};
 use crate::retry;
-use crate::wix::error::WixError;
+use crate::wix::error::{Oversize, WixError};
 
 /// An answer of whatever status.
 pub(super) struct Answer {

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use reqwest::Response;
 
 use crate::excerpt::{Excerpt, MAX_RECORD_BYTES};
+use crate::wix::error::Oversize;
 
 /// Largest page that is held, in bytes: several times what Wix's pages usually have, and more than the largest record.
 const MAX_PAGE_BYTES: usize = 8_000_000;
@@ -19,17 +20,6 @@ pub(super) enum Body {
     /// All of it; in place of records that are too large their excerpts.
     Whole(Bytes),
     TooLarge(Oversize),
-}
-
-/// What is known of an answer that was not read to its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Oversize {
-    /// Bytes that were read.
-    pub read: usize,
-    /// Complete records among them.
-    pub records: u32,
-    /// The excerpt of the record that was read last, if that alone is too large.
-    pub excerpt: Option<String>,
 }
 
 /// Reads a body. Of a refusal the start is enough.
