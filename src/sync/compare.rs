@@ -10,7 +10,9 @@ use super::deletions::refuse_mass_deletion;
 use super::patience::ensure_connected;
 use super::plan::{PassPlan, Passes, is_from_the_future, plan_passes};
 use super::reader::{MappedPage, PageSink, Reading};
-use super::stream_sync::{FROM_THE_FUTURE, describe_empty_listing, describe_missing_app, describe_shortfall};
+use super::stream_sync::{
+    FROM_THE_FUTURE, describe_empty_listing, describe_missing_app, describe_overfull, describe_shortfall,
+};
 use super::{Run, SyncError, statuses};
 use crate::checkpoint::{Checkpoint, KnownStatuses};
 use crate::comparison::{Comparison, MAX_REMEMBERED, Sample};
@@ -152,7 +154,7 @@ impl PageSink for Comparer<'_> {
             self.checkpoint.created_from = page.frontier;
             (at_end, total) = (page.at_end, page.total);
             self.found.shortfall += page.shortfall;
-            self.coverage.add(&page.records);
+            self.coverage.add(&page.records, page.is_overfull);
             let (mut rows, mut rejections) = (Vec::with_capacity(page.records.len()), Vec::new());
             for record in page.records {
                 self.found.listed += 1;
@@ -185,6 +187,9 @@ impl Comparer<'_> {
         let (run, stream, is_full) = (self.run, self.found.table, self.found.pass == PassKind::Full);
         if self.found.shortfall > 0 {
             self.found.notices.push(describe_shortfall(stream, self.found.shortfall));
+        }
+        if self.coverage.is_overfull() {
+            self.found.notices.push(describe_overfull(stream));
         }
         // A resumed pass begins at a record that was listed.
         if is_full && self.coverage.is_empty() {

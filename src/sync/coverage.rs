@@ -12,6 +12,9 @@ use crate::run::PassKind;
 use crate::store::books::Progress;
 use crate::store::missing::{ListedKey, Span, listed_key};
 
+/// Maximum number of records between two checkpoints that are remembered: 8 MB.
+const MAX_LISTED: usize = 500_000;
+
 /// A record that was listed: 16 bytes.
 #[derive(Clone, Copy, Debug)]
 struct Listed {
@@ -27,6 +30,8 @@ pub(super) struct Coverage {
     is_full: bool,
     from: Option<DateTime<Utc>>,
     listed: Vec<Listed>,
+    /// True once too many records came to remember them. From then on no deletion is looked for.
+    is_overfull: bool,
     /// Some record that Wix listed in this pass.
     listed_id: Option<String>,
     has_seen_any: bool,
@@ -39,17 +44,25 @@ impl Coverage {
         Coverage { is_full, from, has_seen_any: from.is_some(), ..Coverage::default() }
     }
 
-    /// Takes the records of a page.
-    pub(super) fn add(&mut self, records: &[MappedRecord]) {
+    /// Takes the records of a page. `is_overfull` as in [`MappedPage`](super::reader::MappedPage).
+    pub(super) fn add(&mut self, records: &[MappedRecord], is_overfull: bool) {
         self.has_seen_any |= !records.is_empty();
         // Other passes look for no deletions, and would gather all that they read.
-        if self.is_full {
+        self.is_overfull |= is_overfull || self.listed.len() + records.len() > MAX_LISTED;
+        if self.is_overfull {
+            self.listed = Vec::new();
+        } else if self.is_full {
             self.listed.extend(records.iter().filter_map(listed));
         }
         let ids = records.iter().rev().filter_map(|record| record.as_ref().ok());
         if let Some(row) = { ids }.next() {
             self.listed_id = Some(row.wix_id.clone());
         }
+    }
+
+    /// Whether more records came than can be remembered, so that deletions were not looked for.
+    pub(super) fn is_overfull(&self) -> bool {
+        self.is_overfull
     }
 
     /// Some record that Wix listed in this pass, to see whether records can be asked for by id.
@@ -67,7 +80,7 @@ impl Coverage {
     pub(super) fn progress(&mut self, checkpoint: &Checkpoint, at_end: bool) -> Progress {
         let is_resumable = checkpoint.created_from.is_some() || at_end;
         // A listing without any record proves nothing about the rows that the table has.
-        let is_telling = self.is_full && is_resumable && self.has_seen_any;
+        let is_telling = self.is_full && is_resumable && self.has_seen_any && !self.is_overfull;
         let span = is_telling.then(|| {
             let until = if at_end { None } else { checkpoint.created_from };
             let mut keys: Vec<ListedKey> = self.listed.iter().map(|listed| listed.key).collect();
@@ -133,10 +146,10 @@ mod tests {
     #[test]
     fn spans_meet_at_the_frontier_whose_records_belong_to_the_next() {
         let mut coverage = beginning(PassKind::Full);
-        coverage.add(&[record("a", 1), record("b", 5), record("c", 5)]);
+        coverage.add(&[record("a", 1), record("b", 5), record("c", 5)], false);
         let span = coverage.progress(&checkpoint(PassKind::Full, 5), false).span.unwrap();
         assert_eq!((span.from, span.until, ids(&span)), (None, at(5), vec!["a", "b", "c"]));
-        coverage.add(&[record("d", 5), record("e", 9)]);
+        coverage.add(&[record("d", 5), record("e", 9)], false);
         let span = coverage.progress(&checkpoint(PassKind::Full, 9), false).span.unwrap();
         assert_eq!((span.from, span.until, ids(&span)), (at(5), at(9), vec!["b", "c", "d", "e"]));
         let span = coverage.progress(&checkpoint(PassKind::Full, 9), true).span.unwrap();
@@ -147,7 +160,21 @@ mod tests {
     fn an_empty_listing_and_a_changes_pass_tell_nothing() {
         assert_eq!(beginning(PassKind::Full).progress(&checkpoint(PassKind::Full, 0), true).span, None);
         let mut coverage = beginning(PassKind::Changes);
-        coverage.add(&[record("a", 1)]);
+        coverage.add(&[record("a", 1)], false);
         assert_eq!(coverage.progress(&checkpoint(PassKind::Changes, 1), true).span, None);
+    }
+
+    #[test]
+    fn no_deletion_is_looked_for_behind_records_that_were_not_remembered() {
+        let mut coverage = beginning(PassKind::Full);
+        coverage.add(&[record("a", 1), record("b", 5)], false);
+        assert!(coverage.progress(&checkpoint(PassKind::Full, 5), false).span.is_some());
+        let page: Vec<MappedRecord> = (0..1_000).map(|id| record(&id.to_string(), 5)).collect();
+        for _ in 0..super::MAX_LISTED / page.len() {
+            coverage.add(&page, false);
+        }
+        assert!(coverage.is_overfull() && coverage.listed.is_empty());
+        coverage.add(&[record("c", 9)], false);
+        assert_eq!(coverage.progress(&checkpoint(PassKind::Full, 9), true).span, None);
     }
 }

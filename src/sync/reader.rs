@@ -19,6 +19,7 @@ use crate::entity::{Entity, entity_of, map_record};
 use crate::off_thread::off_thread;
 use crate::page::{NextPage, Page, PageRequest};
 use crate::record::{MappedRecord, RecordMark, mark_of};
+use crate::run::PassKind;
 use crate::wix::{Paging, RequestCounter, Selection, WixError};
 
 /// Maximum number of pages that are read ahead of those that are being written, also where a batch takes more.
@@ -54,6 +55,8 @@ pub(super) struct MappedPage {
     /// Records that Wix announced and did not return, also when requested again: on this page, or with the last page in
     /// the whole list.
     pub(super) shortfall: u64,
+    /// Whether too many records came to know whether all did: see [`Walk::is_overfull`].
+    pub(super) is_overfull: bool,
     /// The size of its records' JSON.
     pub(super) bytes: usize,
 }
@@ -259,6 +262,14 @@ impl<'a> Reader<'a> {
         let Accepted { is_new, repeated, mut at_end } = accepted;
         let (frontier, records_before) = (self.walk.frontier(), self.walk.records_before());
         at_end = self.note_unsorted_page(&marks, at_end);
+        let is_full = self.reading.start.pass == PassKind::Full;
+        if !at_end
+            && is_full
+            && self.reading.entity.listing().paging == Paging::Cursor
+            && self.walk.is_overfull_without_order()
+        {
+            self.begin_unsorted();
+        }
         let mut shortfall = lacking;
         self.shortfall += lacking;
         if at_end {
@@ -284,6 +295,7 @@ impl<'a> Reader<'a> {
             notice,
             repaired_characters,
             shortfall,
+            is_overfull: self.walk.is_overfull(),
             bytes,
         }))
     }

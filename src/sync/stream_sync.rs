@@ -257,6 +257,9 @@ impl<'a> Pass<'a> {
         if shortfall > 0 {
             hold_back(run, summary, describe_shortfall(stream, shortfall));
         }
+        if coverage.is_overfull() {
+            hold_back(run, summary, describe_overfull(stream));
+        }
         if stream == Stream::Appointments {
             restore_placeholders(run, store, summary).await?;
         }
@@ -333,6 +336,14 @@ pub(super) fn describe_shortfall(stream: Stream, shortfall: u64) -> String {
     format!("Wix announced {shortfall} more {stream} than it returned, also when asked again: they may be missing")
 }
 
+/// What to say where more records came than can be remembered.
+pub(super) fn describe_overfull(stream: Stream) -> String {
+    format!(
+        "more than 450,000 {stream} came without an order, or with one creation date: all of them were read, but whether Wix \
+         left some out is not known, and deletions are not looked for"
+    )
+}
+
 /// Writes the pages of a pass: those that are there at a time as one batch, with the checkpoint to which it leads.
 struct PassWriter<'a> {
     run: &'a Run<'a>,
@@ -362,7 +373,7 @@ impl PageSink for PassWriter<'_> {
             self.checkpoint.records_before = page.records_before;
             self.checkpoint.shortfall += page.shortfall;
             self.summary.repaired_characters += page.repaired_characters;
-            self.coverage.add(&page.records);
+            self.coverage.add(&page.records, page.is_overfull);
             if let Some(notice) = page.notice.filter(|notice| !self.summary.notices.contains(notice)) {
                 tell(self.run, self.summary, notice);
             }

@@ -20,7 +20,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, SubsecRound, Utc};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-use self::tally::{Place, Sighting, Tally};
+use self::tally::{MAX_RECORDS, Place, Sighting, Tally};
 pub use self::window::Conclusion;
 use self::window::{Check, Window};
 use crate::page::{NextPage, PageRequest};
@@ -37,9 +37,9 @@ const MAX_RESTARTS: u32 = 5;
 /// ones of records that came on its earlier pages in the same version.
 const MAX_STALE_PAGES: u32 = 20;
 
-/// A window returns at most this many times its distinct records, and [`EXTRA_RECORDS`] more: a record that changes while the
-/// list is read may come again, in another version.
-const MAX_TIMES: u64 = 4;
+/// The records that are remembered of a window come again at most this many times, and [`EXTRA_RECORDS`] more: a record that
+/// changes while the list is read may come again, in another version.
+const MAX_TIMES_AGAIN: u64 = 3;
 const EXTRA_RECORDS: u64 = 5_000;
 
 /// Wix's answers do not add up to a whole list.
@@ -312,6 +312,17 @@ impl Walk {
         tally
     }
 
+    /// Whether more records came without an order, or with one date, than can be remembered: some may be missing without
+    /// a shortfall.
+    pub fn is_overfull(&self) -> bool {
+        self.tally.is_overfull()
+    }
+
+    /// Whether that is because the list has no order, although Wix was asked for one. Windows by date need less memory.
+    pub fn is_overfull_without_order(&self) -> bool {
+        self.is_overfull() && self.order == Order::Broken && !self.is_unsorted && !self.is_second_reading
+    }
+
     /// True if a window by date can begin at the latest date.
     fn is_order_proven(&self) -> bool {
         self.order == Order::Proven && !self.has_late_undated
@@ -364,8 +375,13 @@ impl Walk {
 
     /// An error if the list goes on without anything new.
     fn check_end(&self) -> Result<(), WalkError> {
-        let is_endless = self.stale_pages > MAX_STALE_PAGES || self.came > MAX_TIMES * self.came_new + EXTRA_RECORDS;
-        if is_endless { Err(WalkError::Endless) } else { Ok(()) }
+        let remembered = self.came_new.min(MAX_RECORDS as u64);
+        let came_again = self.came - self.came_new;
+        if self.stale_pages > MAX_STALE_PAGES || came_again > MAX_TIMES_AGAIN * remembered + EXTRA_RECORDS {
+            Err(WalkError::Endless)
+        } else {
+            Ok(())
+        }
     }
 
     /// Remembers a page.

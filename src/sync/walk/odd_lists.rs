@@ -187,6 +187,38 @@ fn no_high_water_mark_before_two_dates_came_in_order() {
     assert_eq!(*walk.request(), PageRequest::Window { created_from: None, offset: 0 });
 }
 
+/// The records of one page, all of one date.
+fn page_of_one_date(page: u32) -> Vec<RecordMark> {
+    (0..1_000).map(|index| mark(page * 1_000 + index, 7)).collect()
+}
+
+#[test]
+fn the_number_of_records_that_are_remembered_is_bounded() {
+    let mut walk = Walk::default();
+    for page in 0..460 {
+        walk.accept(&page_of_one_date(page), &NextPage::Cursor(page.to_string()), None).unwrap();
+        assert_eq!(walk.is_overfull(), page >= 450, "{page}");
+    }
+    assert_eq!((walk.record_count(), walk.tally.len_at_mark()), (460_000, 450_000));
+    assert!(!walk.is_overfull_without_order(), "windows by date would not help");
+    walk.accept(&[mark(1, 6)], &NextPage::Cursor("older".to_owned()), None).unwrap();
+    assert!(walk.is_overfull_without_order());
+    walk.begin_unsorted();
+    assert_eq!((walk.is_overfull(), walk.record_count()), (false, 0));
+}
+
+#[test]
+fn a_list_longer_than_what_is_remembered_that_repeats_itself_ends() {
+    let mut walk = Walk::default();
+    let end = (0..3_000).find_map(|page| {
+        let cursor = NextPage::Cursor(page.to_string());
+        walk.accept(&page_of_one_date(page % 480), &cursor, None).err().map(|error| (page, error))
+    });
+    let (page, error) = end.unwrap();
+    assert_eq!(error, WalkError::Endless);
+    assert!(page < 5 * 480, "it came {page} pages far");
+}
+
 proptest! {
     /// Ignored sorts, records without a date, rounded dates, refused cursors and interrupted runs: everything arrives, or
     /// a shortfall is reported, or the run fails.

@@ -11,6 +11,9 @@ use crate::record::{RecordMark, Version};
 /// sorted list can repeat a record only at one date.
 const MAX_REMEMBERED: usize = 65_536;
 
+/// Maximum number of records that are remembered: 9 MB. Some are remembered twice, as `keys_at_mark`.
+pub(super) const MAX_RECORDS: usize = 450_000;
+
 /// A table of this many places is given back when it is emptied: to clear it would take longer than to make a new one.
 const LARGE: usize = 4_096;
 
@@ -66,6 +69,8 @@ pub(super) struct Tally {
     delivered: u64,
     /// Records that came in this run and were forgotten, although they come again.
     forgotten: u64,
+    /// True once a record came that was not remembered: if it comes again, it counts twice.
+    is_overfull: bool,
 }
 
 fn key(id: &str) -> u64 {
@@ -143,7 +148,11 @@ impl Tally {
             return Sighting { is_first: false, is_news, is_first_in_window };
         }
         let is_behind = place == Place::Behind;
-        if is_behind { &mut self.others } else { &mut self.at_mark }.insert(key, seen);
+        if self.at_mark.len() + self.others.len() < MAX_RECORDS {
+            if is_behind { &mut self.others } else { &mut self.at_mark }.insert(key, seen);
+        } else {
+            self.is_overfull = true;
+        }
         self.count += 1;
         self.delivered += 1;
         self.count_at_mark += u64::from(!is_behind);
@@ -160,6 +169,11 @@ impl Tally {
         self.count += 1;
         self.count_at_mark += u64::from(place != Place::Behind);
         true
+    }
+
+    /// Whether more records came than can be remembered, so that [`Tally::count`] may be too high.
+    pub(super) fn is_overfull(&self) -> bool {
+        self.is_overfull
     }
 
     /// Counts a record that Wix cannot deliver, and that is named elsewhere.
@@ -217,14 +231,14 @@ impl Tally {
     /// The part of the list that began when `before` records had come is read again.
     pub(super) fn forget_part(&mut self, before: u64) {
         let again = self.count.saturating_sub(before).min(self.delivered);
-        let (forgotten, delivered) = (self.forgotten + again, self.delivered - again);
-        *self = Tally { forgotten, delivered, ..Tally::starting_with(before) };
+        (self.forgotten, self.delivered) = (self.forgotten + again, self.delivered - again);
+        self.begin_part(before);
     }
 
     /// Another part of the list begins, in which none of the `before` records comes again that have come.
     pub(super) fn begin_part(&mut self, before: u64) {
-        let (forgotten, delivered) = (self.forgotten, self.delivered);
-        *self = Tally { forgotten, delivered, ..Tally::starting_with(before) };
+        let Tally { forgotten, delivered, is_overfull, .. } = *self;
+        *self = Tally { forgotten, delivered, is_overfull, ..Tally::starting_with(before) };
     }
 
     /// The number of records that were forgotten since this was asked last.
