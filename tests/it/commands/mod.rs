@@ -1,0 +1,14 @@
+//! What the commands print and how they exit, and the documentation.
+
+pub(crate) mod cli_output;
+pub(crate) mod docs;
+pub(crate) mod docs_sql;
+pub(crate) mod doctor;
+pub(crate) mod escapes;
+pub(crate) mod health;
+pub(crate) mod metrics_file;
+pub(crate) mod repair;
+pub(crate) mod shell;
+pub(crate) mod signals_out;
+pub(crate) mod status;
+pub(crate) mod verify;

@@ -1,0 +1,179 @@
+//! Who may run `migrate`, and what stops it: it then changes nothing at all.
+
+use crate::support::harness::World;
+
+/// A world whose binary connects as this role; the test's own connection stays the superuser's.
+fn as_role(mut world: World, role: &str) -> World {
+    let url = world.postgres.url_as(role, "postgres");
+    world.set("DATABASE_URL", &url);
+    world
+}
+
+#[test]
+fn an_owner_of_a_schema_needs_no_other_right() {
+    let world = as_role(World::new(20, 10, 10), "plain");
+    world.execute(
+        "revoke create on schema public from public; revoke create, temporary on database postgres from public;
+         create role plain login nosuperuser; create schema shop authorization plain",
+    );
+    world.run(&["migrate", "--schema", "shop"]).expect_exit(0);
+    world.run(&["migrate", "--schema", "shop"]).expect_exit(0);
+    world.run(&["sync", "all", "--schema", "shop"]).expect_exit(0);
+    world.run(&["status", "--schema", "shop"]).expect_exit(0);
+    assert_eq!(world.value::<i64>("select count(*) from shop.customers where raw is not null"), 20);
+}
+
+#[test]
+fn a_database_that_cant_hold_every_character_is_refused() {
+    let mut world = World::empty();
+    world.execute("create database latin encoding 'LATIN1' lc_collate 'C' lc_ctype 'C' template template0");
+    let url = world.postgres.url("latin");
+    world.set("DATABASE_URL", &url);
+    world.run(&["migrate"]).expect_exit(2).expect_stderr("encoding is LATIN1").expect_stderr("hint: ");
+}
+
+#[test]
+fn what_depends_on_a_column_that_has_to_change_is_named() {
+    let world = World::empty();
+    world.execute(crate::upgrade::adoption::TABLES);
+    world.execute("alter table orders add column doubled numeric generated always as (total_amount * 2) stored");
+    let before = world.catalog();
+    world.run(&["migrate"]).expect_exit(1).expect_stderr("doubled");
+    assert_eq!(world.catalog(), before);
+}
+
+#[test]
+fn a_user_without_rights_is_told_what_is_missing() {
+    let world = as_role(World::empty(), "nobody_much");
+    world.execute("revoke create on schema public from public; create role nobody_much login");
+    let before = world.catalog();
+    for arguments in [["migrate"].as_slice(), &["migrate", "--schema", "shop"]] {
+        let refused = world.run(arguments).expect_exit(1).expect_stderr("permission denied");
+        assert!(refused.stderr.contains("hint: ") && refused.stdout.is_empty(), "{refused:#?}");
+    }
+    assert_eq!(world.catalog(), before);
+}
+
+#[test]
+fn a_role_that_row_level_security_blinds_is_not_told_that_nothing_is_migrated() {
+    let world = as_role(World::empty().migrated(), "reader");
+    world.execute("create role reader login; grant select on all tables in schema public to reader");
+    let seen = world.run(&["status"]);
+    assert!(!seen.stdout.contains("not migrated") && seen.code != Some(0), "{seen:#?}");
+    assert!(seen.stderr.contains("row level security") || seen.stderr.contains("row security"), "{seen:#?}");
+}
+
+#[test]
+fn a_migration_that_was_changed_stops_every_command() {
+    let world = World::empty().migrated();
+    world.execute("update sync_migrations set checksum = repeat('0', 64) where number = 3");
+    let before = (world.catalog(), world.rows_as_json("select * from sync_migrations order by 1"));
+    for arguments in [["migrate"].as_slice(), &["sync", "all"], &["status"]] {
+        world.run(arguments).expect_exit(2).expect_stderr("migration 0003_appointments is not the one");
+    }
+    assert_eq!((world.catalog(), world.rows_as_json("select * from sync_migrations order by 1")), before);
+    assert_eq!(world.value::<i64>("select count(*) from sync_logs"), 0);
+}
+
+#[test]
+fn a_migration_from_a_newer_program_stops_every_command() {
+    let world = World::empty().migrated();
+    world.execute("insert into sync_migrations (number, name, checksum) values (9999, '9999_later', 'x')");
+    for arguments in [["migrate"].as_slice(), &["sync", "all"], &["status"]] {
+        world.run(arguments).expect_exit(2).expect_stderr("newer version of wix-sync");
+    }
+}
+
+#[test]
+fn a_migration_that_is_missing_is_asked_for_and_then_applied_alone() {
+    let world = World::empty().migrated();
+    // A column that comes anew stands at another position.
+    let catalog = || -> Vec<String> {
+        let text = world.catalog();
+        let lines = text.lines().filter(|line| !line.contains("pg.dropped"));
+        let mut facts: Vec<String> = lines.map(|line| line.replace(|c: char| c.is_ascii_digit(), "")).collect();
+        facts.sort_unstable();
+        facts
+    };
+    let whole = catalog();
+    // As a database of the version before this migration: its columns and its index are not there yet.
+    world.execute(
+        "delete from sync_migrations where number = 11;
+         alter table sync_errors drop column program_version; alter table sync_missing drop column tried_at;
+         drop index sync_errors_unresolved_idx",
+    );
+    for arguments in [["sync", "all"].as_slice(), &["status"]] {
+        let refused = world.run(arguments).expect_exit(2).expect_stderr("1 of ");
+        assert!(refused.stderr.contains("hint: run `wix-sync migrate` first"), "{refused:#?}");
+    }
+    let done = world.run(&["migrate"]).expect_exit(0);
+    assert!(done.stdout.contains(": 1 migration"), "{done:#?}");
+    assert_eq!(catalog(), whole);
+}
+
+#[test]
+fn an_unmigrated_database_is_no_riddle() {
+    let world = World::new(1, 0, 0);
+    let before = world.catalog();
+    let refused = world.run(&["sync", "all"]).expect_exit(2);
+    assert!(refused.stderr.contains("hint: run `wix-sync migrate` first"), "{refused:#?}");
+    assert_eq!(world.sim.requests().len(), 0, "nothing was asked of Wix");
+    let status = world.run(&["status"]).expect_exit(0);
+    assert!(status.stdout.contains("not migrated yet"), "{status:#?}");
+    world.run(&["status", "--schema", "nowhere"]).expect_exit(0);
+    assert_eq!(world.catalog(), before);
+}
+
+#[test]
+fn a_migration_that_fails_leaves_no_trace_of_the_others() {
+    let world = as_role(World::empty(), "owner");
+    world.execute(
+        "create role owner login; alter schema public owner to owner;
+         create table sync_state (something text); insert into sync_state values ('mine')",
+    );
+    let before = world.catalog();
+    let failed = world.run(&["migrate"]);
+    assert!(matches!(failed.code, Some(1 | 2)) && failed.stdout.is_empty(), "{failed:#?}");
+    assert!(failed.stderr.contains("sync_state"), "{failed:#?}");
+    assert_eq!(world.catalog(), before);
+    assert_eq!(world.value::<String>("select something from sync_state"), "mine");
+    // In another schema it is in nobody's way.
+    world.execute("grant create on database postgres to owner");
+    world.run(&["migrate", "--schema", "shop"]).expect_exit(0);
+}
+
+#[test]
+fn a_failing_migrate_leaves_the_new_schema_out_too() {
+    let world = World::empty();
+    // Whatever is created last is refused, after all else has been done.
+    world.execute(
+        "create function refuse() returns event_trigger language plpgsql as $$
+         begin
+            if exists (select from pg_event_trigger_ddl_commands() where object_identity like '%sync_errors%') then
+                raise 'no';
+            end if;
+         end $$;
+         create event trigger refuse on ddl_command_end execute function refuse()",
+    );
+    let before = world.catalog();
+    world.run(&["migrate", "--schema", "shop"]).expect_exit(1).expect_stderr("0006_sync_errors");
+    assert_eq!(world.catalog(), before);
+    world.execute("drop event trigger refuse; drop function refuse()");
+    world.run(&["migrate", "--schema", "shop"]).expect_exit(0);
+}
+
+#[test]
+fn a_server_that_takes_no_writes_is_named() {
+    let world = World::new(1, 0, 0);
+    let read_only =
+        |on: &str| world.execute(&format!("alter database postgres set default_transaction_read_only = {on}"));
+    read_only("on");
+    world.run(&["migrate"]).expect_exit(1).expect_stderr("hint: this server takes no writes");
+    // The test's own connections are bound by it as well.
+    world.execute("start transaction read write; alter database postgres reset default_transaction_read_only; commit");
+    world.run(&["migrate"]).expect_exit(0);
+    read_only("on");
+    world.run(&["sync", "all"]).expect_exit(1).expect_stderr("hint: this server takes no writes");
+    world.run(&["migrate"]).expect_exit(0);
+    world.run(&["status"]).expect_exit(0);
+}

@@ -1,0 +1,7 @@
+//! Schemas: made, upgraded, adopted, changed by hand.
+
+pub(crate) mod adoption;
+pub(crate) mod adoption_refused;
+pub(crate) mod changed_by_hand;
+pub(crate) mod migrate;
+pub(crate) mod migrate_failures;

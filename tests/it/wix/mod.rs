@@ -1,0 +1,32 @@
+//! What Wix sends, and what becomes of it.
+
+pub(crate) mod addresses;
+pub(crate) mod bad_records;
+pub(crate) mod bookings_hole;
+pub(crate) mod broken_pages;
+pub(crate) mod budgets;
+pub(crate) mod credentials;
+pub(crate) mod dead_letters;
+pub(crate) mod deletions;
+pub(crate) mod deletions_held_back;
+pub(crate) mod deletions_resumed;
+pub(crate) mod fields;
+pub(crate) mod full_syncs;
+pub(crate) mod ids;
+pub(crate) mod installations;
+pub(crate) mod large_answers;
+pub(crate) mod links;
+pub(crate) mod lists;
+pub(crate) mod losses;
+pub(crate) mod mapping;
+pub(crate) mod merges;
+pub(crate) mod odd_answers;
+pub(crate) mod passes;
+pub(crate) mod placeholders;
+pub(crate) mod resume;
+pub(crate) mod samples;
+pub(crate) mod statuses;
+pub(crate) mod unsorted;
+pub(crate) mod versions;
+pub(crate) mod wix_faults;
+pub(crate) mod wix_tls;
