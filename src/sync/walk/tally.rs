@@ -11,7 +11,7 @@ use crate::record::{RecordMark, Version};
 /// sorted list can repeat a record only at one date.
 const MAX_REMEMBERED: usize = 65_536;
 
-/// Maximum number of records that are remembered: 9 MB. Some are remembered twice, as `keys_at_mark`.
+/// Maximum number of records that are remembered at the latest date, and maximum number of the others: 9 MB each.
 pub(super) const MAX_RECORDS: usize = 450_000;
 
 /// A table of this many places is given back when it is emptied: to clear it would take longer than to make a new one.
@@ -148,8 +148,9 @@ impl Tally {
             return Sighting { is_first: false, is_news, is_first_in_window };
         }
         let is_behind = place == Place::Behind;
-        if self.at_mark.len() + self.others.len() < MAX_RECORDS {
-            if is_behind { &mut self.others } else { &mut self.at_mark }.insert(key, seen);
+        let remembered = if is_behind { &mut self.others } else { &mut self.at_mark };
+        if remembered.len() < MAX_RECORDS {
+            remembered.insert(key, seen);
         } else {
             self.is_overfull = true;
         }
