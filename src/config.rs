@@ -94,11 +94,6 @@ impl Environment {
         Ok(environment)
     }
 
-    /// Variables from pairs, for tests.
-    pub fn from_pairs(pairs: &[(&str, &str)]) -> Environment {
-        Environment { variables: pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect() }
-    }
-
     /// Takes the lines of a `.env` file. `$` stands for itself, as in the predecessor's files.
     fn add_file(&mut self, text: &str) -> Result<(), ConfigError> {
         let literal: Vec<String> = text.lines().map(without_expansion).collect();
@@ -360,8 +355,12 @@ mod tests {
     use super::{DatabaseConfig, Environment, SyncConfig, SyncFlags};
     use crate::wix::auth::Credentials;
 
+    fn environment_of(pairs: &[(&str, &str)]) -> Environment {
+        Environment { variables: pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect() }
+    }
+
     fn resolve(pairs: &[(&str, &str)]) -> Result<SyncConfig, String> {
-        SyncConfig::resolve(&Environment::from_pairs(pairs), SyncFlags::default()).map_err(|error| error.message)
+        SyncConfig::resolve(&environment_of(pairs), SyncFlags::default()).map_err(|error| error.message)
     }
 
     #[track_caller]
@@ -425,12 +424,8 @@ mod tests {
             ("https://www.wixapis.com", 200, 1000)
         );
         assert_eq!((config.wix.retry.max_retries, config.wix.retry.first_delay.as_millis()), (3, 1000));
-        let environment = Environment::from_pairs(&[
-            SITE,
-            KEY,
-            ("WIX_RATE_LIMIT", "50"),
-            ("WIX_API_BASE_URL", "http://127.0.0.1:8080/"),
-        ]);
+        let environment =
+            environment_of(&[SITE, KEY, ("WIX_RATE_LIMIT", "50"), ("WIX_API_BASE_URL", "http://127.0.0.1:8080/")]);
         let config =
             SyncConfig::resolve(&environment, SyncFlags { rate_limit: Some(0), ..SyncFlags::default() }).unwrap();
         assert_eq!((config.wix.base_url.reveal(), config.wix.rate_limit), ("http://127.0.0.1:8080", 0));
@@ -449,7 +444,7 @@ mod tests {
     #[test]
     fn the_database_url_is_named_where_it_is_missing() {
         let resolve = |pairs: &[(&str, &str)], flag| {
-            DatabaseConfig::resolve(&Environment::from_pairs(pairs), flag, None).map(|config| config.settings)
+            DatabaseConfig::resolve(&environment_of(pairs), flag, None).map(|config| config.settings)
         };
         for pairs in [[].as_slice(), &[("PGPASSWORD", "x"), ("PGUSER", "u")]] {
             assert_eq!(resolve(pairs, None).unwrap_err().message, "DATABASE_URL is not set (nor --database-url given)");

@@ -6,6 +6,8 @@
 mod appointments;
 mod customers;
 mod orders;
+#[cfg(test)]
+mod samples;
 
 use chrono::{DateTime, Utc};
 

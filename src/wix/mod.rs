@@ -12,5 +12,5 @@ pub mod query;
 
 pub use client::probe::Probe;
 pub use client::{RequestCounter, WixClient, WixSettings};
-pub use error::{Oversize, WixAnswer, WixError};
+pub use error::{Oversize, WixError};
 pub use query::{Count, Listing, Lookup, Paging, Selection};

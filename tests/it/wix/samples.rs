@@ -5,9 +5,6 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use wix_sim::{Endpoint, Entity, Fault};
-use wix_sync::entity::entity_of;
-use wix_sync::page::{NextPage, Page};
-use wix_sync::stream::Stream;
 
 use crate::support::harness::World;
 
@@ -231,48 +228,6 @@ fn a_contact_without_dates_and_details_is_a_row_that_the_full_contact_fills() {
     world.full_sync_json(&["customers"], 0);
     let company: String = world.value("select company from customers");
     assert_eq!(company, "Okafor Design");
-}
-
-fn decode(stream: Stream, answer: &str) -> Page {
-    entity_of(stream).listing().decode_page(answer.as_bytes(), None).expect("a page")
-}
-
-#[test]
-fn the_sample_answers_decode_to_their_records_their_end_and_their_total() {
-    let cursor = |text: &str| NextPage::Cursor(text.to_owned());
-    let (customers, appointments, orders) = (Stream::Customers, Stream::Appointments, Stream::Orders);
-    for (stream, answer, count, next, total) in [
-        (customers, include_str!("payloads/contacts-v4-list.json"), 4, NextPage::ByOffset, Some(4)),
-        (customers, include_str!("payloads/contacts-v4-query-page2.json"), 2, NextPage::ByOffset, Some(4)),
-        (customers, include_str!("payloads/contacts-v4-query-past-end.json"), 0, NextPage::ByOffset, Some(4)),
-        (customers, include_str!("payloads/contacts-v4-query-too-many.json"), 1, NextPage::ByOffset, None),
-        (
-            appointments,
-            include_str!("payloads/bookings-query-page1.json"),
-            2,
-            cursor("eyJvcGFxdWUiOiJib29raW5ncy1wYWdlLTIifQ"),
-            None,
-        ),
-        (appointments, include_str!("payloads/bookings-query-last.json"), 2, NextPage::End, None),
-        (appointments, include_str!("payloads/bookings-query-empty.json"), 0, NextPage::End, None),
-        (appointments, include_str!("payloads/bookings-query-offset-paging.json"), 1, NextPage::End, Some(4)),
-        (
-            orders,
-            include_str!("payloads/orders-search-page1.json"),
-            2,
-            cursor("eyJvcGFxdWUiOiJvcmRlcnMtcGFnZS0yIn0"),
-            None,
-        ),
-        (orders, include_str!("payloads/orders-search-last.json"), 2, NextPage::End, None),
-        (orders, include_str!("payloads/orders-search-empty.json"), 0, NextPage::End, None),
-    ] {
-        let page = decode(stream, answer);
-        assert_eq!((page.records.len(), &page.next, page.total), (count, &next, total), "{answer:.80}");
-        let listed = json_of(answer);
-        let listed = listed[entity_of(stream).listing().items].as_array().expect("a list").clone();
-        let decoded: Vec<Value> = page.records.iter().map(|record| json_of(record)).collect();
-        assert_eq!(decoded, listed);
-    }
 }
 
 #[test]

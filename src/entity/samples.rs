@@ -1,0 +1,77 @@
+//! Whole sample answers, made to fit Wix's own types, through the real decoding.
+
+use serde_json::Value;
+
+use super::entity_of;
+use crate::page::{NextPage, Page};
+use crate::stream::Stream;
+
+fn json_of(text: &str) -> Value {
+    serde_json::from_str(text).expect("a sample is JSON")
+}
+
+fn decode(stream: Stream, answer: &str) -> Page {
+    entity_of(stream).listing().decode_page(answer.as_bytes(), None).expect("a page")
+}
+
+#[test]
+fn the_sample_answers_decode_to_their_records_their_end_and_their_total() {
+    let cursor = |text: &str| NextPage::Cursor(text.to_owned());
+    let (customers, appointments, orders) = (Stream::Customers, Stream::Appointments, Stream::Orders);
+    for (stream, answer, count, next, total) in [
+        (customers, include_str!("../../tests/it/payloads/contacts-v4-list.json"), 4, NextPage::ByOffset, Some(4)),
+        (
+            customers,
+            include_str!("../../tests/it/payloads/contacts-v4-query-page2.json"),
+            2,
+            NextPage::ByOffset,
+            Some(4),
+        ),
+        (
+            customers,
+            include_str!("../../tests/it/payloads/contacts-v4-query-past-end.json"),
+            0,
+            NextPage::ByOffset,
+            Some(4),
+        ),
+        (
+            customers,
+            include_str!("../../tests/it/payloads/contacts-v4-query-too-many.json"),
+            1,
+            NextPage::ByOffset,
+            None,
+        ),
+        (
+            appointments,
+            include_str!("../../tests/it/payloads/bookings-query-page1.json"),
+            2,
+            cursor("eyJvcGFxdWUiOiJib29raW5ncy1wYWdlLTIifQ"),
+            None,
+        ),
+        (appointments, include_str!("../../tests/it/payloads/bookings-query-last.json"), 2, NextPage::End, None),
+        (appointments, include_str!("../../tests/it/payloads/bookings-query-empty.json"), 0, NextPage::End, None),
+        (
+            appointments,
+            include_str!("../../tests/it/payloads/bookings-query-offset-paging.json"),
+            1,
+            NextPage::End,
+            Some(4),
+        ),
+        (
+            orders,
+            include_str!("../../tests/it/payloads/orders-search-page1.json"),
+            2,
+            cursor("eyJvcGFxdWUiOiJvcmRlcnMtcGFnZS0yIn0"),
+            None,
+        ),
+        (orders, include_str!("../../tests/it/payloads/orders-search-last.json"), 2, NextPage::End, None),
+        (orders, include_str!("../../tests/it/payloads/orders-search-empty.json"), 0, NextPage::End, None),
+    ] {
+        let page = decode(stream, answer);
+        assert_eq!((page.records.len(), &page.next, page.total), (count, &next, total), "{answer:.80}");
+        let listed = json_of(answer);
+        let listed = listed[entity_of(stream).listing().items].as_array().expect("a list").clone();
+        let decoded: Vec<Value> = page.records.iter().map(|record| json_of(record)).collect();
+        assert_eq!(decoded, listed);
+    }
+}
