@@ -46,7 +46,7 @@ impl Address {
     }
 
     /// Whether what is sent there is encrypted.
-    pub fn is_encrypted(&self) -> bool {
+    fn is_encrypted(&self) -> bool {
         self.0.scheme() == "https"
     }
 

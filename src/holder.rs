@@ -9,15 +9,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// The machine's name.
-    pub host: Option<String>,
+    host: Option<String>,
     /// The id of the machine's current boot.
-    pub boot: Option<String>,
+    boot: Option<String>,
     /// The namespace in which `pid` counts.
-    pub pid_namespace: Option<String>,
+    pid_namespace: Option<String>,
     /// The process id.
-    pub pid: u32,
+    pid: u32,
     /// When the process started, in clock ticks since boot.
-    pub started: Option<u64>,
+    started: Option<u64>,
 }
 
 impl Holder {

@@ -20,9 +20,9 @@ use crate::timestamp::{self, Timestamp};
 #[error("`{path}` is not {expected}")]
 pub struct FieldError {
     /// Its path, such as `info.name.first`.
-    pub path: String,
+    path: String,
     /// What it should have been, such as `text`.
-    pub expected: &'static str,
+    expected: &'static str,
 }
 
 /// What was read of a field, or why it could not be read.
@@ -85,7 +85,7 @@ impl<'a> Object<'a> {
     }
 
     /// The items of a list; none if it is absent.
-    pub fn list(&self, name: &str) -> Reading<Vec<&'a RawValue>> {
+    fn list(&self, name: &str) -> Reading<Vec<&'a RawValue>> {
         let Some(value) = self.raw(name)? else { return Ok(Vec::new()) };
         serde_json::from_str(value.get()).map_err(|_| self.error(name, "a list"))
     }

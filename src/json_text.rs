@@ -11,9 +11,9 @@ use memchr::memchr2;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Repairs {
     /// NUL characters that were removed.
-    pub nuls: u64,
+    nuls: u64,
     /// Lone surrogates, or bytes that are no UTF-8, that became U+FFFD.
-    pub replaced: u64,
+    replaced: u64,
 }
 
 impl Repairs {

@@ -26,9 +26,9 @@ pub const PROXY_VARIABLES: [[&str; 2]; 4] = [
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CertificatePaths {
     /// `SSL_CERT_FILE`.
-    pub file: Option<PathBuf>,
+    file: Option<PathBuf>,
     /// Those of `SSL_CERT_DIR`.
-    pub directories: Vec<PathBuf>,
+    directories: Vec<PathBuf>,
 }
 
 impl CertificatePaths {

@@ -12,10 +12,10 @@ pub struct RetryPolicy {
 }
 
 /// The longest wait between two tries. A `Retry-After` beyond it is not waited out in one piece.
-pub const MAX_DELAY: Duration = Duration::from_secs(120);
+const MAX_DELAY: Duration = Duration::from_secs(120);
 
 /// The wait after a 429 that names no time: what Wix's troubleshooting page advises (wix-api.md 6.2).
-pub const THROTTLE_DELAY: Duration = Duration::from_secs(60);
+const THROTTLE_DELAY: Duration = Duration::from_secs(60);
 
 /// After so long with nothing but refusals the run gives up; the next one goes on.
 pub const THROTTLE_PATIENCE: Duration = Duration::from_secs(600);

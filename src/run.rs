@@ -10,7 +10,7 @@ use crate::record::Row;
 use crate::stream::Stream;
 
 /// The most record errors that `sync_logs.results` lists per stream; all are in `sync_errors`.
-pub const MAX_ERROR_DETAILS: usize = 100;
+const MAX_ERROR_DETAILS: usize = 100;
 
 /// How a run or a stream's pass stands, in the words of `sync_logs.status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

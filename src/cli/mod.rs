@@ -1,9 +1,9 @@
 //! Commands and their wiring. Each command has a file; this one picks it and maps outcomes to exit codes.
 
-pub mod args;
+mod args;
 mod doctor;
 mod errors;
-pub mod exit;
+mod exit;
 mod help;
 mod logging;
 mod migrate;
@@ -44,7 +44,7 @@ pub fn main() -> ExitCode {
 
 /// A command that could not do its work.
 #[derive(Debug)]
-pub(crate) struct Failure {
+struct Failure {
     exit: Exit,
     error: anyhow::Error,
     hint: Option<String>,

@@ -13,9 +13,9 @@ use crate::visible::one_line;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Paper {
     /// Columns, where lines have an end.
-    pub(super) width: Option<usize>,
+    width: Option<usize>,
     /// Whether colours are wanted.
-    pub(super) colour: bool,
+    colour: bool,
 }
 
 impl Paper {

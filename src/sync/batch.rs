@@ -297,31 +297,31 @@ impl<'a> Batch<'a> {
 
 /// What became of the rows that were to be written.
 #[derive(Debug, Default)]
-pub struct Written {
+struct Written {
     /// Of those that were written.
-    pub outcome: BatchOutcome,
+    outcome: BatchOutcome,
     /// Those that Postgres refused for their own sake.
-    pub rejections: Vec<Rejection>,
+    rejections: Vec<Rejection>,
     /// The Wix ids of copies that look older than their rows. Nothing was written then: see [`Store::write_batch`].
-    pub older: Vec<String>,
+    older: Vec<String>,
     /// Whether the progress was saved with the rows. Not where the batch had to be taken apart.
-    pub has_progress: bool,
+    has_progress: bool,
 }
 
 /// Writes batches, through all that may happen to a database: a bad row, a lost connection, a deadlock, a
 /// statement that takes the server too long.
-pub struct BatchWriter<'a> {
+struct BatchWriter<'a> {
     /// Where to.
-    pub store: &'a mut Store,
+    store: &'a mut Store,
     /// What with.
-    pub context: &'a BatchContext,
+    context: &'a BatchContext,
     /// Ends the waiting for a server that is gone.
-    pub stop: &'a Stop,
+    stop: &'a Stop,
 }
 
 impl BatchWriter<'_> {
     /// Writes all rows but those that Postgres refuses for their own sake.
-    pub async fn write(&mut self, rows: &[Row], progress: Option<&Progress>) -> Result<Written, SyncError> {
+    async fn write(&mut self, rows: &[Row], progress: Option<&Progress>) -> Result<Written, SyncError> {
         let mut written = Written::default();
         let refused = narrow(rows, async |part| {
             let is_whole = part.len() == rows.len();

@@ -3,7 +3,7 @@
 //! Prints nothing: it reports events. What it may do without asking is only what [`Plan`] says.
 
 mod announced;
-pub mod batch;
+mod batch;
 mod by_date;
 mod by_id;
 pub mod compare;
@@ -25,8 +25,8 @@ mod reader;
 mod repair;
 mod room;
 mod statuses;
-pub mod stream_sync;
-pub mod walk;
+mod stream_sync;
+mod walk;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -178,7 +178,7 @@ impl SyncError {
     }
 
     /// True if other pages of the same list may well be read.
-    pub fn is_about_some_pages(&self) -> bool {
+    fn is_about_some_pages(&self) -> bool {
         matches!(
             self,
             SyncError::Walk(_)

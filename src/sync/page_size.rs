@@ -21,7 +21,7 @@ pub(super) struct PageSize {
 }
 
 impl PageSize {
-    pub(super) fn limit(&self) -> Option<u32> {
+    fn limit(&self) -> Option<u32> {
         self.limit
     }
 

@@ -58,7 +58,7 @@ pub(super) struct MappedPage {
     /// Whether too many records came to know whether all did: see [`Walk::is_overfull`].
     pub(super) is_overfull: bool,
     /// The size of its records' JSON.
-    pub(super) bytes: usize,
+    bytes: usize,
 }
 
 /// What becomes of the pages.
@@ -121,7 +121,7 @@ pub(super) struct Reader<'a> {
     /// Wix's clock at the pass's first answer.
     pub(super) first_answer_at: Option<DateTime<Utc>>,
     /// The shortfall that was handed on, by earlier runs of the pass too.
-    pub(super) shortfall: u64,
+    shortfall: u64,
     pub(super) narrowing: Narrowing,
     pub(super) page_size: PageSize,
     pub(super) by_date: ByDate,
@@ -150,7 +150,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The records that are read now.
-    pub(super) fn selection(&self) -> Selection {
+    fn selection(&self) -> Selection {
         let selection = self.reading.selection.clone();
         match self.by_date.until() {
             Some(until) => selection.with_bound("createdDate", "$lt", until),

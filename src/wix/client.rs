@@ -1,7 +1,7 @@
 //! The HTTP client: one request at a time through the gate, repeated where that helps.
 
 mod answered;
-pub mod body;
+mod body;
 mod count;
 mod listed;
 pub mod probe;

@@ -25,11 +25,11 @@ pub struct WixAnswer {
     /// The HTTP status.
     pub status: u16,
     /// Wix's error code, such as `UNAUTHENTICATED`, or OAuth's, such as `invalid_client`.
-    pub code: Option<String>,
+    code: Option<String>,
     /// Wix's message.
-    pub message: Option<String>,
+    message: Option<String>,
     /// The header `x-wix-request-id`, which Wix's support asks for.
-    pub request_id: Option<String>,
+    request_id: Option<String>,
 }
 
 impl WixAnswer {

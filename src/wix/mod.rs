@@ -3,11 +3,11 @@
 //! [`client::WixClient::fetch_page`] is the way in (`doctor` has [`client::probe`]). Everything that is specific to one stream
 //! (which endpoint, which filter) comes as a [`query::Listing`]; nothing here knows a record's shape.
 
-pub mod answer;
+mod answer;
 pub mod auth;
-pub mod client;
-pub mod error;
-pub mod gate;
+mod client;
+mod error;
+mod gate;
 pub mod query;
 
 pub use client::probe::Probe;

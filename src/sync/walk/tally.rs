@@ -183,7 +183,7 @@ impl Tally {
     }
 
     /// Another date is the latest.
-    pub(super) fn move_mark(&mut self) {
+    fn move_mark(&mut self) {
         (self.count_at_mark, self.nameless_at_mark) = (0, 0);
         let room = MAX_REMEMBERED.saturating_sub(self.others.len());
         self.others.extend(self.at_mark.drain().take(room));
