@@ -40,12 +40,10 @@ impl Address {
         self.0.as_str().trim_end_matches('/')
     }
 
-    /// The host, for messages.
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()
     }
 
-    /// Whether what is sent there is encrypted.
     fn is_encrypted(&self) -> bool {
         self.0.scheme() == "https"
     }
@@ -58,7 +56,6 @@ impl Address {
 
 const NOT_HTTP: &str = "it is not an http:// or https:// address";
 
-/// Whether an address names this machine.
 pub fn is_local(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),

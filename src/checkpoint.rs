@@ -5,19 +5,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::PassKind;
 
-/// What a later run needs to go on with a pass. Written in the transaction of each batch.
+/// What a later run needs to resume a pass. Written in the transaction of each batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Full or changes.
     pub pass: PassKind,
     /// A changes pass asks for what was updated at this time or later.
     pub since: Option<DateTime<Utc>>,
     /// Wix's clock at the pass's first answer: the watermark that its end will store.
     pub watermark: Option<DateTime<Utc>>,
-    /// All records created before this time are settled; those created at it are read again.
+    /// All records created before this time are written or in `sync_errors`; those created at it are read again.
     pub created_from: Option<DateTime<Utc>>,
-    /// The number of distinct records created before `created_from` that came in this pass: to compare with the number
-    /// that Wix announces.
+    /// Distinct records created before `created_from` that came in this pass; compared with the number that Wix
+    /// announces.
     #[serde(default)]
     pub records_before: u64,
     /// Records that Wix announced in this pass and did not return.
@@ -41,7 +40,6 @@ pub struct StreamState {
     pub last_full_pass_at: Option<DateTime<Utc>>,
     /// The unfinished incremental sync, if there is one.
     pub checkpoint: Option<Checkpoint>,
-    /// The unfinished full sync, if there is one.
     pub full_checkpoint: Option<Checkpoint>,
     /// Live rows that the table must hold; `None` while that is not known.
     pub must_hold: Option<i64>,
@@ -49,51 +47,47 @@ pub struct StreamState {
     pub holds: i64,
     /// Records that Wix announced and did not return in the last full sync.
     pub shortfall: u64,
-    /// The last drift check.
     pub drift: Option<Drift>,
-    /// Statuses of orders.
     pub statuses: KnownStatuses,
-    /// Whether `sync_errors` holds unresolved records of the table.
     pub has_unresolved_errors: bool,
     /// Whether rows of the table are pending deletions.
     pub has_missing: bool,
     /// Whether copies are held that lose a part of the record.
     pub has_held: bool,
-    /// Whether `sync_unreadable` holds fields of the table.
     pub has_unreadable: bool,
     /// The database server's clock.
     pub now: DateTime<Utc>,
 }
 
 impl StreamState {
-    /// Whether something else than wix-sync removed or added rows since the last run.
+    /// Whether something other than wix-sync removed or added rows since the last run.
     pub fn rows_differ(&self) -> bool {
         self.must_hold.is_some_and(|must_hold| must_hold != self.holds)
     }
 }
 
-/// What the drift check remembers: Wix's own count of a list minus the rows that the table has of it.
+/// State of the drift check, which compares Wix's own count of a list with the rows in the table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
-    /// When it was made, by the database server's clock. The end of a full sync counts as one.
+    /// By the database server's clock. The end of a full sync counts as a check.
     pub checked_at: DateTime<Utc>,
-    /// The difference then.
+    /// Wix's count minus the rows in the table.
     pub difference: i64,
-    /// The difference at the end of the last full sync, which is normal for this site.
+    /// The difference at the end of the last full sync: it is normal for this site.
     pub baseline: i64,
     /// When a difference last started a full sync.
     #[serde(default)]
     pub full_at: Option<DateTime<Utc>>,
 }
 
-/// What is known of the statuses of orders in Wix, beside those that the program knows ([`crate::wix::query::Statuses`]).
+/// Statuses of orders that Wix has beside those that the program knows ([`crate::wix::query::Statuses`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownStatuses {
     /// Statuses that were found in Wix: later requests name them.
     pub found: Vec<String>,
-    /// Whether a filter that excludes statuses also returned some that are hidden by default. Then such a filter returns
-    /// everything, and a status that is new arrives at once.
+    /// Whether a filter that excludes statuses also returned some that are hidden by default. If so, such a filter
+    /// returns everything, and records with a new status arrive at once.
     pub exclusion_shows_hidden: bool,
-    /// When that was last looked at, by the database server's clock.
+    /// When new statuses were last looked for, by the database server's clock.
     pub looked_at: Option<DateTime<Utc>>,
 }

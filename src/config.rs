@@ -1,6 +1,6 @@
-//! Flags and environment to values that can be used, checked once. Every message names the variable or flag.
+//! Turns flags and environment into checked values. Every message names the variable or flag.
 //!
-//! Nothing below `cli` reads the environment: it is handed what stands here.
+//! Nothing below `cli` reads the environment; it gets these values.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,9 +15,8 @@ use crate::secret::Secret;
 use crate::wix::WixSettings;
 use crate::wix::auth::Credentials;
 
-/// Wix's own address.
 const DEFAULT_BASE_URL: &str = "https://www.wixapis.com";
-/// Wix's documented limit for an app on a site (wix-api.md 6.2).
+/// Wix's documented limit for an app on a site, in requests per minute (wix-api.md 6.2).
 const DEFAULT_RATE_LIMIT: u32 = 200;
 /// Large enough that the cost of a transaction does not show, small enough for short locks and little memory.
 const DEFAULT_BATCH_SIZE: u32 = 1000;
@@ -25,7 +24,7 @@ const MAX_BATCH_SIZE: u32 = 10_000;
 const DEFAULT_MAX_RETRIES: u32 = 3;
 const DEFAULT_RETRY_DELAY_MS: u32 = 1000;
 
-/// The variables of this program beside those of Wix's credentials, for whoever looks which are set.
+/// The variables of this program other than Wix's credentials, to tell which are set.
 const SETTINGS: [&str; 9] = [
     "WIX_SITE_ID",
     "DATABASE_URL",
@@ -38,7 +37,7 @@ const SETTINGS: [&str; 9] = [
     "WIX_SYNC_HEALTHCHECK_URL",
 ];
 
-/// Those of Wix's credentials, under all their names.
+/// The variables of Wix's credentials, under all their names.
 const CREDENTIALS: [&str; 7] = [
     "WIX_API_TOKEN",
     "WIX_APP_ID",
@@ -49,7 +48,7 @@ const CREDENTIALS: [&str; 7] = [
     "WIX_INSTANCE_ID",
 ];
 
-/// A variable or flag can't be used.
+/// A variable or flag that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ConfigError {
@@ -65,7 +64,8 @@ impl ConfigError {
     }
 }
 
-/// The environment: the process's own variables before those of a `.env` file. Empty ones count as not set.
+/// The environment: the process's own variables take precedence over those of a `.env` file. Empty ones count as not
+/// set.
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: HashMap<String, String>,
@@ -81,11 +81,11 @@ impl Environment {
                 .map_err(|error| ConfigError::new(format!(".env could not be read: {error}")))?;
             environment.add_file(&text)?;
         }
-        // A variable that is not UTF-8 can be none of ours.
+        // A variable that is not UTF-8 is not one of ours.
         let own =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         for (name, value) in own.filter(|(_, value)| !value.trim().is_empty()) {
-            // In whichever spelling: the process's own proxy goes before that of the file.
+            // In either spelling: the process's own proxy takes precedence over the file's.
             for spelling in PROXY_VARIABLES.iter().filter(|names| names.contains(&name.as_str())).flatten() {
                 environment.variables.remove(*spelling);
             }
@@ -94,7 +94,7 @@ impl Environment {
         Ok(environment)
     }
 
-    /// Takes the lines of a `.env` file. `$` stands for itself, as in the predecessor's files.
+    /// Adds the lines of a `.env` file. `$` is not expanded, as in the predecessor's files.
     fn add_file(&mut self, text: &str) -> Result<(), ConfigError> {
         let literal: Vec<String> = text.lines().map(without_expansion).collect();
         let mut last = None;
@@ -123,12 +123,11 @@ impl Environment {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// The proxies and CA certificates with which HTTP servers are reached.
     pub fn network(&self) -> Result<Network, ConfigError> {
         Network::of(|name| self.get(name)).map_err(ConfigError::new)
     }
 
-    /// Where a monitor is told how runs go; whoever knows the address can speak for this program.
+    /// The monitor's address. A secret: whoever knows it can report for this program.
     pub fn healthcheck_url(&self) -> Option<Secret> {
         self.get("WIX_SYNC_HEALTHCHECK_URL").map(Secret::new)
     }
@@ -138,7 +137,7 @@ impl Environment {
         SETTINGS.into_iter().chain(CREDENTIALS).filter(|name| self.get(name).is_some()).collect()
     }
 
-    /// The names of variables that are set and look like ours, but are not: mistyped, most likely.
+    /// Names of set variables that look like ours but are not: most likely typing errors.
     pub fn unknown(&self) -> Vec<&str> {
         let is_ours = |name: &&str| SETTINGS.iter().chain(&CREDENTIALS).any(|known| known == name);
         let mut names: Vec<&str> = self
@@ -192,10 +191,8 @@ fn without_expansion(line: &str) -> String {
     }
 }
 
-/// Where the database is, and which schema holds the tables.
 #[derive(Clone, Debug)]
 pub struct DatabaseConfig {
-    /// How to reach it.
     pub settings: DatabaseSettings,
     /// As given; `None` is the first schema of the search path.
     pub schema: Option<String>,
@@ -240,32 +237,26 @@ impl DatabaseConfig {
     }
 }
 
-/// The flags of `sync` that have a variable as well.
+/// The flags of `sync` that also have a variable.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SyncFlags {
-    /// `--batch-size`.
     pub batch_size: Option<u32>,
-    /// `--max-retries`.
     pub max_retries: Option<u32>,
-    /// `--retry-delay`.
     pub retry_delay_ms: Option<u32>,
-    /// `--rate-limit`.
     pub rate_limit: Option<u32>,
 }
 
-/// What `sync` needs beside the database.
+/// What `sync` needs besides the database.
 #[derive(Clone, Debug)]
 pub struct SyncConfig {
-    /// How to reach Wix.
     pub wix: WixSettings,
-    /// Rows a transaction.
+    /// Rows per transaction.
     pub batch_size: usize,
-    /// What the operator should know about the configuration.
+    /// Sentences about the configuration, for the operator.
     pub notices: Vec<String>,
 }
 
 impl SyncConfig {
-    /// From flags and environment.
     pub fn resolve(environment: &Environment, flags: SyncFlags) -> Result<SyncConfig, ConfigError> {
         let mut notices = Vec::new();
         let site_id = environment.get("WIX_SITE_ID").ok_or_else(|| ConfigError {
@@ -340,7 +331,7 @@ fn resolve_credentials(environment: &Environment, notices: &mut Vec<String>) -> 
     })
 }
 
-/// What goes into an HTTP header has to be plain text on one line.
+/// A value of an HTTP header must be printable ASCII on one line.
 fn check_header_text(name: &str, value: &str) -> Result<(), ConfigError> {
     if value.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
         return Ok(());

@@ -23,8 +23,9 @@ const TEXT_SEED: u64 = 3;
 const MEMBER_SEED: u64 = 4;
 const UNREADABLE_SEED: u64 = 5;
 
-/// The hash of a JSON value and of the fields in it that could not be read: a program that can read one of them finds
-/// another hash, and writes the row again. `json` must be valid JSON (anything else gets some hash, without a panic).
+/// The hash of a JSON value and of the fields in it that could not be read: once a program can read one of them, the
+/// hash differs and the row is written again. `json` must be valid JSON (anything else gets some hash, without a
+/// panic).
 pub fn content_hash(json: &str, unreadable_fields: &[&str]) -> ContentHash {
     let mut scanner = Scanner { bytes: json.as_bytes(), at: 0, fields: Vec::new() };
     let hash = scanner.value(0);
@@ -51,7 +52,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Fields are summed up, so their order does not matter.
+    /// The hashes of fields are added up, so their order does not matter.
     fn object(&mut self, depth: usize) -> u128 {
         self.at += 1;
         let outer = self.fields.len();

@@ -1,12 +1,12 @@
-//! How the operator says where Postgres is: plain data, gathered once from flags and environment.
+//! Where Postgres is, as given by the operator: plain data, collected once from flags and environment.
 
 use std::path::PathBuf;
 
 use crate::network::CertificatePaths;
 use crate::secret::Secret;
 
-/// libpq's variables, each with the option of a connection string that it stands in for. Variables that
-/// change nothing here, such as `PGTZ`, are not among them.
+/// libpq's variables, each with the option of a connection string that it sets. Variables that have no effect here,
+/// such as `PGTZ`, are left out.
 pub const VARIABLES: &[(&str, &str)] = &[
     ("PGHOST", "host"),
     ("PGHOSTADDR", "hostaddr"),
@@ -44,12 +44,11 @@ pub const VARIABLES: &[(&str, &str)] = &[
 pub struct DatabaseSettings {
     /// The connection string, and the flag or variable that it came from.
     pub url: Option<(&'static str, Secret)>,
-    /// Those of [`VARIABLES`] that are set: variable, option, value. They fill in what the string leaves out.
+    /// Variable, option and value of those of [`VARIABLES`] that are set. They fill in what the string leaves out.
     pub variables: Vec<(&'static str, &'static str, Secret)>,
     /// The home directory, where libpq keeps `.pgpass` and `.postgresql`.
     pub home: Option<PathBuf>,
-    /// The operating system's name for the user: the database user where none is named.
+    /// The operating system's user name: the default for the database user.
     pub account: Option<String>,
-    /// What replaces the system's CA certificates.
     pub certificates: CertificatePaths,
 }

@@ -1,12 +1,12 @@
-//! Which members of two versions of a record differ: their paths, never their values, which may be personal.
+//! Paths of the fields that differ between two versions of a record; never their values, which may be personal.
 
 use serde_json::Value;
 
-/// Paths no deeper than this: below it the member as a whole counts as different.
+/// Maximum depth of a path: below it a field counts as different as a whole.
 const MAX_DEPTH: usize = 4;
 
-/// The paths of what differs between two texts of JSON, in order, such as `info.company` and `lineItems[1].quantity`.
-/// A text that is no JSON differs as a whole.
+/// Paths of what differs between two JSON texts, in order, such as `info.company` and `lineItems[1].quantity`. A text
+/// that is not JSON differs as a whole.
 pub fn changed_members(old: &str, new: &str) -> Vec<String> {
     let (Ok(old), Ok(new)) = (serde_json::from_str::<Value>(old), serde_json::from_str::<Value>(new)) else {
         return vec!["the record".to_owned()];

@@ -1,4 +1,4 @@
-//! What a run tells while it is at work. The run prints nothing; reporters do.
+//! Events of a run. The run prints nothing; reporters do.
 
 use std::time::Duration;
 
@@ -7,85 +7,65 @@ use uuid::Uuid;
 use crate::run::{PassKind, RunSummary, StreamSummary};
 use crate::stream::Stream;
 
-/// Something that happened in a run.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
-    /// The run is recorded in `sync_logs` and begins.
+    /// The run is recorded in `sync_logs` and starts.
     RunStarted {
-        /// Its id in `sync_logs`.
         run_id: Uuid,
     },
-    /// A stream's pass begins.
     StreamStarted {
-        /// Which.
         stream: Stream,
     },
-    /// It was decided how the stream's pass reads.
     PassPlanned {
-        /// Which stream.
         stream: Stream,
-        /// Full, changes or range.
         pass: PassKind,
     },
-    /// A request is sent to Wix.
     RequestSent {
-        /// For which stream; none where a command only looks.
+        /// `None` for a command that only checks something.
         stream: Option<Stream>,
     },
-    /// A batch of records was committed.
     BatchCommitted {
-        /// Which stream.
         stream: Stream,
-        /// Records read and settled in this pass so far.
+        /// Records of this pass so far, written or rejected.
         record_count: u64,
-        /// Records in the whole listing, where Wix says so.
+        /// Records in the whole listing, if Wix tells.
         total: Option<u64>,
     },
-    /// Records were compared with the table, and nothing was written.
+    /// Records were compared with the table; nothing was written.
     RecordsCompared {
-        /// Which stream.
         stream: Stream,
-        /// Records compared so far.
         record_count: u64,
-        /// Records in the whole listing, where Wix says so.
         total: Option<u64>,
     },
-    /// A stream's comparison ended, well or not.
+    /// A table's comparison ended, successfully or not.
     ComparisonFinished {
-        /// Which stream.
         stream: Stream,
     },
-    /// A record was left out and kept in `sync_errors`.
+    /// A record was rejected and stored in `sync_errors`.
     RecordRejected {
-        /// Which stream.
         stream: Stream,
-        /// Wix's id, where it has one.
         wix_id: Option<&'a str>,
-        /// Why; holds no values.
+        /// Holds no value of the record.
         reason: &'a str,
     },
-    /// Something that the operator should know and that is no failure.
+    /// Something that the operator should know and that is not a failure.
     Notice {
-        /// Which stream, if it is about one.
         stream: Option<Stream>,
         /// A sentence.
         text: &'a str,
     },
-    /// The run waits before it asks Wix again.
+    /// The run waits before its next request to Wix.
     Waiting {
-        /// For how long.
         delay: Duration,
-        /// Why, such as `Wix answered 429`.
+        /// Such as `Wix answered 429`.
         reason: &'a str,
     },
-    /// A stream's pass ended, well or not.
+    /// A table's pass ended, successfully or not.
     StreamFinished {
-        /// What it did.
         summary: &'a StreamSummary,
     },
     /// The run ended and its end is recorded.
     RunFinished {
-        /// What it did.
         summary: &'a RunSummary,
     },
 }

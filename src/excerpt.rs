@@ -1,23 +1,24 @@
-//! What is kept of a record that is too large: its id, its dates and its size.
+//! The excerpt that is kept of a record that is too large: its id, its dates and its size.
 //!
-//! An excerpt is JSON like the record. It is made while the record is read, so that the record itself is never held.
+//! An excerpt is JSON like the record. It is made while the record is read, so that the whole record is never in
+//! memory.
 
 use memchr::memchr2;
 
-/// Largest record that is synced, in bytes of JSON. A run holds several copies of a record on its way to Postgres, and of
-/// two tables at the same time, and is to stay below 128 MB.
+/// Maximum size of a synced record, in bytes of JSON. A run holds several copies of a record on its way to Postgres,
+/// for two tables at the same time, and must stay below 128 MB.
 pub const MAX_RECORD_BYTES: usize = 4_000_000;
 
-/// How an excerpt begins. No record of Wix has this member.
+/// How an excerpt starts. No record of Wix has this field.
 const START: &str = "{\"wixSyncRecordBytes\":";
 
-/// The members that are kept, as they are written.
+/// The names of the fields that are kept, with their quotes.
 const KEPT: [&[u8]; 4] = [b"\"id\"", b"\"createdDate\"", b"\"updatedDate\"", b"\"revision\""];
 
-/// The member of an extended booking that holds them.
+/// The field of an extended booking that contains them.
 const BODY: &[u8] = b"\"booking\"";
 
-/// Longest name or value that is kept, in bytes.
+/// Maximum size of a name or value that is kept, in bytes.
 const MAX_TOKEN: usize = 200;
 
 /// Reads a record piece by piece.
@@ -27,10 +28,10 @@ pub struct Excerpt {
     out: Vec<u8>,
     /// Objects and lists that are open.
     depth: usize,
-    /// Of these, the outer ones that are part of the excerpt.
+    /// How many of these, from the outermost, are part of the excerpt.
     kept_depth: usize,
     name: Vec<u8>,
-    /// The current text, number or word, up to one byte more than what is kept.
+    /// The current string, number or word, up to one byte more than is kept.
     token: Vec<u8>,
     in_text: bool,
     is_escaped: bool,
@@ -126,7 +127,7 @@ impl Excerpt {
         self.token.clear();
     }
 
-    /// The excerpt, of as much as was read of the record.
+    /// The excerpt of as much of the record as was read.
     pub fn finish(mut self) -> String {
         self.out.resize(self.out.len() + self.kept_depth, b'}');
         let text = String::from_utf8_lossy(&self.out);
@@ -146,7 +147,7 @@ impl Excerpt {
     }
 }
 
-/// Why a record is rejected of which there is only an excerpt; `None` for any other record.
+/// Why an excerpt is rejected; `None` for any other record.
 pub fn why_rejected(record: &str) -> Option<String> {
     let size = record.strip_prefix(START)?;
     let end = size.find(|c: char| !c.is_ascii_digit()).unwrap_or(size.len());

@@ -1,8 +1,8 @@
-//! Tells a monitor that a run begins and how it ended, by the protocol of healthchecks.io.
+//! Tells a monitor that a run starts and how it ended, by the protocol of healthchecks.io.
 //!
-//! The monitor is nobody's master: it gets a few seconds, and what it answers changes nothing about the run. Its
-//! address is as good as a password, so it never appears in a message. (The one HTTP client beside [`crate::wix`]:
-//! it knows neither credentials nor records, and must not share their headers.)
+//! The monitor never affects a run: it gets a few seconds, and its answer changes nothing. Its address is as good as a
+//! password, so it never appears in a message. This is the only HTTP client besides [`crate::wix`]: it knows neither
+//! credentials nor records, and must not share their headers.
 
 use std::time::Duration;
 
@@ -13,31 +13,26 @@ use crate::address::Address;
 use crate::network::{CertificateProblem, Network, chain};
 use crate::secret::Secret;
 
-/// A monitor that has not answered within this time is left alone.
+/// A monitor that has not answered within this time is given up.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// One more try, after this time.
+/// The wait before the only retry.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// The monitor keeps so much of a body; more is not sent.
+/// Maximum bytes of a body that the monitor keeps; more is not sent.
 const MAX_BODY: usize = 10_000;
 
 const MAX_REDIRECTS: usize = 3;
 
-/// What is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// A run begins.
     Start,
-    /// It did its work.
     Success,
-    /// It did not.
     Fail,
-    /// Neither: it is only noted.
+    /// Neither success nor failure: the monitor only logs it.
     Log,
 }
 
-/// Where the signals of one run go.
 #[derive(Clone, Debug)]
 pub struct Healthcheck {
     http: Client,
@@ -46,7 +41,7 @@ pub struct Healthcheck {
 }
 
 impl Healthcheck {
-    /// For the signals of this run. The error is about the address, and does not quote it.
+    /// The error is about the address, and does not quote it.
     pub fn new(address: &Secret, network: &Network, run_id: Uuid) -> Result<Healthcheck, String> {
         let http = network
             .client(&Address::parse(address.reveal())?)?
@@ -57,7 +52,7 @@ impl Healthcheck {
         Ok(Healthcheck { http, address: address.clone(), run_id })
     }
 
-    /// Tells it, at most twice. The error says why it did not arrive, without the address.
+    /// Sends the signal, at most twice. The error says why it did not arrive, without the address.
     pub async fn tell(&self, signal: Signal, body: &str) -> Result<(), String> {
         let url = signal_url(self.address.reveal(), signal, self.run_id)?;
         let end = body.char_indices().map(|(at, _)| at).find(|at| *at >= MAX_BODY).unwrap_or(body.len());
@@ -71,7 +66,7 @@ impl Healthcheck {
         }
     }
 
-    /// One try. The error comes with whether another may do better.
+    /// One attempt. The error comes with whether another attempt may succeed.
     async fn send(&self, url: &Url, body: &str) -> Result<(), (String, bool)> {
         let response = self.http.post(url.clone()).body(body.to_owned()).send().await.map_err(|error| {
             let problem = CertificateProblem::of(&error);
@@ -92,7 +87,7 @@ impl Healthcheck {
     }
 }
 
-/// Whoever knows the address can speak for this program: it is sent to no other host, and not unencrypted if it was not.
+/// The address is a secret: a redirect is followed only to the same host, and not from https to http.
 fn on_the_same_host(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let (next, previous) = (attempt.url(), attempt.previous());
     if previous.len() > MAX_REDIRECTS {
@@ -106,7 +101,8 @@ fn on_the_same_host(attempt: redirect::Attempt<'_>) -> redirect::Action {
     if is_same { attempt.follow() } else { attempt.stop() }
 }
 
-/// The address of a signal: a word behind the path, and the run's id, by which start and end find each other.
+/// The address of a signal: a word at the end of the path, and the run's id, by which the monitor matches start and
+/// end.
 fn signal_url(address: &str, signal: Signal, run_id: Uuid) -> Result<Url, String> {
     let mut url = Url::parse(address).map_err(|error| error.to_string())?;
     let word = match signal {
@@ -146,7 +142,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_monitor_that_says_nothing_is_left_alone_after_a_few_seconds() {
-        // The system takes the connection, and nobody ever reads from it.
+        // The system accepts the connection, and nobody ever reads from it.
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = Secret::new(&format!("http://{}/check", listener.local_addr().unwrap()));
         let healthcheck = Healthcheck::new(&address, &Network::default(), Uuid::nil()).unwrap();

@@ -4,24 +4,21 @@ use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-/// One process among all that ever ran: pids come again, so boot, namespace and start time belong to it.
-/// What this machine does not tell (outside Linux) is `None`.
+/// One process among all that ever ran: pids are reused, so boot, namespace and start time belong to it. A field is
+/// `None` where this machine does not tell it (outside Linux).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// The machine's name.
     host: Option<String>,
     /// The id of the machine's current boot.
     boot: Option<String>,
     /// The namespace in which `pid` counts.
     pid_namespace: Option<String>,
-    /// The process id.
     pid: u32,
     /// When the process started, in clock ticks since boot.
     started: Option<u64>,
 }
 
 impl Holder {
-    /// This process.
     pub fn current() -> Holder {
         let pid = std::process::id();
         Holder {
@@ -33,8 +30,8 @@ impl Holder {
         }
     }
 
-    /// True if `self` ran on the machine and in the namespace of `observer` and is gone for certain. Where
-    /// that can't be known it is false, and the lease has to run out.
+    /// True if `self` ran on the machine and in the namespace of `observer` and has certainly ended. Where that cannot
+    /// be known it is false, and the lease has to expire.
     pub fn is_dead(&self, observer: &Holder) -> bool {
         let known = [
             (&self.host, &observer.host),
@@ -45,16 +42,16 @@ impl Holder {
             return false;
         }
         match process_stat(self.pid) {
-            // A zombie writes nothing any more; its parent has just not asked after it.
+            // A zombie writes nothing any more; its parent has just not waited for it.
             Some((state, started)) => matches!(state, 'Z' | 'X') || Some(started) != self.started,
-            // Where other users' processes are hidden (`hidepid`, systemd's `ProtectProc`), not even the first is seen.
+            // Where other users' processes are hidden (`hidepid`, systemd's `ProtectProc`), not even the first one is
+            // visible.
             None => {
                 fs::exists("/proc/1").unwrap_or(false) && !fs::exists(format!("/proc/{}", self.pid)).unwrap_or(true)
             }
         }
     }
 
-    /// The process as people name it.
     pub fn describe(&self) -> String {
         format!("pid {} on {}", self.pid, self.host.as_deref().unwrap_or("an unknown host"))
     }
@@ -65,8 +62,8 @@ fn read(path: &str) -> Option<String> {
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-/// State and start time out of `/proc/PID/stat`. The command's name in it may hold spaces and brackets, so
-/// fields count from behind its last one.
+/// State and start time from `/proc/PID/stat`. The command's name in it may contain spaces and brackets, so fields are
+/// counted from its last bracket.
 fn process_stat(pid: u32) -> Option<(char, u64)> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, behind_name) = text.rsplit_once(')')?;

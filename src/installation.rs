@@ -1,7 +1,7 @@
-//! Which site app credentials read: decided from what the configuration, the schema and Wix say about it.
+//! Which site app credentials read: decided from the configuration, the schema and Wix's answer.
 //!
-//! The access token names the site, and `WIX_SITE_ID` is not sent with it. The instance id of another installation, in a
-//! copied `.env`, would fill this site's tables with another site's records.
+//! The access token determines the site, and `WIX_SITE_ID` is not sent with it. The instance id of another
+//! installation, for example from a copied `.env`, would fill this site's tables with another site's records.
 
 /// What the configuration says.
 #[derive(Clone, Copy, Debug)]
@@ -10,16 +10,15 @@ pub struct Claim<'a> {
     pub site_id: &'a str,
     /// The id of the app's installation on that site.
     pub instance_id: &'a str,
-    /// The variable that holds the instance id, as it was really set.
+    /// The name of the variable that holds the instance id: one of several spellings.
     pub variable: &'static str,
 }
 
 /// What a schema remembers.
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
-    /// The schema's name.
     pub schema: String,
-    /// Whether any run has read something into the tables. Until then a remembered id may be a typing error.
+    /// Whether any run has read records into the tables. Until then a remembered id may be a typing error.
     pub has_data: bool,
     /// The installations that the last accepted run used; more than one only after a manual change.
     pub installations: Vec<RememberedInstallation>,
@@ -28,7 +27,6 @@ pub struct Remembered {
 /// An installation in `sync_state`.
 #[derive(Clone, Debug)]
 pub struct RememberedInstallation {
-    /// Its id.
     pub instance_id: String,
     /// The site that Wix named for it; `None` if Wix could not be asked.
     pub site_id: Option<String>,
@@ -48,21 +46,18 @@ pub struct TokenInfo {
 pub struct Accepted {
     /// Whether Wix named the site. If not, the next run asks again.
     pub is_confirmed: bool,
-    /// What the operator should know.
+    /// A sentence for the operator.
     pub notice: Option<String>,
 }
 
 /// The run must not read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WrongInstallation {
-    /// The installation is on another site.
     #[error("{variable} is the app's installation on site {actual}, but WIX_SITE_ID is {site_id}")]
     OtherSite {
-        /// The variable that holds the instance id.
         variable: &'static str,
-        /// The site that Wix named.
+        /// As Wix named it.
         actual: String,
-        /// The site in `WIX_SITE_ID`.
         site_id: String,
         /// The schema, if earlier runs may have written the other site's records into it.
         doubtful_schema: Option<String>,
@@ -70,9 +65,8 @@ pub enum WrongInstallation {
     /// Wix issued the token to another installation than the one it was asked for.
     #[error("Wix gave an access token for the app's installation {actual}, but {variable} is {given}")]
     OtherInstance {
-        /// The variable that holds the instance id.
         variable: &'static str,
-        /// The installation that Wix named.
+        /// As Wix named it.
         actual: String,
         /// The value of the variable.
         given: String,
@@ -82,15 +76,11 @@ pub enum WrongInstallation {
         "schema {schema} was filled through the app's installation {remembered}, but {variable} is {given}, and it could not be confirmed that this one is on site {site_id}: {why}"
     )]
     Unconfirmed {
-        /// The schema's name.
         schema: String,
         /// The installation that earlier runs used.
         remembered: String,
-        /// The variable that holds the instance id.
         variable: &'static str,
-        /// The value of the variable.
         given: String,
-        /// The site in `WIX_SITE_ID`.
         site_id: String,
         /// Why Wix did not name the site.
         why: String,
@@ -108,7 +98,7 @@ impl Remembered {
         self.installations.iter().filter_map(|known| known.site_id.as_deref()).any(|known| is_same(known, site_id))
     }
 
-    /// Another installation than the claimed one, if it has filled the tables or is confirmed for the site.
+    /// An installation other than the claimed one, if it has filled the tables or is confirmed for the site.
     fn other_than(&self, claim: &Claim<'_>) -> Option<&str> {
         let is_bound = self.has_data || self.has_confirmed(claim.site_id);
         let mut known = self.installations.iter().map(|known| known.instance_id.as_str());
@@ -167,7 +157,6 @@ pub fn judge(
 }
 
 impl WrongInstallation {
-    /// One line on what to do.
     pub fn hint(&self) -> String {
         match self {
             WrongInstallation::OtherSite { variable, actual, site_id, doubtful_schema } => {
@@ -212,7 +201,7 @@ mod tests {
         Ok(TokenInfo { site_id: Some(site_id.to_owned()), instance_id: None })
     }
 
-    /// In a word: what becomes of the run.
+    /// What happens to the run, in a word.
     fn verdict(remembered: &Remembered, info: &Result<TokenInfo, String>) -> &'static str {
         match judge(remembered, &CLAIM, info).map_err(|error| *error) {
             Ok(Accepted { is_confirmed: true, notice: None }) => "confirmed",

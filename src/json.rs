@@ -1,8 +1,8 @@
-//! Reading fields out of a record that may hold anything.
+//! Reading the fields of a record that may hold anything.
 //!
-//! Wix may add fields and enum values at any time, leave any field out, or send `null` for it
-//! (wix-api.md 2.5, 5): unknown fields are ignored, and both other cases read as `None`. Harmless spellings are read, such
-//! as a whole number written `1.0`. Anything else is an error that names the path and never the value, which may be personal.
+//! Wix may add fields and enum values at any time, omit any field, or send `null` for it (wix-api.md 2.5, 5): unknown
+//! fields are ignored, and an absent or `null` field reads as `None`. Harmless spellings are read, such as a whole
+//! number written `1.0`. Anything else is an error that names the path and never the value, which may be personal.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,17 +15,16 @@ use serde_json::value::RawValue;
 use crate::record::MAX_KEY_BYTES;
 use crate::timestamp::{self, Timestamp};
 
-/// A field of a record is not what it has to be.
+/// A field of a record has the wrong type or format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}` is not {expected}")]
 pub struct FieldError {
-    /// Its path, such as `info.name.first`.
+    /// Such as `info.name.first`.
     path: String,
-    /// What it should have been, such as `text`.
+    /// Such as `text`.
     expected: &'static str,
 }
 
-/// What was read of a field, or why it could not be read.
 pub type Reading<T> = Result<T, FieldError>;
 
 /// The fields of one JSON object; their values are parsed only when asked for.
@@ -33,7 +32,7 @@ pub type Reading<T> = Result<T, FieldError>;
 pub struct Object<'a> {
     path: String,
     fields: Vec<(Cow<'a, str>, &'a RawValue)>,
-    /// True if Wix sent something else in its place: then none of its fields can be read.
+    /// True if Wix sent something other than an object: then none of its fields can be read.
     is_unreadable: bool,
 }
 
@@ -54,7 +53,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A field as it is written each time that it comes, also where it is `null`.
+    /// All occurrences of a field as written, `null` included.
     pub fn every<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'a RawValue> {
         self.fields.iter().filter(move |(key, _)| key == name).map(|(_, value)| *value)
     }
@@ -78,7 +77,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The same; an error if it is something else than an object.
+    /// Like [`Object::object`], but an error if it is something else.
     pub fn checked_object(&self, name: &str) -> Reading<Object<'a>> {
         let object = self.object(name);
         if object.is_unreadable { Err(self.error(name, "an object")) } else { Ok(object) }
@@ -104,12 +103,12 @@ impl<'a> Object<'a> {
         Ok(items.map(|(index, item)| Object::at(format!("{}[{index}]", self.path_of(name)), item.get())).collect())
     }
 
-    /// Text. Numbers and booleans are taken as they are written.
+    /// Text. Numbers and booleans are read as they are written.
     pub fn text(&self, name: &str) -> Reading<Option<String>> {
         self.raw(name)?.map(|value| scalar(value).ok_or_else(|| self.error(name, "text"))).transpose()
     }
 
-    /// Text that an index holds.
+    /// Text that is short enough for an index: at most [`MAX_KEY_BYTES`].
     pub fn short_text(&self, name: &str) -> Reading<Option<String>> {
         match self.text(name)? {
             Some(text) if text.len() > MAX_KEY_BYTES => Err(self.error(name, "text of at most 512 bytes")),
@@ -137,13 +136,13 @@ impl<'a> Object<'a> {
         whole_number(&text).map(Some).ok_or_else(|| self.error(name, "a whole number"))
     }
 
-    /// A decimal number, written as text (Wix's amounts) or as a number; exact, hence as text.
+    /// A decimal number, written as text (Wix's amounts) or as a number; returned as text, so that it stays exact.
     pub fn decimal(&self, name: &str) -> Reading<Option<String>> {
         let Some(text) = self.filled_text(name)? else { return Ok(None) };
         if is_decimal(&text) { Ok(Some(text)) } else { Err(self.error(name, "a decimal number")) }
     }
 
-    /// A point in time with `Z` or an offset; without either it is taken as UTC, which Wix's dates are in.
+    /// A point in time with `Z` or an offset; without either it is taken as UTC, like all of Wix's dates.
     pub fn instant(&self, name: &str) -> Reading<Option<DateTime<Utc>>> {
         Ok(self.timestamp(name)?.map(|timestamp| match timestamp {
             Timestamp::Instant(instant) => instant,
@@ -151,7 +150,7 @@ impl<'a> Object<'a> {
         }))
     }
 
-    /// A point in time, or the reading of a clock in an unknown time zone.
+    /// A point in time, or a local time in an unknown time zone.
     pub fn timestamp(&self, name: &str) -> Reading<Option<Timestamp>> {
         let Some(text) = self.filled_text(name)? else { return Ok(None) };
         timestamp::parse(&text).map(Some).ok_or_else(|| self.error(name, "a date and time"))
@@ -163,7 +162,6 @@ impl<'a> Object<'a> {
         timestamp::parse_date(&text).map(Some).ok_or_else(|| self.error(name, "a date"))
     }
 
-    /// An error about the field called `name`.
     pub fn error(&self, name: &str, expected: &'static str) -> FieldError {
         FieldError { path: self.path_of(name), expected }
     }
@@ -178,8 +176,8 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Wix's ids are GUIDs in lower case. One that comes in other case, or with spaces around it, is the same id; any other id
-/// is taken as it is.
+/// Wix's ids are GUIDs in lower case. A GUID in upper case, or with spaces around it, is the same id; any other id is
+/// taken as it is.
 pub fn normal_id(id: String) -> String {
     let trimmed = id.trim();
     let is_guid = trimmed.len() == 36
@@ -190,7 +188,7 @@ pub fn normal_id(id: String) -> String {
     if is_guid { trimmed.to_ascii_lowercase() } else { id }
 }
 
-/// Text as it is meant, a number or boolean as it is written; `None` for an object or a list.
+/// The content of a string, a number or boolean as it is written; `None` for an object or a list.
 pub fn scalar(value: &RawValue) -> Option<String> {
     match value.get().as_bytes().first()? {
         b'"' => serde_json::from_str(value.get()).ok(),
@@ -199,9 +197,9 @@ pub fn scalar(value: &RawValue) -> Option<String> {
     }
 }
 
-/// `3`, and the same number with a fraction of zeros or an exponent.
+/// `3`, also written with a fraction of zeros or an exponent.
 fn whole_number(text: &str) -> Option<i64> {
-    /// Larger ones are not exact as floating point.
+    /// Larger numbers are not exact as floating point.
     const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
     if let Ok(number) = text.parse() {
         return Some(number);
@@ -212,7 +210,8 @@ fn whole_number(text: &str) -> Option<i64> {
 
 /// Digits with an optional sign, point and exponent, within the limits of Postgres's `numeric`.
 fn is_decimal(text: &str) -> bool {
-    /// `numeric` takes 131,072 digits before the point and 16,383 behind it: far from both, as no amount is so long.
+    /// `numeric` takes 131,072 digits before the point and 16,383 after it: this is far below both, and no amount is so
+    /// long.
     const MAX_DIGITS: usize = 1000;
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let mantissa = mantissa.strip_prefix(['-', '+']).unwrap_or(mantissa);

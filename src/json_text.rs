@@ -1,7 +1,7 @@
 //! Makes JSON text storable in Postgres: `jsonb` and `text` refuse NUL and lone surrogates.
 //!
-//! Works on the text of a whole page before it is parsed, so values, nested values and keys are all
-//! covered, and a record without such characters is never copied.
+//! Works on the text of a whole page before it is parsed, so values, nested values and keys are all covered. A record
+//! without such characters is never copied.
 
 use std::borrow::Cow;
 
@@ -12,23 +12,22 @@ use memchr::memchr2;
 pub struct Repairs {
     /// NUL characters that were removed.
     nuls: u64,
-    /// Lone surrogates, or bytes that are no UTF-8, that became U+FFFD.
+    /// Lone surrogates, and bytes that are not UTF-8, that became U+FFFD.
     replaced: u64,
 }
 
 impl Repairs {
-    /// Characters removed or replaced, together.
     pub fn count(self) -> u64 {
         self.nuls + self.replaced
     }
 }
 
-/// The body as JSON text that Postgres can store, and what was changed for that.
+/// The body as JSON text that Postgres can store, and what was changed.
 pub fn storable(body: &[u8]) -> (Cow<'_, str>, Repairs) {
     let mut repairs = Repairs::default();
-    // Some gateways put a byte order mark before it, which is no JSON.
+    // Some gateways put a byte order mark first, which is not JSON.
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    // Checking is much faster than looking for what to replace.
+    // Validating is much faster than the lossy conversion.
     let text = std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed);
     if let Cow::Owned(lossy) = &text {
         let valid_before = body.windows(3).filter(|bytes| *bytes == "\u{FFFD}".as_bytes()).count();
@@ -80,7 +79,7 @@ fn repair(text: &str, repairs: &mut Repairs) -> String {
                 out.push('\u{FFFD}');
                 6
             }
-            // Any other escape is two characters at least: a backslash and what it escapes.
+            // Any other escape has at least two characters: a backslash and what it escapes.
             _ => {
                 let length = 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
                 out.push_str(&rest[..length]);

@@ -1,5 +1,5 @@
-//! How this program gets out: the proxies and CA certificates that the environment names, and what is common to its two
-//! HTTP clients.
+//! Outgoing connections: the proxies and CA certificates that the environment names, and what the two HTTP clients have
+//! in common.
 
 use std::error::Error;
 use std::fmt;
@@ -14,7 +14,7 @@ use url::Url;
 use crate::address::{Address, is_local};
 use crate::secret::Secret;
 
-/// Variables of proxies, in both spellings that other programs read.
+/// Proxy variables, in both spellings that other programs read.
 pub const PROXY_VARIABLES: [[&str; 2]; 4] = [
     ["HTTPS_PROXY", "https_proxy"],
     ["HTTP_PROXY", "http_proxy"],
@@ -41,7 +41,7 @@ impl CertificatePaths {
         }
     }
 
-    /// The certificates; `None` if the system's count. The error names the variable and the file.
+    /// `None` if the system's CA certificates are used. The error names the variable and the file.
     pub fn load(&self) -> Result<Option<Vec<CertificateDer<'static>>>, String> {
         if self.file.is_none() && self.directories.is_empty() {
             return Ok(None);
@@ -66,29 +66,28 @@ impl CertificatePaths {
     }
 }
 
-/// Bundles may hold old certificates that cannot be read: the others will do.
+/// Bundles may contain old certificates that cannot be read: the others are enough.
 fn usable(certificates: Vec<CertificateDer<'static>>) -> Vec<CertificateDer<'static>> {
     certificates.into_iter().filter(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok()).collect()
 }
 
-/// How HTTP servers are reached.
 #[derive(Clone, Debug, Default)]
 pub struct Network {
     https_proxy: Option<Secret>,
     http_proxy: Option<Secret>,
     /// Hosts that are reached without a proxy.
     no_proxy: Option<String>,
-    /// `None` if the system's count.
+    /// `None` if the system's CA certificates are used.
     certificates: Option<Vec<CertificateDer<'static>>>,
 }
 
 impl Network {
-    /// From the variables that curl and others read. The error names the variable, and does not quote a proxy: its address
-    /// may hold a password.
+    /// From the variables that curl and others read. The error names the variable and does not quote a proxy: its
+    /// address may contain a password.
     pub fn of<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Network, String> {
         let first = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, get(name)?)));
         let [https, http, all, no] = PROXY_VARIABLES.map(first);
-        // In a CGI program this one is a header of the request.
+        // In a CGI program `HTTP_PROXY` is a header of the request.
         let http = http.filter(|(name, _)| *name != "HTTP_PROXY" || get("REQUEST_METHOD").is_none());
         let proxy = |specific: Option<(&str, &str)>| match specific.or(all) {
             Some((name, value)) => proxy_address(value).map(Some).map_err(|what| format!("{name}: {what}")),
@@ -102,22 +101,22 @@ impl Network {
         })
     }
 
-    /// A client for one server. It follows no redirect, and tells no page where it came from.
+    /// A client for one server. It follows no redirect and sends no `Referer`.
     pub fn client(&self, server: &Address) -> Result<ClientBuilder, String> {
-        // Fails only if a provider is installed already, which is just as well.
+        // Fails only if a provider is installed already, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let failed = |error: reqwest::Error| chain(&error.without_url());
         let mut builder = Client::builder()
             .user_agent(concat!("wix-sync/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .referer(false)
-            // Not by itself: it knows nothing of `.env`.
+            // reqwest must not read the variables by itself: it does not know `.env`.
             .no_proxy();
         let no_proxy = || self.no_proxy.as_deref().and_then(NoProxy::from_string);
         if let Some(address) = &self.https_proxy {
             builder = builder.proxy(Proxy::https(address.reveal()).map_err(failed)?.no_proxy(no_proxy()));
         }
-        // What is for this machine and unencrypted does not leave it.
+        // Unencrypted requests to this machine must not leave it.
         let may_use =
             |proxy: &&Secret| !server.is_local() || Url::parse(proxy.reveal()).is_ok_and(|url| is_local(&url));
         if let Some(address) = self.http_proxy.as_ref().filter(may_use) {
@@ -131,7 +130,7 @@ impl Network {
     }
 }
 
-/// The address of a proxy; without a scheme, of one that speaks HTTP.
+/// The address of a proxy; HTTP if it has no scheme.
 fn proxy_address(value: &str) -> Result<Secret, String> {
     let text = if value.contains("://") { value.to_owned() } else { format!("http://{value}") };
     let is_known = |url: &Url| {
@@ -146,18 +145,16 @@ fn proxy_address(value: &str) -> Result<Secret, String> {
 /// Why a server's certificate is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CertificateProblem {
-    /// No CA that is trusted has signed it, or it cannot be verified for another reason.
+    /// Not signed by a trusted CA, or not verifiable for another reason.
     NotTrusted,
-    /// It is no longer valid.
     Expired,
-    /// It is not valid yet.
     NotValidYet,
     /// It names other hosts.
     OtherName,
 }
 
 impl CertificateProblem {
-    /// The problem that made a request fail, if it was one with the certificate.
+    /// The certificate problem that made a request fail, if it was one.
     pub fn of(error: &(dyn Error + 'static)) -> Option<CertificateProblem> {
         let rustls::Error::InvalidCertificate(error) = find::<rustls::Error>(error)? else { return None };
         Some(match error {
@@ -172,7 +169,6 @@ impl CertificateProblem {
         })
     }
 
-    /// One line on what to do.
     pub fn hint(self) -> &'static str {
         match self {
             CertificateProblem::NotTrusted => {
@@ -189,7 +185,7 @@ impl CertificateProblem {
     }
 }
 
-/// What follows "the certificate of HOST".
+/// Completes "the certificate of HOST".
 impl fmt::Display for CertificateProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -201,7 +197,7 @@ impl fmt::Display for CertificateProblem {
     }
 }
 
-/// The first cause of this type. An error of the system holds another one without being caused by it.
+/// The first cause of this type. An `io::Error` has its inner error in `get_ref`; its `source` skips it.
 pub fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -217,7 +213,7 @@ pub fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<
     None
 }
 
-/// An error with its sources: the top line alone often says little.
+/// An error with its causes: the top line alone often says little.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

@@ -1,7 +1,7 @@
-//! Work of the processor alone, beside what waits for Wix and for Postgres.
+//! CPU work on another thread, next to what waits for Wix and for Postgres.
 
-/// Does `work` on another thread. A page takes some milliseconds to read; in the meantime the other stream's pages and
-/// the server's answers would have to wait, since all of a run is one task.
+/// Does `work` on another thread. Parsing a page takes some milliseconds, and all of a run is one task: meanwhile the
+/// other table's pages and the server's answers would have to wait.
 ///
 /// # Panics
 ///
@@ -9,7 +9,7 @@
 pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,
-        // Not cancelled: that happens only once the runtime has ended, and nobody waits any more.
+        // Not cancelled: that happens only once the runtime has ended, and then nobody waits.
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

@@ -1,4 +1,4 @@
-//! How far a run is at this moment: gathered from its events, written with each heartbeat, shown by `status`.
+//! How far a run is: collected from its events, written with each heartbeat, shown by `status`.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,25 +9,24 @@ use crate::event::{Event, Reporter};
 use crate::run::{PassKind, Status};
 use crate::stream::Stream;
 
-/// How far each table is that the run has begun, by the table's name.
+/// Progress of each table that the run has started, by the table's name.
 pub type RunProgress = BTreeMap<String, TableProgress>;
 
-/// How far one table is: an entry of `sync_locks.progress`.
+/// An entry of `sync_locks.progress`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableProgress {
-    /// Whether its pass is at work or has ended, and how.
     pub status: Status,
-    /// How it reads; null while that is not decided.
+    /// `None` until it is decided.
     pub pass: Option<PassKind>,
-    /// Records read and settled so far.
+    /// Records of this pass so far, written or rejected.
     pub records: u64,
-    /// Records in the whole listing, where Wix says so.
+    /// Records in the whole listing, if Wix tells.
     pub total: Option<u64>,
-    /// Requests sent to Wix so far, retries included.
+    /// Requests to Wix so far, retries included.
     pub requests: u64,
 }
 
-/// Passes events on, and remembers from them how far the run is.
+/// Passes events on, and tracks progress from them.
 pub struct Tracker {
     next: Arc<dyn Reporter>,
     state: Mutex<State>,
@@ -39,12 +38,11 @@ struct State {
 }
 
 impl Tracker {
-    /// Before `next`, which gets every event as it is.
+    /// Passes every event on to `next`.
     pub fn new(next: Arc<dyn Reporter>) -> Tracker {
         Tracker { next, state: Mutex::default() }
     }
 
-    /// How far the run is now.
     pub fn progress(&self) -> RunProgress {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).tables.clone()
     }

@@ -1,37 +1,37 @@
-//! When to ask again, and after how long. Pure rules: nothing here sleeps.
+//! When to retry, and after which delay. Pure rules: nothing here sleeps.
 
 use std::time::{Duration, SystemTime};
 
-/// How failed requests are repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// How often one request is sent again after a failure; being throttled does not count.
+    /// Retries of one request after failures; throttling does not count.
     pub max_retries: u32,
-    /// The first wait; it doubles with every further failure.
+    /// The first delay; it doubles with every further failure.
     pub first_delay: Duration,
 }
 
-/// The longest wait between two tries. A `Retry-After` beyond it is not waited out in one piece.
+/// The longest delay between two attempts. A longer `Retry-After` is cut to it; if Wix still refuses, it is waited for
+/// again.
 const MAX_DELAY: Duration = Duration::from_secs(120);
 
-/// The wait after a 429 that names no time: what Wix's troubleshooting page advises (wix-api.md 6.2).
+/// The delay after a 429 without `Retry-After`: what Wix's troubleshooting page advises (wix-api.md 6.2).
 const THROTTLE_DELAY: Duration = Duration::from_secs(60);
 
-/// After so long with nothing but refusals the run gives up; the next one goes on.
+/// After this time with nothing but refusals the run gives up; the next one resumes.
 pub const THROTTLE_PATIENCE: Duration = Duration::from_secs(600);
 
 impl RetryPolicy {
-    /// The wait before retry number `retry` (1 is the first), between half of the grown delay and all of
-    /// it, and never shorter than `retry_after`. `jitter` is in `0.0..1.0`.
+    /// The delay before retry number `retry` (1 is the first): between half of the grown delay and all of it, and never
+    /// shorter than `retry_after`. `jitter` is in `0.0..1.0`.
     pub fn delay(&self, retry: u32, retry_after: Option<Duration>, jitter: f64) -> Duration {
         let grown = self.first_delay.saturating_mul(2_u32.saturating_pow(retry.saturating_sub(1))).min(THROTTLE_DELAY);
         let jittered = grown.mul_f64(0.5 + jitter / 2.0);
         jittered.max(retry_after.unwrap_or_default()).min(MAX_DELAY)
     }
 
-    /// The wait after refusal number `refusal` in a row (1 is the first): what Wix asks for, a minute where
-    /// it names no time, with a random share on top, so that many clients don't come back at once. A
-    /// `Retry-After` of 0 in a row of refusals grows like any other failure.
+    /// The delay after refusal number `refusal` in a row (1 is the first): what Wix asks for, or a minute if it names
+    /// no time, plus a random part, so that many clients do not come back at once. A `Retry-After` of 0 in a row of
+    /// refusals grows like any other failure.
     pub fn throttle_delay(&self, refusal: u32, retry_after: Option<Duration>, jitter: f64) -> Duration {
         match retry_after {
             None => THROTTLE_DELAY.mul_f64(1.0 + jitter / 10.0),
@@ -43,8 +43,8 @@ impl RetryPolicy {
     }
 }
 
-/// Reads `Retry-After`: seconds or an HTTP date. `None` if it is neither. `now` is the clock
-/// that the date is of: the server's. Where that is not known, a date says nothing.
+/// Reads `Retry-After`: seconds or an HTTP date. `None` if it is neither. `now` is the clock that the date refers to:
+/// the server's. If it is not known, a date says nothing.
 pub fn parse_retry_after(value: &str, now: Option<SystemTime>) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse::<f64>() {

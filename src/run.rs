@@ -9,18 +9,17 @@ use uuid::Uuid;
 use crate::record::Row;
 use crate::stream::Stream;
 
-/// The most record errors that `sync_logs.results` lists per stream; all are in `sync_errors`.
+/// Maximum record errors that `sync_logs.results` lists per table; all are in `sync_errors`.
 const MAX_ERROR_DETAILS: usize = 100;
 
-/// How a run or a stream's pass stands, in the words of `sync_logs.status`.
+/// The status of a run or of a table's pass, in the words of `sync_logs.status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// At work, or ended in a way that it could not record.
+    /// Running, or ended in a way that it could not record.
     Running,
     /// Reached Wix's own end of every listing.
     Completed,
-    /// Did not.
     Failed,
 }
 
@@ -43,11 +42,11 @@ pub enum PassKind {
     Full,
     /// What Wix changed since the last complete pass.
     Changes,
-    /// Appointments that begin in a given range of time.
+    /// Appointments that start in a given range of time.
     Range,
     /// Only records that could not be written before.
     Errors,
-    /// Only the gaps that a comparison found.
+    /// Only the differences that a comparison found.
     Repair,
 }
 
@@ -64,16 +63,13 @@ impl PassKind {
     }
 }
 
-/// What happened to the records of one stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RecordCounts {
-    /// Records that now stand in the table as Wix has them: inserted, updated and unchanged.
+    /// Inserted, updated and unchanged records.
     pub synced: u64,
-    /// New rows.
     pub inserted: u64,
-    /// Rows that changed.
     pub updated: u64,
-    /// Rows that were as Wix has them already; not written.
+    /// Rows that had the record's content already; not written.
     pub unchanged: u64,
     /// Rows marked as deleted.
     pub deleted: u64,
@@ -81,76 +77,64 @@ pub struct RecordCounts {
     pub errors: u64,
 }
 
-/// How many records have a field that could not be read, by column. Names, never values.
+/// Number of records with a field that could not be read, by column. Names, never values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct UnreadableFields(BTreeMap<&'static str, u64>);
 
 impl UnreadableFields {
-    /// True if all could be read.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Adds those of these rows.
     pub fn add<'a>(&mut self, rows: impl IntoIterator<Item = &'a Row>) {
         for column in rows.into_iter().flat_map(|row| &row.unreadable_fields) {
             *self.0.entry(column).or_default() += 1;
         }
     }
 
-    /// The columns with the number of records, by name.
+    /// Sorted by column.
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.0.iter().map(|(column, count)| (*column, *count))
     }
 }
 
-/// One record that could not be written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ErrorDetail {
-    /// Wix's id, where the record has one.
     pub wix_id: Option<String>,
-    /// Why; names members, never values.
+    /// Names fields, never values.
     pub reason: String,
 }
 
-/// What one stream's pass did: an entry of `sync_logs.results`.
+/// What one pass did: an entry of `sync_logs.results`.
 #[derive(Clone, Debug, Serialize)]
 pub struct StreamSummary {
-    /// Which stream.
     #[serde(skip)]
     pub stream: Stream,
-    /// Completed or failed.
     pub status: Status,
-    /// How it read.
     pub pass: PassKind,
-    /// True if it went on with a pass that an earlier run had begun.
+    /// True if it resumed a pass of an earlier run.
     #[serde(skip_serializing_if = "is_false")]
     pub resumed: bool,
-    /// What happened to the records.
     #[serde(flatten)]
     pub counts: RecordCounts,
-    /// The first of the records that could not be written, [`MAX_ERROR_DETAILS`] at most.
+    /// The first of them, [`MAX_ERROR_DETAILS`] at most.
     pub error_details: Vec<ErrorDetail>,
-    /// Columns that are null in some of the records that were read, because Wix sent something for them that could not be
-    /// read, with the number of these records.
+    /// Columns that are null in some of the records because Wix's value could not be read.
     #[serde(skip_serializing_if = "UnreadableFields::is_empty")]
     pub unreadable_fields: UnreadableFields,
-    /// Requests sent to Wix for it, retries included.
+    /// Requests to Wix, retries included.
     pub requests: u64,
-    /// Requests that were sent again.
     pub retries: u64,
     /// Characters removed or replaced because Postgres can't store them.
     pub repaired_characters: u64,
-    /// Milliseconds from its begin to its end.
     pub duration_ms: u64,
     /// Sentences for the operator.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,
-    /// True if something else than a bad record was left out: the run is no full success.
+    /// True if something other than a rejected record was left out: the run is not a full success.
     #[serde(skip_serializing_if = "is_false")]
     pub incomplete: bool,
-    /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -160,7 +144,6 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl RecordCounts {
-    /// Adds what became of a batch.
     pub fn add(&mut self, inserted: u64, updated: u64, unchanged: u64) {
         self.inserted += inserted;
         self.updated += updated;
@@ -170,7 +153,6 @@ impl RecordCounts {
 }
 
 impl StreamSummary {
-    /// A pass that has done nothing yet.
     pub fn new(stream: Stream, pass: PassKind) -> StreamSummary {
         StreamSummary {
             stream,
@@ -190,7 +172,7 @@ impl StreamSummary {
         }
     }
 
-    /// Notes a record that could not be written. One that is listed already counts once.
+    /// Counts a record that could not be written. One that is listed already counts once.
     pub fn add_error(&mut self, wix_id: Option<String>, reason: String) {
         let mut listed = self.error_details.iter_mut();
         if wix_id.is_some()
@@ -205,38 +187,32 @@ impl StreamSummary {
         }
     }
 
-    /// True if every record stands in the table and nothing was held back.
+    /// True if every record is in the table and nothing was held back.
     pub fn is_complete(&self) -> bool {
         self.status == Status::Completed && self.counts.errors == 0 && !self.incomplete
     }
 }
 
-/// What a run did.
 #[derive(Clone, Debug)]
 pub struct RunSummary {
-    /// Its id in `sync_logs`.
     pub run_id: Uuid,
     /// `customers`, `appointments`, `orders` or `all`.
     pub sync_type: &'static str,
-    /// Completed only if every stream's pass is.
+    /// Completed only if every pass is.
     pub status: Status,
-    /// When it began, by the database server's clock.
+    /// By the database server's clock.
     pub started_at: DateTime<Utc>,
-    /// Milliseconds from its begin to its end.
     pub duration_ms: u64,
-    /// One per stream that was begun, in order.
+    /// One per table that was started, in order.
     pub streams: Vec<StreamSummary>,
-    /// Why it failed.
     pub error: Option<String>,
 }
 
 impl RunSummary {
-    /// Records that now stand in their tables as Wix has them.
     pub fn synced_count(&self) -> u64 {
         self.streams.iter().map(|summary| summary.counts.synced).sum()
     }
 
-    /// Records that could not be written.
     pub fn error_count(&self) -> u64 {
         self.streams.iter().map(|summary| summary.counts.errors).sum()
     }

@@ -7,12 +7,12 @@ use std::fmt;
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a secret. Surrounding white space, which pasting often brings along, is removed.
+    /// Surrounding white space, which pasting often adds, is removed.
     pub fn new(text: &str) -> Secret {
         Secret(text.trim().to_owned())
     }
 
-    /// Wraps a secret in which every character counts.
+    /// Every character counts.
     pub fn verbatim(text: &str) -> Secret {
         Secret(text.to_owned())
     }

@@ -1,10 +1,9 @@
-//! The wish to stop: carried to everything that waits for Wix or for time, obeyed between batches.
+//! A request to stop: carried to everything that waits for Wix or for time, obeyed between batches.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-/// Why a run should end before its time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StopReason {
     /// SIGINT: someone pressed Ctrl-C.
@@ -16,18 +15,17 @@ pub enum StopReason {
     /// SIGHUP: the terminal was closed.
     #[error("stopped by SIGHUP")]
     HangUp,
-    /// `--time-limit` is reached.
     #[error("stopped at --time-limit; the next run goes on from there")]
     TimeLimit,
     /// Another run took the lease.
     #[error("another run took the lease, since this one did not renew it in time")]
     LeaseLost,
-    /// No renewal of the lease got an answer.
+    /// No renewal of the lease was answered.
     #[error("the database has not answered for about two minutes")]
     DatabaseSilent,
 }
 
-/// Handed to everything that may wait; cheap to clone.
+/// Given to everything that may wait; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Stop(watch::Receiver<Option<StopReason>>);
 
@@ -35,14 +33,13 @@ pub struct Stop(watch::Receiver<Option<StopReason>>);
 #[derive(Clone, Debug)]
 pub struct Stopper(watch::Sender<Option<StopReason>>);
 
-/// A connected pair.
 pub fn stop_pair() -> (Stopper, Stop) {
     let (sender, receiver) = watch::channel(None);
     (Stopper(sender), Stop(receiver))
 }
 
 impl Stopper {
-    /// Asks for a stop. The first reason stays.
+    /// Asks for a stop. If called again, the first reason stays.
     pub fn stop(&self, reason: StopReason) {
         self.0.send_if_modified(|current| {
             let first = current.is_none();
@@ -53,17 +50,15 @@ impl Stopper {
 }
 
 impl Stop {
-    /// The reason, if a stop has been asked for.
     pub fn requested(&self) -> Option<StopReason> {
         *self.0.borrow()
     }
 
-    /// An error if a stop has been asked for.
     pub fn check(&self) -> Result<(), StopReason> {
         self.requested().map_or(Ok(()), Err)
     }
 
-    /// Waits for the stop; for ever if nobody can ask for one any more.
+    /// Waits for the stop; forever if nobody can ask for one any more.
     pub async fn wait(&self) -> StopReason {
         let mut receiver = self.0.clone();
         match receiver.wait_for(Option::is_some).await.ok().and_then(|reason| *reason) {
@@ -72,7 +67,7 @@ impl Stop {
         }
     }
 
-    /// Waits until a stop was asked for and the time to obey it is over.
+    /// Waits until a stop was requested and `grace` has passed since.
     pub async fn overdue(&self, grace: Duration) -> StopReason {
         let reason = self.wait().await;
         tokio::time::sleep(grace).await;

@@ -1,10 +1,9 @@
-//! A stream is one kind of thing that is synced, named after its table.
+//! The kinds of records that are synced, each named after its table.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// One of the three tables that are kept as Wix has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stream {
@@ -17,7 +16,7 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// All streams in the order in which a run takes them: customers first, since the others link to them.
+    /// In the order of a run: customers first, since the others link to them.
     pub const ALL: [Stream; 3] = [Stream::Customers, Stream::Appointments, Stream::Orders];
 
     /// The table's name, which is also the word used in commands, logs and `sync_logs.results`.

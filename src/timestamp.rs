@@ -18,19 +18,19 @@ pub enum Timestamp {
     Local(NaiveDateTime),
 }
 
-/// Reads a date and time, with any number of fractional digits, to the microsecond that Postgres keeps.
-/// `None` if it is none.
+/// Reads a date and time, with any number of fractional digits, to the microsecond that Postgres keeps. `None` if it is
+/// not one.
 pub fn parse(text: &str) -> Option<Timestamp> {
     let (timestamp, year) = match parse_exactly(text.trim())? {
         Timestamp::Instant(instant) => (Timestamp::Instant(instant.trunc_subsecs(6)), instant.year()),
         Timestamp::Local(local) => (Timestamp::Local(local.trunc_subsecs(6)), local.year()),
     };
-    // Neither Wix nor Postgres knows all the years that can be written.
+    // Neither Wix nor Postgres accepts all the years that can be written.
     (0..=9999).contains(&year).then_some(timestamp)
 }
 
-/// Reads a calendar date, also one that is written as its midnight. `None` if it is none: a date with another time may be
-/// that of the day before in another time zone.
+/// Reads a calendar date, also one that is written as its midnight. `None` if it is not one: a date with another time
+/// may be the day before in another time zone.
 pub fn parse_date(text: &str) -> Option<NaiveDate> {
     let text = text.trim();
     let date = match (NaiveDate::parse_from_str(text, "%Y-%m-%d"), text.split_once(['T', ' '])) {
@@ -63,12 +63,12 @@ fn parse_exactly(text: &str) -> Option<Timestamp> {
     Some(Timestamp::Local(date.and_time(NaiveTime::MIN)))
 }
 
-/// The instant of a wall clock reading in this time zone; `None` if there is no such zone.
+/// The instant of a local time in this time zone; `None` if there is no such zone.
 ///
-/// A zone is a name of the IANA database in any case, or a distance from UTC, such as `+02:00`, `UTC+2` and `GMT+0200`.
+/// A zone is a name of the IANA database in any case, or an offset from UTC, such as `+02:00`, `UTC+2` and `GMT+0200`.
 ///
-/// A reading that the clocks show twice is the first of the two; one that they skip is moved forward
-/// by the length of the gap.
+/// A local time that the clocks show twice is the first of the two; one that they skip is moved forward by the length
+/// of the gap.
 pub fn in_zone(local: NaiveDateTime, zone: &str) -> Option<DateTime<Utc>> {
     let zone = zone.trim();
     match named_zone(zone) {
@@ -84,7 +84,7 @@ fn named_zone(text: &str) -> Option<Tz> {
     })
 }
 
-/// `Z`, or a distance from UTC: positive east of Greenwich, of at most 14 hours.
+/// `Z`, or an offset from UTC: positive east of Greenwich, at most 14 hours.
 fn offset(text: &str) -> Option<FixedOffset> {
     let prefix = text.get(..3).filter(|prefix| ["UTC", "GMT"].iter().any(|utc| prefix.eq_ignore_ascii_case(utc)));
     let rest = text[prefix.map_or(0, str::len)..].trim_start();
@@ -114,7 +114,7 @@ fn in_named_zone(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
     let instant = match zone.from_local_datetime(&local) {
         LocalResult::Single(instant) | LocalResult::Ambiguous(instant, _) => instant,
         LocalResult::None => {
-            // The zone's offset before the gap, applied to the skipped reading, lands behind the gap.
+            // The zone's offset before the gap, applied to the skipped time, gives a time behind the gap.
             let day_before = zone.from_local_datetime(&local.checked_sub_signed(TimeDelta::days(1))?).earliest()?;
             day_before.checked_add_signed(TimeDelta::days(1))?
         }

@@ -1,10 +1,11 @@
-//! Texts of others (Wix, Postgres, the tables), made safe to show: nothing in them controls a terminal, turns the direction
-//! of writing, or begins a line that looks like one of this program's.
+//! Texts of others (Wix, Postgres, the tables), made safe to show: nothing in them controls a terminal, changes the
+//! direction of writing, or starts a line that looks like one of this program's.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// In one line: `\n` and `\u{1b}` stand for what they name.
+/// In one line: `
+/// ` and `\u{1b}` are shown as escapes.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     escape(text, is_harmful, |out, c| match c {
         '\n' | '\r' | '\t' => out.extend(c.escape_default()),
@@ -12,7 +13,7 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// The same for a text that this program has put into lines.
+/// Like [`one_line`], for a text that this program has split into lines.
 pub fn lines(text: &str) -> Cow<'_, str> {
     if text.contains('\n') {
         return Cow::Owned(text.split('\n').map(one_line).collect::<Vec<_>>().join("\n"));
@@ -20,19 +21,19 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     one_line(text)
 }
 
-/// The same for JSON, which means what it meant.
+/// Like [`lines`], for JSON, whose meaning stays the same.
 pub fn json(text: &str) -> Cow<'_, str> {
     escape(
         text,
         |c| is_harmful(c) && c != '\n',
         |out, c| {
-            // All of them are within 16 bits. Writing to a string does not fail.
+            // All of them are within 16 bits. Writing to a string cannot fail.
             let _ = write!(out, "\\u{:04x}", u32::from(c));
         },
     )
 }
 
-/// Controls (C0, DEL, C1), and what separates lines or turns the direction of writing.
+/// Control characters (C0, DEL, C1), and what separates lines or changes the direction of writing.
 fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

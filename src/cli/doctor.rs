@@ -1,4 +1,4 @@
-//! `wix-sync doctor`: looks at everything that a run rests on. Changes nothing, and goes on after what is wrong.
+//! `wix-sync doctor`: checks everything that a run depends on. Changes nothing, and continues after a failed check.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use crate::stream::Stream;
 use crate::wix::auth::Credentials;
 use crate::wix::{Listing, Probe, WixClient, WixError, WixSettings};
 
-/// Clocks that differ by more than this make times in `sync_logs` and the end of a lease misleading.
+/// Clocks that differ by more than this make times in `sync_logs` and the expiry of the lease misleading.
 const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::seconds(60);
 
-/// What Wix allows an app on a site in a minute (wix-api.md 6.2).
+/// Wix's limit for an app on a site, in requests per minute (wix-api.md 6.2).
 const WIX_RATE_LIMIT: u32 = 200;
 
 pub(super) async fn run(global: &GlobalArgs, args: &DoctorArgs, environment: &Environment) -> Result<Exit, Failure> {
@@ -79,10 +79,11 @@ fn of_config(check: &'static str, error: &ConfigError) -> Finding {
     Finding::error(check, error, error.hint.clone())
 }
 
-/// A handful of requests: an access token and which site it reads, where one is needed, and one record of each listing.
+/// A handful of requests: an access token and the site that it reads, where one is needed, and one record of each
+/// listing.
 async fn look_at_wix(settings: &WixSettings) -> (Vec<Finding>, Option<Result<TokenInfo, String>>) {
     let mut findings = vec![Finding::ok("Wix address", &settings.base_url), rate_limit(settings)];
-    // No budget for so few: they must not wait for a minute to pass.
+    // No rate limit for so few: they must not wait for the next minute.
     let unhurried = WixSettings { rate_limit: 0, ..settings.clone() };
     let (_stopper, stop) = stop_pair();
     let wix = match WixClient::new(unhurried, stop, Arc::new(Silence)) {
@@ -124,7 +125,7 @@ async fn look_at_wix(settings: &WixSettings) -> (Vec<Finding>, Option<Result<Tok
     (findings, token_info)
 }
 
-/// Whether app credentials read the site that is configured, decided as a run decides it.
+/// Whether app credentials read the configured site. A run decides it in the same way.
 fn wix_site(claim: &Claim<'_>, remembered: &Remembered, info: &Result<TokenInfo, String>) -> Finding {
     const CHECK: &str = "Wix site";
     match judge(remembered, claim, info) {
@@ -155,7 +156,7 @@ fn rate_limit(settings: &WixSettings) -> Finding {
     }
 }
 
-/// Whether a listing can be read, and what Wix's clock says.
+/// Whether a listing can be read, and how far Wix's clock differs.
 fn api(stream: Stream, listing: &Listing, probe: Probe<Option<TimeDelta>>) -> (Finding, Option<TimeDelta>) {
     let check = match stream {
         Stream::Customers => "contacts API",
@@ -207,7 +208,7 @@ fn clock_difference(ahead: Option<TimeDelta>) -> Finding {
     )
 }
 
-/// Gives back what the schema remembers too, as far as it can be asked.
+/// Also returns what the schema remembers, as far as it can be read.
 async fn look_at_database(global: &GlobalArgs, environment: &Environment) -> (Vec<Finding>, Remembered) {
     const CHECK: &str = "database";
     let nothing = Remembered::default();
@@ -224,7 +225,7 @@ async fn look_at_database(global: &GlobalArgs, environment: &Environment) -> (Ve
     }
 }
 
-/// Nobody waits for progress here.
+/// A reporter that shows nothing: the checks have no progress to show.
 struct Silence;
 
 impl Reporter for Silence {

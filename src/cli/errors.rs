@@ -1,4 +1,4 @@
-//! `wix-sync errors`: records that could not be written, and another try.
+//! `wix-sync errors`: lists the records that could not be written, and tries them again.
 
 use super::args::{ErrorsArgs, ErrorsCommand, GlobalArgs, ListErrorsArgs, RetryErrorsArgs, Target};
 use super::exit::Exit;
@@ -32,7 +32,7 @@ async fn list(global: &GlobalArgs, args: &ListErrorsArgs, environment: &Environm
     Ok(Exit::Done)
 }
 
-/// A run like any other: under the lease, and with its row in `sync_logs`.
+/// A run like any other: under the lease, and with a row in `sync_logs`.
 async fn retry(
     global: &GlobalArgs,
     args: &RetryErrorsArgs,
@@ -54,7 +54,7 @@ async fn retry(
         uncompared: Vec::new(),
         keep_logs: None,
     };
-    // Done by hand: a monitor waits for the runs that are due, and this is none.
+    // Started by hand: a monitor expects the scheduled runs, and this is not one.
     let mut signals = Signals::silent(target.sync_type());
     execute(global, environment, console, config, plan, None, args.json, &mut signals).await
 }

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 use crate::run::{RunSummary, Status};
 use crate::stop::StopReason;
 
-/// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// Done, nothing left out.
@@ -18,7 +17,7 @@ pub enum Exit {
     Incomplete = 3,
     /// Another run holds the lock.
     Locked = 4,
-    /// Looked, and found something wrong.
+    /// A check found something wrong.
     Found = 5,
     /// Stopped at `--time-limit`.
     TimeLimit = 6,
@@ -31,7 +30,6 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// How a run that ended in this way ends the program.
     pub fn of_run(summary: &RunSummary, stopped: Option<StopReason>) -> Exit {
         match (stopped, summary.status) {
             (Some(reason), _) => Exit::of_stop(reason),
@@ -41,7 +39,6 @@ impl Exit {
         }
     }
 
-    /// How a stop ends the program.
     pub fn of_stop(reason: StopReason) -> Exit {
         match reason {
             StopReason::Interrupt => Exit::Interrupted,

@@ -1,4 +1,4 @@
-//! What stands below the flags in `--help`: examples, and the exit codes of each command. At most 80 columns wide, since
+//! The text below the flags in `--help`: examples, and the exit codes of each command. At most 80 columns wide, since
 //! clap would break a longer line anywhere.
 
 /// Of the program as a whole.

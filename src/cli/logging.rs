@@ -1,4 +1,4 @@
-//! Log lines to stderr, in text or JSON, without disturbing the bars.
+//! Log lines to stderr, in text or JSON, without disturbing the progress bars.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -13,16 +13,13 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::args::{GlobalArgs, LogFormat};
 use crate::visible;
 
-/// What may be drawn on stderr.
 #[derive(Clone, Debug)]
 pub(crate) struct Console {
-    /// Where bars are drawn.
     pub(crate) bars: MultiProgress,
-    /// True if bars are wanted: stderr is a terminal, and nobody asked for lines.
+    /// True if stderr is a terminal and no flag asks for lines.
     pub(crate) draws_bars: bool,
 }
 
-/// Starts logging as the flags say.
 pub(crate) fn start(global: &GlobalArgs) -> Console {
     let is_terminal = io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
     let draws_bars = is_terminal
@@ -39,17 +36,17 @@ pub(crate) fn start(global: &GlobalArgs) -> Console {
         (false, 1) => LevelFilter::DEBUG,
         (false, _) => LevelFilter::TRACE,
     };
-    // Of the libraries only what went wrong: their debug output could show requests.
+    // Only errors of the libraries: their debug output could show requests.
     let filter = Targets::new().with_default(LevelFilter::ERROR).with_target("wix_sync", level);
     let writer = SuspendingWriter { bars: bars.clone(), is_json: global.log_format == LogFormat::Json };
     let time = ChronoUtc::new("%Y-%m-%dT%H:%M:%S%.3fZ".to_owned());
     let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_target(false).with_timer(time);
     let make_writer = move || writer.clone();
-    // Fails only if logging was started before, in which case it goes on as it is.
+    // Fails only if logging was started before, which then continues as it is.
     let _ = match global.log_format {
         LogFormat::Text => {
             let colour = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-            // The message says all; the fields are for programs.
+            // The message is complete by itself; the fields are for programs.
             let only_message = debug_fn(|writer, field, value| match field.name() {
                 "message" => writer.write_str(&visible::one_line(&format!("{value:?}"))),
                 _ => Ok(()),
@@ -70,7 +67,7 @@ pub(crate) fn start(global: &GlobalArgs) -> Console {
     Console { bars, draws_bars }
 }
 
-/// Takes the bars away while a line is written.
+/// Hides the bars while a line is written.
 #[derive(Clone)]
 struct SuspendingWriter {
     bars: MultiProgress,
@@ -79,8 +76,8 @@ struct SuspendingWriter {
 
 impl Write for SuspendingWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // A full disk or a closed pipe behind stderr is no reason to end a run: it is recorded in `sync_logs` as well. Told
-        // of it, the library would print that to the same stderr, and panic.
+        // A full disk or a closed pipe behind stderr must not end a run, which is recorded in `sync_logs` as well. If
+        // the library got the error, it would print it to the same stderr, and panic.
         let line = match self.is_json {
             true => visible::json(&String::from_utf8_lossy(bytes)).into_owned().into_bytes(),
             false => bytes.to_vec(),

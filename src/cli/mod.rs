@@ -1,4 +1,4 @@
-//! Commands and their wiring. Each command has a file; this one picks it and maps outcomes to exit codes.
+//! The commands. Each has a file; this one picks it and maps outcomes to exit codes.
 
 mod args;
 mod doctor;
@@ -26,7 +26,7 @@ use exit::Exit;
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    // Wrong usage ends here, with clap's message and exit code 2.
+    // Wrong usage ends here with clap's message and exit code 2.
     let args = Args::try_parse().unwrap_or_else(|error| shell::suggest(error).exit());
     let exit = match run(&args) {
         Ok(exit) => exit,
@@ -76,7 +76,7 @@ impl From<std::io::Error> for Failure {
 fn run(args: &Args) -> Result<Exit, Failure> {
     let console = logging::start(&args.global);
     let environment = match &args.command {
-        // They need none, and a `.env` that can't be read must not keep them from their work.
+        // These need no environment, and an unreadable `.env` must not stop them.
         Command::Completions(_) | Command::Man(_) => Environment::default(),
         _ => Environment::load()?,
     };
@@ -97,14 +97,13 @@ fn run(args: &Args) -> Result<Exit, Failure> {
     })
 }
 
-/// Connects to the database that flags and environment name.
 async fn connect(global: &GlobalArgs, environment: &Environment) -> Result<Store, Failure> {
     let database = DatabaseConfig::resolve(environment, global.database_url.as_deref(), global.schema.as_deref())?;
     let target = Target::resolve(&database.settings).map_err(StoreError::BadUrl)?;
     Ok(Store::connect(target, database.schema.as_deref()).await?)
 }
 
-/// The result; an error of Postgres is explained if the tables were changed by hand.
+/// An error of Postgres is explained if the tables were changed by hand.
 async fn explained<T>(store: &Store, result: Result<T, StoreError>) -> Result<T, Failure> {
     match result {
         Err(error @ StoreError::Database { .. }) => Err(store.explain(error).await.into()),

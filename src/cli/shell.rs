@@ -1,5 +1,5 @@
-//! `wix-sync completions` and `wix-sync man`: what a shell and `man` need to know, made from the command line itself.
-//! Also what is said about a word that is not ours, but that people use.
+//! `wix-sync completions` and `wix-sync man`, made from the definition of the command line. Also the hint about a word
+//! that other programs use.
 
 use std::fs;
 use std::path::Path;
@@ -14,7 +14,6 @@ use super::args::{Args, CompletionsArgs, ManArgs, Shell};
 use super::exit::Exit;
 use crate::report;
 
-/// Prints a completion script.
 pub(super) fn completions(args: &CompletionsArgs) -> Result<Exit, Failure> {
     let mut script = Vec::new();
     let shell = match args.shell {
@@ -55,7 +54,7 @@ fn write_pages(command: clap::Command, directory: &Path) -> anyhow::Result<()> {
     clap_mangen::generate_to(command, directory).with_context(place)
 }
 
-/// The words that Wix, people and other programs use, and ours for them.
+/// Words that Wix, people and other programs use, and ours for them.
 const OTHER_WORDS: [(&[&str], &str); 8] = [
     (
         &["contact", "contacts", "client", "clients", "member", "members"],
@@ -73,8 +72,7 @@ const OTHER_WORDS: [(&[&str], &str); 8] = [
     (&["text/plain", "plain", "human", "pretty"], "lines for people are 'text'"),
 ];
 
-/// Adds what is meant to an error about a value that is a word of somebody else's, if it is among those that the
-/// argument takes.
+/// Adds our word to an error about a value that is another program's word, if the argument takes ours.
 pub(super) fn suggest(mut error: clap::Error) -> clap::Error {
     if error.kind() != ErrorKind::InvalidValue {
         return error;

@@ -1,4 +1,4 @@
-//! What the world outside is told of a run: a monitor's pings, and a file of metrics. Neither ever fails a run.
+//! Notifications about a run: a monitor's pings, and a file of metrics. Neither ever fails a run.
 
 use std::path::Path;
 use std::time::Instant;
@@ -15,7 +15,6 @@ use crate::report::{MetricsFile, RunMetrics};
 use crate::run::{RunSummary, StreamSummary};
 use crate::visible;
 
-/// Gathers what is to be told.
 pub(super) struct Signals {
     run_id: Uuid,
     sync_type: &'static str,
@@ -27,7 +26,7 @@ pub(super) struct Signals {
     summary: Option<RunSummary>,
 }
 
-/// Does the work of a run, and tells of its end, however it ended.
+/// Does the work of a run and reports its end, whatever it is.
 pub(super) async fn signalled(
     environment: &Environment,
     metrics_file: Option<&Path>,
@@ -41,7 +40,6 @@ pub(super) async fn signalled(
 }
 
 impl Signals {
-    /// Tells nobody.
     pub(super) fn silent(sync_type: &'static str) -> Signals {
         Signals {
             run_id: Uuid::new_v4(),
@@ -55,7 +53,7 @@ impl Signals {
         }
     }
 
-    /// Checks address and path before anything is begun.
+    /// Checks address and path before anything starts.
     fn prepare(
         environment: &Environment,
         metrics_file: Option<&Path>,
@@ -82,12 +80,11 @@ impl Signals {
         Ok(Signals { healthcheck, metrics, ..silent })
     }
 
-    /// The run's id, in `sync_logs` and for the monitor.
     pub(super) fn run_id(&self) -> Uuid {
         self.run_id
     }
 
-    /// The run holds the lease and begins. It does not wait for the monitor.
+    /// The run holds the lease and starts. Does not wait for the monitor.
     pub(super) fn started(&mut self, schema: &str) {
         self.schema = Some(schema.to_owned());
         if let Some(healthcheck) = self.healthcheck.clone() {
@@ -95,7 +92,6 @@ impl Signals {
         }
     }
 
-    /// What the run did, which is more than how it ended.
     pub(super) fn finished(&mut self, summary: &RunSummary) {
         self.summary = Some(summary.clone());
     }
@@ -105,13 +101,13 @@ impl Signals {
             Ok(exit) => *exit,
             Err(failure) => failure.exit,
         };
-        // The run that holds the lock tells of itself, and would be contradicted.
+        // The run that holds the lock reports for itself; this one would contradict it.
         if exit == Exit::Locked {
             return;
         }
         self.write_metrics(exit);
         let Some(healthcheck) = self.healthcheck.take() else { return };
-        // In order: the start first, and one complaint is enough for a monitor that is away.
+        // In order: the start first. One warning is enough about a monitor that does not answer.
         let start = match self.start.take() {
             Some(start) => start.await.unwrap_or(Ok(())),
             None => Ok(()),
@@ -137,13 +133,13 @@ impl Signals {
         }
     }
 
-    /// By the database server's clock, where the run got to know it: monitors compare it with now.
+    /// By the database server's clock where the run knows it: monitors compare it with now.
     fn ended_at(&self) -> DateTime<Utc> {
         let Some(summary) = &self.summary else { return Utc::now() };
         summary.started_at + TimeDelta::milliseconds(summary.duration_ms.try_into().unwrap_or_default())
     }
 
-    /// What `sync_logs.error` says, or what was left out, or how much was done.
+    /// The text of `sync_logs.error`, else what was left out, else how much was done.
     fn body(&self, result: &Result<Exit, Failure>) -> String {
         if let Err(failure) = result {
             let text = format!("exit code {}: {:#}\n", failure.exit as u8, failure.error);
@@ -154,7 +150,7 @@ impl Signals {
     }
 }
 
-/// A table in a line, and what was left out of it.
+/// One table in a line, with what was left out of it.
 fn line_of(summary: &StreamSummary) -> String {
     let counts = &summary.counts;
     let mut line = format!("{}: {} synced, {} deleted", summary.stream, counts.synced, counts.deleted);
@@ -168,9 +164,9 @@ fn line_of(summary: &StreamSummary) -> String {
     line
 }
 
-/// Exit code 3 is a success for a monitor: the tables are fresh, and one bad record must not hide an outage for
-/// weeks; the body says what was left out. At the time limit neither was reached: the monitor only notes it, and
-/// complains by itself if no success follows in time.
+/// Exit code 3 is a success for a monitor: the tables are fresh, and one bad record must not hide an outage for weeks;
+/// the body says what was left out. The time limit is neither success nor failure: the monitor only logs it, and alerts
+/// by itself if no success follows in time.
 fn signal_of(exit: Exit) -> Signal {
     match exit {
         Exit::Done | Exit::Incomplete => Signal::Success,

@@ -1,4 +1,4 @@
-//! Whose records the credentials read, settled before a command reads any.
+//! Checks whose records the credentials read, before a command reads any.
 
 use super::Failure;
 use super::exit::Exit;
@@ -19,7 +19,7 @@ pub(super) async fn check_site(store: &Store, wix: &WixClient, reporter: &dyn Re
     confirm_installation(store, wix, reporter).await.map(drop)
 }
 
-/// The same, and remembers site and installation.
+/// Like [`check_site`], and remembers site and installation.
 pub(super) async fn claim_site(store: &mut Store, wix: &WixClient, reporter: &dyn Reporter) -> Result<(), Failure> {
     let is_noted = store.check_site(wix.site_id()).await?;
     let accepted = confirm_installation(store, wix, reporter).await?;
@@ -32,7 +32,7 @@ pub(super) async fn claim_site(store: &mut Store, wix: &WixClient, reporter: &dy
     Ok(())
 }
 
-/// Asks Wix where the pair of site and installation is not confirmed yet. `None` if there was nothing to ask, or no access
+/// Asks Wix if the pair of site and installation is not confirmed yet. `None` if there was nothing to ask, or no access
 /// token to ask with.
 async fn confirm_installation(
     store: &Store,

@@ -1,4 +1,4 @@
-//! `wix-sync status`: the last runs and the state of each table. Reads only.
+//! `wix-sync status`: shows the last runs and the state of each table. Reads only.
 
 use std::time::Duration;
 
@@ -68,11 +68,11 @@ pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &En
     }
 }
 
-/// Those of the tables that runs were to sync, but not within `max_age`: not since then, or never.
+/// The tables that runs sync and whose last success is older than `max_age`, or that never had one.
 fn stale_tables(tables: &[TableRow], max_age: Duration) -> Vec<&TableRow> {
     let is_stale = |table: &&TableRow| {
         let age = table.age_seconds.or(table.first_run_seconds_ago);
-        // A time in the future is that of a wrong clock.
+        // A time in the future comes from a wrong clock.
         age.is_some_and(|age| u64::try_from(age).map_or(true, |age| age > max_age.as_secs()))
     };
     tables.iter().filter(is_stale).collect()

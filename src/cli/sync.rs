@@ -28,14 +28,15 @@ use crate::timestamp::{self, Timestamp};
 use crate::wix::query::Until;
 use crate::wix::{WixClient, WixError};
 
-/// A database that takes longer before a run has begun does not answer: no lock is waited for as long.
+/// Maximum time of the database's work before a run. It is longer than any wait for a lock: beyond it, the database
+/// does not answer.
 const BEGIN_PATIENCE: Duration = Duration::from_secs(60);
 
-/// A database that takes longer to hear of the end does not answer.
+/// Maximum time of the database's work at the end.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// A run that was asked to stop finishes what it has in hand, and records its end. One that has not after this time waits for
-/// something that does not come.
+/// A run that was asked to stop finishes its batch and records its end. If that takes longer than this, it waits for
+/// something that will not come.
 const GRACE: Duration = Duration::from_secs(15);
 
 pub(super) async fn run(
@@ -45,7 +46,7 @@ pub(super) async fn run(
     console: &Console,
 ) -> Result<Exit, Failure> {
     if args.dry_run {
-        // No run: nobody is told of it.
+        // Not a run, so no monitor is told.
         let mut signals = Signals::silent(args.target.sync_type());
         return begin(global, args, environment, console, &mut signals).await;
     }
@@ -87,12 +88,12 @@ async fn begin(
     execute(global, environment, console, config, plan, args.time_limit, args.json, signals).await
 }
 
-/// A duration of which 0 means never.
+/// `None` for 0, which means never.
 fn positive(duration: Duration) -> Option<TimeDelta> {
     TimeDelta::from_std(duration).ok().filter(|duration| *duration > TimeDelta::zero())
 }
 
-/// One run, under the lease, with its record and its exit code.
+/// One run, under the lease and recorded in `sync_logs`.
 #[expect(clippy::too_many_arguments, reason = "the wiring of a run: each is used once, in one place")]
 pub(super) async fn execute(
     global: &GlobalArgs,
@@ -140,7 +141,7 @@ pub(super) async fn execute(
     let outcome = unless_overdue(&stop, GRACE, work).await;
     drop(heartbeat);
     store.hurry();
-    // Where this fails the lease ends by itself.
+    // If this fails, the lease expires by itself.
     match timeout(RELEASE_PATIENCE, store.release_lease()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(error = error.to_string(), "the lease could not be given back"),
@@ -161,8 +162,8 @@ pub(super) async fn execute(
     Ok(exit)
 }
 
-/// Gives work up that a stop does not end: it waits for a database that does not answer. Nothing is lost by that, since
-/// a transaction is all or nothing; the next run goes on.
+/// Gives up work that a stop does not end, because the database does not answer. Nothing is lost: a transaction is all
+/// or nothing, and the next run resumes.
 pub(super) async fn unless_overdue<T>(
     stop: &Stop,
     grace: Duration,
@@ -191,7 +192,6 @@ pub(super) fn failure(error: SyncError) -> Failure {
     Failure { exit, hint: error.hint(), error: error.into() }
 }
 
-/// Asks for a stop when the time limit is reached, if there is one.
 pub(super) fn stop_after(time_limit: Option<Duration>, stopper: &Stopper) {
     let Some(limit) = time_limit else { return };
     let stopper = stopper.clone();
@@ -204,7 +204,7 @@ pub(super) fn stop_after(time_limit: Option<Duration>, stopper: &Stopper) {
 /// SIGINT, SIGTERM and SIGHUP ask for a stop: the batch in hand is finished first.
 pub(super) fn listen_for_signals(stopper: Stopper) -> Result<(), Failure> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    // Under nohup it is ignored, and has to stay so.
+    // Under nohup SIGHUP is ignored, and must stay ignored.
     let mut hang_up = if ignores_hang_up() { None } else { Some(signal(SignalKind::hangup())?) };
     tokio::spawn(async move {
         loop {
@@ -219,7 +219,7 @@ pub(super) fn listen_for_signals(stopper: Stopper) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Waits for a signal that may not be listened for.
+/// Waits for the signal; forever if it is not listened for.
 async fn received(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => drop(signal.recv().await),
@@ -227,7 +227,7 @@ async fn received(signal: &mut Option<Signal>) {
     }
 }
 
-/// Whether SIGHUP is ignored since the start of the process. Where the system does not tell (outside Linux), it is not.
+/// Whether SIGHUP was ignored when the process started. False where the system does not tell (outside Linux).
 fn ignores_hang_up() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -272,7 +272,6 @@ fn range(args: &SyncArgs) -> Result<Option<Range>, ConfigError> {
     Ok(Some(Range { from, until }))
 }
 
-/// A day, or an instant.
 #[derive(Clone, Copy)]
 enum Bound {
     Day(NaiveDate),
@@ -300,10 +299,10 @@ impl Bound {
         }
     }
 
-    /// A day as the end of a range belongs to it.
+    /// As the end of a range, a day is included as a whole.
     fn end(self) -> Until {
         match self {
-            // RFC 3339 knows no year behind it.
+            // RFC 3339 has no later year.
             Bound::Day(day) if day.year() == MAX_YEAR => {
                 Until::Including(self.begin() + TimeDelta::days(1) - TimeDelta::milliseconds(1))
             }

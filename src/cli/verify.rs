@@ -1,4 +1,4 @@
-//! `wix-sync verify`, and `sync --dry-run`: Wix and the tables compared, without a write.
+//! `wix-sync verify` and `sync --dry-run`: compare Wix with the tables, without writing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::sync::plan::FullPolicy;
 use crate::sync::{Plan, Run, SyncError, Uncompared};
 use crate::wix::WixClient;
 
-/// `verify`: everything that Wix lists against the tables, and with `--repair` a run that mends the gaps.
+/// `verify`: compares everything that Wix lists with the tables. With `--repair`, a run then fixes the differences.
 pub(super) async fn run(
     global: &GlobalArgs,
     args: &VerifyArgs,
@@ -72,7 +72,7 @@ pub(super) async fn run(
     execute(global, environment, console, config, plan, None, args.json, &mut signals).await
 }
 
-/// `sync --dry-run`: the pass that `sync` would make now, and what it would do.
+/// `sync --dry-run`: shows what `sync` would do now.
 pub(super) async fn dry_run(
     global: &GlobalArgs,
     environment: &Environment,
@@ -98,7 +98,6 @@ struct Compared {
 }
 
 impl Compared {
-    /// What to say if some could not.
     fn failure(&self) -> Option<Failure> {
         let reasons: Vec<String> =
             self.uncompared.iter().map(|one| format!("{}: {}", one.stream, one.reason)).collect();
@@ -108,8 +107,8 @@ impl Compared {
     }
 }
 
-/// Compares each table; one that Wix refuses does not keep the others from theirs. It takes no lease: whatever another
-/// run writes meanwhile is seen or not.
+/// Compares each table; if Wix refuses one, the others are still compared. Takes no lease, so it may or may not see
+/// what another run writes meanwhile.
 async fn compare(
     global: &GlobalArgs,
     environment: &Environment,
@@ -154,7 +153,7 @@ async fn compare(
     unless_overdue(&stop, LAST_PATIENCE, work).await
 }
 
-/// A comparison leaves nothing to go on with: the hint on a stop would be wrong.
+/// A stopped comparison cannot be resumed: the usual hint on a stop would be wrong.
 fn compare_hint(error: &SyncError) -> Option<String> {
     if error.stop_reason().is_some() { None } else { error.hint() }
 }

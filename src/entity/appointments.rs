@@ -11,7 +11,7 @@ use crate::wix::{Count, Listing, Lookup, Paging};
 
 pub(super) struct Appointments;
 
-/// The `with…` flags stay off: each is one more way to a 403 (wix-api.md 3.2).
+/// The `with…` flags stay off: each can cause another 403 (wix-api.md 3.2).
 static LISTING: Listing = Listing {
     path: "/_api/bookings-reader/v2/extended-bookings/query",
     envelope: "query",
@@ -27,8 +27,8 @@ static LISTING: Listing = Listing {
     app: "Wix Bookings",
 };
 
-/// In the order in which `sql/upsert_appointments.sql` takes them. What is stored elsewhere is for the customer that is made
-/// of the contact's details.
+/// In the order of `sql/upsert_appointments.sql`. Cells that are stored elsewhere are for the customer that is created
+/// from the contact's details.
 const COLUMNS: &[Column] = {
     use ColumnKind::{Integer, Text, Timestamp};
     &[
@@ -145,10 +145,10 @@ struct Times {
 
 /// Start and end: the booking's own, else the slot's, else the first and last session of a course.
 ///
-/// The slot's have been published in UTC, with an offset, and as local time with the zone beside it. Where there is no
-/// zone, or one that is not understood, the booking's own start tells how far the slot's clock is from UTC. Without that
-/// too, local times with an unknown zone cannot be read, and those without any zone are in UTC, as Wix's dates otherwise
-/// are.
+/// The slot's times have been published in UTC, with an offset, and as local time with the zone beside it. Without a
+/// zone, or with an unknown one, the booking's own start tells how far the slot's clock is from UTC. Without that too,
+/// local times with an unknown zone cannot be read, and those without any zone are taken as UTC, like Wix's other
+/// dates.
 fn times(booking: &Object<'_>, slot: &Object<'_>, schedule: &Object<'_>) -> Times {
     let zone = first_text(&[slot, schedule], "timezone");
     let own_start = booking.timestamp("startDate");

@@ -8,7 +8,7 @@ use crate::wix::{Count, Listing, Lookup, Paging};
 
 pub(super) struct Customers;
 
-/// A query that names no field set gives FULL as well; naming it costs nothing and leaves no doubt.
+/// A query without a field set returns FULL as well; it is named to leave no doubt.
 static LISTING: Listing = Listing {
     path: "/contacts/v4/contacts/query",
     envelope: "query",
@@ -24,7 +24,7 @@ static LISTING: Listing = Listing {
     app: "Wix Contacts",
 };
 
-/// In the order in which `sql/upsert_customers.sql` takes them.
+/// In the order of `sql/upsert_customers.sql`.
 const COLUMNS: &[Column] = {
     use ColumnKind::{Date, Text, TextList};
     &[
@@ -88,13 +88,13 @@ fn labels(info: &Object<'_>) -> Reading<Cell> {
     }
 }
 
-/// The contact's main email: Wix names it in `primaryInfo` and again in `primaryEmail`; else it is the list's primary item,
-/// else its first.
+/// The contact's main email: Wix names it in `primaryInfo` and again in `primaryEmail`; else it is the list's primary
+/// item, else its first.
 fn email(contact: &Object<'_>, info: &Object<'_>) -> Reading<Option<String>> {
     reachable_at(contact, info, ["primaryEmail", "emails"], |place| place.short_text("email"))
 }
 
-/// The same for the phone.
+/// The contact's main phone, found in the same way as the email.
 fn phone(contact: &Object<'_>, info: &Object<'_>) -> Reading<Option<String>> {
     reachable_at(contact, info, ["primaryPhone", "phones"], |place| place.text("phone"))
 }

@@ -1,7 +1,6 @@
-//! What differs between the streams: where Wix lists the records, and how one maps to a row.
+//! What differs between the tables: where Wix lists the records, and how one maps to a row.
 //!
-//! To add a stream: a file here beside the three, its variant in [`crate::stream::Stream`], a migration
-//! for its table, and `src/store/sql/upsert_<table>.sql`. Everything else is the same for all.
+//! ARCHITECTURE.md lists what a fourth table needs.
 
 mod appointments;
 mod customers;
@@ -20,25 +19,21 @@ use crate::stream::Stream;
 use crate::timestamp::{self, Timestamp};
 use crate::wix::Listing;
 
-/// The code that knows one stream.
 pub trait Entity: Sync {
-    /// Which stream.
     fn stream(&self) -> Stream;
 
-    /// Where Wix lists its records.
     fn listing(&self) -> &'static Listing;
 
-    /// The stream's own columns, in the order in which its upsert statement takes them.
+    /// The table's own columns, in the order of its upsert statement.
     fn columns(&self) -> &'static [Column];
 
     /// The object inside a listed item that holds `id`, `createdDate` and the like.
     fn body<'a>(&self, item: &Object<'a>) -> Object<'a>;
 
-    /// The cells of [`Entity::columns`]. What Wix did not send is null; nothing is invented.
+    /// The cells of [`Entity::columns`]. What Wix did not send is null.
     fn cells(&self, body: &Object<'_>) -> Vec<Reading<Cell>>;
 }
 
-/// The code that knows `stream`.
 pub fn entity_of(stream: Stream) -> &'static dyn Entity {
     match stream {
         Stream::Customers => &customers::Customers,
@@ -47,8 +42,8 @@ pub fn entity_of(stream: Stream) -> &'static dyn Entity {
     }
 }
 
-/// Maps one record, as JSON text, to its row. A field that cannot be read is null, and named; only a record without a usable
-/// id is rejected, and comes back whole with the reason.
+/// Maps one record, as JSON text, to its row. A field that cannot be read becomes null, and the row names it. Only a
+/// record without a usable id is rejected; the rejection holds the whole record and the reason.
 pub fn map_record(entity: &dyn Entity, raw: String) -> MappedRecord {
     let raw = Excerpt::if_too_large(raw);
     let fields = match (why_rejected(&raw), try_map(entity, &raw)) {
@@ -77,7 +72,7 @@ fn reject(entity: &dyn Entity, raw: String, reason: String) -> Rejection {
     Rejection { wix_id, wix_created_at, reason, raw }
 }
 
-/// A record that is not an object, or not even JSON. Its id and date may still be seen.
+/// A record that is not an object, or not even JSON. Its id and date may still be visible in the text.
 fn reject_damaged(entity: &dyn Entity, raw: String, reason: String) -> Rejection {
     let inside = (entity.stream() == Stream::Appointments).then_some("booking");
     let text = |name| visible_text(&raw, inside, name).filter(|text| !text.is_empty());
@@ -91,7 +86,6 @@ fn reject_damaged(entity: &dyn Entity, raw: String, reason: String) -> Rejection
     Rejection { wix_id, wix_created_at, reason, raw }
 }
 
-/// What a row is made of.
 struct Fields {
     wix_id: String,
     wix_created_at: Option<DateTime<Utc>>,
@@ -116,7 +110,7 @@ fn try_map(entity: &dyn Entity, raw: &str) -> Reading<Fields> {
     Ok(Fields { wix_id, wix_created_at, wix_updated_at, wix_revision, cells, unreadable })
 }
 
-/// What was read; where nothing could be, the column's name is noted.
+/// The value; if it could not be read, `None`, and the column's name is noted.
 fn read<T>(reading: Reading<Option<T>>, column: &'static str, unreadable: &mut Vec<&'static str>) -> Option<T> {
     reading.unwrap_or_else(|_| {
         unreadable.push(column);
@@ -210,7 +204,7 @@ mod tests {
         })
     }
 
-    /// Every member that the mapping reads, so that random records are of roughly the right shape.
+    /// Every field that the mapping reads, so that random records are of roughly the right shape.
     const MEMBERS: &[&str] = &[
         "id",
         "createdDate",

@@ -11,7 +11,7 @@ use crate::wix::{Count, Listing, Lookup, Paging};
 
 pub(super) struct Orders;
 
-/// Waiting and rejected orders are left out unless the filter names them (wix-api.md 4.1).
+/// Pending and rejected orders are left out unless the filter names them (wix-api.md 4.1).
 static LISTING: Listing = Listing {
     path: "/ecom/v1/orders/search",
     envelope: "search",
@@ -31,8 +31,8 @@ static LISTING: Listing = Listing {
     app: "Wix Stores",
 };
 
-/// In the order in which `sql/upsert_orders.sql` takes them. The cell of `items` is
-/// always null: the statement takes them from `raw`, which it parses anyway.
+/// In the order of `sql/upsert_orders.sql`. The cell of `items` is always null: the statement takes the items from
+/// `raw`, which it parses anyway.
 const COLUMNS: &[Column] = {
     use ColumnKind::{Decimal, Text, Timestamp};
     &[
@@ -93,7 +93,7 @@ impl Entity for Orders {
     }
 }
 
-/// For imported orders the date of creation is that of the import (wix-api.md 4.3).
+/// Not the date of creation: for imported orders that is the date of the import (wix-api.md 4.3).
 fn order_date(order: &Object<'_>) -> Reading<Option<DateTime<Utc>>> {
     match order.instant("purchasedDate")? {
         Some(purchased) => Ok(Some(purchased)),

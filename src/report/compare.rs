@@ -1,4 +1,5 @@
-//! What `verify` and `sync --dry-run` found, as text and as JSON. Ids and paths of members only: never a value of a record.
+//! The result of `verify` and `sync --dry-run`, as text and as JSON. Ids and paths of fields only: never a value of a
+//! record.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -11,7 +12,7 @@ use crate::comparison::Comparison;
 use crate::run::PassKind;
 use crate::visible::one_line;
 
-/// Of each kind of gap so many are named; `--json` names them all, as far as they are remembered.
+/// Maximum ids in the text for each kind of difference; `--json` has all that are remembered.
 const MAX_NAMED: usize = 10;
 
 pub(super) fn render(found: &[Comparison], purpose: Purpose) -> String {

@@ -1,4 +1,4 @@
-//! What `doctor` found as text: a line each, with a word for how it stands; colour only beside it.
+//! Findings of `doctor` as text: one line each. The status is a word; colour only adds to it.
 
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -9,23 +9,21 @@ use super::text::{broken, columns, counted};
 use crate::finding::{Finding, Mark};
 use crate::visible::one_line;
 
-/// What it is written on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Paper {
-    /// Columns, where lines have an end.
+    /// Width of the terminal in columns; `None` where lines have no end.
     width: Option<usize>,
-    /// Whether colours are wanted.
     colour: bool,
 }
 
 impl Paper {
-    /// As stdout is: a terminal has a width, and colours unless NO_COLOR is set; anything else gets one line each.
+    /// For stdout: a terminal has a width, and colours unless NO_COLOR is set; anything else gets one line each.
     pub(super) fn of_stdout() -> Paper {
         Paper { width: columns(&Term::stdout()), colour: std::io::stdout().is_terminal() && console::colors_enabled() }
     }
 }
 
-/// A line each, and how many of which kind at the end.
+/// One line per finding, and the counts at the end.
 pub(super) fn render_findings(findings: &[Finding], paper: Paper) -> String {
     let mut out = String::new();
     let check_width = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! The last words of a command that failed: one line with the causes, and one on what to do. Where log lines are JSON,
-//! it is one of those, so that a program which reads stderr can read all of it.
+//! The error message of a command that failed: one line with the causes, and one on what to do. Where log lines are
+//! JSON, it is one of them, so that a program can parse all of stderr.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use console::Term;
 use super::text::{broken, columns};
 use crate::visible;
 
-/// Tells an error as the last log line, with the hint and how the program ends beside it.
+/// Logs an error as the last line, with the hint and the exit code.
 pub fn log_error(error: &anyhow::Error, hint: Option<&str>, exit_code: u8) {
     tracing::error!(hint, exit_code, "{error:#}");
 }
@@ -20,11 +20,11 @@ pub fn print_error(error: &anyhow::Error, hint: Option<&str>) {
     if let Some(hint) = hint {
         text.push_str(&in_lines(&visible::one_line(&format!("hint: {hint}")), width));
     }
-    // Nobody is left to tell that stderr can't be written.
+    // If stderr cannot be written, there is nobody left to tell.
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// As it is, or on a terminal broken at spaces; a list within it stays one.
+/// Wrapped at spaces on a terminal, else as it is; a list within it stays one.
 fn in_lines(text: &str, width: Option<usize>) -> String {
     let Some(width) = width else { return format!("{text}\n") };
     let mut out = String::new();

@@ -11,13 +11,12 @@ use crate::event::{Event, Reporter};
 use crate::run::{Status, StreamSummary};
 use crate::stream::Stream;
 
-/// Of the records that were left out, so many are named per stream; all are in `sync_errors`.
+/// Maximum rejected records that are named per table; all are in `sync_errors`.
 const MAX_NAMED_RECORDS: u32 = 10;
 
-/// Waits shorter than this are not worth a line.
+/// Shorter waits are not logged.
 const MIN_TOLD_WAIT: Duration = Duration::from_secs(5);
 
-/// Writes log lines.
 #[derive(Default)]
 pub(super) struct Lines {
     named: Mutex<HashMap<Stream, u32>>,
@@ -101,7 +100,7 @@ impl Reporter for Lines {
     }
 }
 
-/// What of a table is not as Wix has it, if anything.
+/// What was left out of a table, if anything.
 fn left_out(summary: &StreamSummary) -> Option<String> {
     let mut reasons = Vec::new();
     if summary.counts.errors > 0 {

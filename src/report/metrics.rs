@@ -1,7 +1,7 @@
 //! A run as metrics in Prometheus's text format, for node_exporter's textfile collector.
 //!
-//! The file is replaced as a whole, so that no reader ever sees half of it. When a table last succeeded is carried
-//! over from the file before, so that it stays known while runs fail.
+//! The file is replaced as a whole, so that no reader ever sees half of it. The time of a table's last success is
+//! carried over from the previous file, so that it stays known while runs fail.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,13 +17,13 @@ use uuid::Uuid;
 use crate::run::{PassKind, RunSummary, Status, StreamSummary};
 use crate::stream::Stream;
 
-/// What a metric tells of a table's pass.
+/// A metric's value for one table.
 type Count = fn(&StreamSummary) -> u64;
 
 const LAST_SUCCESS: &str = "wix_sync_last_success_timestamp_seconds";
 const EXIT_CODE: &str = "wix_sync_last_run_exit_code";
 
-/// The collector is another user, and nothing in the file is secret. A file that is there keeps its own mode.
+/// The collector is another user, and nothing in the file is secret. An existing file keeps its mode.
 const NEW_FILE_MODE: u32 = 0o644;
 
 const STICKY_AND_WORLD_WRITABLE: u32 = 0o1002;
@@ -31,26 +31,22 @@ const STICKY_AND_WORLD_WRITABLE: u32 = 0o1002;
 /// Linux's own limit on the symbolic links of one path.
 const MAX_LINKS: u32 = 40;
 
-/// Where metrics go.
 #[derive(Clone, Debug)]
 pub struct MetricsFile {
     path: PathBuf,
 }
 
-/// How a run, or the try to begin one, ended.
+/// How a run, or the attempt to start one, ended.
 #[derive(Debug)]
 pub struct RunMetrics<'a> {
     /// `customers`, `appointments`, `orders` or `all`.
     pub sync_type: &'a str,
-    /// Where the tables live, where that is known.
+    /// `None` if it is not known.
     pub schema: Option<&'a str>,
-    /// When it ended.
     pub ended_at: DateTime<Utc>,
-    /// How long the program was at it.
     pub duration: Duration,
-    /// How it ends the program.
     pub exit_code: u8,
-    /// What it did, if it began.
+    /// `None` if the run did not start.
     pub summary: Option<&'a RunSummary>,
 }
 
@@ -64,11 +60,10 @@ impl MetricsFile {
         Ok(file)
     }
 
-    /// Replaces the file.
     pub fn write(&self, metrics: &RunMetrics<'_>) -> io::Result<()> {
-        // What stands there may have changed while the run was at work.
+        // The file may have changed during the run.
         let place = Place::of(&self.path)?;
-        // Where there is none yet, or none that can be read, nothing is carried over.
+        // If there is no file yet, or it cannot be read, nothing is carried over.
         let before =
             if place.mode.is_some() { fs::read_to_string(&place.path).unwrap_or_default() } else { String::new() };
         let written = place.create_temporary().and_then(|mut file| {
@@ -78,27 +73,26 @@ impl MetricsFile {
             fs::rename(&place.temporary, &place.path)
         });
         if written.is_err() {
-            // What is left of it helps nobody; that it can't be removed either changes nothing.
+            // The rest of it is useless; if it cannot be removed either, that changes nothing.
             let _ = fs::remove_file(&place.temporary);
         }
         written
     }
 }
 
-/// A regular file that is there, or a name for a new one.
+/// A regular file that exists, or a name for a new one.
 struct Place {
-    /// Behind all symbolic links.
+    /// With all symbolic links resolved.
     path: PathBuf,
-    /// In the same directory, since a rename is atomic only there. The collector does not read it: its name does not
-    /// end in `.prom`.
+    /// In the same directory, since a rename is atomic only there. The collector does not read it, because its name
+    /// does not end in `.prom`.
     temporary: PathBuf,
-    /// The permissions of the file that is there.
+    /// The mode of the existing file.
     mode: Option<u32>,
 }
 
 impl Place {
-    /// Follows symbolic links to the file that is meant. Nothing is opened: a FIFO would block, and a device would be
-    /// replaced.
+    /// Follows symbolic links to the real file. Nothing is opened: a FIFO would block, and a device would be replaced.
     fn of(path: &Path) -> io::Result<Place> {
         let mut path = path.to_owned();
         for _ in 0..MAX_LINKS {
@@ -119,7 +113,7 @@ impl Place {
                 Err(error) => return Err(error),
             };
             if metadata.is_symlink() {
-                // As Linux does by `fs.protected_symlinks`: in /tmp anyone may have made it.
+                // As Linux does with `fs.protected_symlinks`: in /tmp anyone may have made the link.
                 let shared = fs::metadata(&directory)?;
                 if shared.mode() & STICKY_AND_WORLD_WRITABLE == STICKY_AND_WORLD_WRITABLE
                     && metadata.uid() != shared.uid()
@@ -137,7 +131,7 @@ impl Place {
         Err(refused("it is a symbolic link that leads nowhere"))
     }
 
-    /// Fails where something has that name already, be it a symbolic link.
+    /// Fails if the name is taken, also by a symbolic link.
     fn create_temporary(&self) -> io::Result<File> {
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.temporary)
     }
@@ -209,25 +203,25 @@ fn render(metrics: &RunMetrics<'_>, before: &str) -> String {
     }
     let mut successes = before.successes;
     if metrics.summary.is_some() {
-        // A success in the future is one by a wrong clock: nothing is known of it.
+        // A success in the future comes from a wrong clock, so it is unknown.
         successes.values_mut().filter(|at| **at > seconds(metrics.ended_at)).for_each(|at| *at = 0.0);
     }
     for summary in streams.iter().filter(|summary| is_whole(summary)) {
         successes.insert(labels(summary.stream), seconds(metrics.ended_at));
     }
-    // Of another schema, the file before was another site's.
+    // With another schema, the previous file was another site's.
     let ours = format!("schema=\"{schema}\",");
     let successes: Vec<(String, f64)> = successes.into_iter().filter(|(labels, _)| labels.starts_with(&ours)).collect();
     gauge(LAST_SUCCESS, "When the table was last read to Wix's own end.", &successes);
     out
 }
 
-/// A pass that read all there was to read: neither a range of time nor only records that failed before.
+/// A pass that read everything: neither a range of time nor only records that failed before.
 fn is_whole(summary: &StreamSummary) -> bool {
     summary.status == Status::Completed && matches!(summary.pass, PassKind::Full | PassKind::Changes)
 }
 
-/// What is carried over from the file before.
+/// What is carried over from the previous file.
 #[derive(Default)]
 struct Before {
     schema: Option<String>,
@@ -318,7 +312,7 @@ mod tests {
         let third = summary(&[(Stream::Customers, Status::Failed), (Stream::Orders, Status::Completed)]);
         let third = at(3000, Some(&third), Some("wix"), &second);
         assert!(third.contains("table=\"customers\"} 1000.5") && third.contains("table=\"orders\"} 3000.5"), "{third}");
-        // A file of another site is none of ours.
+        // A file of another site is ignored.
         assert!(!at(4000, None, Some("other"), &third).contains("1000.5"));
     }
 }

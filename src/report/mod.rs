@@ -32,7 +32,7 @@ pub fn choose(bars: &MultiProgress, draws_bars: bool) -> Arc<dyn Reporter> {
     if draws_bars { Arc::new(progress::Progress::new(bars.clone())) } else { Arc::new(lines::Lines::default()) }
 }
 
-/// The run's result as one JSON object on stdout. `version` grows when a field changes its meaning or goes.
+/// The run's result as one JSON object on stdout. `version` grows when a field changes its meaning or is removed.
 pub fn print_run_json(summary: &RunSummary, exit_code: u8) -> io::Result<()> {
     let object = json!({
         "version": 1,
@@ -50,7 +50,8 @@ pub fn print_run_json(summary: &RunSummary, exit_code: u8) -> io::Result<()> {
     print_json(&object)
 }
 
-/// What `doctor` found, the worst of it in its last line. `version` grows when a field changes its meaning or goes.
+/// The findings of `doctor`; the last line has the worst. `version` grows when a field changes its meaning or is
+/// removed.
 pub fn print_findings(findings: &[Finding], exit_code: u8, as_json: bool) -> io::Result<()> {
     if as_json {
         let object = json!({
@@ -61,7 +62,7 @@ pub fn print_findings(findings: &[Finding], exit_code: u8, as_json: bool) -> io:
         });
         return print_json(&object);
     }
-    // With colours of its own: what it shows is escaped there.
+    // It has colours of its own, and escapes what it shows.
     write(&doctor::render_findings(findings, doctor::Paper::of_stdout()))
 }
 
@@ -70,7 +71,6 @@ pub fn print_migration(report: &MigrationReport, is_dry_run: bool) -> io::Result
     print(&status::render_migration(report, is_dry_run))
 }
 
-/// That nothing was migrated yet.
 pub fn print_not_migrated(schema: &str, as_json: bool) -> io::Result<()> {
     if as_json {
         let object =
@@ -80,24 +80,20 @@ pub fn print_not_migrated(schema: &str, as_json: bool) -> io::Result<()> {
     print(&format!("Schema {schema} is not migrated yet: run `wix-sync migrate`, then `wix-sync sync all`.\n"))
 }
 
-/// What `status` has to show.
 #[derive(Debug)]
 pub struct Status<'a> {
-    /// The schema's name.
     pub schema: &'a str,
-    /// The run that stands as running.
+    /// The run that is recorded as running.
     pub running: Option<RunningRun>,
-    /// How the tables stand.
     pub tables: &'a [TableRow],
-    /// With `--max-age`: those of them that are too old.
+    /// With `--max-age`: the tables whose last success is too old.
     pub stale: Option<&'a [&'a TableRow]>,
-    /// The last runs, newest first.
+    /// Newest first.
     pub runs: Vec<RunRow>,
-    /// True if only some runs were asked for.
+    /// True if only some of the runs were asked for.
     pub filtered: bool,
 }
 
-/// The run at work, the state of the tables, and the last runs.
 pub fn print_status(status: &Status<'_>, as_json: bool) -> io::Result<()> {
     if as_json {
         let mut object = json!({
@@ -139,13 +135,10 @@ pub fn print_errors(schema: &str, errors: &ErrorList, as_json: bool) -> io::Resu
 /// Why Wix and the tables were compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// To see whether the tables are as Wix has them.
     Verify,
-    /// To see what a run would do.
     DryRun,
 }
 
-/// How the tables stand to what Wix lists.
 pub fn print_comparison(found: &[Comparison], purpose: Purpose, as_json: bool) -> io::Result<()> {
     if as_json {
         return print_json(&compare::as_json(found, purpose));
@@ -153,7 +146,6 @@ pub fn print_comparison(found: &[Comparison], purpose: Purpose, as_json: bool) -
     print(&compare::render(found, purpose))
 }
 
-/// One run in detail.
 pub fn print_run(run: &RunRow, as_json: bool) -> io::Result<()> {
     if as_json {
         return print_json(&json!({ "version": 1, "run": run }));
@@ -166,18 +158,17 @@ pub fn print_file(contents: &[u8]) -> io::Result<()> {
     write(&String::from_utf8_lossy(contents))
 }
 
-/// Lines of text to stdout. They were put together from texts of others, each of which is one line by now; here the rest
-/// that controls a terminal is caught.
+/// Prints lines of text to stdout. Texts of others in them are one line each by now; the rest of what controls a
+/// terminal is escaped here.
 fn print(text: &str) -> io::Result<()> {
     write(&visible::lines(text))
 }
 
-/// One JSON object in a line to stdout.
 fn print_json(object: &Value) -> io::Result<()> {
     write(&visible::json(&format!("{object}\n")))
 }
 
-/// To stdout. Whoever closed the pipe has read enough: that is no error.
+/// Writes to stdout. A closed pipe is not an error: its reader has read enough.
 fn write(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {

@@ -1,4 +1,4 @@
-//! A run as bars on a terminal: one per table with records, rate, and the time left where the total is known.
+//! A run as progress bars on a terminal: one per table, with records, rate, and the time left if the total is known.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -14,15 +14,14 @@ use crate::run::{Status, StreamSummary};
 use crate::stream::Stream;
 use crate::visible;
 
-// Each fits into 80 columns: of a bar that breaks, a part stays on the screen.
+// Each fits into 80 columns: if a bar wraps, a part of it stays on the screen.
 const WITH_TOTAL: &str = "{spinner} {prefix:<12} [{wide_bar}] {human_pos} of {human_len}  {rate}, {eta} left";
 const WITHOUT_TOTAL: &str = "{spinner} {prefix:<12} {human_pos} records  {rate}, {elapsed}";
 const WAITING: &str = "{spinner} {prefix:<12} {wide_msg}";
 
-/// As wide as the longest table's name, and as in the templates.
+/// As wide as the longest table name, and as in the templates.
 const NAME_WIDTH: usize = 12;
 
-/// Draws bars.
 pub(super) struct Progress {
     area: MultiProgress,
     bars: Mutex<HashMap<Stream, ProgressBar>>,
@@ -51,7 +50,7 @@ impl Progress {
         }
     }
 
-    /// A line about a table, its name to the left.
+    /// A line about a table, with its name on the left.
     fn say_of(&self, table: &str, text: &str) {
         let width = columns(&Term::stderr()).map(|width| width - NAME_WIDTH - 1);
         for (index, line) in broken(text, width).iter().enumerate() {
@@ -114,7 +113,7 @@ fn finish_line(summary: &StreamSummary) -> String {
 /// The templates are constants, and a test parses them.
 fn style(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    // A bar that can't write its rate goes without.
+    // If the rate cannot be written, the bar has none.
     let rate = |state: &ProgressState, out: &mut dyn Write| write!(out, "{:.0}/s", state.per_sec()).unwrap_or_default();
     style.with_key("rate", rate).progress_chars("=> ")
 }

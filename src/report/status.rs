@@ -14,13 +14,13 @@ use crate::store::status::{RunRow, RunningRun, RunningState, TableRow};
 use crate::stream::Stream;
 use crate::visible::one_line;
 
-/// So much of an id is shown in lists; `status` takes any unique beginning.
+/// Characters of an id in lists; `status` takes any unique prefix.
 const SHORT_ID: usize = 8;
 
-/// Of the records with a field that could not be read, this many are named per field; `--json` names more.
+/// Maximum ids per field that could not be read; `--json` names more.
 const MAX_NAMED: usize = 10;
 
-/// The run at work, the state of the tables, and the last runs: at most 80 columns wide.
+/// The current run, the state of the tables, and the last runs: at most 80 columns wide.
 pub(super) fn render_status(status: &Status<'_>) -> String {
     let mut out = format!("Schema {}; all times in UTC\n\n", status.schema);
     out.push_str(&table(
@@ -64,7 +64,7 @@ pub(super) fn render_status(status: &Status<'_>) -> String {
     let runs = table(&header, &[false, false, false, false, true, true, true], &rows);
     let mut lines = runs.lines();
     let _ = writeln!(out, "{}", lines.next().unwrap_or_default());
-    // The reason below its run: beside it, it would be cut off or break the lines.
+    // The reason is below its run: beside it, it would be cut off or break the lines.
     for (line, run) in lines.zip(&status.runs) {
         let _ = writeln!(out, "{line}");
         if let Some(error) = &run.error {
@@ -96,7 +96,6 @@ fn time_cells(row: &TableRow) -> Vec<String> {
     ]
 }
 
-/// `orders: last success 3 h 5 min ago, at 2026-01-02T06:00:00Z`.
 pub(super) fn describe_age(row: &TableRow) -> String {
     match (row.age_seconds, row.last_success_at) {
         (Some(_), Some(at)) if row.is_in_the_future => {
@@ -107,7 +106,7 @@ pub(super) fn describe_age(row: &TableRow) -> String {
     }
 }
 
-/// The run at work, how far it is, or that it is not at work any more.
+/// The current run and its progress, or that it is not running any more.
 fn render_running(run: &RunningRun) -> String {
     let id = &run.run_id.to_string()[..SHORT_ID];
     let heard = run.heard_seconds_ago.map(|seconds| format!("heard {} ago", age(seconds)));
@@ -152,7 +151,7 @@ fn render_running(run: &RunningRun) -> String {
 /// `12,000 of 30,000 (40 %)`.
 fn records(progress: &TableProgress) -> String {
     match progress.total.filter(|total| *total > 0) {
-        // What was created meanwhile is not in the total.
+        // Records that were created meanwhile are not in the total.
         Some(total) => {
             let percent = (progress.records.saturating_mul(100) / total).min(100);
             format!("{} of {} ({percent} %)", grouped(progress.records), grouped(total))
@@ -161,11 +160,10 @@ fn records(progress: &TableProgress) -> String {
     }
 }
 
-/// One run in detail.
 pub(super) fn render_run(run: &RunRow) -> String {
     let mut out = String::new();
     let mut line = |name: &str, value: String| {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = writeln!(out, "{name:<10} {}", one_line(&value));
     };
     line("run", run.id.to_string());
@@ -211,7 +209,6 @@ pub(super) fn render_run(run: &RunRow) -> String {
     out
 }
 
-/// The rejected records, and the fields that could not be read.
 pub(super) fn render_errors(schema: &str, errors: &ErrorList) -> String {
     let ErrorList { records, total, unreadable_fields } = errors;
     let mut out = match (records.is_empty(), unreadable_fields.is_empty()) {
@@ -262,7 +259,7 @@ fn render_rejected(schema: &str, errors: &[ErrorRow], total: i64) -> String {
     out
 }
 
-/// What `migrate` did, with what changes its meaning in the predecessor's tables.
+/// What `migrate` did, with the changes of meaning in the predecessor's tables.
 pub(super) fn render_migration(report: &MigrationReport, is_dry_run: bool) -> String {
     let schema = &report.schema;
     let mut out = String::new();
@@ -309,7 +306,7 @@ fn run_duration(run: &RunRow) -> Option<String> {
     Some(duration(took.to_std().unwrap_or_default()))
 }
 
-/// The first line, cut off where a line of 80 columns would end; `status RUN` has all of it.
+/// The first line, cut to fit 80 columns; `status RUN` shows all of it.
 fn first_line(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     match line.char_indices().nth(69) {

@@ -38,7 +38,8 @@ pub(super) fn duration(duration: Duration) -> String {
     }
 }
 
-/// How long ago: `12 s`, `5 min`, `3 h 5 min`, `4 d 2 h`. Clocks that differ make nothing younger than now.
+/// How long ago: `12 s`, `5 min`, `3 h 5 min`, `4 d 2 h`. Negative values come from clocks that differ and count as
+/// now.
 pub(super) fn age(seconds: i64) -> String {
     let seconds = u64::try_from(seconds).unwrap_or_default();
     match seconds {
@@ -49,17 +50,17 @@ pub(super) fn age(seconds: i64) -> String {
     }
 }
 
-/// A time in UTC, to the minute, where the lines around it say that it is UTC.
+/// A UTC time to the minute; the lines around it say that it is UTC.
 pub(super) fn minute(instant: DateTime<Utc>) -> String {
     instant.format("%Y-%m-%d %H:%M").to_string()
 }
 
-/// A time in UTC, to the second.
+/// A UTC time to the second.
 pub(super) fn time(instant: DateTime<Utc>) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// What a stream's pass did, in a line without its name.
+/// What a pass did, in one line without the table's name.
 pub(super) fn outcome(summary: &StreamSummary) -> String {
     let counts = &summary.counts;
     let kinds = format!(
@@ -71,7 +72,7 @@ pub(super) fn outcome(summary: &StreamSummary) -> String {
     describe(summary, kinds)
 }
 
-/// The same without what is zero: for a terminal, where room is scarce.
+/// Like [`outcome`], without zeros: for a terminal, where room is scarce.
 pub(super) fn short_outcome(summary: &StreamSummary) -> String {
     let counts = &summary.counts;
     let kinds = [(counts.inserted, "new"), (counts.updated, "changed"), (counts.unchanged, "as before")];
@@ -108,7 +109,7 @@ fn describe(summary: &StreamSummary, kinds: String) -> String {
     parts.join("; ")
 }
 
-/// `birthdate could not be read in 3 records, labels in 1`; none if all could be read.
+/// `birthdate could not be read in 3 records, labels in 1`; `None` if all could be read.
 pub(super) fn unreadable_fields(fields: &UnreadableFields) -> Option<String> {
     let mut text = String::new();
     for (column, count) in fields.counts() {
@@ -120,16 +121,16 @@ pub(super) fn unreadable_fields(fields: &UnreadableFields) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Narrower than this nothing is broken into lines: it would be all lines.
+/// Narrower terminals get no line breaks: there would be too many.
 const MIN_COLUMNS: usize = 40;
 
-/// How wide the terminal is; none where it is no terminal, and lines have no end.
+/// The width of the terminal; `None` if it is not one, and lines have no end.
 pub(super) fn columns(term: &Term) -> Option<usize> {
     let width = term.is_term().then(|| term.size_checked()).flatten().map(|(_, columns)| columns.into());
     width.filter(|width| *width >= MIN_COLUMNS)
 }
 
-/// Broken at spaces into lines of at most `width` characters; a longer word has a line of its own.
+/// Wrapped at spaces into lines of at most `width` characters; a longer word gets a line of its own.
 pub(super) fn broken(text: &str, width: Option<usize>) -> Vec<String> {
     let Some(width) = width else { return vec![text.replace('\n', " ")] };
     let mut lines: Vec<String> = Vec::new();
@@ -145,7 +146,7 @@ pub(super) fn broken(text: &str, width: Option<usize>) -> Vec<String> {
     lines
 }
 
-/// Columns of text, padded to the widest cell; numbers to the right. Cells may be texts of others.
+/// Columns of text, padded to the widest cell; numbers are right-aligned. Cells may be texts of others.
 pub(super) fn table(header: &[&str], numeric: &[bool], rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<String>> =
         rows.iter().map(|row| row.iter().map(|cell| one_line(cell).into_owned()).collect()).collect();

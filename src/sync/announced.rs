@@ -1,6 +1,6 @@
 //! The end of a list: whether as many records came as Wix announced.
 //!
-//! A request more is made only where the numbers differ, or where an earlier run read a part of the list.
+//! Another request is sent only if the numbers differ, or if an earlier run read a part of the list.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -30,7 +30,8 @@ impl Reader<'_> {
         // Records may have been deleted while the list was read: what is missing must still be announced.
         let whole = self.fetch_total(None).await?;
         if self.reading.start.pass != PassKind::Full {
-            // A record that changed in the second of the first answer may be what is missing: it comes when read again.
+            // A record that changed within the second of the first answer may be what is missing: it comes when the
+            // list is read again.
             self.walk.allow_second_reading();
         }
         Ok(match self.walk.conclude(whole) {
@@ -42,7 +43,7 @@ impl Reader<'_> {
     /// The current total of the list, or of its part from a date on. `None` if Wix does not tell.
     async fn fetch_total(&self, created_from: Option<DateTime<Utc>>) -> Result<Option<u64>, SyncError> {
         let mut selection = self.reading.selection.clone().with_limit(1);
-        // A record that changed meanwhile may have come into the selection behind the place that was read.
+        // A record that changed meanwhile may have entered the selection behind the position that was read.
         if self.reading.start.pass != PassKind::Full
             && let Some(first_answer_at) = self.first_answer_at
         {

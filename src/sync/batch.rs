@@ -1,5 +1,5 @@
 //! Writing a batch so that one bad record never stops the others: if Postgres refuses it, the batch is halved until the
-//! record stands alone. The same where a statement takes the server too long.
+//! record is alone. The same is done if a statement takes the server too long.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,12 +20,12 @@ use crate::store::links::Reach;
 use crate::store::{Store, StoreError};
 use crate::wix::{Lookup, RequestCounter};
 
-/// How often to wait for a transaction that was left behind in COMMIT. Each wait ends at the lock time-out of ten seconds,
-/// so a minute in all.
+/// Maximum waits for a transaction that was left behind in COMMIT. Each wait ends at the lock timeout of ten seconds:
+/// one minute in all.
 const MAX_WAITS_FOR_COMMIT: u32 = 6;
 
-/// Of each id one row, in Wix's order: the newer of two copies, of equally old ones the later. How many
-/// records that leaves out is the difference in length.
+/// One row per id, in Wix's order: the newer of two copies, or the later of equally old ones. The difference in length
+/// is the number of records that are left out.
 pub fn newest_by_id(rows: Vec<Row>) -> Vec<Row> {
     let mut newest: HashMap<String, Row> = HashMap::with_capacity(rows.len());
     for row in rows {
@@ -37,19 +37,19 @@ pub fn newest_by_id(rows: Vec<Row>) -> Vec<Row> {
         }
     }
     let mut rows: Vec<Row> = newest.into_values().collect();
-    // As Wix lists them, and the same in all transactions: two writers then wait for each other, but not in a
-    // circle, and a stub comes from the oldest booking whatever the size of the batch.
+    // In Wix's order, and the same in all transactions: two writers then wait for each other, but not in a circle, and
+    // a stub comes from the oldest booking whatever the size of the batch.
     rows.sort_unstable_by(|left, right| {
         (left.wix_created_at, &left.wix_id).cmp(&(right.wix_created_at, &right.wix_id))
     });
     rows
 }
 
-/// A statement takes rows of about so many bytes: with more, Postgres puts them on disk before it looks at them
-/// (`work_mem` is 4 MB where nobody changed it), which takes twice as long.
+/// Approximate maximum bytes of the rows of one statement: with more, Postgres puts them on disk before it looks at
+/// them (`work_mem` is 4 MB by default), which takes twice as long.
 const MAX_PART_BYTES: usize = 3 * 1024 * 1024;
 
-/// The next rows of one transaction: not more than `max_rows`, nor more bytes than a statement should carry.
+/// The next rows of one transaction: at most `max_rows`, and at most the bytes that a statement should carry.
 fn next_part(rows: &[Row], max_rows: usize) -> (&[Row], &[Row]) {
     let mut bytes = 0;
     let fits = rows.iter().take(max_rows).take_while(|row| {
@@ -73,7 +73,7 @@ pub(super) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// Nothing gathered yet. Copies that lose a part of the record are held; each copy of a page may be older than its row.
+    /// An empty batch. Copies that lose a part of the record are held; each copy of a page may be older than its row.
     pub(super) fn new(run: &'a Run<'a>, entity: &'a dyn Entity, counter: &'a RequestCounter) -> Batch<'a> {
         let context = BatchContext {
             stream: entity.stream(),
@@ -91,15 +91,15 @@ impl<'a> Batch<'a> {
         Batch { run, entity, counter, context, rows: Vec::new(), rejections: Vec::new(), expected_again: 0 }
     }
 
-    /// The same for a table of which it is known that it has no unresolved errors, no held copies, or no fields that could
-    /// not be read: that saves statements.
+    /// For a table that is known to have no unresolved errors, no held copies, or no fields that could not be read:
+    /// that saves statements.
     pub(super) fn knowing(mut self, has_unresolved_errors: bool, has_held: bool, has_unreadable: bool) -> Batch<'a> {
         (self.context.has_unresolved_errors, self.context.has_held) = (has_unresolved_errors, has_held);
         self.context.has_unreadable = has_unreadable;
         self
     }
 
-    /// The same, but copies that lose a part of the record are written.
+    /// Copies that lose a part of the record are written.
     pub(super) fn accepting_losses(mut self) -> Batch<'a> {
         self.context.holds_losses = false;
         self
@@ -115,7 +115,7 @@ impl<'a> Batch<'a> {
         self.context.has_held
     }
 
-    /// So many records that are counted come again, in this batch or in later ones: they are not counted twice.
+    /// This many records that are counted come again, in this batch or in later ones: they are not counted twice.
     pub(super) fn expect_again(&mut self, records: u64) {
         self.expected_again += records;
     }
@@ -127,12 +127,12 @@ impl<'a> Batch<'a> {
         records - again
     }
 
-    /// Takes records, mapped or rejected.
+    /// Adds mapped and rejected records.
     pub(super) fn gather(&mut self, records: Vec<MappedRecord>) {
         for record in records {
             match record {
                 Ok(row) => {
-                    // The newer copy of a record that could not be mapped.
+                    // This is the newer copy of a record that could not be mapped.
                     self.rejections.retain(|rejection| rejection.wix_id.as_ref() != Some(&row.wix_id));
                     self.rows.push(row);
                 }
@@ -141,20 +141,20 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// The same for copies by id that have the fields of the list's copies.
+    /// The copies by id have the same fields as the list's copies.
     pub(super) fn having_listed_fields(mut self) -> Batch<'a> {
         self.context.shapes_differ = false;
         self
     }
 
-    /// Takes a record that was looked up by id: it is written whatever its date.
+    /// Adds a record that was looked up by id: it is written whatever its date.
     pub(super) fn gather_looked_up(&mut self, record: MappedRecord) {
         self.context.looked_up.extend(record.as_ref().ok().map(|row| row.wix_id.clone()));
         self.gather(vec![record]);
     }
 
     /// Writes the row of a record that was looked up by id although it has the content already: something else changed
-    /// its columns. If Postgres refuses it, the row stays as it was, and the reason is returned. That is not kept in
+    /// its columns. If Postgres refuses it, the row stays as it was, and the reason is returned. That is not stored in
     /// `sync_errors`: the next sync would take the record for written.
     pub(super) async fn rewrite(
         mut self,
@@ -169,8 +169,8 @@ impl<'a> Batch<'a> {
         Ok(written.rejections.into_iter().next().map(|rejection| rejection.reason))
     }
 
-    /// Writes what was gathered, in transactions of at most the plan's batch size; with the last of them how
-    /// far the pass has come, where that is to be kept.
+    /// Writes what was added, in transactions of at most the plan's batch size. The last of them also stores how far
+    /// the pass has come, if that is to be kept.
     pub(super) async fn commit(
         &mut self,
         store: &mut Store,
@@ -193,7 +193,7 @@ impl<'a> Batch<'a> {
         let mut has_progress = progress.is_none();
         let (mut part, mut rest) = next_part(&rows, self.run.plan.batch_size);
         while !part.is_empty() {
-            // What could not be mapped has to be kept before the checkpoint passes it by.
+            // What could not be mapped must be stored before the checkpoint moves past it.
             let may_save = |rejections: &[Rejection]| rest.is_empty() && rejections.is_empty();
             let mut written = self.write(store, part, progress.filter(|_| may_save(&rejections))).await?;
             let looked_up;
@@ -241,8 +241,9 @@ impl<'a> Batch<'a> {
         BatchWriter { store, context: &self.context, stop: self.run.stop }.write(rows, progress).await
     }
 
-    /// The same rows, but those that look older than the table's as Wix has them by id: an older date is no proof, since
-    /// two servers' clocks differ, and a list may lag behind. A record that cannot be looked up is rejected.
+    /// The same rows; those that look older than the table's are replaced by Wix's copies by id. An older date is no
+    /// proof, since two servers' clocks differ and a list may lag behind. A record that cannot be looked up is
+    /// rejected.
     async fn look_up(
         &mut self,
         rows: &[Row],
@@ -260,7 +261,7 @@ impl<'a> Batch<'a> {
             let why = match ask(self.run, self.entity, &row.wix_id, self.counter).await? {
                 Reply::Alive(Ok(found)) => {
                     self.context.looked_up.insert(found.wix_id.clone());
-                    // Of the same version the list's copy counts: the other may have other fields.
+                    // Of the same version, the list's copy is taken: the other may have other fields.
                     part.push(if found.is_same_version(row) { row.clone() } else { found });
                     continue;
                 }
@@ -280,7 +281,8 @@ impl<'a> Batch<'a> {
         Ok(part)
     }
 
-    /// Keeps what could not be written. Where only the answer to COMMIT was lost, a second time counts one try more.
+    /// Stores what could not be written. If only the answer to COMMIT was lost, the second time counts one more
+    /// attempt.
     async fn save_rejections(
         &mut self,
         store: &mut Store,
@@ -288,46 +290,44 @@ impl<'a> Batch<'a> {
         progress: Option<&Progress>,
     ) -> Result<(), SyncError> {
         let (stream, now, run_id) = (self.context.stream, self.context.now, self.run.run_id);
-        // A later page may bring one of them in another version.
+        // A later page may bring another version of one of them.
         self.context.has_unresolved_errors |= !rejections.is_empty();
         let save = async |store: &mut Store| store.save_rejections(stream, run_id, rejections, progress, now).await;
         persist(store, self.run.stop, save).await
     }
 }
 
-/// What became of the rows that were to be written.
 #[derive(Debug, Default)]
 struct Written {
-    /// Of those that were written.
+    /// Of the rows that were written.
     outcome: BatchOutcome,
-    /// Those that Postgres refused for their own sake.
+    /// Rows that Postgres refused because of their own content.
     rejections: Vec<Rejection>,
-    /// The Wix ids of copies that look older than their rows. Nothing was written then: see [`Store::write_batch`].
+    /// Wix ids of copies that look older than their rows. If there are any, nothing was written: see
+    /// [`Store::write_batch`].
     older: Vec<String>,
-    /// Whether the progress was saved with the rows. Not where the batch had to be taken apart.
+    /// Whether the progress was stored with the rows. False if the batch had to be split.
     has_progress: bool,
 }
 
-/// Writes batches, through all that may happen to a database: a bad row, a lost connection, a deadlock, a
-/// statement that takes the server too long.
+/// Writes batches despite all that may happen to a database: a bad row, a lost connection, a deadlock, a statement that
+/// takes the server too long.
 struct BatchWriter<'a> {
-    /// Where to.
     store: &'a mut Store,
-    /// What with.
     context: &'a BatchContext,
-    /// Ends the waiting for a server that is gone.
+    /// Ends the wait for a server that is gone.
     stop: &'a Stop,
 }
 
 impl BatchWriter<'_> {
-    /// Writes all rows but those that Postgres refuses for their own sake.
+    /// Writes all rows except those that Postgres refuses because of their own content.
     async fn write(&mut self, rows: &[Row], progress: Option<&Progress>) -> Result<Written, SyncError> {
         let mut written = Written::default();
         let refused = narrow(rows, async |part| {
             let is_whole = part.len() == rows.len();
             let progress = progress.filter(|_| is_whole);
             let mut result = self.write_part(part, progress, Reach::AllTables).await;
-            // The row alone may do: then what it means for rows of other tables was refused.
+            // The row alone may be accepted: then its effect on rows of other tables was refused.
             if let (Err(SyncError::Store(error)), [_]) = (&result, part)
                 && error.is_refusal()
             {
@@ -357,8 +357,8 @@ impl BatchWriter<'_> {
         Ok(written)
     }
 
-    /// Writes rows in one transaction, again after a deadlock or a lost connection. Where the answer to COMMIT was
-    /// lost, the books tell what became of it: nothing is written or counted twice.
+    /// Writes rows in one transaction, again after a deadlock or a lost connection. If the answer to COMMIT was lost,
+    /// the books tell whether it was committed: nothing is written or counted twice.
     async fn write_part(
         &mut self,
         rows: &[Row],
@@ -384,7 +384,7 @@ impl BatchWriter<'_> {
         }
     }
 
-    /// Whether a transaction was committed whose COMMIT got no answer; waits while its backend is still at it.
+    /// Whether a transaction was committed whose COMMIT got no answer; waits while its backend is still working on it.
     async fn was_committed(&mut self) -> Result<bool, SyncError> {
         let mut waits = 0;
         loop {
@@ -401,8 +401,8 @@ impl BatchWriter<'_> {
     }
 }
 
-/// Calls `write` with all items, and with ever smaller parts where Postgres refuses some of them or takes too long.
-/// Returns the items that are refused also when they stand alone, with the reasons.
+/// Calls `write` with all items, and with ever smaller parts if Postgres refuses some of them or takes too long.
+/// Returns the items that are refused even alone, with the reasons.
 pub(super) async fn narrow<'i, T>(
     items: &'i [T],
     mut write: impl AsyncFnMut(&'i [T]) -> Result<(), SyncError>,

@@ -1,6 +1,6 @@
-//! A long list that Wix does not sort is read in windows by date, so that a run that is stopped loses only one window.
+//! Reading a long list that Wix does not sort, in windows by date, so that a stopped run loses only one window.
 //!
-//! The first pages are read as they come: short lists need no more. Their dates tell where the windows begin and end.
+//! The first pages are read as they come: short lists need no more. Their dates tell where the windows start and end.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -20,10 +20,9 @@ const MAX_PAGES_PER_WINDOW: u32 = 4 * PAGES_PER_WINDOW;
 /// The first window is this part of the time between the first and the last record.
 const FIRST_PART: i32 = 64;
 
-/// How much wider a window can be than the one before, and how much narrower.
+/// Maximum factor by which a window is wider or narrower than the one before.
 const MAX_CHANGE: i32 = 8;
 
-/// How the list is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Mode {
     /// By its own pages. It may turn out to be long.
@@ -31,11 +30,10 @@ enum Mode {
     Plain,
     /// By its own pages, to its end.
     PlainOnly,
-    /// In windows.
     Windows,
 }
 
-/// How far a list without an order has come.
+/// How far a list without an order has been read.
 #[derive(Debug, Default)]
 pub(super) struct ByDate {
     mode: Mode,
@@ -49,7 +47,6 @@ pub(super) struct ByDate {
 }
 
 impl ByDate {
-    /// Where the current window ends.
     pub(super) fn until(&self) -> Option<DateTime<Utc>> {
         self.until
     }
@@ -62,7 +59,7 @@ impl ByDate {
         }
     }
 
-    /// The next window begins here. It has no end if no record is known behind it.
+    /// Starts the next window. It has no end if no later record is known.
     fn set_window(&mut self, from: DateTime<Utc>) {
         let until = from.checked_add_signed(self.width.max(TimeDelta::milliseconds(1)));
         self.until = until.filter(|until| self.dates.is_some_and(|(_, last)| *until <= last));
@@ -81,7 +78,7 @@ impl ByDate {
 }
 
 impl Reader<'_> {
-    /// Begins to read without the sort that Wix refuses. A pass that was interrupted continues at its date.
+    /// Starts to read without the sort that Wix refuses. An interrupted pass continues at its date.
     pub(super) fn begin_unsorted(&mut self) {
         self.reading.selection.unsorted = true;
         let is_full = self.reading.start.pass == PassKind::Full;
@@ -101,14 +98,14 @@ impl Reader<'_> {
         self.walk.begin_date_window(Some(from));
     }
 
-    /// Whether a creation date is outside of the window that is being read, by more than this.
+    /// Whether a creation date is outside of the current window by more than `tolerance`.
     pub(super) fn is_outside_window(&self, date: DateTime<Utc>, tolerance: TimeDelta) -> bool {
         let has_windows = self.by_date.mode == Mode::Windows && !self.walk.is_second_reading();
         let is_before = self.walk.frontier().is_some_and(|from| date < from - tolerance);
         has_windows && (is_before || self.by_date.until.is_some_and(|until| date > until + tolerance))
     }
 
-    /// Goes back to the list as it is, because Wix refuses windows too. False if it has none.
+    /// Returns to the list as it is, because Wix refuses windows too. False if there are no windows to give up.
     pub(super) fn give_up_windows(&mut self) -> bool {
         let has_windows = self.by_date.mode == Mode::Windows && !self.walk.is_second_reading();
         if has_windows {
@@ -118,7 +115,7 @@ impl Reader<'_> {
         has_windows
     }
 
-    /// Takes a page of a list without an order. Whether it is the last one.
+    /// Takes a page of a list without an order. Returns whether it is the last one.
     pub(super) fn note_unsorted_page(&mut self, marks: &[RecordMark], at_end: bool) -> bool {
         if self.walk.is_second_reading() {
             self.by_date = ByDate { mode: Mode::PlainOnly, ..ByDate::default() };
@@ -129,7 +126,7 @@ impl Reader<'_> {
         }
         self.by_date.note(marks);
         match self.by_date.mode {
-            // A window would leave records without a date out.
+            // Windows would leave out records without a date.
             Mode::Plain if marks.iter().any(|mark| mark.wix_created_at.is_none()) => {
                 self.by_date.mode = Mode::PlainOnly;
                 at_end
@@ -140,7 +137,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Begins with the records before those that came: there are few or none.
+    /// Starts with the records before those that came: there are few or none.
     fn begin_windows(&mut self) -> bool {
         if let (MAX_PLAIN_PAGES.., Some((first, last))) = (self.by_date.pages, self.by_date.dates) {
             self.by_date.mode = Mode::Windows;

@@ -1,6 +1,6 @@
-//! One record, asked for by its id: what Wix has, and what follows for the table.
+//! One record, looked up by its id: what Wix has, and what follows for the table.
 //!
-//! Wix's "not found" counts only where a record that it surely has can be got the same way in this pass, since it
+//! Wix's "not found" counts only if a record that it certainly has can be read in the same way in this pass, since it
 //! can also mean a missing permission (wix-api.md 1.6).
 
 use super::batch::Batch;
@@ -16,26 +16,25 @@ use crate::store::compare::Standing;
 use crate::store::links::Reach;
 use crate::wix::{Lookup, RequestCounter};
 
-/// After so many refusals in a row no more is asked: the rest would fare no better, and costs the budget.
+/// Maximum refusals in a row: further requests would be refused as well, and use up the rate limit.
 const MAX_REFUSALS: usize = 3;
 
-/// So many of the refused records are named.
+/// Maximum refused records that are named.
 const NAMED: usize = 3;
 
 /// What became of one record.
 #[derive(Debug)]
 pub(super) enum Settled {
-    /// The table has it as Wix has it.
+    /// The table has the record as Wix has it.
     Yes,
-    /// Wix did not find it, and a second lookup has to confirm that a day later: the table keeps it until then.
+    /// Wix did not find it. A second lookup a day later has to confirm that; the table keeps the row until then.
     Waiting,
-    /// Nothing was learned about it; why, without values.
+    /// Nothing was learned. The reason holds no values.
     Unclear(String),
-    /// The table refuses what Wix made of it; why, without values.
+    /// The table refuses the record. The reason holds no values.
     Refused(String),
 }
 
-/// Records that are not settled.
 #[derive(Debug, Default)]
 pub(super) struct Unsettled {
     named: Vec<String>,
@@ -44,7 +43,7 @@ pub(super) struct Unsettled {
 }
 
 impl Unsettled {
-    /// Takes what became of a record. False if no more should be asked.
+    /// Takes the result for a record. False if no further record should be looked up.
     pub(super) fn note(&mut self, settled: &Settled) -> bool {
         match settled {
             Settled::Yes | Settled::Waiting => self.in_a_row = 0,
@@ -78,20 +77,19 @@ impl Unsettled {
     }
 }
 
-/// Whether Wix's "not found" can be believed. Tried where it is needed, once, with a record that Wix listed in this pass,
-/// else with some live row's, since a pass that listed nothing changed needs one too.
+/// The canary check: whether Wix's "not found" can be trusted. Done once, when it is needed, with a record that Wix
+/// listed in this pass, else with any live row, since a pass that found no changes needs one too.
 pub(super) struct Control<'a> {
     listed_id: Option<&'a str>,
     verdict: Option<Option<String>>,
 }
 
 impl Control<'_> {
-    /// Not tried yet.
     pub(super) fn with(listed_id: Option<&str>) -> Control<'_> {
         Control { listed_id, verdict: None }
     }
 
-    /// Why a record that Wix has can't be asked for by its id; `None` if it can.
+    /// Why a record that Wix has cannot be read by its id; `None` if it can.
     pub(super) async fn why_unreadable(
         &mut self,
         run: &Run<'_>,
@@ -129,15 +127,14 @@ async fn try_known_record(
 
 /// What Wix has of one record.
 enum Answer {
-    /// The record itself. It was written.
+    /// It was written.
     Alive,
     /// It was merged into this one, which was written.
     Merged(String),
-    /// Nothing.
     Gone,
-    /// The record itself, which the table refused; why, without values.
+    /// The table refused the record. The reason holds no values.
     Refused(String),
-    /// Nothing was learned; why, without values.
+    /// Nothing was learned. The reason holds no values.
     Unclear(String),
 }
 
@@ -179,7 +176,7 @@ pub(super) async fn settle_one(
     settle_as_listed(run, store, entity, (wix_id, None), control, counter, summary).await
 }
 
-/// The same for a record whose copy in the list was read; see [`as_listed`].
+/// Like [`settle_one`], for a record whose copy in the list was read; see [`as_listed`].
 pub(super) async fn settle_as_listed(
     run: &Run<'_>,
     store: &mut Store,
@@ -216,7 +213,7 @@ pub(super) async fn settle_as_listed(
     end(run, store, entity, wix_id, survivor.as_deref(), summary).await
 }
 
-/// Looks up a record whose row is marked as deleted: it may have been merged since, or be back. "Not found" changes
+/// Looks up a record whose row is marked as deleted: it may have been merged since, or restored. "Not found" changes
 /// nothing.
 pub(super) async fn follow_one(
     run: &Run<'_>,
@@ -245,7 +242,7 @@ async fn end(
 ) -> Result<Settled, SyncError> {
     let (stream, now) = (entity.stream(), store.now());
     let mut result = Ok(false);
-    // A trigger or constraint of the user may refuse the row, or only what its end means for rows of other tables.
+    // A trigger or constraint of the user may refuse the row, or only its effect on rows of other tables.
     for reach in [Reach::AllTables, Reach::RowsOnly] {
         let mark = async |store: &mut Store| store.mark_deleted(stream, wix_id, survivor, reach, now).await;
         result = persist(store, run.stop, mark).await;
@@ -264,13 +261,13 @@ async fn end(
 }
 
 /// Whether "not found" has to be confirmed by a second lookup: where records are looked up through the list itself, a
-/// hole in Wix's index hides them from both, and the canary check does not see that.
+/// gap in Wix's index hides them from both, and the canary check does not see that.
 pub(super) fn needs_confirmation(entity: &dyn Entity) -> bool {
     matches!(entity.listing().lookup, Lookup::List)
 }
 
-/// Writes a record that was looked up by id. In a repair also over a row that has it already, of which something else
-/// changed a column; what Postgres says against that is returned.
+/// Writes a record that was looked up by id. A repair also writes it over a row with the same content, of which
+/// something else changed a column; if Postgres refuses that, the reason is returned.
 async fn write_one(
     run: &Run<'_>,
     store: &mut Store,
@@ -291,7 +288,7 @@ async fn write_one(
     batch.commit(store, None, summary, None).await.map(|()| None)
 }
 
-/// Whether a live row has this very record.
+/// Whether a live row has exactly this record.
 async fn has_content(run: &Run<'_>, store: &mut Store, entity: &dyn Entity, row: &Row) -> Result<bool, SyncError> {
     let rows = std::slice::from_ref(row);
     let standings = persist(store, run.stop, async |store| store.compare_rows(entity.stream(), rows).await).await?;

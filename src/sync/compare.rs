@@ -1,4 +1,4 @@
-//! A pass that writes nothing: its pages are compared with the table. What `--dry-run` and `verify` do.
+//! A pass that writes nothing: its pages are compared with the table. Used by `--dry-run` and `verify`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -28,22 +28,20 @@ use crate::store::missing::{ListedKey, MissingCount, Span, listed_key};
 use crate::stream::Stream;
 use crate::wix::{RequestCounter, Selection, WixError};
 
-/// Of so many outdated rows it is told which members differ.
+/// Maximum outdated rows for which the differing fields are named.
 const MAX_SAMPLES: usize = 5;
 
-/// A look for new statuses is not repeated within this time, unless rows are not in Wix's list.
+/// New statuses are not looked for again within this time, unless rows are not in Wix's list.
 const LOOK_AFTER: TimeDelta = TimeDelta::hours(1);
 
-/// Which pass is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// The one that `sync` would make now.
+    /// The pass that `sync` would make now.
     NextPass,
-    /// Everything.
     Everything,
 }
 
-/// Compares a table with what Wix lists. Neither the lease nor any table is touched.
+/// Compares a table with what Wix lists. Takes no lease and writes no table.
 pub async fn compare_stream(
     run: &Run<'_>,
     store: &mut Store,
@@ -63,7 +61,7 @@ pub async fn compare_stream(
     if look.new.is_empty() {
         return Ok(Comparison { requests: counter.requests(), ..found });
     }
-    // Once more, with the statuses that this version does not know.
+    // Again, with the statuses that this version does not know.
     statuses.found.extend(look.new);
     compare_listed(run, store, (stream, extent), &statuses, &counter).await
 }
@@ -88,14 +86,14 @@ async fn compare_listed(
     let start = checkpoint.clone();
     let mut comparer = Comparer {
         run,
-        // What somebody else changed in the tables is nothing that a pass would write.
+        // A pass would not write columns that something else changed.
         columns: (extent == Extent::Everything).then(|| entity.columns()),
         coverage: Coverage::of(&checkpoint),
         checkpoint,
         listed_before: HashSet::new(),
         limited: 0,
         due: 0,
-        // What a sync would do with them is what a dry run tells.
+        // A dry run tells what a sync would do with them.
         knows_rejections: extent == Extent::Everything && store.has_unresolved_errors(stream).await?,
         store,
         found: Comparison::of(stream, PassKind::Full),
@@ -126,18 +124,18 @@ async fn compare_listed(
 struct Comparer<'a> {
     run: &'a Run<'a>,
     store: &'a mut Store,
-    /// Those to compare as well, where the record is the same.
+    /// Columns to compare as well, if the record is the same.
     columns: Option<&'static [Column]>,
     checkpoint: Checkpoint,
     coverage: Coverage,
-    /// Listed records whose rows have no date, as adopted ones, and listed ones that can't be read: at the end rows
-    /// without a date are looked for, when what an earlier page brought is long forgotten.
+    /// Listed records whose rows have no date, such as adopted ones, and listed ones that cannot be read. At the end
+    /// rows without a date are looked for, when what an earlier page brought is no longer known.
     listed_before: HashSet<ListedKey>,
-    /// How many of the unlisted rows the deletion limit applies to.
+    /// Unlisted rows to which the deletion limit applies.
     limited: u64,
     /// How many of these a sync would look up now: the limit is about them.
     due: u64,
-    /// Whether records that wait in `sync_errors` are told apart.
+    /// Whether records that are in `sync_errors` are told apart.
     knows_rejections: bool,
     found: Comparison,
 }
@@ -182,7 +180,7 @@ impl PageSink for Comparer<'_> {
 }
 
 impl Comparer<'_> {
-    /// What only the end shows: rows beside an empty listing, and what `sync` would hold back.
+    /// What only the end shows: rows although the listing is empty, and what `sync` would hold back.
     async fn finish(mut self, is_resumed: bool) -> Result<Comparison, SyncError> {
         let (run, stream, is_full) = (self.run, self.found.table, self.found.pass == PassKind::Full);
         if self.found.shortfall > 0 {
@@ -197,7 +195,7 @@ impl Comparer<'_> {
             self.found.notices.extend(self.found.lists_nothing().then(|| describe_empty_listing(stream)));
             return Ok(self.found);
         }
-        // A new full pass finds its candidates anew; any other pass deals with those that are noted already.
+        // A new full pass finds its candidates again; any other pass works on those that are noted already.
         let (noted, noted_due) =
             if is_full && !is_resumed { (0, 0) } else { self.store.count_noted_missing(stream).await? };
         let missing = self.limited + noted;
@@ -208,7 +206,7 @@ impl Comparer<'_> {
         Ok(self.found)
     }
 
-    /// Nothing was listed: then all that the table holds is not.
+    /// Nothing was listed, so all rows of the table are unlisted.
     async fn find_unlisted_all(&mut self) -> Result<(), SyncError> {
         if self.found.pass != PassKind::Full {
             return Ok(());
@@ -242,7 +240,7 @@ impl Comparer<'_> {
         Ok(())
     }
 
-    /// Those of these records that a sync has rejected, with the reasons.
+    /// Which of these records a sync has rejected, with the reasons.
     async fn known_rejections(&self, keys: Vec<String>) -> Result<HashMap<String, String>, SyncError> {
         match self.knows_rejections && !keys.is_empty() {
             true => Ok(self.store.known_rejections(self.found.table, &keys).await?),
@@ -287,7 +285,7 @@ impl Comparer<'_> {
         Ok(())
     }
 
-    /// Of rows that hold the record as it is now: whether their columns do.
+    /// For rows that hold the current record: whether their columns match it.
     async fn compare_columns(&mut self, rows: &[&Row]) -> Result<(), SyncError> {
         let differing = match self.columns {
             Some(columns) if !rows.is_empty() => self.store.compare_columns(self.found.table, columns, rows).await?,

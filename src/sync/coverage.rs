@@ -1,8 +1,8 @@
-//! What a full pass has seen so far, as far as the search for deletions needs it: no list of all ids, only
-//! those between two checkpoints.
+//! What a full pass has seen so far, as far as the search for deletions needs it: not a list of all ids, only those
+//! between two checkpoints.
 //!
-//! Records come in the order of their creation. Up to the frontier, the latest creation date seen, a span
-//! is complete once a batch is written; records created at the frontier itself may still follow.
+//! Records come in the order of their creation. Up to the frontier, the latest creation date seen, a span is complete
+//! once a batch is written; more records created at the frontier itself may follow.
 
 use chrono::{DateTime, Utc};
 
@@ -18,7 +18,7 @@ const MAX_LISTED: usize = 500_000;
 /// A record that was listed: 16 bytes.
 #[derive(Clone, Copy, Debug)]
 struct Listed {
-    /// Its creation in microseconds, which is what Postgres keeps; the maximum without a date.
+    /// Creation time in microseconds, the precision of Postgres; the maximum if there is no date.
     created: i64,
     key: ListedKey,
 }
@@ -26,7 +26,6 @@ struct Listed {
 /// Collects what was listed since the last checkpoint.
 #[derive(Debug, Default)]
 pub(super) struct Coverage {
-    /// Of a full pass.
     is_full: bool,
     from: Option<DateTime<Utc>>,
     listed: Vec<Listed>,
@@ -38,7 +37,7 @@ pub(super) struct Coverage {
 }
 
 impl Coverage {
-    /// Begins where a pass begins or goes on.
+    /// Starts where a pass starts or resumes.
     pub(super) fn of(checkpoint: &Checkpoint) -> Coverage {
         let (is_full, from) = (checkpoint.pass == PassKind::Full, checkpoint.created_from);
         Coverage { is_full, from, has_seen_any: from.is_some(), ..Coverage::default() }
@@ -75,8 +74,8 @@ impl Coverage {
         !self.has_seen_any
     }
 
-    /// How far the pass is with the batch that is about to be written. Of a full pass with the span that it
-    /// completes; the next span begins with what may not be complete yet.
+    /// How far the pass is with the batch that is about to be written. A full pass includes the span that the batch
+    /// completes; the next span starts with what may not be complete yet.
     pub(super) fn progress(&mut self, checkpoint: &Checkpoint, at_end: bool) -> Progress {
         let is_resumable = checkpoint.created_from.is_some() || at_end;
         // A listing without any record proves nothing about the rows that the table has.

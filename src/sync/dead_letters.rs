@@ -1,6 +1,6 @@
-//! Records that could not be written, tried again: when the record changes it comes with a pass; once a day, and
-//! when the program's version changed, Wix is asked for it by id. Not in every run: that would spend the budget
-//! on records that are hopeless.
+//! Retrying records that could not be written. A record that changes comes with a pass; else it is looked up by id once
+//! a day, and when the program's version changed. Not in every run: that would spend the rate limit on hopeless
+//! records.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -15,26 +15,25 @@ use crate::store::Store;
 use crate::store::dead_letters::KeptRecord;
 use crate::wix::RequestCounter;
 
-/// A record is tried again when it waited this long.
+/// A record waits this long before it is tried again.
 const RETRY_AFTER: TimeDelta = TimeDelta::days(1);
 
-/// So many records a run and table; the others come with the next run. `errors retry` knows no limit.
+/// Maximum records per run and table; the others are left to the next run. `errors retry` has no limit.
 const MAX_A_RUN: usize = 100;
 
-/// So many are read from the database at once.
+/// Records that are read from the database at once.
 const CHUNK: i64 = 100;
 
-/// Which records are to be tried.
+/// Which records are tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
-    /// Those whose time has come.
+    /// Those that have waited long enough.
     Daily,
-    /// All.
     All,
 }
 
-/// Tries records of `sync_errors` again. `listed_id` is a record that Wix listed in this pass; `begun_at` is when
-/// this run's work on the table began: what failed since then is not tried once more.
+/// Retries records of `sync_errors`. `listed_id` is a record that Wix listed in this pass; `begun_at` is when this
+/// run's work on the table started: what failed since then is not tried again.
 pub(super) async fn retry_errors(
     run: &Run<'_>,
     store: &mut Store,
@@ -76,7 +75,7 @@ pub(super) async fn retry_errors(
                 })
                 .await?;
             } else if record.wix_id.is_none() {
-                // It was kept without an id, and another version of the program found one.
+                // It was stored without an id, and another version of the program found one.
                 let now = store.now();
                 persist(store, run.stop, async |store| store.resolve_error(stream, &record.key, now).await).await?;
             }
@@ -97,7 +96,7 @@ pub(super) async fn retry_errors(
     Ok(())
 }
 
-/// The record's id; for one that was kept without, the one that the program finds in it now.
+/// The record's id; for one that was stored without, the id that the program finds in it now.
 async fn id_to_ask_for(
     run: &Run<'_>,
     store: &mut Store,
@@ -112,7 +111,7 @@ async fn id_to_ask_for(
     Ok(raw.and_then(|raw| map_record(entity, raw).ok()).map(|row| row.wix_id))
 }
 
-/// A record without an id can't be asked for, and still can't be mapped.
+/// A record without an id cannot be looked up, and still cannot be mapped.
 async fn note_hopeless(
     run: &Run<'_>,
     store: &mut Store,

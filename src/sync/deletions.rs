@@ -1,8 +1,8 @@
 //! The end of a full sync: rows that Wix did not list are looked up by id, and marked as deleted if they are gone.
 //!
-//! A list alone deletes nothing. First the rows pending deletion are counted: too many mean that something is wrong with
-//! the list, and an operator has to allow it. Then each is looked up ([`super::by_id`]). Where the lookup reads the same
-//! index as the list (bookings), "not found" has to be confirmed by a second lookup a day later.
+//! A list alone deletes nothing. First the pending deletions are counted: too many mean that something is wrong with
+//! the list, and an operator has to allow it. Then each is looked up ([`super::by_id`]). Where the lookup reads the
+//! same index as the list (bookings), "not found" has to be confirmed by a second lookup a day later.
 
 use chrono::{DateTime, Utc};
 
@@ -17,21 +17,21 @@ use crate::store::missing::{MissingCount, Scope};
 use crate::stream::Stream;
 use crate::wix::RequestCounter;
 
-/// So many missing rows are never too many.
+/// This many pending deletions are always allowed.
 const ALWAYS_ALLOWED: u64 = 20;
 
-/// So many candidates are read from the database at once.
+/// Candidates that are read from the database at once.
 const CHUNK: i64 = 500;
 
 /// The most deleted customers that a full sync looks up again.
 const MAX_FOLLOWED: i64 = 100;
 
-/// True if so many rows are missing that it is more likely the listing that is wrong: more than a tenth.
+/// True if more than a tenth of the rows is missing: then the listing is more likely wrong.
 pub(super) fn is_too_many(count: MissingCount) -> bool {
     count.missing > ALWAYS_ALLOWED && count.missing.saturating_mul(10) > count.live
 }
 
-/// Why so many rows are not deleted; `None` if they are not too many, or an operator allows it.
+/// Why the deletions are blocked; `None` if they are not too many, or if an operator allows them.
 pub(super) fn refuse_mass_deletion(run: &Run<'_>, entity: &dyn Entity, count: MissingCount) -> Option<String> {
     let how_often = if needs_confirmation(entity) { "now, and again a day later," } else { "once" };
     (is_too_many(count) && !run.plan.allow_mass_delete).then(|| {
@@ -43,7 +43,7 @@ pub(super) fn refuse_mass_deletion(run: &Run<'_>, entity: &dyn Entity, count: Mi
     })
 }
 
-/// Looks up each row pending deletion by its id, unless the deletion limit blocks that, and tells how many wait for their
+/// Looks up each pending deletion by its id, unless the deletion limit blocks that, and reports how many wait for their
 /// second lookup. `listed_id` is a record that Wix listed in this pass.
 pub(super) async fn settle_missing(
     run: &Run<'_>,
@@ -67,7 +67,6 @@ pub(super) async fn settle_missing(
     Ok(())
 }
 
-/// What to say of rows that wait for their second lookup.
 fn describe_waiting(stream: Stream, count: u64) -> String {
     let (are, they_are) = if count == 1 { ("is", "it is") } else { ("are", "they are") };
     let table = stream.table();
@@ -138,9 +137,9 @@ async fn settle_due(
     Ok(())
 }
 
-/// Looks up deleted customers again whose appointments or orders still hang on them: a contact that was restored and then
-/// merged, before a run saw it alive, answers with its survivor. `begun_at` is when this pass began. An answer that says
-/// nothing is told, and the next full sync asks again: what the tables hold is right as far as it is known.
+/// Looks up deleted customers again that appointments or orders still link to: a contact that was restored and then
+/// merged, before a run saw it alive, is answered with its survivor. `begun_at` is when this pass started. An answer
+/// that says nothing is reported, and the next full sync asks again: the tables are right as far as is known.
 pub(super) async fn follow_merges(
     run: &Run<'_>,
     store: &mut Store,
@@ -164,13 +163,13 @@ pub(super) async fn follow_merges(
     Ok(())
 }
 
-/// Says something to the operator, now and in the run's record.
+/// Tells the operator something, now and in the run's record.
 pub(super) fn tell(run: &Run<'_>, summary: &mut StreamSummary, text: String) {
     run.reporter.report(Event::Notice { stream: Some(summary.stream), text: &text });
     summary.notices.push(text);
 }
 
-/// Says that something was left as it is; the run is then no full success.
+/// Like [`tell`], about something that was left undone: the run is then not a full success.
 pub(super) fn hold_back(run: &Run<'_>, summary: &mut StreamSummary, text: String) {
     summary.incomplete = true;
     tell(run, summary, text);

@@ -1,5 +1,5 @@
-//! The drift check: Wix's own count of a list compared with the table. It finds deletions, merges and records that became
-//! visible late within hours, where the weekly full sync would find them within days.
+//! The drift check: Wix's own count of a list compared with the table. It finds deletions, merges and records that
+//! became visible late within hours, where the weekly full sync would take days.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -10,10 +10,10 @@ use crate::entity::Entity;
 use crate::store::Store;
 use crate::wix::RequestCounter;
 
-/// The least time between two full syncs that a difference starts.
+/// Minimum time between two full syncs that a difference starts.
 const FULL_SYNC_PAUSE: TimeDelta = TimeDelta::days(1);
 
-/// Compares the counts where that is due, after an incremental sync, and updates what is known of the last check. Returns
+/// Compares the counts if that is due, after an incremental sync, and updates what is known of the last check. Returns
 /// a sentence if a full sync is to follow.
 pub(super) async fn check_drift(
     run: &Run<'_>,
@@ -24,7 +24,7 @@ pub(super) async fn check_drift(
 ) -> Result<Option<String>, SyncError> {
     let stream = entity.stream();
     let Some(every) = run.plan.full.check_every else { return Ok(None) };
-    // A time in the future is that of a wrong clock.
+    // A time in the future comes from a wrong clock.
     if known.as_ref().is_some_and(|last| last.checked_at <= now && now - last.checked_at < every) {
         return Ok(None);
     }
@@ -37,8 +37,8 @@ pub(super) async fn check_drift(
     Ok(needs_full_sync.then_some(text))
 }
 
-/// What to remember of a check, and whether a full sync is to follow: the difference is not the one that is normal here,
-/// was on the same side at the last check, and started no full sync for a day.
+/// What to remember of a check, and whether a full sync is to follow: the difference is not the normal one, was on the
+/// same side at the last check, and started no full sync for a day.
 fn judge(last: Option<&Drift>, difference: i64, now: DateTime<Utc>) -> (Drift, bool) {
     let baseline = last.map_or(0, |last| last.baseline);
     let before = last.map_or(0, |last| last.difference - baseline);
@@ -49,8 +49,8 @@ fn judge(last: Option<&Drift>, difference: i64, now: DateTime<Utc>) -> (Drift, b
     (Drift { checked_at: now, difference, baseline, full_at }, needs_full_sync)
 }
 
-/// Notes the end of a full sync. What differs now is normal here, such as records that Wix counts and does not return. It
-/// costs a request only where the last check found a difference.
+/// Records the end of a full sync. What differs now is normal here, such as records that Wix counts and does not
+/// return. Costs a request only if the last check found a difference.
 pub(super) async fn note_full_sync(
     run: &Run<'_>,
     store: &mut Store,
@@ -96,7 +96,7 @@ mod tests {
             (Some(last(5, 0, None)), 0, false),
             (Some(last(5, 0, None)), 4, true),
             (Some(last(-3, 0, None)), -3, true),
-            // A record that came between the two counts, once here and once there.
+            // A record that came between the two counts, in one of them only.
             (Some(last(1, 0, None)), -1, false),
             (Some(last(5, 5, None)), 5, false),
             (Some(last(4, 5, None)), 4, true),

@@ -1,4 +1,4 @@
-//! Whether Wix applies the filters that are asked for: what it returns tells.
+//! Whether Wix applies the requested filters: what it returns tells.
 
 use chrono::TimeDelta;
 
@@ -10,8 +10,8 @@ use crate::timestamp;
 const ROUNDING: TimeDelta = TimeDelta::seconds(1);
 
 impl Reader<'_> {
-    /// What to say if a record of an incremental sync did not change since the time that was asked for. All that comes is
-    /// written then, as ever.
+    /// A warning if a record of an incremental sync did not change since the requested time. The records are written
+    /// anyway.
     pub(super) fn ignored_filter(&self, marks: &[RecordMark]) -> Option<String> {
         let since = self.reading.start.since?;
         let is_older = |mark: &RecordMark| mark.version.updated_at.is_some_and(|at| at < since - ROUNDING);
@@ -25,8 +25,8 @@ impl Reader<'_> {
         })
     }
 
-    /// Whether records came that are not in the current window by date. The list is then read without windows: each of them
-    /// would return all of it.
+    /// Whether records came that are not in the current window by date. The list is then read without windows, since
+    /// each of them would return all of it.
     pub(super) fn leaves_window(&mut self, marks: &[RecordMark]) -> bool {
         let mut dates = marks.iter().filter_map(|mark| mark.wix_created_at);
         dates.any(|date| self.is_outside_window(date, ROUNDING)) && self.give_up_windows()

@@ -1,5 +1,5 @@
-//! Links to customers that could not be made together with the rows: appointments and orders are written at the same time,
-//! or a trigger or constraint of the user refused a link. A link that is refused costs nothing but itself.
+//! Links to customers that could not be made together with the rows: appointments and orders are written at the same
+//! time, or a trigger or constraint of the user refused a link. A refused link affects only itself.
 
 use super::batch::narrow;
 use super::by_id::{Settled, Unsettled};
@@ -13,7 +13,7 @@ use crate::stream::Stream;
 /// Maximum contacts per transaction.
 const CHUNK: i64 = 1000;
 
-/// Makes the links of the contacts in `sync_unlinked`. Those of refused links stay there, for the next run.
+/// Makes the links of the contacts in `sync_unlinked`. Contacts with refused links stay there, for the next run.
 pub(super) async fn link_contacts(
     run: &Run<'_>,
     store: &mut Store,

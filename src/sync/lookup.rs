@@ -1,4 +1,4 @@
-//! What Wix answers when it is asked for one record by its id.
+//! Wix's answer to the lookup of one record by its id.
 
 use super::{Run, SyncError};
 use crate::content_hash::ContentHash;
@@ -8,7 +8,7 @@ use crate::page::Found;
 use crate::record::{MappedRecord, mark_of};
 use crate::wix::{Lookup, RequestCounter, WixError};
 
-/// Why a record is unclear: Wix says that there is none. That counts only after a canary check ([`super::by_id`]).
+/// The reason for a record that Wix says it does not have. That counts only after a canary check ([`super::by_id`]).
 pub(super) const NO_RECORD: &str = "Wix says that it has none";
 const OTHER_RECORD: &str = "Wix answers another record for its id";
 const NO_RECORD_YET: &str = "Wix answers without a record and says that there is one";
@@ -24,13 +24,13 @@ pub(super) enum Reply {
         survivor_id: String,
         survivor: MappedRecord,
     },
-    /// Nothing.
     Gone,
-    /// Nothing was learned; why, without values.
+    /// Nothing was learned. The reason holds no values.
     Unclear(String),
 }
 
-/// Asks for one record. Another record, or an error that concerns only this one, says nothing about it.
+/// Looks up one record. If Wix answers with another record, or with an error that concerns only this one, nothing was
+/// learned about it.
 pub(super) async fn ask(
     run: &Run<'_>,
     entity: &dyn Entity,
@@ -44,7 +44,7 @@ pub(super) async fn ask(
     Ok(match run.wix.fetch_record(entity.listing(), wix_id, counter).await {
         Ok(Found::Alive(raw)) => match identified(raw) {
             (Some(id), record) if id == wix_id => Reply::Alive(record),
-            // The row has the id in another case: the record is in the row that has it as it is read.
+            // The row has the id in another case: the record belongs to the row with the id as it is read.
             (Some(id), record) if id == normal_id(wix_id.to_owned()) => {
                 Reply::Merged { survivor_id: id, survivor: record }
             }
@@ -61,9 +61,9 @@ pub(super) async fn ask(
     })
 }
 
-/// The list's copy of a record that was looked up, unless that is an older version: a copy by id can have other fields, and
-/// the tables hold what the list returns. `listed` is what the list's copy was when it was read; a request is made only if it
-/// differs.
+/// The list's copy of a record that was looked up, unless that is an older version: a copy by id can have other fields,
+/// and the tables hold what the list returns. `listed` is the hash of the list's copy when it was read; a request is
+/// sent only if it differs.
 pub(super) async fn as_listed(
     run: &Run<'_>,
     entity: &dyn Entity,
@@ -84,7 +84,7 @@ pub(super) async fn as_listed(
             (Err(_), found) => found,
         }),
         Err(error @ WixError::Stopped(_)) => Err(error.into()),
-        // The copy by id is good, and a full sync brings the list's.
+        // The copy by id will do, and a full sync brings the list's.
         Ok(_) => Ok(found),
         Err(error) => {
             tracing::debug!(error = error.to_string(), "the list's copy of a record could not be looked up");

@@ -1,6 +1,6 @@
 //! Copies that lose a part of the record, such as all bookings their contact details. While a pass reads, they are held
-//! (`sync_held`); at its end they are written, unless so many lose the same part that it is more likely a permission
-//! that is missing, or another field set that was answered.
+//! (`sync_held`). At its end they are written, unless so many lose the same part that a missing permission or another
+//! field set is more likely.
 
 use std::collections::HashSet;
 
@@ -18,10 +18,10 @@ use crate::wix::RequestCounter;
 /// Held copies that are written at once.
 const CHUNK: i64 = 500;
 
-/// The same in bytes of their records.
+/// Maximum bytes of the records of held copies that are written at once.
 const CHUNK_BYTES: i64 = 4_000_000;
 
-/// How many parts a message names.
+/// Maximum parts that a message names.
 const NAMED: usize = 5;
 
 /// Writes the held copies of a table, except those that lose a part which too many lose.

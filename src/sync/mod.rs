@@ -1,6 +1,6 @@
-//! A run: the streams one after the other, each with its pass, and the record of it in `sync_logs`.
+//! A run: the passes of its tables, and the record of it in `sync_logs`.
 //!
-//! Prints nothing: it reports events. What it may do without asking is only what [`Plan`] says.
+//! Prints nothing: it reports events. It does nothing that [`Plan`] does not allow.
 
 mod announced;
 mod batch;
@@ -49,55 +49,47 @@ use crate::stream::Stream;
 use crate::wix::query::Until;
 use crate::wix::{Selection, WixClient, WixError};
 
-/// What a run is to do.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What `sync_logs.sync_type` says: a stream's name, or `all`.
+    /// A table's name, or `all`, as in `sync_logs.sync_type`.
     pub sync_type: &'static str,
-    /// The streams, in order.
     pub streams: Vec<Stream>,
     /// Rows per transaction, at least 1.
     pub batch_size: usize,
-    /// Only appointments that begin in this range.
+    /// Only appointments that start in this range.
     pub range: Option<Range>,
     /// Whether to read everything.
     pub full: FullPolicy,
-    /// Whether rows that Wix no longer lists may go, however many they are.
+    /// Whether rows that Wix no longer lists may be deleted, however many they are.
     pub allow_mass_delete: bool,
     /// Whether rows may lose a part of their records, however many they are.
     pub allow_mass_changes: bool,
-    /// Nothing is listed: only what is in `sync_errors` is tried again, all of it.
+    /// Nothing is listed: only the records in `sync_errors` are tried again, all of them.
     pub only_errors: bool,
-    /// Nothing is listed: only these gaps are mended.
+    /// Nothing is listed: only these differences are fixed.
     pub repairs: Vec<Comparison>,
-    /// Tables that are not repaired, since they could not be compared: their part of the run has failed.
+    /// Tables that are not repaired because they could not be compared: their part of the run has failed.
     pub uncompared: Vec<Uncompared>,
-    /// How long ended runs stay in `sync_logs`; for ever without.
+    /// How long ended runs stay in `sync_logs`; forever if `None`.
     pub keep_logs: Option<TimeDelta>,
 }
 
 /// A table that could not be compared.
 #[derive(Clone, Debug)]
 pub struct Uncompared {
-    /// Which.
     pub stream: Stream,
-    /// Why not.
     pub reason: String,
-    /// One line on what to do.
     pub hint: Option<String>,
 }
 
-/// A range of time; either side may be open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Range {
-    /// From here on.
     pub from: Option<DateTime<Utc>>,
-    /// Up to here.
     pub until: Option<Until>,
 }
 
 impl Plan {
-    /// How a stream is to be read, as far as that does not depend on what was read before.
+    /// How a table is read, as far as that does not depend on earlier passes.
     fn pass_kind(&self, stream: Stream) -> PassKind {
         match self.range {
             _ if self.only_errors => PassKind::Errors,
@@ -107,7 +99,7 @@ impl Plan {
         }
     }
 
-    /// What to ask Wix for. No upper bound: a record that changes during the walk would leave the window and
+    /// What to ask Wix for. No upper bound: a record that changes while the list is read would leave the window and
     /// shift the rest (wix-api.md 10).
     fn selection(&self, stream: Stream, checkpoint: &Checkpoint) -> Selection {
         match (self.range, checkpoint.since) {
@@ -121,19 +113,15 @@ impl Plan {
 
 /// What a run works with.
 pub struct Run<'a> {
-    /// What to do.
     pub plan: &'a Plan,
-    /// The source.
     pub wix: &'a WixClient,
-    /// Where the wish to stop arrives.
+    /// Tells when the run is asked to stop.
     pub stop: &'a Stop,
-    /// Who is told.
     pub reporter: &'a Arc<dyn Reporter>,
-    /// Its id in `sync_logs`.
     pub run_id: Uuid,
 }
 
-/// Why a stream's pass, or the whole run, could not go on.
+/// Why a pass, or the whole run, failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
     /// Wix's side.
@@ -142,7 +130,7 @@ pub enum SyncError {
     /// Postgres's side.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Wix's answers do not make a walk that can be trusted to be whole.
+    /// Wix's answers do not prove that the list is whole.
     #[error(transparent)]
     Walk(#[from] walk::WalkError),
     /// The table could not be compared before the run, so nothing of it was repaired.
@@ -177,7 +165,7 @@ impl SyncError {
         }
     }
 
-    /// True if other pages of the same list may well be read.
+    /// True if other pages of the same list can probably be read.
     fn is_about_some_pages(&self) -> bool {
         matches!(
             self,
@@ -191,8 +179,8 @@ impl SyncError {
         )
     }
 
-    /// True if the other streams would fare no better: the run ends here. A 401 of one listing may be a permission that
-    /// is missing for it alone.
+    /// True if the other tables would fail in the same way: the run ends here. A 401 of one listing may be a permission
+    /// that only this one lacks.
     pub fn ends_the_run(&self) -> bool {
         match self {
             SyncError::Wix(
@@ -208,21 +196,18 @@ impl SyncError {
     }
 }
 
-/// The end of a run: what it did, and the first thing that went wrong.
 #[derive(Debug)]
 pub struct RunOutcome {
-    /// What it did.
     pub summary: RunSummary,
-    /// Why it failed.
     pub error: Option<SyncError>,
 }
 
 impl Run<'_> {
-    /// Does the run and records its end. One stream that Wix refuses does not keep the others from theirs.
+    /// Does the run and records its end. If Wix refuses one table, the others are still synced.
     ///
     /// # Errors
     ///
-    /// Only if the begin or the end of the run could not be recorded.
+    /// Only if the start or the end of the run could not be recorded.
     pub async fn execute(&self, store: &mut Store) -> Result<RunOutcome, SyncError> {
         let (started_at, clock) = (store.now(), Instant::now());
         let (run_id, sync_type) = (self.run_id, self.plan.sync_type);
@@ -257,7 +242,7 @@ impl Run<'_> {
                 Err(error) => errors.push(error),
             }
         }
-        // A stop is what the caller has to hear of first: it decides how the program ends.
+        // A stop comes first for the caller: it decides the exit code.
         errors.sort_by_key(|error| error.stop_reason().is_none());
         let first_error = errors.into_iter().next();
         let summary = RunSummary {
@@ -276,7 +261,7 @@ impl Run<'_> {
                 if first_error.is_none() && stopped.is_none() {
                     return Err(error);
                 }
-                // What made the run fail is what the caller has to hear of; a broken connection breaks this too.
+                // The caller gets the error that made the run fail; a broken connection breaks this too.
                 let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
                 self.warn(&format!("the end of the run could not be recorded in sync_logs: {error}{hint}"));
                 if first_error.is_none() {
@@ -291,8 +276,8 @@ impl Run<'_> {
         Ok(RunOutcome { summary, error: first_error })
     }
 
-    /// Through a new connection if the old one is gone, also where a stop was asked for: the end of the run is what must
-    /// not get lost. Then it has little time.
+    /// Through a new connection if the old one is gone, even after a stop was asked for: the end of the run must not
+    /// get lost. Then it has little time.
     async fn record_end(&self, store: &mut Store, summary: &RunSummary) -> Result<(), SyncError> {
         let now = store.now();
         if self.stop.requested().is_none() {
@@ -326,7 +311,7 @@ impl Run<'_> {
         self.reporter.report(Event::Notice { stream: None, text });
     }
 
-    /// Runs that ended before this time leave the log.
+    /// Runs that ended before this time are removed from the log.
     fn logs_before(&self, store: &Store) -> Option<DateTime<Utc>> {
         self.plan.keep_logs.and_then(|keep| store.now().checked_sub_signed(keep))
     }
@@ -339,7 +324,7 @@ impl Run<'_> {
         }
     }
 
-    /// Syncs streams that do not need each other, at the same time where a second connection can be had.
+    /// Syncs tables that do not need each other, at the same time if a second connection can be opened.
     async fn sync_streams(&self, store: &mut Store, streams: &[Stream]) -> Vec<(StreamSummary, Option<SyncError>)> {
         let mut sibling = None;
         if streams.len() == 2 {
@@ -373,9 +358,9 @@ impl Run<'_> {
         ended
     }
 
-    /// What is left to do once all tables are synced: links of orders, and a last look at the books. A table that does not
-    /// hold what they say was truncated or restored while the run was at work, maybe after its own sync had ended. The
-    /// first value tells whether old logs may go.
+    /// What is left to do once all tables are synced: links of orders, and a last check of the books. A table that does
+    /// not hold what they say was truncated or restored during the run, maybe after its own sync had ended. The first
+    /// value tells whether old logs may be removed.
     async fn look_at_end(
         &self,
         store: &mut Store,
@@ -421,15 +406,15 @@ impl Run<'_> {
     }
 }
 
-/// The streams in the order in which they are synced. Customers come first, since the others link to them; those two
-/// need each other no more than to be linked behind both.
+/// The tables in the order in which they are synced. Customers come first, since the others link to them. Appointments
+/// and orders are independent: links between them are set after both.
 fn side_by_side(streams: &[Stream]) -> impl Iterator<Item = &[Stream]> {
     let customers = streams.iter().take_while(|stream| **stream == Stream::Customers).count();
     let (first, others) = streams.split_at(customers);
     [first, others].into_iter().filter(|streams| !streams.is_empty())
 }
 
-/// `sync_logs.error`: each stream that failed, with its reason.
+/// `sync_logs.error`: each table that failed, with the reason.
 fn describe_failures(streams: &[StreamSummary]) -> Option<String> {
     let failures: Vec<String> = streams
         .iter()

@@ -1,7 +1,7 @@
 //! A page that Wix never delivers costs only the record that causes it.
 //!
-//! The page is requested again in smaller and smaller parts until one record is left. It is passed over, by its offset or
-//! by its creation date, and kept as a rejected record. Then the pages grow again.
+//! The page is requested again in smaller and smaller parts until one record is left. That record is skipped, by its
+//! offset or by its creation date, and stored as a rejected record. Then the pages grow again.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -14,48 +14,49 @@ use crate::record::{MappedRecord, Rejection};
 use crate::timestamp;
 use crate::wix::{Paging, Selection, WixError};
 
-/// Maximum number of records per pass that are passed over.
+/// Maximum number of records per pass that are skipped.
 const MAX_SKIPPED: u32 = 10;
 
-/// Maximum number of times per pass that a page is taken apart. Each takes about 40 requests at most, and about 100 more
-/// where a record is searched by its date.
+/// Maximum number of times per pass that a page is split. Each takes at most about 40 requests, and about 100 more if a
+/// record is searched by its date.
 const MAX_SEARCHES: u32 = 40;
 
 /// Maximum number of retries of a request while a record is searched.
 const RETRIES: u32 = 1;
 
-/// How much larger each page is than the one before, once the record is passed over.
+/// How much larger each page is than the one before, once the record is skipped.
 const GROWTH: u32 = 4;
 
 /// First step of the search by date, in milliseconds. It doubles.
 const FIRST_STEP_MS: i64 = 1_000;
 
-/// No record is created at this time or later (2100-01-01): a list from here on is empty, and shows whether Wix answers.
+/// No record is created at this time or later (2100-01-01): a list that starts here is empty, and shows whether Wix
+/// answers.
 const FAR_MS: i64 = 4_102_444_800_000;
 
-/// How far the search for a record has come.
+/// State of the search for a record.
 #[derive(Debug, Default)]
 pub(super) struct Narrowing {
     /// Maximum number of records of the next page. `None` if nothing is wrong.
     limit: Option<u32>,
-    /// The number of records among which the bad one is. 0 once it is passed over.
+    /// The number of records among which the bad one is. 0 once it is skipped.
     suspects: u32,
     /// Why the whole page failed.
     cause: Option<WixError>,
     searches: u32,
     skipped: u32,
-    /// Records passed over since the last page.
+    /// Records skipped since the last page.
     passed_over: Vec<PassedOver>,
 }
 
-/// When a record was created that nobody could read, as far as its neighbours tell.
+/// When an unreadable record was created, as far as its neighbours tell.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
     from: Option<DateTime<Utc>>,
     until: Option<DateTime<Utc>>,
 }
 
-/// A record that was passed over.
+/// A record that was skipped.
 #[derive(Debug)]
 enum PassedOver {
     Unread(Bounds),
@@ -94,7 +95,7 @@ impl Reader<'_> {
         run.wix.try_page(self.reading.entity.listing(), &selection, &request, counter, retries).await
     }
 
-    /// Whether a page that failed may be requested in smaller parts. Not where failed requests are not to be repeated at
+    /// Whether a page that failed may be requested in smaller parts. Not if failed requests must not be repeated at
     /// all, nor without a sort: then nothing tells which record is next.
     pub(super) fn may_narrow(&self, error: &WixError) -> bool {
         let is_page =
@@ -102,7 +103,7 @@ impl Reader<'_> {
         is_page && self.reading.run.wix.max_retries() > 0 && !self.reading.selection.unsorted
     }
 
-    /// Makes the next request smaller, or passes over the record that is left.
+    /// Makes the next request smaller, or skips the record that is left.
     pub(super) async fn narrow(&mut self, error: WixError) -> Result<(), SyncError> {
         let limit = self.page_limit();
         let cause = match self.narrowing.cause.take().filter(|_| self.narrowing.suspects > 0) {
@@ -144,7 +145,7 @@ impl Reader<'_> {
         self.narrowing.limit = (next < whole).then_some(next);
     }
 
-    /// The records passed over, once the record behind them is known.
+    /// The skipped records, once the record behind them is known.
     pub(super) fn rejected_unread(&mut self, next: Option<DateTime<Utc>>) -> Vec<MappedRecord> {
         let passed_over = std::mem::take(&mut self.narrowing.passed_over);
         let rejected = passed_over.into_iter().enumerate().map(|(number, record)| {
@@ -154,7 +155,7 @@ impl Reader<'_> {
             };
             let text = |at: Option<DateTime<Utc>>| at.map(timestamp::render);
             let (from_text, until_text) = (text(from), text(until.or(next)));
-            // These words are the key of the row in sync_errors: the same in each run.
+            // This text is the key of the row in sync_errors: it is the same in each run.
             let raw = json!({"undeliverable": number, "createdFrom": from_text, "createdUntil": until_text});
             let (since, until) = (from_text.as_deref(), until_text.as_deref());
             let reason = format!(
@@ -174,7 +175,7 @@ impl Reader<'_> {
         rejection.wix_id.is_some().then_some(rejection)
     }
 
-    /// Passes over the record that is next. False if nobody knows how.
+    /// Skips the next record. False if there is no way to do that.
     async fn pass_over(&mut self, named: Option<Rejection>) -> Result<bool, SyncError> {
         let after = self.walk.mark();
         if self.reading.entity.listing().paging == Paging::Offset {
@@ -229,8 +230,8 @@ impl Reader<'_> {
         self.is_readable(FAR_MS, None).await
     }
 
-    /// Whether the first record created at `from` or later and before `until` can be read. Without a retry: a failure that
-    /// passes is found when the result of the search is checked.
+    /// Whether the first record created at `from` or later and before `until` can be read. Without a retry: a temporary
+    /// failure is found when the result of the search is checked.
     async fn is_readable(&self, from: i64, until: Option<i64>) -> Result<bool, SyncError> {
         Ok(self.look(Some(from), until, 0).await?.is_some())
     }
@@ -252,8 +253,8 @@ impl Reader<'_> {
         Ok(page.map(|page| !page.records.is_empty() || matches!(page.next, NextPage::Cursor(_))))
     }
 
-    /// The creation date of the record that is next and cannot be read, and the millisecond after it. Nothing but what
-    /// came lies before it: that is asked for, since several bad records, or an answer that was lost, mislead the search.
+    /// The creation date of the next record, which cannot be read, and the millisecond after it. Nothing but what came
+    /// lies before it: a request checks that, since several bad records, or a lost answer, mislead the search.
     async fn find_bad_date(&self) -> Result<Option<(DateTime<Utc>, DateTime<Utc>)>, SyncError> {
         let mark = self.walk.mark().map(|mark| mark.timestamp_millis());
         if self.walk.is_mark_seen() && !self.walk.is_in_order() {
@@ -280,7 +281,7 @@ impl Reader<'_> {
         Ok(None)
     }
 
-    /// The last millisecond from which on the first record cannot be read, by steps that grow and then halve.
+    /// The last millisecond from which on the first record cannot be read, found by steps that grow and then halve.
     async fn search(&self, start: i64, until: Option<i64>) -> Result<i64, SyncError> {
         let (mut bad, mut step) = (start, FIRST_STEP_MS);
         let end = until.unwrap_or(FAR_MS);
@@ -302,7 +303,7 @@ impl Reader<'_> {
     }
 }
 
-/// A page, or nothing where Wix has no usable answer.
+/// A page, or `None` if Wix has no usable answer.
 fn readable(page: Result<Page, WixError>) -> Result<Option<Page>, SyncError> {
     match page {
         Ok(page) => Ok(Some(page)),

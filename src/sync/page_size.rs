@@ -1,4 +1,4 @@
-//! The size of pages, where records are so large that a page of them is not read to its end.
+//! The size of pages, for lists whose records are so large that a page cannot be read to its end.
 
 use super::SyncError;
 use super::reader::Reader;
@@ -16,7 +16,8 @@ const GROWTH: u32 = 4;
 pub(super) struct PageSize {
     /// `None` as long as no page was too large, and again once pages of the list's own size fit.
     limit: Option<u32>,
-    /// True if a page of one record was too large. What is passed over has to be so twice: an answer may be broken.
+    /// True if a page of one record was too large. A record is skipped only if that happens twice: an answer may be
+    /// broken.
     is_one_too_large: bool,
 }
 
@@ -25,17 +26,17 @@ impl PageSize {
         self.limit
     }
 
-    /// Takes a page that was not read to its end, of at most `limit` records.
+    /// Takes a page of at most `limit` records that was not read to its end.
     fn shrink(&mut self, limit: u32, page: &Oversize) {
         let next = match page.excerpt {
-            // One record is larger than any page: those before it come without it.
+            // One record is larger than any page: the records before it are read without it.
             Some(_) => page.records,
             None => fitting(page.records, page.read).min(limit / 2),
         };
         self.limit = Some(next.clamp(1, limit.max(2) - 1));
     }
 
-    /// Takes a page that came. It grows by steps: a cursor may not go with another limit, which costs a request.
+    /// Takes a page that came. The size grows by steps: a cursor may not allow another limit, and that costs a request.
     pub(super) fn note(&mut self, records: usize, bytes: usize, whole: u32) {
         self.is_one_too_large = false;
         let Some(limit) = self.limit else { return };
@@ -46,7 +47,7 @@ impl PageSize {
     }
 }
 
-/// How many records of this size make a page of the target's.
+/// How many records of this size make a page of [`TARGET_BYTES`].
 fn fitting(records: u32, bytes: usize) -> u32 {
     let fitting = (records as usize).saturating_mul(TARGET_BYTES) / bytes.max(1);
     u32::try_from(fitting).unwrap_or(u32::MAX)
@@ -59,7 +60,7 @@ impl Reader<'_> {
         limits.into_iter().flatten().fold(self.reading.entity.listing().page_limit, u32::min)
     }
 
-    /// Makes the next page smaller, because this one was too large. What is too large by itself is passed over.
+    /// Makes the next page smaller, because this one was too large. A record that is too large by itself is skipped.
     pub(super) async fn shrink(&mut self, path: &'static str, oversize: Oversize) -> Result<(), SyncError> {
         let limit = self.page_limit();
         let ignores_limit = oversize.records > limit && matches!(self.walk.request(), PageRequest::Cursor(_));
@@ -67,7 +68,7 @@ impl Reader<'_> {
             self.page_size.shrink(limit, &oversize);
         }
         if ignores_limit {
-            // Pages behind this cursor keep the size of the first one: the list goes on from the latest date.
+            // Pages behind this cursor keep the size of the first one: the list continues from the latest date.
             return Ok(self.walk.restart()?);
         }
         if limit == 1 && std::mem::replace(&mut self.page_size.is_one_too_large, true) {

@@ -1,5 +1,5 @@
-//! Work on the database, again after a deadlock or a lost connection, and with an end: it may wait for a lock that somebody
-//! forgot, or for a server that fell silent.
+//! Work on the database, repeated after a deadlock or a lost connection, and with a time limit: it may wait for a
+//! forgotten lock, or for a server that does not answer.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -10,34 +10,34 @@ use super::SyncError;
 use crate::stop::{Stop, StopReason};
 use crate::store::{Store, StoreError};
 
-/// Maximum tries of one transaction, after the first.
+/// Maximum attempts of one transaction, after the first.
 const MAX_TRIES: u32 = 5;
 
-/// The first wait between two tries.
+/// The first wait between two attempts.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// The longest wait for a server that is gone.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(8);
 
-/// Maximum tries to connect again: with the waits above, about a minute.
+/// Maximum attempts to connect again: with the waits above, about a minute.
 const MAX_RECONNECTS: u32 = 11;
 
-/// What is in hand when a stop is asked for gets this much time to end by itself.
+/// The time that current work gets to end by itself after a stop.
 pub const LAST_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Maximum time of one transaction. Each of its statements has a bound on the server; so much is needed only where that
-/// does not answer any more.
+/// Maximum time of one transaction. The server limits each of its statements; this is only for a server that does not
+/// answer any more.
 const TRANSACTION_PATIENCE: Duration = Duration::from_secs(1800);
 
-/// Maximum time that a statement takes to end once it was cancelled.
+/// Maximum time that a statement takes to end after it was cancelled.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Maximum time to connect again after a silence.
+/// Maximum time to connect again to a server that did not answer.
 const RECONNECT_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Does work on the database in one transaction. Once a stop was asked for, it has little time left: then it is cancelled,
-/// and if that does not help either, given up together with the connection. Nothing is lost by that, since a transaction is
-/// all or nothing; whether a COMMIT still went through is what the books tell the next run.
+/// Does work on the database in one transaction. After a stop it has little time left: then it is cancelled, and if
+/// that does not help either, given up together with the connection. Nothing is lost, since a transaction is all or
+/// nothing; the books tell the next run whether a COMMIT still went through.
 ///
 /// # Errors
 ///
@@ -86,8 +86,8 @@ fn warn(reason: StopReason, blocker: Option<String>, has_ended: bool) {
     }
 }
 
-/// Does what may be done twice without harm, again after a deadlock or a lost connection: where only the answer
-/// was lost, the second time changes nothing.
+/// Does what may be done twice without harm, again after a deadlock or a lost connection: if only the answer was lost,
+/// the second time changes nothing.
 pub async fn persist<T>(
     store: &mut Store,
     stop: &Stop,
@@ -104,7 +104,8 @@ pub async fn persist<T>(
     }
 }
 
-/// Makes ready for another try after a deadlock or a lost connection; any other error, and one too many, is given back.
+/// Prepares another attempt after a deadlock or a lost connection; any other error is returned, and so is one after the
+/// last attempt.
 pub(super) async fn prepare_retry(
     store: &mut Store,
     stop: &Stop,
@@ -122,7 +123,7 @@ pub(super) async fn prepare_retry(
         if let (1, StoreError::Blocked { blocker, .. }) = (tries, &error) {
             tracing::warn!("{error}; it is tried again for about a minute ({})", blocker.hint());
         }
-        // What is in hand is to be finished where that takes one more try; then a stop is a stop.
+        // After a stop, the current work may still take one more attempt.
         if tries > 1 {
             stop.check()?;
         }
@@ -132,12 +133,12 @@ pub(super) async fn prepare_retry(
     reconnect(store, stop).await
 }
 
-/// A new connection if the old one is known to be gone: while Wix was asked, the server may have been restarted.
+/// A new connection if the old one is known to be gone: the server may have been restarted while Wix was asked.
 pub async fn ensure_connected(store: &mut Store, stop: &Stop) -> Result<(), SyncError> {
     if store.is_closed() { reconnect(store, stop).await } else { Ok(()) }
 }
 
-/// A new connection instead of one that is gone. Waits for a server that comes back within about a minute.
+/// A new connection to replace one that is gone. Waits for a server that comes back within about a minute.
 pub async fn reconnect(store: &mut Store, stop: &Stop) -> Result<(), SyncError> {
     let mut delay = RETRY_DELAY;
     for _ in 0..MAX_RECONNECTS {

@@ -1,4 +1,4 @@
-//! Customers that only bookings tell of: placeholders that somebody deleted, and what is left of deleted ones.
+//! Customers that only bookings mention: placeholders that somebody deleted, and what is left of deleted ones.
 
 use super::batch::narrow;
 use super::by_id::{Settled, Unsettled};
@@ -11,8 +11,8 @@ use crate::store::{Store, StoreError};
 /// Maximum customers per transaction.
 const CHUNK: i64 = 1000;
 
-/// Makes placeholders again that somebody deleted, or that could not be made. Without this their appointments would stay
-/// without a customer until the bookings change.
+/// Creates placeholders again that somebody deleted, or that could not be created. Without this their appointments
+/// would stay without a customer until the bookings change.
 pub(super) async fn restore_placeholders(
     run: &Run<'_>,
     store: &mut Store,

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::checkpoint::{Checkpoint, StreamState};
 use crate::run::PassKind;
 
-/// How much earlier than the watermark an incremental sync begins: what Wix lists may lag behind what was written
+/// How much earlier than the watermark an incremental sync starts: Wix's lists may lag behind what was written
 /// (wix-api.md 10).
 const OVERLAP: TimeDelta = TimeDelta::minutes(10);
 
@@ -18,11 +18,11 @@ const SHORTFALL_AGE: TimeDelta = TimeDelta::days(1);
 /// When to read everything, and when to compare counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FullPolicy {
-    /// `--full`: now.
+    /// `--full`.
     pub now: bool,
     /// `--full-every`: when the last full sync is older than this; `None` is never.
     pub every: Option<TimeDelta>,
-    /// `--check-every`: the least time between two drift checks; `None` is never.
+    /// `--check-every`: the minimum time between two drift checks; `None` is never.
     pub check_every: Option<TimeDelta>,
 }
 
@@ -35,17 +35,17 @@ pub struct Passes {
     pub full: Option<PassPlan>,
 }
 
-/// One stream's pass, as it begins or goes on.
+/// One pass, new or resumed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PassPlan {
     /// The checkpoint from which it starts: that of an unfinished pass, or one at the very beginning.
     pub checkpoint: Checkpoint,
-    /// True if it goes on with an unfinished pass.
+    /// True if it resumes an unfinished pass.
     pub is_resumed: bool,
 }
 
 impl PassPlan {
-    /// Appointments that begin in a given range: it leaves the state of the passes alone.
+    /// Appointments that start in a given range. Does not change the state of the passes.
     pub fn range() -> PassPlan {
         PassPlan { checkpoint: Checkpoint::at_the_beginning(PassKind::Range, None), is_resumed: false }
     }
@@ -56,18 +56,18 @@ impl PassPlan {
     }
 }
 
-/// Whether a changes pass builds on a watermark that lies in the future by Wix's own clock. One of the two answers then
-/// had a wrong date; if it was the earlier one, what changed since then was never asked for.
+/// Whether an incremental sync builds on a watermark that is in the future by Wix's own clock. One of the two answers
+/// then had a wrong date; if it was the earlier one, what changed since then was never asked for.
 pub fn is_from_the_future(checkpoint: &Checkpoint, server_time: DateTime<Utc>) -> bool {
     checkpoint.since.is_some_and(|since| since + OVERLAP > server_time + CLOCK_TOLERANCE)
 }
 
-/// Decides. An unfinished full sync is resumed, and an incremental sync goes on beside it, so that a full sync which takes
-/// long or cannot end does not keep changes from arriving. `--full` starts over. So does a table that lost or gained rows by
-/// something else: what was read before is not there any more. An empty table costs one request where Wix has nothing
-/// either.
+/// Plans the passes. An unfinished full sync is resumed, and incremental syncs continue beside it, so that a full sync
+/// which takes long or cannot end does not keep changes from arriving. `--full` starts over. So does a table that lost
+/// or gained rows by something else: what was read before is not there any more. An empty table costs one request if
+/// Wix has nothing either.
 pub fn plan_passes(state: &StreamState, policy: FullPolicy) -> Passes {
-    // A time in the future is that of a wrong clock.
+    // A time in the future comes from a wrong clock.
     let older_than =
         |age: TimeDelta| state.last_full_pass_at.is_none_or(|last| last > state.now || state.now - last > age);
     let is_due = policy.every.is_some_and(older_than) || (state.shortfall > 0 && older_than(SHORTFALL_AGE));
@@ -87,8 +87,8 @@ pub fn plan_passes(state: &StreamState, policy: FullPolicy) -> Passes {
     }
 }
 
-/// The incremental sync for a table whose full sync failed: what changed since the last complete pass, else since the full
-/// sync began. `None` where not even that is known.
+/// The incremental sync for a table whose full sync failed: what changed since the last complete pass, else since the
+/// full sync started. `None` if neither is known.
 pub fn plan_incremental(state: &StreamState) -> Option<PassPlan> {
     let begun = state.full_checkpoint.as_ref().and_then(|checkpoint| checkpoint.watermark);
     state.watermark.or(begun).map(|watermark| incremental(state, watermark - OVERLAP))

@@ -1,4 +1,4 @@
-//! The next page, asked for while the one before is mapped: waiting for Wix and the work on records do not add up.
+//! The next page, requested while the one before is mapped: waiting for Wix and the work on records do not add up.
 
 use std::pin::{Pin, pin};
 
@@ -11,24 +11,23 @@ type Exchange<'a> = Pin<Box<dyn Future<Output = Result<Page, WixError>> + 'a>>;
 pub(super) struct Prefetch<'a>(Option<(PageRequest, Answer<'a>)>);
 
 enum Answer<'a> {
-    /// The request gets on only within [`Prefetch::beside`] and [`Prefetch::answer_to`].
+    /// The request proceeds only within [`Prefetch::beside`] and [`Prefetch::answer_to`].
     Awaited(Exchange<'a>),
     /// An error waits here as well until somebody asks for this page.
     There(Result<Page, WixError>),
 }
 
 impl<'a> Prefetch<'a> {
-    /// Nothing asked for.
     pub(super) fn none() -> Prefetch<'a> {
         Prefetch(None)
     }
 
-    /// Asks for a page in advance, in place of any other.
+    /// Requests a page in advance, in place of any other.
     pub(super) fn begin(&mut self, request: PageRequest, exchange: impl Future<Output = Result<Page, WixError>> + 'a) {
         self.0 = Some((request, Answer::Awaited(Box::pin(exchange))));
     }
 
-    /// Does `work` to its end; meanwhile the request gets on.
+    /// Does `work` to its end; meanwhile the request proceeds.
     pub(super) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         if let Some((_, answer)) = &mut self.0
@@ -43,7 +42,7 @@ impl<'a> Prefetch<'a> {
         work.await
     }
 
-    /// The answer to a request if it is the one that was sent; any other is given up.
+    /// The answer to a request if it is the one that was sent; any other request is given up.
     pub(super) async fn answer_to(&mut self, request: &PageRequest) -> Option<Result<Page, WixError>> {
         match self.0.take() {
             Some((sent, Answer::Awaited(exchange))) if sent == *request => Some(exchange.await),

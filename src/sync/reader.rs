@@ -1,8 +1,9 @@
-//! Reads a list to Wix's own end: fetch a page -> map its records -> see that it follows the one before -> hand it on.
+//! Reads a list to Wix's own end: fetch a page -> map its records -> check that it follows the one before -> pass it
+//! on.
 //!
-//! Pages are handed on in Wix's order. While some are written, others are read, and while one is mapped, the one behind its
-//! cursor is requested, so that waiting for Wix, work on records and waiting for Postgres do not add up. Few are ahead: what
-//! is read and not yet written is read again after a crash.
+//! Pages are passed on in Wix's order. While some are written, others are read, and while one is mapped, the one behind
+//! its cursor is requested, so that waiting for Wix, work on records and waiting for Postgres do not add up. Only a few
+//! are read ahead: what is read and not yet written is read again after a crash.
 
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::{Sender, channel};
@@ -22,11 +23,11 @@ use crate::record::{MappedRecord, RecordMark, mark_of};
 use crate::run::PassKind;
 use crate::wix::{Paging, RequestCounter, Selection, WixError};
 
-/// Maximum number of pages that are read ahead of those that are being written, also where a batch takes more.
+/// Maximum number of pages that are read ahead of those that are being written, even if a batch takes more.
 const MAX_PAGES_AHEAD: usize = 3;
 
-/// Largest page during the mapping of which the next one is requested, in bytes: larger than Wix's usual ones. Beside a
-/// larger one it would cost memory, and hardly save time.
+/// Largest page, in bytes, that is mapped while the next one is requested: larger than Wix's usual ones. With a larger
+/// one it would cost memory, and hardly save time.
 const MAX_BYTES_BESIDE_PREFETCH: usize = 2_000_000;
 
 /// Maximum number of repeated requests per pass for pages that have fewer records than they announce.
@@ -34,7 +35,6 @@ const MAX_SHORT_PAGES: u32 = 3;
 
 /// A page whose records are mapped, without those that came with an earlier one.
 pub(super) struct MappedPage {
-    /// The records, in Wix's order.
     pub(super) records: Vec<MappedRecord>,
     /// How many of these, or of those that follow, came in this pass before.
     pub(super) repeated: u64,
@@ -46,13 +46,12 @@ pub(super) struct MappedPage {
     pub(super) frontier: Option<DateTime<Utc>>,
     /// The number of those records.
     pub(super) records_before: u64,
-    /// Records in the whole list, where Wix says so.
+    /// Records in the whole list, if Wix tells.
     pub(super) total: Option<u64>,
-    /// What Wix does not do, in words: it ignores a filter.
+    /// A warning that Wix ignores a filter.
     pub(super) notice: Option<String>,
-    /// Characters that had to be repaired.
     pub(super) repaired_characters: u64,
-    /// Records that Wix announced and did not return, also when requested again: on this page, or with the last page in
+    /// Records that Wix announced and did not return, even when requested again: on this page, or with the last page in
     /// the whole list.
     pub(super) shortfall: u64,
     /// Whether too many records came to know whether all did: see [`Walk::is_overfull`].
@@ -61,9 +60,9 @@ pub(super) struct MappedPage {
     bytes: usize,
 }
 
-/// What becomes of the pages.
+/// What is done with the pages.
 pub(super) trait PageSink {
-    /// Deals with the pages that are there, one or more, before others are taken.
+    /// Takes the pages that are ready, one or more.
     async fn take(&mut self, pages: Vec<MappedPage>) -> Result<(), SyncError>;
 }
 
@@ -78,7 +77,7 @@ pub(super) struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    /// Reads to the end and lets `sink` deal with the pages. Where reading fails, it still gets those read before.
+    /// Reads to the end and passes the pages to `sink`. If reading fails, the sink still gets the pages read before.
     pub(super) async fn into_sink(self, sink: &mut impl PageSink) -> Result<(), SyncError> {
         let page_limit = self.entity.listing().page_limit as usize;
         let pages_ahead = (self.run.plan.batch_size / page_limit).clamp(1, MAX_PAGES_AHEAD);
@@ -86,14 +85,14 @@ impl<'a> Reading<'a> {
         let deal = async {
             let mut received = Vec::new();
             while receiver.recv_many(&mut received, pages_ahead).await > 0 {
-                // Their room is free once they are dealt with.
+                // Their room is free once they are taken care of.
                 let (pages, _rooms): (Vec<MappedPage>, Vec<Room>) = received.drain(..).unzip();
                 sink.take(pages).await?;
             }
             Ok(())
         };
         let mut reader = Reader::new(self);
-        // An error of the sink ends the reading at once; one of the reading does not end the sink before its work.
+        // An error of the sink ends the reading at once; an error of the reading lets the sink finish its work.
         let (read, ()) = tokio::try_join!(async { Ok::<_, SyncError>(reader.read_pages(sender).await) }, deal)?;
         read
     }
@@ -108,19 +107,19 @@ impl<'a> Reading<'a> {
     }
 
     /// Whether a refused request may be sent again without its sort. Whether bookings can be sorted by their creation
-    /// is not documented (wix-api.md 3.2). By cursor the whole list is read in any order. Offsets need an order.
+    /// is not documented (wix-api.md 3.2). By cursor the whole list can be read in any order; offsets need an order.
     fn may_do_unsorted(&self) -> bool {
         self.entity.listing().paging == Paging::Cursor && !self.selection.unsorted
     }
 }
 
-/// A list while it is read.
+/// A list that is being read.
 pub(super) struct Reader<'a> {
     pub(super) reading: Reading<'a>,
     pub(super) walk: Walk,
     /// Wix's clock at the pass's first answer.
     pub(super) first_answer_at: Option<DateTime<Utc>>,
-    /// The shortfall that was handed on, by earlier runs of the pass too.
+    /// The shortfall that was passed on, also by earlier runs of the pass.
     shortfall: u64,
     pub(super) narrowing: Narrowing,
     pub(super) page_size: PageSize,
@@ -149,7 +148,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The records that are read now.
     fn selection(&self) -> Selection {
         let selection = self.reading.selection.clone();
         match self.by_date.until() {
@@ -158,16 +156,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The same in pages of the size that is due.
+    /// The current selection, in pages of the size that is due.
     pub(super) fn sized_selection(&self) -> Selection {
         let (limit, whole) = (self.page_limit(), self.reading.entity.listing().page_limit);
         if limit < whole { self.selection().with_limit(limit) } else { self.selection() }
     }
 
     async fn read_pages(&mut self, sender: Sender<(MappedPage, Room)>) -> Result<(), SyncError> {
-        // There is a place for a page before it is requested. None is left where the sink has failed: this ends with it.
+        // There is a place for a page before it is requested. None is left if the sink has failed: this ends with it.
         while let Ok(place) = sender.reserve().await {
-            // Only this task takes places: one that is left for the page behind stays.
+            // Only this task takes places: one that is left for the next page stays.
             let may_prefetch = sender.capacity() > 0;
             let page = self.next_page(may_prefetch).await?;
             let at_end = page.at_end;
@@ -180,7 +178,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The next page. Where Wix refuses its own cursor, or a page does not follow the one before, the list is read again
+    /// The next page. If Wix refuses its own cursor, or a page does not follow the one before, the list is read again
     /// from the latest date.
     async fn next_page(&mut self, may_prefetch: bool) -> Result<MappedPage, SyncError> {
         loop {
@@ -222,7 +220,7 @@ impl<'a> Reader<'a> {
                 self.shrink(path, oversize).await?;
                 Ok(None)
             }
-            // Large offsets are refused, or fail for ever.
+            // Large offsets are refused, or always fail.
             Err(error) if (error.is_bad_request() || self.may_narrow(&error)) && self.walk.avoid_offset() => Ok(None),
             Err(error) if self.may_narrow(&error) => {
                 self.narrow(error).await?;
@@ -234,13 +232,13 @@ impl<'a> Reader<'a> {
                 self.refusal.get_or_insert(error);
                 Ok(None)
             }
-            // Without the sort it is refused too: then it was something else.
+            // It is refused without the sort too: then the sort was not the reason.
             Err(error) if error.is_bad_request() => Err(self.refusal.take().unwrap_or(error).into()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Maps a page, and sees how it follows. `None` if it is dropped.
+    /// Maps a page, and checks that it follows the one before. `None` if it is dropped.
     async fn take_page(&mut self, page: Page, bytes: usize) -> Result<Option<MappedPage>, SyncError> {
         let Page { records: texts, next, total, lacking, server_time, repaired_characters } = page;
         self.first_answer_at = self.first_answer_at.or(server_time);

@@ -12,7 +12,7 @@ use crate::run::StreamSummary;
 use crate::store::Store;
 use crate::wix::RequestCounter;
 
-/// Fetches what is missing or outdated, and asks for the rows that Wix did not list, with the same care as a full pass.
+/// Fetches what is missing or outdated, and looks up the rows that Wix did not list, as carefully as a full pass.
 pub(super) async fn repair(
     run: &Run<'_>,
     store: &mut Store,

@@ -1,9 +1,9 @@
-//! Memory for records on their way to the database. One measure for all tables, since all share one process.
+//! Memory for records on their way to the database. One limit for all tables, since all share one process.
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// The most that pages hold which wait to be written, in KB of records. Of Wix's usual size four of contacts fit, or eight
-/// of orders. One page of any size fits.
+/// Maximum size of the pages that wait to be written, in KB of records: four pages of contacts of Wix's usual size, or
+/// eight of orders. One page of any size fits.
 const ROOM_KB: u32 = 8_000;
 
 static ROOM: Semaphore = Semaphore::const_new(ROOM_KB as usize);
@@ -17,8 +17,8 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// Waits until there is room for records of this many bytes. Whoever waits must hold no room that is not on its way to
-    /// the database.
+    /// Waits until there is room for records of this many bytes. Whoever waits must hold no room that is not on its way
+    /// to the database.
     pub(super) async fn take(bytes: usize) -> Room {
         let kilobytes = u32::try_from(bytes / 1_000).unwrap_or(u32::MAX).min(ROOM_KB);
         // It fails only if the semaphore is closed, which nobody does.

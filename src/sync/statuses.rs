@@ -1,10 +1,10 @@
 //! Order statuses that Wix adds after this version was made.
 //!
-//! Wix's list hides some statuses unless a filter asks for them (wix-api.md 4.1), so it is asked for the known ones by name.
-//! A new one would never arrive. So the list is also asked for what a filter by exclusion returns: at the end of each full
-//! sync, at most once per `--check-every` in incremental syncs, and by `verify` where that was not done within an hour.
-//! Whether such a filter returns what is hidden by default is not documented. Where it is seen to, incremental syncs use it
-//! from then on, in place of the names.
+//! Wix's list hides some statuses unless a filter asks for them (wix-api.md 4.1), so it is asked for the known ones by
+//! name. A new one would never arrive. So the list is also asked for what a filter by exclusion returns: at the end of
+//! each full sync, at most once per `--check-every` in incremental syncs, and by `verify` if that was not done within
+//! an hour. Whether such a filter returns what is hidden by default is not documented. Once it was seen to do so,
+//! incremental syncs use it in place of the names.
 
 use std::collections::BTreeSet;
 
@@ -33,12 +33,12 @@ pub(super) struct Look {
     pub(super) exclusion_shows_hidden: bool,
 }
 
-/// The condition under which everything is listed, as far as it is known; none for a list that hides nothing.
+/// The condition under which everything is listed, as far as it is known; `None` for a list that hides nothing.
 pub(super) fn all(listing: &Listing, known: &KnownStatuses) -> Option<Value> {
     listing.statuses.as_ref().map(|statuses| statuses.named(&known.found))
 }
 
-/// The same for a pass that need not make a look of its own: an incremental sync, or a comparison.
+/// Like [`all`], for a pass that makes no look of its own: an incremental sync, or a comparison.
 pub(super) fn all_at_once(listing: &Listing, known: &KnownStatuses) -> Option<Value> {
     match &listing.statuses {
         Some(statuses) if known.exclusion_shows_hidden => Some(statuses.excluding([])),
@@ -46,7 +46,7 @@ pub(super) fn all_at_once(listing: &Listing, known: &KnownStatuses) -> Option<Va
     }
 }
 
-/// Asks for records of other statuses than the known ones. Where Wix refuses such a filter, nothing is learned.
+/// Asks for records of other statuses than the known ones. If Wix refuses such a filter, nothing is learned.
 pub(super) async fn look(
     run: &Run<'_>,
     entity: &dyn Entity,
@@ -55,7 +55,7 @@ pub(super) async fn look(
 ) -> Result<Look, SyncError> {
     let (listing, mut look) = (entity.listing(), Look::default());
     let Some(statuses) = &listing.statuses else { return Ok(look) };
-    // First those that are hidden by default are not excluded: do they come?
+    // First those that are hidden by default are not excluded: are they returned?
     let shown = statuses.known.iter().filter(|status| !statuses.hidden.contains(status));
     let mut excluded: BTreeSet<String> = shown.map(|status| (*status).to_owned()).chain(known.found.clone()).collect();
     for _ in 0..MAX_REQUESTS {

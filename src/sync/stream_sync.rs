@@ -1,7 +1,7 @@
-//! One stream's pass: page after page from Wix to COMMIT, until Wix says that there is no more.
+//! The passes of one table: page after page from Wix to COMMIT, until Wix says that there is no more.
 //!
-//! read pages (`super::reader`) -> gather a batch -> write it and the checkpoint in one transaction -> tell.
-//! Behind the walk: rows that Wix did not list, records that wait in `sync_errors`, and the watermark.
+//! read pages (`super::reader`) -> collect a batch -> write it and the checkpoint in one transaction -> report.
+//! After the last page: rows that Wix did not list, records that wait in `sync_errors`, and the watermark.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -28,7 +28,7 @@ use crate::store::state::FinishedPass;
 use crate::stream::Stream;
 use crate::wix::{RequestCounter, Selection, WixError};
 
-/// One stream's pass. What it did is in `summary`, also where it ends with an error.
+/// Syncs one table. What was done is in `summary`, even if it ends with an error.
 pub async fn sync_stream(run: &Run<'_>, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
     let (stream, entity) = (summary.stream, entity_of(summary.stream));
     let begun_at = store.now();
@@ -61,7 +61,7 @@ pub async fn sync_stream(run: &Run<'_>, store: &mut Store, summary: &mut StreamS
     }
 }
 
-/// Does what the run is for: what is due, a range of time, or records that are asked for by id.
+/// Does what the run is for: the passes that are due, a range of time, or lookups of records by id.
 async fn run_passes(
     pass: Pass<'_>,
     begun_at: DateTime<Utc>,
@@ -82,7 +82,7 @@ async fn run_passes(
     settle_losses(run, store, entity, counter, summary).await
 }
 
-/// What to say of a changes pass that can't know what changed.
+/// Warns about an incremental sync that cannot know what changed.
 pub(super) const FROM_THE_FUTURE: &str = "by Wix's clock, the time up to which changes were read is still to come: \
     one of its answers had a wrong date, so everything is read";
 
@@ -91,12 +91,12 @@ pub(super) const FROM_THE_FUTURE: &str = "by Wix's clock, the time up to which c
 enum PassEnd {
     /// At Wix's own end.
     Reached,
-    /// With nothing written: it asked for changes since a time that is still to come by Wix's clock.
+    /// Nothing was written: it asked for changes since a time that is in the future by Wix's clock.
     FromTheFuture,
 }
 
-/// The passes that are due. A full sync follows an incremental one that could not know what changed, or where the drift
-/// check says so. Where a full sync fails for some pages of Wix's list, the changes are still read: the table must not
+/// The passes that are due. A full sync follows an incremental one that could not know what changed, or if the drift
+/// check says so. If a full sync fails for some pages of Wix's list, the changes are still read: the table must not
 /// stand still for as long as a full sync cannot end.
 async fn run_due_passes(pass: Pass<'_>, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
     let Passes { incremental, mut full } = plan_passes(pass.state, pass.run.plan.full);
@@ -145,7 +145,7 @@ struct Pass<'a> {
     run: &'a Run<'a>,
     entity: &'a dyn Entity,
     counter: &'a RequestCounter,
-    /// What was known when the work on the table began.
+    /// What was known when the work on the table started.
     state: &'a StreamState,
     /// Whether a full sync of the table is unfinished. Then its pending deletions are not resolved yet, and the table is
     /// not up to date at the end of this pass.
@@ -153,7 +153,8 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    /// Reads what changed after a full sync failed, where it is known since when. The full sync's error is what counts.
+    /// Reads what changed after a full sync failed, if it is known since when. The full sync's error is the one that
+    /// counts.
     async fn read_changes(self, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
         let (run, stream, failed_pass) = (self.run, summary.stream, summary.pass);
         let state = persist(store, run.stop, async |store| store.load_stream_state(stream).await).await?;
@@ -181,7 +182,7 @@ impl<'a> Pass<'a> {
         if !new.is_empty() {
             let text = format!("Wix has {stream} with a status that this version does not know: {}", new.join(", "));
             tell(run, summary, format!("{text}; they are read like the others"));
-            // As a range is read: it leaves the state of the passes alone.
+            // Like a range: it does not change the state of the passes.
             let start = Checkpoint::at_the_beginning(PassKind::Range, None);
             let selection = Selection::default().with_status(json!({ "$in": new }));
             let mut writer = PassWriter {
@@ -201,14 +202,14 @@ impl<'a> Pass<'a> {
         persist(store, run.stop, async |store| store.save_statuses(stream, &known).await).await
     }
 
-    /// The same after an incremental sync, where that is due.
+    /// Like [`Pass::read_new_statuses`], after an incremental sync, if it is due.
     async fn check_statuses(self, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
         let known = &self.state.statuses;
         let Some(every) = self.run.plan.full.check_every.filter(|_| !known.exclusion_shows_hidden) else {
             return Ok(());
         };
         let now = self.state.now;
-        // A time in the future is that of a wrong clock.
+        // A time in the future comes from a wrong clock.
         if known.looked_at.is_some_and(|at| at <= now && now - at < every) {
             return Ok(());
         }
@@ -310,7 +311,7 @@ impl<'a> Pass<'a> {
         }
         let end = FinishedPass {
             checkpoint: &checkpoint,
-            // A shortfall that stays the same is looked at once a day; any other in the next run.
+            // A shortfall that stays the same is checked once a day; any other in the next run.
             proves_all: !lists_nothing && (shortfall == 0 || shortfall == state.shortfall),
             is_success: !self.is_beside_full_sync,
             shortfall,
@@ -321,17 +322,17 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// What to say where the app that has the records is gone, but the table holds some.
+/// Warns that the app that has the records is not installed any more, although the table holds some.
 pub(super) fn describe_missing_app(error: &WixError) -> String {
     format!("{error}; the table still holds rows from a time when it was, and they stay")
 }
 
-/// What to say where Wix lists nothing of what the table holds.
+/// Warns that Wix lists none of the table's rows.
 pub(super) fn describe_empty_listing(stream: Stream) -> String {
     format!("Wix lists no {stream} at all, but the table holds rows: nothing was deleted")
 }
 
-/// What to say where fewer records came than Wix announced.
+/// Warns that fewer records came than Wix announced.
 pub(super) fn describe_shortfall(stream: Stream, shortfall: u64) -> String {
     format!("Wix announced {shortfall} more {stream} than it returned, also when asked again: they may be missing")
 }
@@ -391,8 +392,8 @@ impl PageSink for PassWriter<'_> {
 }
 
 impl PassWriter<'_> {
-    /// The watermark is the date of the pass's very first answer: what changed before a later one may have been passed
-    /// by. A later answer can't be the earlier one, unless the first had a wrong date.
+    /// The watermark is the date of the pass's very first answer: what changed before a later one may have been missed.
+    /// A later answer cannot be the earlier one, unless the first had a wrong date.
     fn note_server_time(&mut self, server_time: Option<DateTime<Utc>>) {
         let Some(server_time) = server_time else {
             self.is_first_page = false;
@@ -406,7 +407,7 @@ impl PassWriter<'_> {
     }
 }
 
-/// A site without the Wix app has no such records. That is fine while the table holds none either.
+/// A site without the Wix app has no such records. That is fine if the table holds none either.
 async fn app_not_installed(
     run: &Run<'_>,
     store: &mut Store,
@@ -418,7 +419,7 @@ async fn app_not_installed(
         hold_back(run, summary, describe_missing_app(error));
     } else {
         tell(run, summary, error.to_string());
-        // It was looked at, and there is nothing: the table is as Wix has it. What a later pass begins with stays.
+        // It was checked, and there is nothing: the table matches Wix. What a later pass starts with stays.
         let now = store.now();
         persist(store, run.stop, async |store| store.note_success(stream, run.run_id, now).await).await?;
     }

@@ -33,8 +33,8 @@ const MAX_OFFSET: u64 = 8_000;
 /// Maximum number of restarts without progress.
 const MAX_RESTARTS: u32 = 5;
 
-/// Maximum number of consecutive pages of one window on which nothing is new to it, although others follow: empty ones, or
-/// ones of records that came on its earlier pages in the same version.
+/// Maximum number of consecutive pages of one window on which nothing is new to it, although others follow: empty ones,
+/// or ones of records that came on its earlier pages in the same version.
 const MAX_STALE_PAGES: u32 = 20;
 
 /// The records that are remembered of a window come again at most this many times, and [`EXTRA_RECORDS`] more: a record that
@@ -42,7 +42,7 @@ const MAX_STALE_PAGES: u32 = 20;
 const MAX_TIMES_AGAIN: u64 = 3;
 const EXTRA_RECORDS: u64 = 5_000;
 
-/// Wix's answers do not add up to a whole list.
+/// Wix's answers do not make a whole list.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WalkError {
     /// The same page again and again, or page after page without records.
@@ -63,7 +63,7 @@ pub enum WalkError {
     NoProgress,
 }
 
-/// What a page is to the pagination.
+/// How a page fits into the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
     /// For each record of the page: false if it came before, in the same version.
@@ -95,7 +95,7 @@ pub struct Start {
     pub records_before: u64,
 }
 
-/// One traversal of a list.
+/// The state of reading one list.
 #[derive(Clone, Debug)]
 pub struct Walk {
     next: PageRequest,
@@ -105,7 +105,7 @@ pub struct Walk {
     windows: u32,
     /// What the current window still has to show.
     check: Option<Check>,
-    /// What the window with which a resumed pass began has to show, if another one began since.
+    /// What the window with which a resumed pass started has to show, if another one started since.
     start_check: Option<Check>,
     /// False if a window by date was seen to leave records out: the list is then read by offset alone.
     may_use_windows: bool,
@@ -142,13 +142,12 @@ pub struct Walk {
     /// Records that came in this window, and how many of them were new to it.
     came: u64,
     came_new: u64,
-    /// True if the next page has to begin with `last`.
+    /// True if the next page has to start with `last`.
     is_anchored: bool,
     /// Restarts since the last progress.
     restarts: u32,
     /// Records in the whole list, as its first page says.
     total: Option<u64>,
-    /// Maximum number of records of the next page.
     page_limit: u64,
 }
 
@@ -194,7 +193,7 @@ fn created(mark: &RecordMark) -> Option<DateTime<Utc>> {
 }
 
 impl Walk {
-    /// Continues where an earlier run stopped; begins at the beginning without a date.
+    /// Continues where an earlier run stopped; starts at the beginning without a date.
     pub fn starting_at(start: Start) -> Walk {
         let created_from = start.created_from.map(|date| date.trunc_subsecs(3));
         let start =
@@ -210,7 +209,7 @@ impl Walk {
         }
     }
 
-    /// The same pagination through pages of at most this many records.
+    /// Limits pages to this many records.
     pub fn with_page_limit(self, page_limit: u32) -> Walk {
         Walk { page_limit: u64::from(page_limit), ..self }
     }
@@ -236,18 +235,16 @@ impl Walk {
         }
     }
 
-    /// What to request next.
     pub fn request(&self) -> &PageRequest {
         &self.next
     }
 
-    /// Records in the whole list, where Wix says so.
     pub fn total(&self) -> Option<u64> {
         self.total
     }
 
     /// Takes the answer to [`Walk::request`]. `None` means that the page does not follow the one before, or does not
-    /// hold what it must: it is dropped, and the next request begins elsewhere.
+    /// hold what it must: it is dropped, and the next request starts elsewhere.
     pub fn accept(
         &mut self,
         marks: &[RecordMark],
@@ -268,7 +265,7 @@ impl Walk {
             }
             _ => Some(self.accept_by_cursor(marks, next, total)?),
         };
-        // The earlier run relied on the order. It does not hold, so what it skipped may be anywhere.
+        // The earlier run relied on the order, which does not hold: what it skipped may be anywhere.
         if self.order == Order::Broken && self.start.created_from.is_some() {
             self.tally.take_back(delivered);
             self.begin_second_reading();
@@ -297,7 +294,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Begins at the beginning, in an order that nobody knows.
+    /// Starts at the beginning, in an unknown order.
     pub fn begin_unsorted(&mut self) {
         let (page_limit, windows) = (self.page_limit, self.windows);
         let tally = self.forget_all();
@@ -305,7 +302,7 @@ impl Walk {
         self.begin_at_start();
     }
 
-    /// A tally that knows of the records so far only that they come again.
+    /// A tally that knows only that the records so far come again.
     fn forget_all(&mut self) -> Tally {
         let mut tally = std::mem::take(&mut self.tally);
         tally.forget(0);
@@ -373,7 +370,7 @@ impl Walk {
         Ok(accepted)
     }
 
-    /// An error if the list goes on without anything new.
+    /// An error if the list continues without anything new.
     fn check_end(&self) -> Result<(), WalkError> {
         let remembered = self.came_new.min(MAX_RECORDS as u64);
         let came_again = self.came - self.came_new;

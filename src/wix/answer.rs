@@ -1,7 +1,7 @@
 //! The JSON of Wix's answers: pages of a list, single records, counts.
 //!
-//! The records stay the text that came. A member that comes twice loses nothing: lists are joined, and two different values
-//! are an error.
+//! The records stay the text that came. A field that comes twice loses nothing: lists are joined, and two different
+//! values are an error.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -15,13 +15,13 @@ use crate::json_damage::{repair_strings, split_list};
 use crate::json_text;
 use crate::page::{NextPage, Page};
 
-/// The members under which Wix's endpoints tell about a page. Each has one of them, and both are read
-/// for every list.
+/// The fields in which Wix's endpoints describe a page. Each endpoint has one of them, and both are read for every
+/// list.
 const METADATA: [&str; 2] = ["metadata", "pagingMetadata"];
 
 impl Listing {
-    /// Reads the answer to a GET by id: the record, and whether Wix says that it is the one into which the
-    /// record that was asked for was merged (wix-api.md 2.4).
+    /// Reads the answer to a GET by id: the record, and whether Wix says that the requested record was merged into it
+    /// (wix-api.md 2.4).
     pub fn decode_record(&self, member: &str, body: &[u8]) -> Result<(String, bool), String> {
         read(body, None, |answer, _, _| {
             let record = single(answer, member)?.filter(|record| record.get().starts_with('{'));
@@ -38,9 +38,9 @@ impl Listing {
 
     /// Reads an answer. The error says what is wrong with it, without quoting it.
     ///
-    /// An answer without the member that tells about the page is none: taking `{}` for an empty last page
-    /// would lose all that follows. An absent list of records beside it is an empty one, unless the page is said to have
-    /// some. A record that is not JSON is in the page as it came: it is rejected by itself.
+    /// An answer without the field that describes the page is an error: taking `{}` for an empty last page would lose
+    /// all that follows. If only the list of records is absent, it is empty, unless the page is said to have some. A
+    /// record that is not JSON is in the page as it came: it is rejected by itself.
     pub fn decode_page(&self, body: &[u8], server_time: Option<DateTime<Utc>>) -> Result<Page, String> {
         read(body, Some(self.items), |answer, damaged, repaired_characters| {
             let records = match damaged {
@@ -72,8 +72,8 @@ impl Listing {
         })
     }
 
-    /// The list of records; `None` where there is none. Of two lists, what the second one repeats is left out: places are
-    /// counted by the records of a page.
+    /// The list of records; `None` if there is none. If there are two, what the second one repeats is left out: places
+    /// are counted by the records of a page.
     fn records(&self, answer: &Object<'_>) -> Result<Option<Vec<String>>, String> {
         let mut joined: Option<Vec<String>> = None;
         for list in answer.every(self.items).filter(|list| list.get() != "null") {
@@ -91,8 +91,8 @@ impl Listing {
         Ok(joined)
     }
 
-    /// What Wix tells about the page; which members come depends on the endpoint (wix-api.md 2.3, 3.3, 4.2). The list's own
-    /// name for it wins.
+    /// What Wix tells about the page; the fields depend on the endpoint (wix-api.md 2.3, 3.3, 4.2). The list's own name
+    /// for it takes precedence.
     fn metadata<'a>(&self, answer: &Object<'a>) -> Result<Option<Object<'a>>, String> {
         for name in std::iter::once(self.metadata).chain(METADATA) {
             if single(answer, name)?.is_some() {
@@ -103,7 +103,7 @@ impl Listing {
     }
 }
 
-/// `hasNext: false` ends the list; where it is missing (bookings), the absence of a next cursor does.
+/// `hasNext: false` ends the list; if it is missing (bookings), the absence of a next cursor does.
 fn next_page(metadata: &Object<'_>) -> Result<NextPage, String> {
     single(metadata, "cursors")?;
     let cursors = metadata.checked_object("cursors").map_err(|error| error.to_string())?;
@@ -116,7 +116,8 @@ fn next_page(metadata: &Object<'_>) -> Result<NextPage, String> {
     }
 }
 
-/// A member; `None` if it is absent or `null`. An error if it comes with two different values: nobody knows which counts.
+/// A field; `None` if it is absent or `null`. An error if it comes with two different values: nothing tells which is
+/// right.
 fn single<'a>(object: &Object<'a>, name: &str) -> Result<Option<&'a RawValue>, String> {
     let mut values = object.every(name);
     let first = values.next();
@@ -126,8 +127,8 @@ fn single<'a>(object: &Object<'a>, name: &str) -> Result<Option<&'a RawValue>, S
     }
 }
 
-/// A whole number, also one that comes as text or with a fraction of zero, as large numbers do elsewhere at Wix. What is no
-/// number is as good as none.
+/// A whole number, also as text or with a fraction of zero, since Wix writes large numbers so elsewhere. `None` for
+/// anything else.
 fn number(object: &Object<'_>, name: &str) -> Result<Option<u64>, String> {
     let text = single(object, name)?.and_then(scalar);
     Ok(text.and_then(|text| {
@@ -140,14 +141,15 @@ fn number(object: &Object<'_>, name: &str) -> Result<Option<u64>, String> {
     }))
 }
 
-/// True or false, also as text. Anything else is as good as none.
+/// True or false, also as text. `None` for anything else.
 fn flag(object: &Object<'_>, name: &str) -> Result<Option<bool>, String> {
     let text = single(object, name)?.and_then(scalar);
     Ok(text.and_then(|text| text.trim().to_ascii_lowercase().parse().ok()))
 }
 
-/// Reads a body as a JSON object that Postgres can store; tells how many characters were removed or replaced for that. If
-/// only items of the list `damageable` are no JSON, the object is read without that list, and its items as they came.
+/// Reads a body as a JSON object that Postgres can store; returns how many characters were removed or replaced for
+/// that. If only items of the list `damageable` are not JSON, the object is read without that list, and its items as
+/// they came.
 fn read<T>(
     body: &[u8],
     damageable: Option<&str>,

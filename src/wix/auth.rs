@@ -11,39 +11,31 @@ use tokio::time::Instant;
 use super::error::WixError;
 use crate::secret::Secret;
 
-/// Renew so long before Wix's end of a token, since clocks differ and requests take time (wix-api.md 1.1).
+/// A token is renewed this long before Wix ends it, since clocks differ and requests take time (wix-api.md 1.1).
 const RENEWAL_MARGIN: Duration = Duration::from_secs(300);
 
-/// The life of a token whose answer does not tell it; Wix documents four hours.
+/// Lifetime of a token if the answer does not tell it; Wix documents four hours.
 const ASSUMED_LIFE: Duration = Duration::from_secs(3600);
 
-/// Who we are at Wix. The names of variables are those that were really set, for messages.
+/// How this program identifies itself at Wix. The names of variables are those that were really set, for messages.
 #[derive(Clone, Debug)]
 pub enum Credentials {
-    /// An API key, sent as it is beside the site's id (wix-api.md 1.2).
-    ApiKey {
-        /// The key.
-        key: Secret,
-        /// The variable it came from.
-        variable: &'static str,
-    },
+    /// An API key, sent together with the site's id (wix-api.md 1.2).
+    ApiKey { key: Secret, variable: &'static str },
     /// App credentials, exchanged for an access token that names the site (wix-api.md 1.1).
     App {
-        /// The app's id.
         app_id: String,
-        /// The app's secret.
         app_secret: Secret,
         /// The id of the app's installation on the site.
         instance_id: String,
         /// The variable that holds the instance id.
         instance_variable: &'static str,
-        /// The variables they came from, as a list for people.
+        /// The variables they came from, as a list for messages.
         variables: String,
     },
 }
 
 impl Credentials {
-    /// The variables that hold them, for messages.
     pub fn variables(&self) -> String {
         match self {
             Credentials::ApiKey { variable, .. } => (*variable).to_owned(),
@@ -51,7 +43,6 @@ impl Credentials {
         }
     }
 
-    /// The secret among them.
     pub fn secret(&self) -> &Secret {
         match self {
             Credentials::ApiKey { key, .. } => key,
@@ -60,10 +51,10 @@ impl Credentials {
     }
 }
 
-/// An access token with its end. Two with the same `number` are the same token.
+/// An access token and its expiry. Two with the same `number` are the same token.
 #[derive(Clone, Debug)]
 pub struct AccessToken {
-    /// What goes into the header `authorization`.
+    /// The value of the header `authorization`.
     pub secret: Secret,
     /// Counts the tokens of this process.
     pub number: u32,
@@ -78,20 +69,20 @@ pub(super) struct TokenAnswer {
     expires_in: Option<serde_json::Value>,
 }
 
-/// Keeps the current token and remembers how often fresh ones were refused.
+/// Keeps the current token and counts how often fresh ones were refused.
 #[derive(Debug, Default)]
 pub(super) struct TokenStore {
-    /// Held while a token is fetched, so that many tasks ask for one token only.
+    /// Held while a token is fetched, so that many tasks request one token only.
     pub(super) current: Mutex<Option<AccessToken>>,
     issued: AtomicU32,
     refused: AtomicU32,
     has_worked: AtomicBool,
-    /// Why no token may be had any more.
+    /// Why no token can be used any more.
     given_up: OnceLock<WixError>,
 }
 
 impl TokenStore {
-    /// Makes a token of Wix's answer.
+    /// Makes a token from Wix's answer.
     pub(super) fn issue(&self, answer: TokenAnswer, now: Instant) -> AccessToken {
         let life = match answer.expires_in {
             Some(serde_json::Value::Number(seconds)) => seconds.as_f64(),
@@ -109,19 +100,18 @@ impl TokenStore {
         }
     }
 
-    /// No token is to be used from now on, for this reason.
+    /// From now on no token is used, for this reason.
     pub(super) fn give_up(&self, error: WixError) {
-        // The first reason stands.
+        // The first reason stays.
         let _ = self.given_up.set(error);
     }
 
-    /// Fails if no token is to be used any more.
     pub(super) fn check(&self) -> Result<(), WixError> {
         self.given_up.get().map_or(Ok(()), |error| Err(error.clone()))
     }
 
-    /// Notes that Wix answered 401 to `number`. The token goes, if it is still the current one. True if
-    /// two fresh tokens have been refused with no success between them: then the credentials are bad.
+    /// Notes that Wix answered 401 to `number`. The token is dropped if it is still the current one. True if two fresh
+    /// tokens have been refused with no success between them: then the credentials are bad.
     pub(super) async fn refuse(&self, number: u32) -> bool {
         let mut current = self.current.lock().await;
         if current.as_ref().is_some_and(|token| token.number == number) {
@@ -131,13 +121,13 @@ impl TokenStore {
         false
     }
 
-    /// Notes that Wix took a token, or the API key.
+    /// Notes that Wix accepted a token, or the API key.
     pub(super) fn accepted(&self) {
         self.refused.store(0, Ordering::Relaxed);
         self.has_worked.store(true, Ordering::Relaxed);
     }
 
-    /// True once Wix has taken these credentials: then they are not wrong as such.
+    /// True once Wix has accepted these credentials: then they are not wrong as such.
     pub(super) fn have_worked(&self) -> bool {
         self.has_worked.load(Ordering::Relaxed)
     }

@@ -35,11 +35,11 @@ use crate::stream::Stream;
 
 const TOKEN_PATH: &str = "/oauth2/token";
 
-/// What is written otherwise in an id that becomes part of a path. Wix's ids have hyphens, and its own client sends them
-/// as they are.
+/// What is escaped in an id that becomes part of a path. Wix's ids have hyphens, and its own client sends them as they
+/// are.
 const NOT_IN_IDS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
-/// So many tokens that Wix refuses are renewed for one request.
+/// Maximum refused tokens that are renewed for one request.
 const MAX_REFUSED_TOKENS: u32 = 3;
 
 /// No connection within this time is a failure.
@@ -49,24 +49,20 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// An answer that is not complete within this time is a failure.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What the client is made of.
+/// What the client needs.
 #[derive(Clone, Debug)]
 pub struct WixSettings {
-    /// Where Wix's API is.
     pub base_url: Address,
-    /// How it is reached.
     pub network: Network,
-    /// The site's id, sent beside an API key.
+    /// Sent together with an API key.
     pub site_id: String,
-    /// Who we are.
     pub credentials: Credentials,
-    /// Requests a minute; 0 is no limit.
+    /// Requests per minute; 0 is no limit.
     pub rate_limit: u32,
-    /// How failed requests are repeated.
     pub retry: RetryPolicy,
 }
 
-/// Counts the requests made for one stream.
+/// Counts the requests made for one table.
 #[derive(Debug, Default)]
 pub struct RequestCounter {
     stream: Option<Stream>,
@@ -75,7 +71,7 @@ pub struct RequestCounter {
 }
 
 impl RequestCounter {
-    /// A counter for a stream, which is named to whoever is told of requests.
+    /// For a table, which is named in events about requests.
     pub fn of(stream: Stream) -> RequestCounter {
         RequestCounter { stream: Some(stream), ..RequestCounter::default() }
     }
@@ -85,13 +81,12 @@ impl RequestCounter {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Requests that were sent again.
     pub fn retries(&self) -> u64 {
         self.retries.load(Ordering::Relaxed)
     }
 }
 
-/// Wix, as one site's records can be read from it. Shared by all tasks of a run.
+/// Wix, with the records of one site. Shared by all tasks of a run.
 pub struct WixClient {
     http: Client,
     settings: WixSettings,
@@ -109,11 +104,11 @@ struct Throttling {
     refusals: u32,
 }
 
-/// What is sent.
+/// The body of a request.
 enum Payload {
     Get,
     Post(Value),
-    /// A body with a cursor, which Wix may no longer accept.
+    /// With a cursor, which Wix may no longer accept.
     PostCursor(Value),
 }
 
@@ -123,10 +118,10 @@ impl Payload {
     }
 }
 
-/// What one try brought.
+/// The result of one attempt.
 enum Attempt<T> {
     Done(T),
-    /// Worth another try, after this time where the answer named one.
+    /// Another attempt makes sense, after the delay that the answer named, if it did.
     Failed {
         what: String,
         retry_after: Option<Duration>,
@@ -135,13 +130,12 @@ enum Attempt<T> {
         answer: Box<WixAnswer>,
         retry_after: Option<Duration>,
     },
-    /// The token was refused; a new one may do. If not, this is why.
+    /// The token was refused; a new one may be accepted. If not, this is why.
     TokenRefused(WixError),
     Refused(WixError),
 }
 
 impl WixClient {
-    /// Sets the client up; nothing is sent yet.
     pub fn new(settings: WixSettings, stop: Stop, reporter: Arc<dyn Reporter>) -> Result<WixClient, WixError> {
         let http = settings
             .network
@@ -164,12 +158,12 @@ impl WixClient {
         })
     }
 
-    /// One page of a listing. Waits for the budget, renews the token, and repeats what is worth repeating.
+    /// One page of a listing. Waits for the rate limit, renews the token, and repeats what is worth repeating.
     ///
     /// # Errors
     ///
-    /// See [`WixError`]; in all cases no later try of this run would do better, except for
-    /// [`WixError::CursorRefused`], after which the walk can begin anew from a date.
+    /// See [`WixError`]; in all cases a later attempt of this run would fail as well, except for
+    /// [`WixError::CursorRefused`], after which the walk can restart from a date.
     pub async fn fetch_page(
         &self,
         listing: &'static Listing,
@@ -180,12 +174,11 @@ impl WixClient {
         self.try_page(listing, selection, request, counter, self.settings.retry.max_retries).await
     }
 
-    /// How often a failed request is sent again.
     pub fn max_retries(&self) -> u32 {
         self.settings.retry.max_retries
     }
 
-    /// As [`WixClient::fetch_page`], with this many retries.
+    /// Like [`WixClient::fetch_page`], with this many retries.
     pub async fn try_page(
         &self,
         listing: &'static Listing,
@@ -235,7 +228,7 @@ impl WixClient {
                     *self.throttling.lock().await = Throttling::default();
                     return Err(error);
                 }
-                // Other requests may be answered meanwhile: they are not to keep this one asking for ever.
+                // Other requests may succeed meanwhile: they must not keep this one asking forever.
                 Attempt::TokenRefused(error) if refused_tokens == MAX_REFUSED_TOKENS => return Err(error),
                 Attempt::TokenRefused(_) => refused_tokens += 1,
                 Attempt::Failed { what, .. } if failures == max_retries => {
@@ -274,8 +267,8 @@ impl WixClient {
     ///
     /// # Errors
     ///
-    /// As [`WixClient::fetch_page`]. A "not found" is no error here, but it can also mean a missing
-    /// permission (wix-api.md 1.6): it proves something only beside a record that can be got this way.
+    /// Like [`WixClient::fetch_page`]. "Not found" is not an error here, but it can also mean a missing permission
+    /// (wix-api.md 1.6): it proves something only if another record can be read in this way.
     pub async fn fetch_record(
         &self,
         listing: &'static Listing,
@@ -297,7 +290,6 @@ impl WixClient {
         }
     }
 
-    /// One try at a request about a listing's records.
     async fn attempt<T>(
         &self,
         listing: &'static Listing,
@@ -338,7 +330,7 @@ impl WixClient {
                 Attempt::Failed { what: format!("it answered {described}"), retry_after: answer.retry_after }
             }
             StatusCode::UNAUTHORIZED => {
-                // Where they work elsewhere, it is a missing permission: Wix answers that so now and then
+                // If they work elsewhere, it is a missing permission: Wix sometimes answers that in this way
                 // (wix-api.md 1.6).
                 let error = match self.tokens.have_worked() {
                     true => self.forbidden(listing, path, described),
@@ -360,7 +352,7 @@ impl WixClient {
         })
     }
 
-    /// The current access token, or a new one if it is time.
+    /// The current access token, or a new one if it is about to expire.
     async fn current_token(&self, counter: &RequestCounter) -> Result<AccessToken, WixError> {
         self.tokens.check()?;
         let mut current = self.tokens.current.lock().await;
@@ -438,7 +430,8 @@ impl WixClient {
     fn headers(&self, token: Option<&AccessToken>) -> HeaderMap {
         let mut headers = HeaderMap::new();
         match (&self.settings.credentials, token) {
-            // The token names the site; sending the site's id beside it is reported to make some calls fail (wix-api.md 1.1).
+            // The token names the site; sending the site's id as well is reported to make some calls fail (wix-api.md
+            // 1.1).
             (_, Some(token)) => headers.extend(secret_header(&token.secret).map(|value| (AUTHORIZATION, value))),
             (credentials, None) => {
                 headers.extend(secret_header(credentials.secret()).map(|value| (AUTHORIZATION, value)));
@@ -452,7 +445,7 @@ impl WixClient {
         headers
     }
 
-    /// What Wix answered, without the secrets that were sent.
+    /// Wix's answer, without the secrets that were sent.
     fn describe(&self, answer: &Answer, token: Option<&AccessToken>) -> Box<WixAnswer> {
         let secret = self.settings.credentials.secret();
         let redact = |text: &str| {
@@ -476,8 +469,8 @@ impl WixClient {
     }
 }
 
-/// The header's value, marked so that no debug output shows it; `None` for text that no header can hold,
-/// which the configuration has refused before.
+/// The header's value, marked so that no debug output shows it; `None` for text that no header can hold, which the
+/// configuration has refused before.
 fn secret_header(secret: &Secret) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(secret.reveal()).ok()?;
     value.set_sensitive(true);

@@ -1,4 +1,4 @@
-//! What can go wrong on Wix's side, in words for the operator.
+//! What can fail on Wix's side, in words for the operator.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,21 +19,19 @@ pub struct Oversize {
     pub excerpt: Option<String>,
 }
 
-/// What Wix answered, as far as it may be shown: secrets are cut out, the text is short and on one line.
+/// Wix's answer as far as it may be shown: secrets are cut out, the text is short and on one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WixAnswer {
-    /// The HTTP status.
     pub status: u16,
     /// Wix's error code, such as `UNAUTHENTICATED`, or OAuth's, such as `invalid_client`.
     code: Option<String>,
-    /// Wix's message.
     message: Option<String>,
     /// The header `x-wix-request-id`, which Wix's support asks for.
     request_id: Option<String>,
 }
 
 impl WixAnswer {
-    /// Reads an error answer; any body will do, also none (wix-api.md 1.6, 6.1). `redact` cuts out secrets.
+    /// Reads an error answer; any body is accepted, also an empty one (wix-api.md 1.6, 6.1). `redact` cuts out secrets.
     pub fn read(status: u16, request_id: Option<String>, body: &[u8], redact: impl Fn(&str) -> String) -> WixAnswer {
         let body: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
         let application = body.details.and_then(|details| details.application_error).unwrap_or_default();
@@ -65,7 +63,7 @@ impl fmt::Display for WixAnswer {
     }
 }
 
-/// The members of Wix's and OAuth's error bodies.
+/// The fields of Wix's and OAuth's error bodies.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct ErrorBody {
@@ -107,100 +105,71 @@ pub enum WixError {
     /// The credentials are wrong, or not for this site.
     #[error("Wix refused the credentials in {variables}: it answered {answer}")]
     Credentials {
-        /// The environment variables they came from.
+        /// The environment variables that they came from.
         variables: String,
-        /// The permission that may be what is missing, where a listing was asked for: Wix answers 401 to that now and
-        /// then (wix-api.md 1.6). `None` where no access token was to be had: then nothing can be read.
+        /// The permission that may be missing, if a listing was requested: Wix sometimes answers that with 401
+        /// (wix-api.md 1.6). `None` if there was no access token: then nothing can be read.
         permission: Option<&'static str>,
-        /// What Wix answered.
         answer: Box<WixAnswer>,
     },
-    /// The caller is known, but may not list this.
+    /// The credentials are valid, but may not list this.
     #[error("Wix does not allow these credentials to use {path}: it answered {answer}")]
     Forbidden {
-        /// The endpoint.
         path: &'static str,
-        /// The permission it needs, in the words of Wix's dashboard.
+        /// In the words of Wix's dashboard.
         permission: &'static str,
-        /// The variables that hold the credentials and the site.
         variables: String,
-        /// What Wix answered.
         answer: Box<WixAnswer>,
     },
-    /// The site does not have the Wix app whose records were asked for.
+    /// The site does not have the Wix app whose records were requested.
     #[error("{app} is not installed on the site: Wix answered {answer}")]
-    AppNotInstalled {
-        /// The app.
-        app: &'static str,
-        /// What Wix answered.
-        answer: Box<WixAnswer>,
-    },
-    /// Wix did not take a request that carried a cursor: it is unknown or too old by now.
+    AppNotInstalled { app: &'static str, answer: Box<WixAnswer> },
+    /// Wix refused a request with a cursor: the cursor is unknown or too old.
     #[error("Wix no longer accepts its cursor on {path}: it answered {answer}")]
-    CursorRefused {
-        /// The endpoint.
-        path: &'static str,
-        /// What Wix answered.
-        answer: Box<WixAnswer>,
-    },
-    /// Any other refusal: asking again would not help.
+    CursorRefused { path: &'static str, answer: Box<WixAnswer> },
+    /// Any other refusal: another attempt would not help.
     #[error("Wix refused a request to {path}: it answered {answer}")]
-    Refused {
-        /// The endpoint.
-        path: &'static str,
-        /// What Wix answered.
-        answer: Box<WixAnswer>,
-    },
+    Refused { path: &'static str, answer: Box<WixAnswer> },
     /// Nothing but 429 for a long time.
     #[error("Wix has refused every request for {} minutes, for too many requests: the last answer was {answer}", waited.as_secs() / 60)]
     Throttled {
-        /// How long.
         waited: Duration,
-        /// The last answer.
+        /// The last one.
         answer: Box<WixAnswer>,
     },
-    /// No usable answer in all tries.
+    /// No usable answer in all attempts.
     #[error("Wix gave no usable answer on {path} in {tries} tries: {last}")]
     Unavailable {
-        /// The endpoint.
         path: &'static str,
-        /// How often it was tried.
         tries: u32,
         /// What was wrong the last time.
         last: String,
     },
     /// The server's certificate is not accepted, so nothing was sent.
     #[error("the certificate of {host} {problem}")]
-    Certificate {
-        /// The host.
-        host: String,
-        /// Why.
-        problem: CertificateProblem,
-    },
-    /// An answer was not read to its end. A smaller page may do.
+    Certificate { host: String, problem: CertificateProblem },
+    /// An answer was not read to its end. A smaller page may be.
     #[error("Wix's answer on {path} is larger than what is read: {} MB had come", oversize.read / 1_000_000)]
     TooLarge {
-        /// The endpoint.
         path: &'static str,
-        /// What is known of it.
+        /// What is known of the answer.
         oversize: Oversize,
     },
     /// The HTTP client could not be set up.
     #[error("the HTTPS client could not be set up: {0}")]
     Setup(String),
-    /// The run was asked to stop.
     #[error(transparent)]
     Stopped(#[from] StopReason),
 }
 
 impl WixError {
-    /// True if Wix did not like the request itself: its filter, its sort, its paging.
+    /// True if Wix refused the request itself: its filter, its sort, its paging.
     pub fn is_bad_request(&self) -> bool {
         matches!(self, WixError::Refused { answer, .. } if answer.status == 400)
     }
 
-    /// True if the error leaves open what Wix has under one id, and no more than that. After any other error, no request
-    /// of this run would fare better.
+    /// True if the error leaves open only what Wix has under one id. After any other error, each request of this run would
+    /// fail as well.
     pub fn is_about_one_record(&self) -> bool {
         matches!(
             self,

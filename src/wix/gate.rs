@@ -1,4 +1,4 @@
-//! The gate that every request passes: the budget of requests a minute, and one pause for all tasks.
+//! The gate that every request passes: the rate limit, and one pause for all tasks.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use tokio::time::Instant;
 
 use crate::stop::{Stop, StopReason};
 
-/// A little longer than the minute in which Wix counts, since requests don't all take equally long to arrive.
+/// A little longer than the minute in which Wix counts, since requests do not all take equally long to arrive.
 const MINUTE: Duration = Duration::from_millis(60_500);
 
 /// Lets at most `limit` requests pass in any minute, and none while there is a pause.
 ///
-/// Requests may come in a row until the minute's budget is used up: a run that needs few of them is not
-/// slowed down, and a long one uses the whole budget.
+/// Requests may follow each other at once until the minute's limit is used up: a run that needs few of them is not
+/// slowed down, and a long one uses the whole limit.
 #[derive(Debug)]
 pub struct Gate {
     limit: Option<usize>,
@@ -29,7 +29,7 @@ struct GateState {
 }
 
 impl Gate {
-    /// A gate for `limit` requests a minute; 0 is no limit.
+    /// `limit` is in requests per minute; 0 is no limit.
     pub fn new(limit: u32) -> Gate {
         Gate { limit: (limit > 0).then_some(limit as usize), state: Mutex::default() }
     }
@@ -58,7 +58,7 @@ impl Gate {
         }
     }
 
-    /// Nothing passes for `delay` from now, unless a longer pause is on already.
+    /// Nothing passes for `delay` from now, unless a longer pause is active already.
     pub async fn pause(&self, delay: Duration) {
         let until = Instant::now() + delay;
         let mut state = self.state.lock().await;

@@ -1,7 +1,7 @@
-//! Wix over HTTP: credentials, request budget, retries, and pages of records.
+//! Wix over HTTP: credentials, rate limit, retries, and pages of records.
 //!
-//! [`client::WixClient::fetch_page`] is the way in (`doctor` has [`client::probe`]). Everything that is specific to one stream
-//! (which endpoint, which filter) comes as a [`query::Listing`]; nothing here knows a record's shape.
+//! The entry point is [`client::WixClient::fetch_page`] (for `doctor` [`client::probe`]). Everything that is specific
+//! to one table (which endpoint, which filter) comes as a [`query::Listing`]; nothing here knows a record's shape.
 
 mod answer;
 pub mod auth;

@@ -9,22 +9,22 @@ use crate::timestamp;
 /// How a listing is paged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Paging {
-    /// By offset and limit, without a cursor and without a word on the end (contacts v4).
+    /// By offset and limit, without a cursor and without a mark of the end (contacts v4).
     Offset,
     /// By cursor (bookings, orders).
     Cursor,
 }
 
-/// How one record can be asked for by its id.
+/// How one record is looked up by its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lookup {
-    /// With GET, at this path before the id and this query behind it; the answer's member holds the record.
+    /// With GET, at this path before the id and this query behind it.
     Get {
         /// Ends with a slash.
         path: &'static str,
         /// With its question mark, or empty.
         query: &'static str,
-        /// The answer's member that holds the record.
+        /// The answer's field that holds the record.
         member: &'static str,
     },
     /// With the listing itself, filtered by id: there is no other way (bookings, wix-api.md 3.1).
@@ -47,25 +47,22 @@ pub enum Count {
 pub struct Listing {
     /// The path below Wix's base URL.
     pub path: &'static str,
-    /// The request's member that holds filter, sort and paging: `query` or `search`.
+    /// The request's field that holds filter, sort and paging: `query` or `search`.
     pub envelope: &'static str,
-    /// The answer's member that holds the records.
+    /// The answer's field that holds the records.
     pub items: &'static str,
-    /// The answer's member that tells about the page.
+    /// The answer's field that describes the page.
     pub metadata: &'static str,
-    /// Offset or cursor.
     pub paging: Paging,
-    /// The most records that Wix gives in one page.
+    /// Maximum records that Wix returns in one page.
     pub page_limit: u32,
-    /// The field sets to ask for, where the endpoint knows such.
+    /// The field sets to request, if the endpoint has any.
     pub fieldsets: &'static [&'static str],
-    /// How one record can be asked for.
     pub lookup: Lookup,
-    /// Where Wix counts the records.
     pub count: Count,
-    /// The statuses of its records, where it does not return all of them by default.
+    /// The statuses of its records, if it does not return all of them by default.
     pub statuses: Option<Statuses>,
-    /// The permission it needs, in the words of Wix's dashboard.
+    /// The permission that it needs, in the words of Wix's dashboard.
     pub permission: &'static str,
     /// The Wix app that must be on the site, as people call it.
     pub app: &'static str,
@@ -74,11 +71,11 @@ pub struct Listing {
 /// The statuses of a list that hides some of them unless a filter asks for them.
 #[derive(Debug)]
 pub struct Statuses {
-    /// Those that the program knows.
+    /// The statuses that the program knows.
     pub known: &'static [&'static str],
     /// Which of these are hidden by default.
     pub hidden: &'static [&'static str],
-    /// Those that the list never returns.
+    /// Statuses that the list never returns.
     pub never: &'static [&'static str],
 }
 
@@ -89,27 +86,27 @@ impl Statuses {
         json!({ "$in": self.known.iter().copied().chain(found).collect::<Vec<_>>() })
     }
 
-    /// A condition for all statuses but these, and but those that never come.
+    /// A condition for all statuses except these and those that are never returned.
     pub fn excluding<'a>(&self, excluded: impl IntoIterator<Item = &'a str>) -> Value {
         json!({ "$nin": excluded.into_iter().chain(self.never.iter().copied()).collect::<Vec<_>>() })
     }
 }
 
-/// Which records of a listing are wanted, beside those that always are.
+/// Which records of a listing are wanted, in addition to the listing's own conditions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Selection {
-    /// Members of Wix's filter object.
+    /// Fields of Wix's filter object.
     pub filter: Map<String, Value>,
     /// A condition for the status, in place of the known statuses.
     pub status: Option<Value>,
-    /// True if Wix refuses to sort it: then it comes in an order of Wix's own.
+    /// True if Wix refuses to sort it: then the order is Wix's own.
     pub unsorted: bool,
-    /// Maximum number of records per page, if it is to be smaller than the list's own.
+    /// Maximum records per page, if it is to be smaller than the list's own.
     pub limit: Option<u32>,
 }
 
 impl Selection {
-    /// Records whose `field` lies at or after `from` and before `until`; either side may be open.
+    /// Records whose `field` is at or after `from` and before `until`; either side may be open.
     pub fn between(field: &str, from: Option<DateTime<Utc>>, until: Option<Until>) -> Selection {
         let mut bounds = Map::new();
         if let Some(from) = from {
@@ -122,25 +119,26 @@ impl Selection {
         };
         let mut filter = Map::new();
         if !bounds.is_empty() {
-            // Both bounds in one object: an older page of Wix's says that a field may appear only once (wix-api.md 3.2).
+            // Both bounds are in one object: an older page of Wix's says that a field may appear only once (wix-api.md
+            // 3.2).
             filter.insert(field.to_owned(), Value::Object(bounds));
         }
         Selection { filter, ..Selection::default() }
     }
 
-    /// The same records, as far as `field` also fulfils this condition.
+    /// Adds a condition for `field`.
     pub fn with_bound(mut self, field: &str, operator: &str, at: DateTime<Utc>) -> Selection {
         let bounds = self.filter.entry(field).or_insert_with(|| json!({}));
         bounds[operator] = json!(timestamp::render(at));
         self
     }
 
-    /// The same records, as far as their status fulfils this condition.
+    /// Adds a condition for the status.
     pub fn with_status(self, status: Value) -> Selection {
         Selection { status: Some(status), ..self }
     }
 
-    /// The same records, in pages of at most this many.
+    /// Limits pages to this many records.
     pub fn with_limit(self, limit: u32) -> Selection {
         Selection { limit: Some(limit), ..self }
     }
@@ -149,15 +147,15 @@ impl Selection {
 /// An upper bound of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// The instant itself still belongs to it.
+    /// The instant itself is part of the range.
     Including(DateTime<Utc>),
-    /// The instant itself does not.
+    /// The instant itself is not part of the range.
     Before(DateTime<Utc>),
 }
 
 impl Listing {
-    /// The body of a request: sorted by `createdDate`, which never changes, so that an edit during the
-    /// walk moves nothing. A cursor travels alone: Wix refuses filter and sort beside it (wix-api.md 4.1).
+    /// The body of a request: sorted by `createdDate`, which never changes, so that an edit during the walk moves
+    /// nothing. A cursor is sent alone: Wix refuses filter and sort with it (wix-api.md 4.1).
     pub fn request_body(&self, selection: &Selection, request: &PageRequest) -> Value {
         let limit = selection.limit.unwrap_or(self.page_limit);
         let query = match request {

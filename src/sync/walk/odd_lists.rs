@@ -72,8 +72,8 @@ impl OddList {
         self.with_total.then(|| self.ordered(from).len() as u64)
     }
 
-    /// Reads to the end as [`super::super::reader`] does; cursors are refused and runs interrupted as it is told. The ids
-    /// that came, in any run, and the shortfall.
+    /// Reads to the end as [`super::super::reader`] does; `interrupt` refuses cursors and interrupts runs. Returns the
+    /// ids that came, in any run, and the shortfall.
     fn read(&self, limit: usize, mut interrupt: impl FnMut(u32) -> Interruption) -> Result<(Vec<u32>, u64), WalkError> {
         let (mut walk, mut ids, mut start) = (Walk::default(), Vec::new(), Start::default());
         for request in 0..5_000 {
@@ -131,7 +131,7 @@ fn a_deep_list_with_a_record_without_a_date_is_read_by_offset() {
         OddList { records, rounding: 1, newest_first: false, undated_last: true, by_cursor: false, with_total: true };
     let (ids, shortfall) = list.read(1000, |_| Interruption::None).unwrap();
     assert_eq!((list.missing(&ids), shortfall), (vec![], 0));
-    // Where Wix refuses large offsets, the window has to do, and the shortfall is known.
+    // If Wix refuses large offsets, the window must be used, and the shortfall is known.
     let (mut walk, mut ids) = (Walk::default(), Vec::new());
     loop {
         if matches!(walk.request(), PageRequest::Window { offset, .. } if *offset > MAX_OFFSET) {
@@ -150,7 +150,7 @@ fn a_deep_list_with_a_record_without_a_date_is_read_by_offset() {
 
 #[test]
 fn a_window_at_a_rounded_date_is_left_for_the_offset() {
-    // Thirty records of one import lie at the place where the window begins; their dates are shown rounded up.
+    // Thirty records of one import lie at the start of the window; their dates are shown rounded up.
     let second = |id: u32| i64::from(if (7_980..8_010).contains(&id) { 7_980 } else { id });
     let records = (0..9_500).map(|id| (id, Some(second(id) * 1000 + 400)));
     let list = OddList {
@@ -182,7 +182,7 @@ fn no_high_water_mark_before_two_dates_came_in_order() {
     assert_eq!((walk.frontier(), walk.records_before()), (start.created_from, 5));
     walk.accept(&[mark(3, 9)], &cursor(2), None).unwrap();
     assert_eq!((walk.frontier(), walk.records_before()), (DateTime::from_timestamp(9, 0), 7));
-    // Where the order does not hold, it begins at the beginning.
+    // If the order does not hold, it starts at the beginning.
     assert_eq!(walk.accept(&[mark(4, 8)], &cursor(3), None), Ok(None));
     assert_eq!(*walk.request(), PageRequest::Window { created_from: None, offset: 0 });
 }
@@ -247,7 +247,7 @@ proptest! {
             let is_known = missing.is_empty() || shortfall > 0 || is_hopeless;
             prop_assert!(is_known, "{missing:?} are missing, shortfall {shortfall}");
             prop_assert!(!with_total || missing.len() as u64 <= shortfall, "{missing:?}, shortfall {shortfall}");
-            // What came before an interruption, and not again behind it, is counted as missing.
+            // What came before an interruption, and not again after it, is counted as missing.
             let is_exact = with_total && interruptions.is_empty();
             prop_assert!(!is_exact || missing.len() as u64 == shortfall, "{missing:?}, shortfall {shortfall}");
         }

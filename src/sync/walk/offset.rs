@@ -1,4 +1,4 @@
-//! Pages by offset: each begins with the last record of the page before.
+//! Pages by offset: each starts with the last record of the page before.
 
 use super::window::Left;
 use super::{Accepted, MAX_OFFSET, MAX_RESTARTS, Walk, WalkError, created};
@@ -19,16 +19,16 @@ impl Walk {
         self.window.total = total.or(self.window.total);
         let count = marks.len() as u64;
         if count == 0 {
-            // The total may be older than a deletion: it has to hold when requested again. Then the list has ended early,
-            // and the difference is its shortfall.
+            // The total may be older than a deletion: it has to be confirmed by another request. Then the list has
+            // ended early, and the difference is its shortfall.
             if total.is_some_and(|total| total > offset) && self.restarts < MAX_RESTARTS {
                 self.restarts += 1;
                 return Ok(None);
             }
             return Ok(Some(Accepted { is_new: Vec::new(), repeated: 0, at_end: true }));
         }
-        // A total below what was read can't be one. Beside a page with no place left it may be another number, such as
-        // the page's own count: there it is worth a request to see that nothing follows.
+        // A total below what was read cannot be one. On a page that is not full it may be another number, such as the
+        // page's own count: there it is worth a request to see that nothing follows.
         let at_end = total == Some(offset + count) && count < self.page_limit;
         let accepted = self.note(marks, at_end);
         if !at_end {
@@ -38,7 +38,7 @@ impl Walk {
         Ok(Some(accepted))
     }
 
-    /// Whether a page follows the one before: it begins with that one's last record where it has to, and none of the
+    /// Whether a page follows the one before: it starts with that one's last record if it has to, and none of the
     /// others came on an earlier page of this window. If one did, records with the same date are in another order now,
     /// and one that was behind may be before.
     fn follows(&self, marks: &[RecordMark]) -> bool {
@@ -49,7 +49,7 @@ impl Walk {
         !marks.any(|mark| created(mark) == self.mark && self.tally.came_at_mark(mark, self.window.number))
     }
 
-    /// The next page begins with the last record of this one. Behind a page of that one record alone, it begins after
+    /// The next page starts with the last record of this one. After a page of that one record alone, it starts behind
     /// it, so that the pagination moves on.
     fn continue_behind(&mut self, offset: u64, count: u64) {
         self.is_anchored = count > 1;

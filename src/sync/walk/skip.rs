@@ -1,4 +1,4 @@
-//! Passing over a record that Wix cannot deliver.
+//! Skipping a record that Wix cannot deliver.
 
 use chrono::{DateTime, Utc};
 
@@ -6,17 +6,16 @@ use super::{Order, Walk};
 use crate::page::PageRequest;
 
 impl Walk {
-    /// The maximum number of records of the next page.
     pub fn set_page_limit(&mut self, page_limit: u32) {
         self.page_limit = u64::from(page_limit);
     }
 
-    /// The number of records on the next page that came before: the one with which it has to begin.
+    /// The number of records on the next page that came before: the one with which it has to start.
     pub fn overlap(&self) -> u32 {
         u32::from(self.is_anchored)
     }
 
-    /// The latest creation date that came, or with which a resumed pass began.
+    /// The latest creation date that came, or with which a resumed pass started.
     pub fn mark(&self) -> Option<DateTime<Utc>> {
         self.mark
     }
@@ -31,12 +30,12 @@ impl Walk {
         self.order == Order::Broken || self.has_late_undated
     }
 
-    /// Where this run began, if an earlier one read what is before.
+    /// Where this run started, if an earlier one read what is before.
     pub fn start(&self) -> Option<DateTime<Utc>> {
         self.start.created_from
     }
 
-    /// True if some record with the latest date came. False where it is only known to be next.
+    /// True if some record with the latest date came. False if it is only known to be next.
     pub fn is_mark_seen(&self) -> bool {
         self.is_mark_seen
     }
@@ -46,12 +45,12 @@ impl Walk {
         self.is_order_proven()
     }
 
-    /// Passes over the next record of a list by offset.
+    /// Skips the next record of a list by offset.
     pub fn skip_offset(&mut self) {
         if let PageRequest::Window { offset, .. } = &mut self.next {
             *offset += 1;
         }
-        // The record with which the page had to begin came already.
+        // The record with which the page had to start came already.
         if !std::mem::take(&mut self.is_anchored) {
             self.tally.note_skipped();
         }

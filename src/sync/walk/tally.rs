@@ -7,8 +7,8 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::record::{RecordMark, Version};
 
-/// Maximum number of records before the latest date that are remembered while the list is sorted: about 1 MB. Behind them a
-/// sorted list can repeat a record only at one date.
+/// Maximum number of records before the latest date that are remembered while the list is sorted: about 1 MB. Behind
+/// them a sorted list can repeat a record only at one date.
 const MAX_REMEMBERED: usize = 65_536;
 
 /// Maximum number of records that are remembered at the latest date, and maximum number of the others: 9 MB each.
@@ -20,7 +20,7 @@ const LARGE: usize = 4_096;
 /// Where a record is in the order of the list so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
-    /// Out of order: nothing but its id tells whether it came before.
+    /// Out of order: only its id tells whether it came before.
     Behind,
     /// At the latest date.
     AtMark,
@@ -39,7 +39,7 @@ pub(super) struct Sighting {
     pub(super) is_first_in_window: bool,
 }
 
-/// The copy of a record that came last.
+/// The last copy of a record.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     /// A hash of its version.
@@ -54,9 +54,9 @@ pub(super) struct Tally {
     count: u64,
     /// By hashes of ids: records with the latest date. They come again when the pagination restarts there.
     at_mark: HashMap<u64, Seen>,
-    /// The first of the others, and all that came out of order.
+    /// By hashes of ids: the first of the others, and all that came out of order.
     others: HashMap<u64, Seen>,
-    /// Of the records counted: those at the latest date.
+    /// Counted records at the latest date.
     count_at_mark: u64,
     /// Records without an id: at the latest date, and altogether.
     nameless_at_mark: u64,
@@ -94,7 +94,6 @@ impl Tally {
         Tally { count, ..Tally::default() }
     }
 
-    /// All distinct records so far.
     pub(super) fn count(&self) -> u64 {
         self.count
     }
@@ -114,7 +113,6 @@ impl Tally {
         self.at_mark.keys().copied().collect()
     }
 
-    /// The hash of an id.
     pub(super) fn key_of(mark: &RecordMark) -> Option<u64> {
         mark.wix_id.as_deref().map(key)
     }
@@ -182,7 +180,6 @@ impl Tally {
         self.count += 1;
     }
 
-    /// Another date is the latest.
     fn move_mark(&mut self) {
         (self.count_at_mark, self.nameless_at_mark) = (0, 0);
         let room = MAX_REMEMBERED.saturating_sub(self.others.len());
@@ -198,7 +195,7 @@ impl Tally {
         self.nameless_to_skip = 0;
     }
 
-    /// Another window begins: records without an id may come again.
+    /// Another window starts: records without an id may come again.
     pub(super) fn begin_window(&mut self) {
         self.nameless_in_window.clear();
     }
@@ -208,12 +205,12 @@ impl Tally {
         self.nameless_to_skip = self.nameless_at_mark;
     }
 
-    /// The list goes on where it was left.
+    /// The list continues where it was left.
     pub(super) fn resume(&mut self) {
         self.nameless_to_skip = 0;
     }
 
-    /// The list is read again from its beginning, where `before` records lie before it: all come again.
+    /// The list is read again from its beginning, with `before` records before it: all come again.
     pub(super) fn restart_at_beginning(&mut self, before: u64) {
         let remembered = (self.at_mark.len() + self.others.len()) as u64;
         if self.count == before + remembered + self.nameless {
@@ -229,20 +226,20 @@ impl Tally {
         *self = Tally { forgotten, ..Tally::starting_with(before) };
     }
 
-    /// The part of the list that began when `before` records had come is read again.
+    /// The part of the list that started when `before` records had come is read again.
     pub(super) fn forget_part(&mut self, before: u64) {
         let again = self.count.saturating_sub(before).min(self.delivered);
         (self.forgotten, self.delivered) = (self.forgotten + again, self.delivered - again);
         self.begin_part(before);
     }
 
-    /// Another part of the list begins, in which none of the `before` records comes again that have come.
+    /// Another part of the list starts, in which none of the `before` records comes again that have come.
     pub(super) fn begin_part(&mut self, before: u64) {
         let Tally { forgotten, delivered, is_overfull, .. } = *self;
         *self = Tally { forgotten, delivered, is_overfull, ..Tally::starting_with(before) };
     }
 
-    /// The number of records that were forgotten since this was asked last.
+    /// The number of records that were forgotten since the last call.
     pub(super) fn take_forgotten(&mut self) -> u64 {
         std::mem::take(&mut self.forgotten)
     }
@@ -252,7 +249,7 @@ impl Tally {
         self.delivered
     }
 
-    /// Takes back what was noted since [`Tally::delivered`] was so many.
+    /// Takes back what was noted since [`Tally::delivered`] had this value.
     pub(super) fn take_back(&mut self, delivered: u64) {
         self.delivered = delivered;
     }

@@ -1,4 +1,4 @@
-//! The walk over listings that change under it.
+//! The walk over listings that change meanwhile.
 
 use chrono::DateTime;
 use proptest::prelude::*;
@@ -30,7 +30,7 @@ fn mark(id: u32, created: i64) -> RecordMark {
     }
 }
 
-/// Walks to the end, changing the listing before each request; the ids in order, and the requests made.
+/// Walks to the end, changing the listing before each request. Returns the ids in order, and the requests.
 fn walk(
     listing: &mut Listing,
     limit: usize,
@@ -57,7 +57,7 @@ fn distinct(count: u32) -> Listing {
     Listing((0..count).map(|id| (id, i64::from(id))).collect())
 }
 
-/// How a server may come to a total, from the true one and the offset and length of a page.
+/// How a server may compute a total, from the true one and the offset and length of a page.
 type TotalReading = fn(u64, u64, u64) -> u64;
 
 #[test]
@@ -143,7 +143,7 @@ fn an_order_that_changes_with_each_request_is_refused_and_not_half_read() {
 
 #[test]
 fn an_id_at_two_places_of_one_date_is_read_where_a_page_holds_both_and_else_refused() {
-    // Wix gives no id twice; such a listing can't be told from an order that changes, which may hide others.
+    // Wix returns no id twice; such a listing cannot be told from a changing order, which may hide others.
     let twice = || Listing(vec![(0, 1), (1, 2), (2, 2), (1, 2), (3, 3), (4, 4)]);
     let (mut ids, _) = walk(&mut twice(), 3, true, |_, _| {}).unwrap();
     ids.dedup();
@@ -164,7 +164,7 @@ fn records_that_are_announced_and_never_listed_are_a_shortfall() {
     assert_eq!(walk.conclude(Some(0)), Conclusion::Shortfall(0));
 }
 
-/// Reads first pages whose cursors are always refused, until the walk gives up; how many pages that took.
+/// Reads first pages whose cursors are always refused, until the walk gives up. Returns how many pages that took.
 fn pages_until_given_up(mut walk: Walk, mut page: impl FnMut(u32) -> Vec<RecordMark>) -> u32 {
     for pages in 1..1000 {
         walk.accept(&page(pages), &NextPage::Cursor(format!("cursor {pages}")), None).unwrap();
@@ -197,7 +197,7 @@ fn a_walk_that_begins_anew_without_getting_on_is_given_up() {
         }]
     };
     assert!(pages_until_given_up(Walk::default(), newer_copy) < 10, "a record that changes all the time");
-    // It may start again as often as it has to while records come. Each page begins with the last record of the one before.
+    // It may restart as often as it has to while records come. Each page starts with the last record of the one before.
     let mut walk = Walk::default();
     for page in 0..100 {
         let marks = [mark(page, page.into()), mark(page + 1, i64::from(page) + 1)];
@@ -249,7 +249,8 @@ fn an_unsorted_listing_begins_anew_at_its_beginning() {
 }
 
 proptest! {
-    /// Records of one date in another order with each request: all are read, or it is said that some may be missing.
+    /// Records of one date in another order with each request: all are read, or it is reported that some may be
+    /// missing.
     #[test]
     fn no_order_among_records_of_one_date_makes_one_missed(
         blocks in prop::collection::vec(1_usize..6, 1..12),
@@ -274,7 +275,7 @@ proptest! {
         }
     }
 
-    /// Deletions and additions during the walk: whoever is there from its begin to its end is read.
+    /// Deletions and additions during the walk: a record that exists from start to end is read.
     #[test]
     fn no_record_that_stays_is_missed(
         dates in prop::collection::vec(0_i64..40, 1..120),

@@ -1,6 +1,6 @@
 //! Windows by date, and the proof that they leave no record out.
 //!
-//! A window begins at a date that was read from a record. If Wix shows rounded dates, or has records without a date,
+//! A window starts at a date that was read from a record. If Wix shows rounded dates, or has records without a date,
 //! the filter does not see all that is left. The totals tell: the total of the window that was left, minus the records
 //! before the new one, must not exceed the total of the new one. Without totals, the records seen at the date must come
 //! again.
@@ -39,7 +39,7 @@ pub(super) struct Left {
 pub(super) struct Check {
     /// Minimum total of its first page.
     min_total: Option<u64>,
-    /// The date at which it begins, at which a record is known.
+    /// The date at which it starts, at which a record is known.
     from: DateTime<Utc>,
     /// Hashes of the ids seen at that date. `None` if an earlier run saw them.
     ids: Option<HashSet<u64>>,
@@ -48,7 +48,7 @@ pub(super) struct Check {
     missing: u64,
     /// True if a record with that date came on the first page.
     is_from_seen: bool,
-    /// True if the window has to do, whatever it leaves out.
+    /// True if the window must be used, whatever it leaves out.
     is_forced: bool,
 }
 
@@ -57,14 +57,13 @@ impl Check {
         self.ids.is_none()
     }
 
-    /// Of the window with which a resumed pass begins. Its totals are compared at the end, by
-    /// [`Walk::confirm_start`].
+    /// For the window with which a resumed pass starts. Its totals are compared at the end, by [`Walk::confirm_start`].
     pub(super) fn of_start(from: DateTime<Utc>) -> Check {
         Check { min_total: None, from, ids: None, left: None, missing: 0, is_from_seen: false, is_forced: false }
     }
 }
 
-/// What is to be done at the end of the list.
+/// What to do at the end of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conclusion {
     /// Wix announced this many records more than it returned; 0 if all came.
@@ -80,7 +79,7 @@ impl Walk {
         let before = self.tally.before_mark();
         let passed = before.saturating_sub(self.window.before);
         let min_total = self.window.total.map(|total| total.saturating_sub(passed));
-        // What a resumed pass began with is still to be compared at the end.
+        // What a resumed pass started with is still to be compared at the end.
         self.start_check = self.check.take().filter(Check::is_of_start).or(self.start_check.take());
         let ids = Some(self.tally.keys_at_mark());
         self.check = Some(Check { min_total, from, ids, left, missing: 0, is_from_seen: false, is_forced: false });
@@ -140,7 +139,7 @@ impl Walk {
         is_last && !has_shown_all
     }
 
-    /// Goes back to the window that was left, or to the beginning of the list. False if the window has to do.
+    /// Returns to the window that was left, or to the beginning of the list. False if the window must be used.
     pub(super) fn leave_window(&mut self) -> bool {
         let Some(check) = self.check.take() else { return false };
         if self.must_use_windows || check.is_forced || (check.left.is_none() && self.is_second_reading) {
@@ -161,7 +160,7 @@ impl Walk {
     }
 
     /// Uses windows by date although they leave records out, because Wix refuses the offset that would be next. False
-    /// if that is not the reason for the refusal, or no window can begin here.
+    /// if that is not the reason for the refusal, or if no window can start here.
     pub fn avoid_offset(&mut self) -> bool {
         let is_deep = matches!(self.next, PageRequest::Window { offset, .. } if offset > MAX_OFFSET);
         if !is_deep || !self.is_order_proven() || self.mark <= self.window.from {
@@ -172,15 +171,15 @@ impl Walk {
         true
     }
 
-    /// The date at which a resumed pass began, if its totals are still to be compared with those of the whole list.
+    /// The date at which a resumed pass started, if its totals are still to be compared with those of the whole list.
     pub fn unconfirmed_start(&self) -> Option<DateTime<Utc>> {
         let check = self.check.as_ref().filter(|check| check.is_of_start()).or(self.start_check.as_ref())?;
         Some(check.from)
     }
 
-    /// Compares the total of the whole list with that of the window with which a resumed pass began, where the whole list
-    /// has more records than came. Reads the list from its beginning if the window left records out, and then returns
-    /// false. A total is `None` where Wix did not tell.
+    /// Compares the total of the whole list with that of the window with which a resumed pass started, if the whole
+    /// list has more records than came. If the window left records out, reads the list from its beginning and returns
+    /// false. A total is `None` if Wix did not tell it.
     pub fn confirm_start(&mut self, whole: Option<u64>, window: Option<u64>) -> bool {
         let Some(check) = self.check.take_if(|check| check.is_of_start()).or(self.start_check.take()) else {
             return true;
@@ -210,7 +209,7 @@ impl Walk {
         self.window.total.map_or(0, |total| total.saturating_sub(came)) + self.hidden
     }
 
-    /// A shortfall is then a reason to read the list again, once.
+    /// After this, a shortfall is a reason to read the list again, once.
     pub fn allow_second_reading(&mut self) {
         self.is_unverified = true;
     }

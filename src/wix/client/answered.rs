@@ -1,4 +1,4 @@
-//! What came back of one request, before anyone reads its body.
+//! The answer to one request, before its body is interpreted.
 
 use std::time::Duration;
 
@@ -13,7 +13,6 @@ use crate::network::{CertificateProblem, chain};
 use crate::retry;
 use crate::wix::error::{Oversize, WixError};
 
-/// An answer of whatever status.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) request_id: Option<String>,
@@ -43,12 +42,13 @@ impl Answer {
     }
 }
 
-/// 408 and 5xx but 501: Wix's side, and likely to pass.
+/// 408, and 5xx except 501: the cause is on Wix's side, and likely to pass.
 pub(super) fn is_transient(status: StatusCode) -> bool {
     status == StatusCode::REQUEST_TIMEOUT || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
 }
 
-/// Why a request got no answer, in words. A certificate that is not accepted is an error: no later try would do better.
+/// Why a request got no answer, in words. A certificate that is not accepted is an error: a later attempt would fail as
+/// well.
 pub(super) fn no_answer(error: reqwest::Error, server: &Address) -> Result<String, WixError> {
     match CertificateProblem::of(&error) {
         Some(problem) => Err(WixError::Certificate { host: server.host().to_owned(), problem }),

@@ -1,4 +1,4 @@
-//! The body of an answer, of which no more than a bound is held, however much comes.
+//! The body of an answer, of which only a bounded part is held, however much comes.
 
 use bytes::Bytes;
 use reqwest::Response;
@@ -9,15 +9,15 @@ use crate::wix::error::Oversize;
 /// Largest page that is held, in bytes: several times what Wix's pages usually have, and more than the largest record.
 const MAX_PAGE_BYTES: usize = 8_000_000;
 
-/// Maximum number of bytes of one answer that are read: as many as a record may have of which the id is wanted.
+/// Maximum bytes of one answer that are read: as many as a record may have whose id is wanted.
 const MAX_READ_BYTES: usize = 128_000_000;
 
-/// Maximum number of bytes of a refusal that are read. Wix's own have less than 1 KB.
+/// Maximum bytes of a refusal that are read. Wix's own have less than 1 KB.
 const MAX_REFUSAL_BYTES: usize = 64_000;
 
 /// A body, after decompression.
 pub(super) enum Body {
-    /// All of it; in place of records that are too large their excerpts.
+    /// All of it; records that are too large are replaced by their excerpts.
     Whole(Bytes),
     TooLarge(Oversize),
 }
@@ -39,7 +39,7 @@ pub(super) async fn read(mut response: Response) -> reqwest::Result<Body> {
         }
         read += chunk.len();
         held.extend_from_slice(&chunk);
-        // A page of usual size is not looked at.
+        // A page of usual size is not scanned.
         if scanner.is_some() || held.len() > MAX_PAGE_BYTES {
             let scanner = scanner.get_or_insert_default();
             scanner.scan(&mut held);
@@ -52,21 +52,21 @@ pub(super) async fn read(mut response: Response) -> reqwest::Result<Body> {
     Ok(Body::Whole(held.into()))
 }
 
-/// Finds the records in an answer: the items of a list, or an object, that is a member of the answer. Puts the excerpts of
-/// those that are too large in their place.
+/// Finds the records in an answer: the items of a list, or an object, that is a field of the answer. Replaces those
+/// that are too large by their excerpts.
 #[derive(Default)]
 struct Scanner {
-    /// Bytes that were looked at.
+    /// Bytes that were scanned.
     at: usize,
     /// Objects and lists that are open.
     depth: u32,
     is_list: bool,
     in_text: bool,
     is_escaped: bool,
-    /// Where the current record begins, and the depth around it.
+    /// Where the current record starts, and the depth around it.
     record: Option<(usize, u32)>,
     records: u32,
-    /// Of the current record, if it is too large.
+    /// The current record's excerpt, if it is too large.
     excerpt: Option<Excerpt>,
 }
 

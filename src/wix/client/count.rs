@@ -8,7 +8,7 @@ use crate::wix::WixError;
 use crate::wix::query::{Count, Listing, Paging, Selection};
 
 impl WixClient {
-    /// How many records Wix counts in a list; `None` where it does not offer that, or refuses it.
+    /// How many records Wix counts in a list; `None` if it does not offer that, or refuses it.
     ///
     /// # Errors
     ///

@@ -15,7 +15,7 @@ impl WixClient {
     ///
     /// # Errors
     ///
-    /// As [`WixClient::fetch_page`].
+    /// Like [`WixClient::fetch_page`].
     pub async fn fetch_listed(
         &self,
         listing: &'static Listing,
@@ -31,7 +31,7 @@ impl WixClient {
                 page => page?,
             };
             match (page.records.into_iter().next(), page.next) {
-                // The caller sees whether it is the record that was asked for.
+                // The caller checks whether it is the requested record.
                 (Some(record), _) => return Ok(Found::Alive(record)),
                 (None, _) if page.lacking > 0 => return Ok(Found::Unclear),
                 (None, NextPage::Cursor(cursor)) => {

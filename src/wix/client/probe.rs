@@ -1,6 +1,6 @@
-//! A look at whether Wix can be used: one record of a listing, asked for with little patience.
+//! A check whether Wix can be used: one record of a listing, requested with little patience.
 //!
-//! Two tries at most, and no waiting where Wix asks for some: `doctor` wants to know, not to get through.
+//! Two attempts at most, and no waiting if Wix asks for it: `doctor` has to report, not to succeed.
 
 use std::time::Duration;
 
@@ -13,27 +13,27 @@ use crate::wix::auth::Credentials;
 use crate::wix::error::{WixAnswer, WixError};
 use crate::wix::query::Listing;
 
-/// No answer within this time is none.
+/// An answer that takes longer does not count.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How often it is asked.
+/// Maximum requests of one check.
 const TRIES: usize = 2;
 
-/// What came of it.
+/// The result of a check.
 #[derive(Debug)]
 pub enum Probe<T> {
     /// Wix answered as it should.
     Answered(T),
     /// Wix answered with 429: too many requests.
     Throttled(Box<WixAnswer>),
-    /// Wix said no.
+    /// Wix refused the request.
     Refused(WixError),
     /// No usable answer came; this is why, the last time.
     Failed(String),
 }
 
 impl WixClient {
-    /// Exchanges app credentials for an access token; an API key needs none, which is `Answered` as well.
+    /// Exchanges app credentials for an access token; an API key needs none, which is also `Answered`.
     pub async fn probe_token(&self) -> Probe<()> {
         if matches!(self.settings.credentials, Credentials::ApiKey { .. }) {
             return Probe::Answered(());
@@ -60,8 +60,8 @@ impl WixClient {
         tries(async || self.try_token_info(&token, &counter).await).await
     }
 
-    /// Asks for one record of a listing. Answered with how far this machine's clock is ahead of Wix's, where
-    /// Wix tells its own; it does so to the second.
+    /// Requests one record of a listing. `Answered` holds how far this machine's clock is ahead of Wix's, if Wix tells
+    /// its own; it does so to the second.
     pub async fn probe_listing(&self, listing: &'static Listing) -> Probe<Option<TimeDelta>> {
         let payload = Payload::Post(listing.smallest_page());
         let counter = RequestCounter::default();
@@ -77,8 +77,8 @@ impl WixClient {
     }
 }
 
-/// How far our clock is ahead of one that showed `theirs`, cut off to the second, at some moment of an exchange
-/// that began at `asked_at` and took `took`: the least difference that explains it.
+/// How far our clock is ahead of one that showed `theirs`, cut to the second, at some moment of an exchange that
+/// started at `asked_at` and took `took`: the least difference that explains it.
 fn ahead(asked_at: DateTime<Utc>, took: Duration, theirs: DateTime<Utc>) -> TimeDelta {
     let took = TimeDelta::from_std(took).unwrap_or_default();
     let (least, most) = (asked_at - (theirs + TimeDelta::seconds(1)), asked_at + took - theirs);
@@ -118,7 +118,7 @@ mod tests {
     fn a_difference_of_clocks_is_told_only_as_far_as_it_is_certain() {
         let at = |seconds: f64| DateTime::<Utc>::UNIX_EPOCH + TimeDelta::milliseconds((seconds * 1000.0) as i64);
         let second = Duration::from_secs(1);
-        // Asked at 100.5, answered at 101.5: a server whose clock is right says 100 or 101.
+        // Sent at 100.5, answered at 101.5: a server whose clock is right says 100 or 101.
         for right in [100.0, 101.0] {
             assert_eq!(ahead(at(100.5), second, at(right)), TimeDelta::zero());
         }

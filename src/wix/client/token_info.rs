@@ -14,7 +14,7 @@ use crate::wix::error::{WixError, one_line};
 
 const TOKEN_INFO_PATH: &str = "/oauth2/token-info";
 
-/// Longest time until a run continues without an answer. Longer than one wait for a 429 that names no time.
+/// Maximum time until a run continues without an answer. Longer than one wait for a 429 that names no time.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 impl WixSettings {
@@ -50,7 +50,7 @@ impl WixClient {
             let token = self.current_token(&counter).await?;
             let attempt = async || {
                 Ok(match self.try_token_info(&token, &counter).await? {
-                    // It would take longer than the patience lasts: the run continues at once.
+                    // It would take longer than [`PATIENCE`]: the run continues at once.
                     Attempt::Throttled { answer, retry_after }
                         if self.settings.retry.throttle_delay(1, retry_after, 0.0) >= PATIENCE =>
                     {
@@ -68,7 +68,7 @@ impl WixClient {
         asked.await.map_err(|error| self.tokens.give_up(error)).ok()
     }
 
-    /// One try. Wix takes this request without an authorization header.
+    /// One attempt. Wix accepts this request without an authorization header.
     pub(super) async fn try_token_info(
         &self,
         token: &AccessToken,
@@ -94,7 +94,7 @@ impl WixClient {
     }
 }
 
-/// Reads the ids, spelled as in Wix's REST API or as in OAuth. `active` is not looked at: it says whether the token works,
+/// Reads the ids, spelled as in Wix's REST API or as in OAuth. `active` is ignored: it says whether the token works,
 /// which the next request shows. An inactive token of another site still names that site, and without a site there is
 /// nothing to compare, whatever `active` says.
 fn read(body: &Value, redact: impl Fn(&str) -> String) -> TokenInfo {

@@ -1,4 +1,4 @@
-//! Who may ask: credentials, tokens, and the token endpoints.
+//! Authorization: credentials, tokens, and the token endpoints.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::reply::{Reply, no_site_context, oauth_error, unauthenticated};
 
-/// Seconds an access token of the old refresh flow lives.
+/// Lifetime in seconds of an access token of the old refresh flow.
 const LEGACY_TOKEN_LIFE: i64 = 300;
 
 /// The credentials the simulator accepts.
@@ -16,9 +16,7 @@ pub struct Credentials {
     pub site_id: String,
     /// API keys allowed on the site.
     pub api_keys: Vec<String>,
-    /// The app's id.
     pub app_id: String,
-    /// The app's secret.
     pub app_secret: String,
     /// The app's installation on the site.
     pub instance_id: String,
@@ -85,7 +83,7 @@ impl Tokens {
         self.valid.clear();
     }
 
-    /// A new token of an installation; none if there is no such installation.
+    /// A new token of an installation; `None` if there is no such installation.
     fn issue(&mut self, instance_id: &str, now: i64, life: i64) -> Option<String> {
         let site_id = self.installations.get(instance_id)?.clone();
         self.issued += 1;
@@ -101,8 +99,8 @@ impl Tokens {
     }
 }
 
-/// Lets a request through or refuses it: an API key comes bare and names the site; a token may
-/// follow `Bearer ` and names its site itself.
+/// Accepts a request or refuses it: an API key comes without a prefix and names the site; a token may follow `Bearer `
+/// and names its site itself.
 pub(crate) fn check(
     credentials: &Credentials,
     tokens: &Tokens,

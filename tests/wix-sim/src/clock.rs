@@ -7,7 +7,7 @@ pub(crate) const NANOS_PER_MS: i64 = 1_000_000;
 /// Stands for a record without a readable date; sorts before every date.
 pub(crate) const NO_DATE: i64 = i64::MIN;
 
-/// The simulator's idea of now: the machine's clock plus an offset, or one fixed moment.
+/// The simulator's clock: the machine's plus an offset, or one fixed moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Clock {
     pub(crate) offset: TimeDelta,
@@ -86,7 +86,7 @@ pub(crate) fn push_digits(out: &mut String, number: i64, width: u32) {
     }
 }
 
-/// Year, month and day of a count of days since 1970 (Howard Hinnant's algorithm).
+/// Year, month and day of a number of days since 1970 (Howard Hinnant's algorithm).
 fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);

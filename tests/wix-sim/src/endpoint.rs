@@ -85,7 +85,7 @@ impl Endpoint {
 }
 
 fn percent_decoded(id: &str) -> String {
-    // A plus sign means itself in a path.
+    // A plus sign stands for itself in a path.
     let guarded = id.replace('+', "%2B");
     form_urlencoded::parse(guarded.as_bytes()).next().map(|(name, _)| name.into_owned()).unwrap_or_default()
 }

@@ -1,5 +1,4 @@
-//! Faults: what goes wrong with which request. Built fluently, armed with
-//! [`SimHandle::fault`](crate::SimHandle::fault).
+//! Faults: what fails with which request. Built fluently, armed with [`SimHandle::fault`](crate::SimHandle::fault).
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use crate::reply::{self, Reply};
 type Condition = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
 type Rewriting = Arc<dyn Fn(&Request, &str) -> String + Send + Sync>;
 
-/// Something that goes wrong. Without a status and a body the true answer is made, and then bent.
+/// Something that fails. Without a status and a body the true answer is made, and then changed.
 #[derive(Clone)]
 pub struct Fault {
     pub(crate) endpoint: Endpoint,
@@ -30,14 +29,14 @@ pub(crate) struct Effect {
     pub(crate) headers: Vec<(String, Option<String>)>,
     pub(crate) delay: Duration,
     pub(crate) manner: Manner,
-    /// How many letters follow the body.
+    /// Number of letters after the body.
     pub(crate) padding: usize,
     pub(crate) gzip: bool,
     pub(crate) tweaks: Tweaks,
     pub(crate) rewriting: Option<Rewritten>,
 }
 
-/// Makes another body of the true one.
+/// Makes another body from the true one.
 #[derive(Clone)]
 pub(crate) struct Rewritten(pub(crate) Rewriting);
 
@@ -47,7 +46,7 @@ impl fmt::Debug for Rewritten {
     }
 }
 
-/// How the bytes of the answer travel.
+/// How the bytes of the answer are sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Manner {
     #[default]
@@ -83,30 +82,30 @@ pub(crate) struct Tweaks {
 }
 
 impl Fault {
-    /// A fault that strikes the next request to this endpoint, once.
+    /// Affects the next request to this endpoint, once.
     pub fn on(endpoint: Endpoint) -> Self {
         Self { endpoint, first: 1, times: Some(1), condition: None, effect: Effect::default() }
     }
 
-    /// Strikes first at the `nth` matching request after it was armed, counted from 1.
+    /// Affects the `nth` matching request after it was armed first, counted from 1.
     pub fn nth(mut self, nth: usize) -> Self {
         self.first = nth;
         self
     }
 
-    /// Strikes this many requests, one after the other.
+    /// Affects this many requests, one after the other.
     pub fn times(mut self, times: usize) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// Strikes for ever.
+    /// Affects all further requests.
     pub fn always(mut self) -> Self {
         self.times = None;
         self
     }
 
-    /// Concerns only requests of which this is true.
+    /// Affects only requests for which this is true.
     pub fn when(mut self, condition: impl Fn(&Request) -> bool + Send + Sync + 'static) -> Self {
         self.condition = Some(Arc::new(condition));
         self
@@ -227,13 +226,13 @@ impl Fault {
         self
     }
 
-    /// Compresses the body, and what it is padded with, as gzip.
+    /// Compresses the body, and its padding, as gzip.
     pub fn gzip(mut self) -> Self {
         self.effect.gzip = true;
         self.header("content-encoding", "gzip")
     }
 
-    /// Ignores the limit that comes beside a cursor: pages keep the size of the first one.
+    /// Ignores the limit that is sent with a cursor: pages keep the size of the first one.
     pub fn keep_limit_of_cursors(mut self) -> Self {
         self.effect.tweaks.keep_cursor_limit = true;
         self
@@ -251,7 +250,7 @@ impl Fault {
         self
     }
 
-    /// Answers no record, and a next cursor to the place where the walk stands.
+    /// Answers no record, and a next cursor to the current place of the walk.
     pub fn empty_page(mut self) -> Self {
         self.effect.tweaks.empty = true;
         self
@@ -287,14 +286,14 @@ impl Fault {
         self
     }
 
-    /// Answers from the records as they were at the last [`remember`](crate::SimHandle::remember), as a replica does
-    /// that lags behind. Without one, as they are.
+    /// Answers from the records as they were at the last [`remember`](crate::SimHandle::remember), like a replica that
+    /// lags behind. Without one, as they are.
     pub fn stale(mut self) -> Self {
         self.effect.tweaks.stale = true;
         self
     }
 
-    /// Ignores the sort that is asked for and lists the newest records first.
+    /// Ignores the requested sort and lists the newest records first.
     pub fn newest_first(mut self) -> Self {
         self.effect.tweaks.newest_first = true;
         self
@@ -342,13 +341,13 @@ impl Fault {
         self
     }
 
-    /// Begins a list by cursor again behind its end, with a new cursor each time.
+    /// Starts a list by cursor again behind its end, with a new cursor each time.
     pub fn endless(mut self) -> Self {
         self.effect.tweaks.endless = true;
         self
     }
 
-    /// Ignores what the filter says of this field.
+    /// Ignores the filter's conditions for this field.
     pub fn ignore_filter(mut self, field: &'static str) -> Self {
         self.effect.tweaks.ignored_filter = Some(field);
         self
@@ -402,7 +401,7 @@ impl Faults {
         self.armed.clear();
     }
 
-    /// The effect on this request: of the first fault that is due. All that match count it.
+    /// The effect on this request: that of the first fault that is due. All matching faults count the request.
     pub(crate) fn strike(&mut self, request: &Request) -> Effect {
         let mut effect = None;
         for armed in &mut self.armed {

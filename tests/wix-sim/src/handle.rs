@@ -1,4 +1,4 @@
-//! The handle tests use: looking at the site, changing it, and breaking the server.
+//! The handle that tests use: to look at the site, to change it, and to make the server fail.
 
 use std::sync::Arc;
 
@@ -26,7 +26,6 @@ impl SimHandle {
         self.shared.base_url.clone()
     }
 
-    /// The credentials the simulator accepts.
     pub fn credentials(&self) -> &Credentials {
         &self.shared.credentials
     }
@@ -46,9 +45,9 @@ impl SimHandle {
         self.all(Entity::Orders)
     }
 
-    /// The records as the text that goes over the wire, for records that are no proper JSON.
+    /// The records as the text that is sent, for records that are not proper JSON.
     ///
-    /// In [`contacts`](Self::contacts) and its kin such a record is a `Value::String` of this text.
+    /// In [`contacts`](Self::contacts) and the like such a record is a `Value::String` of this text.
     pub fn texts(&self, entity: Entity) -> Vec<String> {
         let state = self.shared.lock();
         let table = state.table(entity);
@@ -58,7 +57,7 @@ impl SimHandle {
             .collect()
     }
 
-    /// One record of any status, if it is there.
+    /// One record of any status, if it exists.
     pub fn record(&self, entity: Entity, id: &str) -> Option<Value> {
         let state = self.shared.lock();
         let table = state.table(entity);
@@ -73,7 +72,7 @@ impl SimHandle {
     /// Changes one record; its `updatedDate` becomes now and its revision goes up by one.
     ///
     /// # Panics
-    /// If there is no such record, or its text is no JSON that can be read.
+    /// If there is no such record, or its text cannot be read as JSON.
     #[track_caller]
     pub fn edit(&self, entity: Entity, id: &str, change: impl FnOnce(&mut Value)) {
         let Some(mut record) = self.record(entity, id) else {
@@ -91,10 +90,10 @@ impl SimHandle {
         table.put_text(&record.to_string());
     }
 
-    /// Changes every `step`th of the records that can be listed, as [`edit`](Self::edit) does, and says how many.
+    /// Changes every `step`th of the records that can be listed, as [`edit`](Self::edit) does. Returns their number.
     ///
     /// # Panics
-    /// If one of them is no object.
+    /// If one of them is not an object.
     pub fn edit_every(&self, entity: Entity, step: usize, change: impl Fn(&mut Value)) -> usize {
         let ids: Vec<String> = {
             let state = self.shared.lock();
@@ -114,8 +113,8 @@ impl SimHandle {
         (0..count).map(|_| table.add(now)).collect()
     }
 
-    /// Stores one record as it is: the same bytes go over the wire. A record with the same id is
-    /// replaced. The text may hold `\u0000`, lone surrogates, odd types, and no id at all.
+    /// Stores one record as it is: the same bytes are sent. A record with the same id is replaced. The text may hold
+    /// `\u0000`, lone surrogates, odd types, and no id at all.
     pub fn put_raw(&self, entity: Entity, text: &str) {
         self.shared.lock().table_mut(entity).put_text(text);
     }
@@ -135,10 +134,10 @@ impl SimHandle {
         table.remove(position);
     }
 
-    /// Merges one contact into another: the source is gone, and getting it answers the target.
+    /// Merges one contact into another: the source is gone, and a request for it returns the target.
     ///
     /// # Panics
-    /// If one of the two is not there.
+    /// If one of the two does not exist.
     #[track_caller]
     pub fn merge_contacts(&self, source: &str, target: &str) {
         // All at once: nobody sees the source gone and not merged.
@@ -169,17 +168,16 @@ impl SimHandle {
         self.shared.lock().clock.offset = offset;
     }
 
-    /// Stops the simulator's clock at a moment (to which the offset is added), or lets it go on.
+    /// Stops the simulator's clock at a moment (to which the offset is added), or lets it run again.
     pub fn freeze_clock(&self, at: Option<DateTime<Utc>>) {
         self.shared.lock().clock.frozen = at;
     }
 
-    /// Arms a fault. Faults are tried in the order in which they were armed, and go when used up.
+    /// Arms a fault. Faults are tried in the order in which they were armed, and removed when used up.
     pub fn fault(&self, fault: Fault) {
         self.shared.lock().faults.arm(fault);
     }
 
-    /// Disarms every fault.
     pub fn clear_faults(&self) {
         self.shared.lock().faults.clear();
     }
@@ -194,7 +192,7 @@ impl SimHandle {
         self.shared.lock().poisoned.clear();
     }
 
-    /// Keeps the records as they are now for answers that are to be [`stale`](Fault::stale).
+    /// Keeps the records as they are now, for [`stale`](Fault::stale) answers.
     pub fn remember(&self) {
         let mut state = self.shared.lock();
         let now = [state.contacts.clone(), state.bookings.clone(), state.orders.clone()];
@@ -215,13 +213,13 @@ impl SimHandle {
         self.shared.lock().hooks.push(Hook { endpoint, skip: nth.saturating_sub(1), after, run });
     }
 
-    /// Installs the app once more, on this site or on another one. Tokens of that installation list the records of
-    /// this simulator, as if they were the other site's; only token-info tells the sites apart.
+    /// Installs the app once more, on this site or on another one. Tokens of that installation list the records of this
+    /// simulator, as if they were the other site's; only token-info tells the sites apart.
     pub fn install_app(&self, instance_id: &str, site_id: &str) {
         self.shared.lock().tokens.install(instance_id, site_id);
     }
 
-    /// Makes every access token invalid; new ones can be had.
+    /// Makes every access token invalid; new ones can be requested.
     pub fn revoke_tokens(&self) {
         self.shared.lock().tokens.revoke_all();
     }
@@ -236,14 +234,12 @@ impl SimHandle {
         self.shared.lock().log.clone()
     }
 
-    /// How many requests went to the endpoint.
     pub fn request_count(&self, endpoint: Endpoint) -> usize {
         let state = self.shared.lock();
         let counts = state.counts.iter();
         counts.filter(|(counted, _)| endpoint.covers(**counted)).map(|(_, count)| count).sum()
     }
 
-    /// Forgets the requests so far.
     pub fn clear_requests(&self) {
         let mut state = self.shared.lock();
         state.log.clear();

@@ -5,8 +5,8 @@
 //! ways servers do. Records are invented and a pure function of the seed; a site of a million
 //! contacts fits in little memory, and a page costs the same anywhere in a walk.
 //!
-//! It is no model of Wix's inside: where Wix does not say what it does (order among equal dates,
-//! nature of cursors), there is a switch, and tests should pass in every position.
+//! It does not model Wix's internals: where Wix does not document what it does (order among equal dates, nature of
+//! cursors), there is a switch, and tests should pass in every position.
 //!
 //! ```
 //! use std::io::{Read, Write};

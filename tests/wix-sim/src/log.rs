@@ -25,7 +25,7 @@ pub struct Request {
     pub site_id: Option<String>,
     /// Every header as it came, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// The status it was answered with; `None` while it waits, and if it never got an answer.
+    /// `None` while it waits, and if it never got an answer.
     pub status: Option<u16>,
     /// How many records the answer held.
     pub items: usize,
@@ -38,7 +38,6 @@ pub struct Request {
 /// What an `Authorization` header holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthorizationKind {
-    /// No header.
     Missing,
     /// An API key (`IST.…`), bare.
     ApiKey,
@@ -51,7 +50,7 @@ pub enum AuthorizationKind {
 }
 
 impl Request {
-    /// The kind of credentials the request carried.
+    /// The kind of credentials that the request carried.
     pub fn authorization_kind(&self) -> AuthorizationKind {
         match self.authorization.as_deref() {
             None => AuthorizationKind::Missing,
@@ -69,7 +68,7 @@ impl Request {
         query["cursorPaging"]["cursor"].as_str()
     }
 
-    /// The offset asked for, in body or query string.
+    /// The requested offset, in body or query string.
     pub fn offset(&self) -> Option<u64> {
         let in_body = self.body.as_ref().and_then(|body| body["query"]["paging"]["offset"].as_u64());
         in_body.or_else(|| {

@@ -1,4 +1,4 @@
-//! Runs the simulator by itself: for benchmarks, and to point other clients at.
+//! Runs the simulator by itself: for benchmarks, and for other clients.
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-/// One answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
@@ -38,7 +37,7 @@ pub(crate) fn application_error(status: u16, code: &str, description: &str) -> R
     )
 }
 
-/// The usual error body for a member of the request that is not right.
+/// The usual error body for a wrong field of the request.
 pub(crate) fn field_violation(field: &str, description: &str) -> Reply {
     Reply::refusal(
         400,

@@ -1,4 +1,4 @@
-//! HTTP: accepting connections, logging requests, striking with faults, sending answers.
+//! HTTP: accepting connections, logging requests, applying faults, sending answers.
 
 use std::convert::Infallible;
 use std::io::{self, Write as _};
@@ -28,9 +28,9 @@ use crate::log::Request;
 use crate::reply::{Reply, throttled};
 use crate::state::{Hook, Shared, State};
 
-/// Largest request body that is read.
+/// Maximum bytes of a request body that are read.
 const MOST_BODY_BYTES: usize = 1 << 20;
-/// Time given to the first half of a body to leave before the connection is cut.
+/// Time to send the first half of a body before the connection is cut.
 const CUT_AFTER: Duration = Duration::from_millis(50);
 /// Bytes of padding that are sent at once.
 const PADDING_CHUNK: usize = 1 << 16;
@@ -108,7 +108,7 @@ async fn respond(shared: &Arc<Shared>, request: hyper::Request<Incoming>) -> Res
     Ok(send(reply, &effect, serial, made_at))
 }
 
-/// Completes the entry of the log, unless that was cleared meanwhile.
+/// Completes the entry of the log, unless the log was cleared meanwhile.
 fn note_answer(shared: &Shared, serial: u64, reply: &Reply) {
     let mut state = shared.lock();
     let entry = state.log.iter_mut().rev().find(|entry| entry.serial == serial);
@@ -246,7 +246,7 @@ fn body(reply: &Reply, effect: &Effect) -> Body {
     body.boxed()
 }
 
-/// A body with letters behind it, made as it is sent. The padding may never end.
+/// A body with letters behind it, made while it is sent. The padding may be infinite.
 fn padded(bytes: Bytes, letters: usize, gzip: bool) -> Body {
     let (mut sender, body) = Channel::new(1);
     tokio::spawn(async move {

@@ -16,10 +16,10 @@ use crate::server::serve;
 use crate::site::Site;
 use crate::state::{CursorStyle, Options, Shared, State, StatusRule, TieOrder};
 
-/// Seconds a token of the app flow lives at Wix.
+/// Lifetime in seconds of a token of the app flow at Wix.
 const TOKEN_LIFE: u64 = 14_400;
 
-/// A running simulator; it stops when this is dropped. All the rest is on [`SimHandle`].
+/// A running simulator; it stops when this is dropped. Everything else is in [`SimHandle`].
 #[derive(Debug)]
 pub struct Sim {
     handle: SimHandle,
@@ -28,7 +28,6 @@ pub struct Sim {
 }
 
 impl Sim {
-    /// Starts a simulator of this site on a free port, with everything as usual.
     pub fn start(site: Site) -> io::Result<Self> {
         Self::builder().start(site)
     }
@@ -55,17 +54,17 @@ impl Deref for Sim {
 impl Drop for Sim {
     fn drop(&mut self) {
         if let Some(stop) = self.stop.take() {
-            // It fails if the thread has ended already, which is as well.
+            // It fails if the thread has ended already, which is fine.
             let _ = stop.send(());
         }
         if let Some(thread) = self.thread.take() {
-            // A panic over there was reported where it happened.
+            // A panic of that thread was reported where it happened.
             let _ = thread.join();
         }
     }
 }
 
-/// How a simulator is to behave.
+/// The options of a simulator.
 #[derive(Debug, Clone)]
 pub struct SimBuilder {
     bind: SocketAddr,
@@ -100,7 +99,7 @@ impl SimBuilder {
         self
     }
 
-    /// How many seconds an access token lives; 14,400 otherwise.
+    /// Lifetime of an access token in seconds; the default is 14,400.
     pub fn token_life(mut self, seconds: u64) -> Self {
         self.token_life = seconds;
         self
@@ -118,19 +117,19 @@ impl SimBuilder {
         self
     }
 
-    /// What cursors are inside.
+    /// What cursors hold.
     pub fn cursor_style(mut self, style: CursorStyle) -> Self {
         self.options.cursor_style = style;
         self
     }
 
-    /// In which order records with equal sort values come.
+    /// The order of records with equal sort values.
     pub fn tie_order(mut self, order: TieOrder) -> Self {
         self.options.tie_order = order;
         self
     }
 
-    /// Answers 429 to more than this many requests a minute (token requests not counted).
+    /// Answers 429 to more than this many requests per minute (token requests are not counted).
     pub fn rate_limit(mut self, requests_per_minute: usize) -> Self {
         self.options.requests_per_minute = Some(requests_per_minute);
         self

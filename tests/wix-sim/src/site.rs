@@ -1,4 +1,4 @@
-//! What the simulated site holds: which entities, how many, and how they are told apart.
+//! What the simulated site holds: which entities, how many, and how they are distinguished.
 
 /// The three kinds of record the simulator keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -7,12 +7,11 @@ pub enum Entity {
     Contacts,
     /// Extended bookings: `{"booking":{…}}`.
     Bookings,
-    /// eCommerce orders.
     Orders,
 }
 
 impl Entity {
-    /// One such record, as a word.
+    /// A word for one record.
     pub(crate) fn noun(self) -> &'static str {
         match self {
             Self::Contacts => "contact",
@@ -25,9 +24,7 @@ impl Entity {
 /// How many records of each kind a generated site starts with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sizes {
-    /// Contacts.
     pub contacts: usize,
-    /// Bookings.
     pub bookings: usize,
     /// Orders of every status, the hidden ones included.
     pub orders: usize,

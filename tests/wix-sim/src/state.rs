@@ -15,7 +15,7 @@ use crate::query::select::Selections;
 use crate::site::{Entity, Site};
 use crate::store::Table;
 
-/// What a cursor is inside; Wix does not say which it uses.
+/// What a cursor holds; Wix does not document which it uses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum CursorStyle {
     /// The sort values and id of the last record: a walk skips nothing when records vanish.
@@ -25,7 +25,7 @@ pub enum CursorStyle {
     Offset,
 }
 
-/// In which order records with equal sort values come; Wix does not say.
+/// The order of records with equal sort values; Wix does not document it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum TieOrder {
     /// By id, always.
@@ -47,7 +47,7 @@ pub(crate) struct Options {
     pub(crate) status_rule: StatusRule,
 }
 
-/// When the search for orders returns those that are pending or rejected. Wix does not document it to the end.
+/// When the search for orders returns those that are pending or rejected. Wix does not document it completely.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum StatusRule {
     /// If the filter asks for that status by name.
@@ -69,7 +69,7 @@ pub(crate) struct State {
     pub(crate) past: Option<Box<[Table; 3]>>,
     /// Records that make every page with them fail.
     pub(crate) poisoned: HashSet<u128>,
-    /// Ids that were merged away, and where they went.
+    /// Ids of merged contacts, and of those into which they were merged.
     pub(crate) merged: HashMap<String, String>,
     pub(crate) selections: Selections,
     pub(crate) tokens: Tokens,
@@ -86,10 +86,10 @@ pub(crate) struct State {
     recent: VecDeque<Instant>,
 }
 
-/// A closure waiting for its request.
+/// A closure that waits for its request.
 pub(crate) struct Hook {
     pub(crate) endpoint: Endpoint,
-    /// Matching requests still to pass by before it runs.
+    /// Matching requests to skip before it runs.
     pub(crate) skip: usize,
     pub(crate) after: bool,
     pub(crate) run: Box<dyn FnOnce(&SimHandle) + Send>,
@@ -175,7 +175,7 @@ impl State {
         due
     }
 
-    /// Counts a request against the limit; true if it is one too many in this minute.
+    /// Counts a request against the limit; true if it exceeds the limit of this minute.
     pub(crate) fn is_over_limit(&mut self, limit: Option<usize>) -> bool {
         let Some(limit) = limit else { return false };
         let now = Instant::now();

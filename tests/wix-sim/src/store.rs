@@ -1,7 +1,7 @@
 //! One table of records, ordered by creation date and id, each a few dozen bytes.
 //!
-//! A record that nobody changed is only an index into the generator; a changed one carries its JSON
-//! text, which is kept and answered byte for byte.
+//! A record that nobody changed is only an index into the generator; a changed one carries its JSON text, which is kept
+//! and sent byte for byte.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -50,7 +50,7 @@ impl OrderStatus {
     }
 }
 
-/// One record: where it stands, and its text if it is not the generator's.
+/// One record: its position, and its text if it is not the generator's.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
     pub(crate) id: u128,
@@ -75,7 +75,7 @@ pub(crate) struct Table {
     /// Grows with every change; what was computed for an older version is stale.
     pub(crate) version: u64,
     shape: Shape,
-    /// Where the records stand whose creation date is not the generator's.
+    /// Positions of the records whose creation date is not the generator's.
     moved: HashMap<u128, i64>,
     next_index: u32,
 }
@@ -135,13 +135,13 @@ impl Table {
         out
     }
 
-    /// The record as a value; a text serde_json cannot read (lone surrogates) comes as a string.
+    /// The record as a value; a text that serde_json cannot read (lone surrogates) is returned as a string.
     pub(crate) fn value(&self, position: usize) -> Value {
         let text = self.text(position);
         serde_json::from_str(&text).unwrap_or(Value::String(text))
     }
 
-    /// Stores a text as it is, in the place of a record with the same id.
+    /// Stores a text as it is, in place of a record with the same id.
     pub(crate) fn put_text(&mut self, text: &str) {
         let value: Value = serde_json::from_str(text).unwrap_or_else(|_| lenient(text));
         let body = match self.entity {
@@ -231,7 +231,7 @@ fn hash(of: &impl std::hash::Hash) -> u128 {
     (u128::from(high) << 64) | u128::from(hasher.finish())
 }
 
-/// Reads a text with escapes serde_json refuses, each of them replaced, so that id and dates are known.
+/// Reads a text with escapes that serde_json refuses, each of them replaced, so that id and dates are known.
 fn lenient(text: &str) -> Value {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

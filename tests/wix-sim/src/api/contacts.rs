@@ -10,7 +10,7 @@ use crate::reply::{Reply, contact_not_found, field_violation};
 use crate::state::State;
 use crate::store::Table;
 
-/// Most steps from one merged contact to the next that are followed.
+/// Maximum steps from one merged contact to the next that are followed.
 const MOST_MERGES: usize = 100;
 /// Bytes reserved for one contact of a page.
 const ROOM_PER_CONTACT: usize = 2048;
@@ -46,7 +46,7 @@ pub(super) fn query(state: &mut State, ask: &Ask) -> Result<Reply, Reply> {
     page(state, ask, query, &projection)
 }
 
-/// `GET /contacts/v4/contacts/{id}`: a merged id answers with the contact it went into.
+/// `GET /contacts/v4/contacts/{id}`: a merged id answers with the contact into which it was merged.
 pub(super) fn get(state: &mut State, ask: &Ask) -> Result<Reply, Reply> {
     let projection = Projection::new(&ask.params("fields"), &ask.params("fieldsets"))?;
     let asked = ask.id.unwrap_or_default();
@@ -94,7 +94,7 @@ fn write(table: &Table, position: usize, projection: &Projection, out: &mut Stri
         Projection::Full => table.write(position, false, out),
         Projection::Basic if unchanged => table.write(position, true, out),
         _ => match table.value(position) {
-            // A text that cannot be read cannot be cut down either.
+            // A text that cannot be read cannot be reduced either.
             Value::String(text) => out.push_str(&text),
             value => out.push_str(&projection.apply(&value).to_string()),
         },

@@ -95,7 +95,7 @@ fn flat(contact: &Value) -> Value {
     Value::Object(out)
 }
 
-/// The items that are not the primary one, with these members of each.
+/// The items that are not the primary one, with these fields of each.
 fn secondary(list: &Value, members: &[&str]) -> Value {
     let items = list["items"].as_array().map_or(&[][..], Vec::as_slice);
     items

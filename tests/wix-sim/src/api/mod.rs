@@ -1,4 +1,4 @@
-//! The endpoints: from a request that was let through to an answer.
+//! The endpoints: from an accepted request to an answer.
 
 mod contacts;
 mod contacts_v5;
@@ -29,7 +29,7 @@ pub(crate) struct Ask<'a> {
 }
 
 impl Ask<'_> {
-    /// The JSON body; a body that is none is refused.
+    /// The JSON body; a body that is not JSON is refused.
     fn body(&self) -> Result<&Value, Reply> {
         match &self.request.body {
             Some(body) if body.is_object() => Ok(body),

@@ -1,4 +1,4 @@
-//! One page of a walk: which records it holds and which cursors lead on.
+//! One page of a walk: which records it holds, and its cursors.
 
 use std::sync::Arc;
 
@@ -41,9 +41,9 @@ pub(super) struct Page {
     pub(super) prev: Option<String>,
 }
 
-/// The most records a page of the cursor endpoints holds.
+/// Maximum records of a page of the cursor endpoints.
 pub(super) const MOST_BY_CURSOR: usize = 100;
-/// The most contacts (v4) a page holds, and how many without a limit.
+/// Maximum contacts (v4) of a page, and how many without a limit.
 const MOST_CONTACTS: usize = 1000;
 const DEFAULT_LIMIT: usize = 50;
 
@@ -136,7 +136,7 @@ impl Walk {
         }
     }
 
-    /// The page this walk stands at, bent as the tweaks say.
+    /// The page at which this walk stands, changed as the tweaks say.
     pub(super) fn page(&self, state: &mut State, ask: &Ask) -> Result<Page, Reply> {
         let tweaks = &ask.tweaks;
         if tweaks.refuse_sort && !self.sort.is_null() {
@@ -177,7 +177,7 @@ impl Walk {
             end = start;
             start = start.saturating_sub(limit);
             if start == end {
-                // There is no page before the first: it is the first that comes again.
+                // There is no page before the first: the first one comes again.
                 end = start.saturating_add(most).min(order.len());
             }
         }
@@ -258,7 +258,7 @@ fn bent(table: &Table, order: &Arc<Vec<u32>>, tweaks: &Tweaks) -> Arc<Vec<u32>> 
 }
 
 impl Page {
-    /// Adds the total to the metadata of a list by cursor, where the fault wants it.
+    /// Adds the total to the metadata of a list by cursor, if the fault wants it.
     pub(super) fn add_total(&self, metadata: &mut Value, tweaks: &Tweaks) {
         if tweaks.states_total {
             metadata["total"] = json!(self.total);
@@ -293,7 +293,7 @@ impl Page {
     }
 }
 
-/// A whole number that is not negative; `None` if it is not there.
+/// A whole number that is not negative; `None` if it is absent.
 fn whole(value: &Value, field: &str) -> Result<Option<usize>, Reply> {
     match value {
         Value::Null => Ok(None),
@@ -308,7 +308,7 @@ fn limit(dialect: Dialect, value: &Value, usual: usize, most: usize, field: &str
     let field = format!("{field}.limit");
     match whole(value, &field)? {
         None => Ok(usual),
-        // Where cursors lead on, a page of nothing would never end: 0 counts as not set.
+        // With cursors, a page of nothing would never end: 0 counts as not set.
         Some(0) if dialect != Dialect::ContactsV4 => Ok(usual),
         Some(limit) if limit <= most => Ok(limit),
         Some(_) if dialect == Dialect::ContactsV4 => {

@@ -1,10 +1,10 @@
-//! Field sets of contacts (v4): which members of a contact an answer has.
+//! Field sets of contacts (v4): which fields of a contact an answer has.
 
 use serde_json::{Map, Value};
 
 use crate::reply::{Reply, field_violation};
 
-/// The members `fields` may name.
+/// The fields that `fields` may name.
 const FIELDS: [&str; 17] = [
     "source",
     "createdDate",
@@ -28,7 +28,7 @@ const BASIC: [&str; 2] = ["primaryInfo", "info.name"];
 const COMMUNICATION: [&str; 4] = ["info.name", "info.phones", "info.emails", "info.addresses"];
 const EXTENDED: [&str; 3] = ["info.name", "primaryInfo", "info.extendedFields"];
 
-/// What is left of each contact.
+/// What an answer keeps of each contact.
 #[derive(Debug, PartialEq)]
 pub(super) enum Projection {
     Full,
@@ -71,7 +71,7 @@ impl Projection {
         Ok(Self::Some(kept))
     }
 
-    /// The contact with what is left of it.
+    /// The contact, reduced to these fields.
     pub(super) fn apply(&self, contact: &Value) -> Value {
         let basic: Vec<String> = BASIC.map(str::to_owned).into();
         let kept = match self {

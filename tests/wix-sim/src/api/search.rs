@@ -88,7 +88,7 @@ pub(super) fn orders(state: &mut State, ask: &Ask) -> Result<Reply, Reply> {
     Ok(Reply::json(out, page.positions.len()))
 }
 
-/// `GET /ecom/v1/orders/{id}`: of every status.
+/// `GET /ecom/v1/orders/{id}`: returns orders of every status.
 pub(super) fn order(state: &mut State, ask: &Ask) -> Result<Reply, Reply> {
     let Some(id) = ask.id else {
         return Err(field_violation("id", "must not be empty"));

@@ -206,7 +206,7 @@ fn write_details(person: &Person, dice: &mut Dice, out: &mut String) {
     }
 }
 
-/// Writes the members of an address; bookings and orders use it as well.
+/// Writes the fields of an address; bookings and orders use it as well.
 pub(super) fn write_address(person: &Person, dice: &mut Dice, out: &mut String) {
     let street = dice.pick(&person.culture.streets);
     let (city, subdivision, postal) = dice.pick(&person.culture.cities);

@@ -60,7 +60,7 @@ impl Shape {
         uuid_v4(raw)
     }
 
-    /// The index whose id this is, if any record of the generator has it.
+    /// The index with this id, if any record of the generator has it.
     pub(crate) fn index_of(&self, entity: Entity, id: u128) -> Option<u32> {
         let index = ((id as u32) ^ (self.seed as u32)).wrapping_mul(UNSPREAD);
         (self.id(entity, index) == id).then_some(index)
@@ -79,7 +79,7 @@ impl Shape {
             if (first..first + self.sizes.tie_block as u64).contains(&u64::from(index)) {
                 slot = first;
             } else if (first..first + self.sizes.tie_block as u64).contains(&slot) {
-                // A small group must not begin inside the block and go on after it.
+                // A small group must not start inside the block and continue after it.
                 slot = u64::from(index);
             }
         }
@@ -111,7 +111,7 @@ impl Shape {
         }
     }
 
-    /// Writes an unmodified record as JSON text; `basic` leaves a contact with its basic members only.
+    /// Writes an unmodified record as JSON text; `basic` leaves a contact with its basic fields only.
     pub(crate) fn write(&self, entity: Entity, record: &Record, basic: bool, out: &mut String) {
         match entity {
             Entity::Contacts => contact::write(self, record, basic, out),

@@ -1,4 +1,4 @@
-//! Who a contact is: the facts that its bookings and orders repeat.
+//! The facts about a contact that its bookings and orders repeat.
 
 use super::Shape;
 use super::places::{CULTURES, Culture};
@@ -25,7 +25,7 @@ pub(super) struct Person {
     number: u32,
 }
 
-/// Of this many contacts one repeats the email address of the one before it.
+/// One of this many contacts repeats the email address of the one before it.
 const SHARED_EMAIL_PERIOD: u32 = 211;
 
 impl Person {

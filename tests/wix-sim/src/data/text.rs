@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 pub(super) struct Dice(u64);
 
 impl Dice {
-    /// Dice that fall the same way for the same three numbers.
+    /// The same three numbers give the same dice.
     pub(super) fn new(seed: u64, salt: u64, index: u64) -> Self {
         let mut dice = Self(
             seed.wrapping_mul(0xA076_1D64_78BD_642F)
@@ -59,7 +59,6 @@ pub(super) fn push_uuid(out: &mut String, id: u128) {
     }
 }
 
-/// Appends several pieces.
 pub(super) fn push(out: &mut String, pieces: &[&str]) {
     for piece in pieces {
         out.push_str(piece);
@@ -74,7 +73,6 @@ pub(super) fn push_id(out: &mut String, before: &str, id: u128) {
     out.push('"');
 }
 
-/// Appends a whole number.
 pub(super) fn push_number(out: &mut String, number: i64) {
     // Writing to a String cannot fail.
     let _ = write!(out, "{number}");

@@ -19,11 +19,11 @@ pub(crate) struct Cursor {
     pub(crate) place: Place,
     /// Cursors of an older generation have expired.
     pub(crate) generation: u64,
-    /// Makes two cursors to the same place differ, where that is wanted.
+    /// Makes two cursors to the same place differ, if that is wanted.
     pub(crate) nonce: u64,
 }
 
-/// Where a page begins or ends.
+/// Where a page starts or ends.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Place {
     /// After the record with these sort values and this id.
@@ -52,7 +52,7 @@ impl Cursor {
         URL_SAFE_NO_PAD.encode(signed)
     }
 
-    /// Reads a cursor of this endpoint and generation; anything else is no cursor.
+    /// Reads a cursor of this endpoint and generation; `None` for anything else.
     pub(crate) fn decode(text: &str, dialect: Dialect, generation: u64) -> Option<Self> {
         let signed = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
         let (sum, text) = signed.split_at_checked(16)?;

@@ -1,4 +1,4 @@
-//! Which fields can be filtered by what, and sorted by: one table per endpoint, as Wix lists them.
+//! Which fields can be filtered and sorted by, and how: one table per endpoint, as Wix lists them.
 
 use super::filter::Op;
 use super::filter::Op::{Eq, Exists, Gt, Gte, HasAll, HasSome, In, Lt, Lte, Ne, Nin, StartsWith};
@@ -20,7 +20,7 @@ pub(crate) struct Rule {
     pub(crate) is_date: bool,
 }
 
-/// In which directions a field can be sorted by.
+/// The directions in which a field can be sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sortable {
     No,

@@ -1,4 +1,4 @@
-//! Reading a filter and testing records against it. A filter the endpoint does not support is refused.
+//! Reading a filter and testing records against it. A filter that the endpoint does not support is refused.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -203,7 +203,7 @@ impl Expr {
         }
     }
 
-    /// The order statuses the filter names, which are not hidden then.
+    /// The order statuses that the filter names, which are not hidden then.
     pub(crate) fn named_statuses(&self, named: &mut Vec<String>) {
         match self {
             Self::All(parts) | Self::Any(parts) => {
@@ -235,7 +235,7 @@ impl Expr {
     }
 }
 
-/// The statuses search leaves out under this filter.
+/// The statuses that search leaves out with this filter.
 pub(crate) fn hidden_statuses(filter: &Expr, rule: StatusRule) -> Vec<OrderStatus> {
     if rule == StatusRule::AnyCondition && filter.has_status() {
         return vec![OrderStatus::Initialized];

@@ -1,7 +1,7 @@
-//! The records a filter lets through, in the order a sort puts them.
+//! The records that a filter selects, in the order of a sort.
 //!
-//! A selection is computed once for each version of the data and kept, so that a page costs the same
-//! wherever in the walk it stands.
+//! A selection is computed once for each version of the data and kept, so that a page costs the same anywhere in the
+//! walk.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
@@ -17,9 +17,9 @@ use crate::reply::{Reply, application_error, field_violation};
 use crate::state::StatusRule;
 use crate::store::Table;
 
-/// How many selections are kept; a sync and a few tests beside it need no more.
+/// How many selections are kept: enough for a sync and a few tests at the same time.
 const KEPT_SELECTIONS: usize = 12;
-/// Most entries of a sort at the search endpoints.
+/// Maximum entries of a sort at the search endpoints.
 const MOST_SORTS: usize = 4;
 
 /// One entry of a sort.
@@ -29,7 +29,7 @@ pub(crate) struct SortKey {
     descending: bool,
 }
 
-/// A filter and a sort, read and allowed.
+/// A filter and a sort, parsed and checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     dialect: Dialect,
@@ -40,7 +40,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Reads filter and sort as the request has them; a missing sort is the endpoint's own.
+    /// Reads filter and sort of the request; without a sort, the endpoint's own is used.
     pub(crate) fn new(dialect: Dialect, filter: &Value, sort: &Value) -> Result<Self, Reply> {
         Ok(Self {
             dialect,
@@ -51,7 +51,7 @@ impl Plan {
         })
     }
 
-    /// The same under this rule.
+    /// Like this plan, with another status rule.
     pub(crate) fn with_status_rule(self, status_rule: StatusRule) -> Result<Self, Reply> {
         if status_rule == StatusRule::NoExclusion && self.name.contains("$nin") {
             return Err(field_violation("filter", "$nin is not supported for status"));
@@ -204,8 +204,8 @@ pub(crate) fn span(table: &Table, plan: &Plan, order: &[u32], place: &Place, lim
     }
 }
 
-/// The index whose record stands at `index` in this request, where ties come in another order each
-/// time: within a group of equal sort values the indexes are turned and stepped through.
+/// The index whose record is at `index` in this request, if ties come in another order each time: within a group of
+/// equal sort values the indexes are rotated and stepped through.
 pub(crate) fn shuffled(table: &Table, plan: &Plan, order: &[u32], index: usize, serial: u64) -> usize {
     let key = plan.key(table, order[index] as usize);
     let against = |at: &u32| plan.order_keys(&plan.key(table, *at as usize), &key);

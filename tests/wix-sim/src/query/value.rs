@@ -10,14 +10,14 @@ use crate::clock::{NO_DATE, parse_record_date};
 use crate::site::Entity;
 use crate::store::{Record, Table, id_text};
 
-/// A field as a filter or sort names it, resolved to where its value is found quickest.
+/// A field that a filter or sort names, resolved to where its value is found quickest.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Field {
     Created,
     Updated,
     /// Of an order.
     Status,
-    /// Anything that must be read from the JSON: where it stands there, and whether it is a date.
+    /// Anything that must be read from the JSON: its place there, and whether it is a date.
     Path {
         steps: Vec<String>,
         is_date: bool,
@@ -35,7 +35,7 @@ impl Field {
     }
 }
 
-/// Extended fields have dots in their keys; everything else is cut at every dot.
+/// Extended fields have dots in their keys; everything else is split at every dot.
 fn steps(dialect: Dialect, path: &str) -> Vec<String> {
     if let Some(key) = path.strip_prefix("info.extendedFields.") {
         let key = key.strip_prefix("items.").unwrap_or(key);
@@ -43,7 +43,7 @@ fn steps(dialect: Dialect, path: &str) -> Vec<String> {
     }
     let parts = path.split('.').map(str::to_owned);
     match dialect {
-        // `.item.` stands in filter paths only.
+        // `.item.` occurs in filter paths only.
         Dialect::Bookings => parts.filter(|part| part != "item").collect(),
         Dialect::ContactsV5 => match path {
             "email.email" => ["primaryInfo", "email"].map(str::to_owned).into(),
@@ -100,7 +100,7 @@ impl Scalar {
     }
 }
 
-/// A record being looked at, its JSON read at most once and only if needed.
+/// A record whose JSON is read at most once, and only if needed.
 pub(crate) struct View<'a> {
     table: &'a Table,
     position: usize,

@@ -1,4 +1,4 @@
-//! A client that sees the bytes: one connection for each request, nothing hidden.
+//! A client that sees the bytes: one connection per request, nothing hidden.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -11,7 +11,7 @@ pub(crate) const CONTACTS: &str = "/contacts/v4/contacts/query";
 pub(crate) const BOOKINGS: &str = "/_api/bookings-reader/v2/extended-bookings/query";
 pub(crate) const ORDERS: &str = "/ecom/v1/orders/search";
 
-/// One answer, cut into its parts.
+/// One answer, split into its parts.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) head: String,
