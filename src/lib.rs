@@ -25,6 +25,8 @@ mod entity;
 
 mod config;
 mod healthcheck;
+// `store` still re-exports `Schema`, which nothing outside of it uses.
+#[allow(unused_imports)]
 mod store;
 mod wix;
 
