@@ -19,53 +19,53 @@ fn the_sample_answers_decode_to_their_records_their_end_and_their_total() {
     let cursor = |text: &str| NextPage::Cursor(text.to_owned());
     let (customers, appointments, orders) = (Stream::Customers, Stream::Appointments, Stream::Orders);
     for (stream, answer, count, next, total) in [
-        (customers, include_str!("../../tests/it/payloads/contacts-v4-list.json"), 4, NextPage::ByOffset, Some(4)),
+        (customers, include_str!("../../tests/it/wix/payloads/contacts-v4-list.json"), 4, NextPage::ByOffset, Some(4)),
         (
             customers,
-            include_str!("../../tests/it/payloads/contacts-v4-query-page2.json"),
+            include_str!("../../tests/it/wix/payloads/contacts-v4-query-page2.json"),
             2,
             NextPage::ByOffset,
             Some(4),
         ),
         (
             customers,
-            include_str!("../../tests/it/payloads/contacts-v4-query-past-end.json"),
+            include_str!("../../tests/it/wix/payloads/contacts-v4-query-past-end.json"),
             0,
             NextPage::ByOffset,
             Some(4),
         ),
         (
             customers,
-            include_str!("../../tests/it/payloads/contacts-v4-query-too-many.json"),
+            include_str!("../../tests/it/wix/payloads/contacts-v4-query-too-many.json"),
             1,
             NextPage::ByOffset,
             None,
         ),
         (
             appointments,
-            include_str!("../../tests/it/payloads/bookings-query-page1.json"),
+            include_str!("../../tests/it/wix/payloads/bookings-query-page1.json"),
             2,
             cursor("eyJvcGFxdWUiOiJib29raW5ncy1wYWdlLTIifQ"),
             None,
         ),
-        (appointments, include_str!("../../tests/it/payloads/bookings-query-last.json"), 2, NextPage::End, None),
-        (appointments, include_str!("../../tests/it/payloads/bookings-query-empty.json"), 0, NextPage::End, None),
+        (appointments, include_str!("../../tests/it/wix/payloads/bookings-query-last.json"), 2, NextPage::End, None),
+        (appointments, include_str!("../../tests/it/wix/payloads/bookings-query-empty.json"), 0, NextPage::End, None),
         (
             appointments,
-            include_str!("../../tests/it/payloads/bookings-query-offset-paging.json"),
+            include_str!("../../tests/it/wix/payloads/bookings-query-offset-paging.json"),
             1,
             NextPage::End,
             Some(4),
         ),
         (
             orders,
-            include_str!("../../tests/it/payloads/orders-search-page1.json"),
+            include_str!("../../tests/it/wix/payloads/orders-search-page1.json"),
             2,
             cursor("eyJvcGFxdWUiOiJvcmRlcnMtcGFnZS0yIn0"),
             None,
         ),
-        (orders, include_str!("../../tests/it/payloads/orders-search-last.json"), 2, NextPage::End, None),
-        (orders, include_str!("../../tests/it/payloads/orders-search-empty.json"), 0, NextPage::End, None),
+        (orders, include_str!("../../tests/it/wix/payloads/orders-search-last.json"), 2, NextPage::End, None),
+        (orders, include_str!("../../tests/it/wix/payloads/orders-search-empty.json"), 0, NextPage::End, None),
     ] {
         let page = decode(stream, answer);
         assert_eq!((page.records.len(), &page.next, page.total), (count, &next, total), "{answer:.80}");
