@@ -1,15 +1,11 @@
 //! Who may read and change the tables. They hold personal data, and Supabase serves whatever the roles `anon` and
 //! `authenticated` can read or write to anyone on the internet who has the project's public key.
 
-use tokio_postgres::types::Type;
-use tokio_postgres::{Row, Transaction};
-
-use super::connect::{column, first_column};
 use super::error::StoreError;
-use super::schema::Schema;
+use super::session::{Rows, Session, params};
 
 /// The roles that Supabase opens to the internet.
-pub(super) const PUBLIC_ROLES: [&str; 2] = ["anon", "authenticated"];
+pub(super) const PUBLIC_ROLES: &[&str] = &["anon", "authenticated"];
 
 /// The role of server-side code on Supabase; it may read.
 const SERVICE_ROLE: &str = "service_role";
@@ -21,38 +17,23 @@ pub(super) struct Relation {
     is_view: bool,
 }
 
-const LISTING: &str = "could not list the tables";
-
 /// The ordinary and partitioned tables in the schema, and its views.
-pub(super) async fn existing_relations(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-) -> Result<Vec<Relation>, StoreError> {
-    let rows = transaction
-        .query_typed(
-            "select c.relname::text, c.relkind = 'v'
-             from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-             where n.nspname = $1 and c.relkind in ('r', 'p', 'v')",
-            &[(&schema.name(), Type::TEXT)],
-        )
-        .await
-        .map_err(StoreError::database(LISTING))?;
-    let relation = |row: &Row| Ok(Relation { name: column(row, 0, LISTING)?, is_view: column(row, 1, LISTING)? });
-    rows.iter().map(relation).collect()
+pub(super) async fn existing_relations(session: &Session<'_>) -> Result<Vec<Relation>, StoreError> {
+    let statement = "select c.relname::text, c.relkind = 'v'
+         from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = $1 and c.relkind in ('r', 'p', 'v')";
+    let rows = session.rows("could not list the tables", statement, params![session.schema.name()]).await?;
+    rows.map(|(name, is_view)| Relation { name, is_view })
 }
 
 /// Closes tables and views that were just created, in the same transaction: row level security without a
 /// policy (views have none of their own), nothing granted to PUBLIC, `anon` and `authenticated` (row level
 /// security does not cover TRUNCATE), select for `service_role`. No role is assumed to exist.
-pub(super) async fn close(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    relations: &[Relation],
-) -> Result<(), StoreError> {
-    let roles = existing_roles(transaction).await?;
+pub(super) async fn close(session: &Session<'_>, relations: &[Relation]) -> Result<(), StoreError> {
+    let roles = existing_roles(session).await?;
     let mut statements = String::new();
     for relation in relations {
-        let name = format!("{schema}.\"{}\"", relation.name);
+        let name = format!("{}.\"{}\"", session.schema, relation.name);
         if !relation.is_view {
             statements.push_str(&format!("alter table {name} enable row level security;\n"));
         }
@@ -66,35 +47,23 @@ pub(super) async fn close(
             ));
         }
     }
-    transaction
-        .batch_execute(&statements)
-        .await
-        .map_err(StoreError::database("could not close the new tables to the public roles"))
+    session.run("could not close the new tables to the public roles", &statements).await
 }
 
 /// Lets `service_role` into a schema that was just created.
-pub(super) async fn open_schema(transaction: &Transaction<'_>, schema: &Schema) -> Result<(), StoreError> {
-    if existing_roles(transaction).await?.iter().any(|role| role == SERVICE_ROLE) {
-        let statement = format!("grant usage on schema {schema} to {SERVICE_ROLE}");
-        transaction
-            .batch_execute(&statement)
-            .await
-            .map_err(StoreError::database("could not let service_role into the schema"))?;
+pub(super) async fn open_schema(session: &Session<'_>) -> Result<(), StoreError> {
+    if existing_roles(session).await?.iter().any(|role| role == SERVICE_ROLE) {
+        let statement = format!("grant usage on schema {} to {SERVICE_ROLE}", session.schema);
+        session.run("could not let service_role into the schema", &statement).await?;
     }
     Ok(())
 }
 
-async fn existing_roles(transaction: &Transaction<'_>) -> Result<Vec<String>, StoreError> {
+async fn existing_roles(session: &Session<'_>) -> Result<Vec<String>, StoreError> {
     let doing = "could not read which roles there are";
     let names: Vec<&str> = PUBLIC_ROLES.iter().copied().chain([SERVICE_ROLE]).collect();
-    let rows = transaction
-        .query_typed(
-            "select rolname::text from pg_catalog.pg_roles where rolname::text = any ($1)",
-            &[(&names, Type::TEXT_ARRAY)],
-        )
-        .await
-        .map_err(StoreError::database(doing))?;
-    first_column(&rows, doing)
+    let statement = "select rolname::text from pg_catalog.pg_roles where rolname::text = any ($1)";
+    session.rows(doing, statement, params![names]).await?.values()
 }
 
 /// What a role that Supabase opens to the internet may do with one of our tables, or with a view over them.
@@ -126,7 +95,7 @@ impl PublicAccess {
     }
 }
 
-/// For [`Store::query_once`](super::connect::Store::query_once) or a transaction; its rows are for [`described`].
+/// Its rows are for [`described`].
 pub(super) const PUBLIC_ACCESS: &str = include_str!("sql/public_access.sql");
 
 /// Who else may create in the schemas $1.
@@ -136,34 +105,28 @@ pub(super) const MAY_CREATE: &str = include_str!("sql/may_create.sql");
 pub(super) const ASKING: &str = "could not read who may use the tables";
 
 /// Which public role may use which of `tables` and of the views over them, and why. Empty if none may.
-pub(super) async fn public_access(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    tables: &[&str],
-) -> Result<Vec<PublicAccess>, StoreError> {
-    let rows = transaction
-        .query_typed(
-            PUBLIC_ACCESS,
-            &[(&schema.name(), Type::TEXT), (&tables, Type::TEXT_ARRAY), (&PUBLIC_ROLES.as_slice(), Type::TEXT_ARRAY)],
-        )
-        .await
-        .map_err(StoreError::database(ASKING))?;
-    described(&rows)
+pub(super) async fn public_access(session: &Session<'_>, tables: &[&str]) -> Result<Vec<PublicAccess>, StoreError> {
+    let schema = session.schema.name();
+    described(&session.rows(ASKING, PUBLIC_ACCESS, params![schema, tables, PUBLIC_ROLES]).await?)
 }
 
 /// The rows of [`PUBLIC_ACCESS`], in words.
-pub(super) fn described(rows: &[Row]) -> Result<Vec<PublicAccess>, StoreError> {
-    rows.iter().map(describe).collect::<Result<_, _>>().map_err(StoreError::database(ASKING))
+pub(super) fn described(rows: &Rows) -> Result<Vec<PublicAccess>, StoreError> {
+    rows.map(describe)
 }
 
-fn describe(row: &Row) -> Result<PublicAccess, tokio_postgres::Error> {
-    let (shown, kind, is_ours): (String, String, bool) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+/// Relation, its name for people, kind, whether it is ours, role, privileges, whether row level security is on, whether more
+/// than SELECT was granted, policies and grants.
+type Access = (String, String, String, bool, String, Vec<String>, bool, bool, Option<String>, Option<String>);
+
+fn describe(access: Access) -> PublicAccess {
+    let (relation, shown, kind, is_ours, role, privileges, row_security, has_more, policies, grants) = access;
     let mut access = PublicAccess {
-        relation: row.try_get(0)?,
-        role: row.try_get(4)?,
+        relation,
+        role,
         is_foreign_view: !is_ours,
-        is_select_only: !row.try_get::<_, bool>(7)?,
-        privileges: row.try_get(5)?,
+        is_select_only: !has_more,
+        privileges,
         sentence: String::new(),
     };
     let role = &access.role;
@@ -176,7 +139,6 @@ fn describe(row: &Row) -> Result<PublicAccess, tokio_postgres::Error> {
         (true, false) => format!("can read it and has {others}"),
         (false, _) => format!("has {others} on it"),
     };
-    let (row_security, policies): (bool, Option<String>) = (row.try_get(6)?, row.try_get(8)?);
     let is_view = matches!(kind.as_str(), "v" | "m");
     let mut reasons = Vec::new();
     match policies {
@@ -189,7 +151,7 @@ fn describe(row: &Row) -> Result<PublicAccess, tokio_postgres::Error> {
     if row_security && access.passes_policies() {
         reasons.push("row level security does not cover TRUNCATE, REFERENCES and TRIGGER".to_owned());
     }
-    if let Some(grants) = row.try_get::<_, Option<String>>(9)? {
+    if let Some(grants) = grants {
         reasons.push(format!("granted: {grants}"));
     }
     let what = match (access.is_foreign_view, kind.as_str()) {
@@ -198,5 +160,5 @@ fn describe(row: &Row) -> Result<PublicAccess, tokio_postgres::Error> {
         (true, _) => ", a view of the tables",
     };
     access.sentence = format!("{shown}{what}: {role} {may} ({})", reasons.join("; "));
-    Ok(access)
+    access
 }

@@ -8,14 +8,11 @@ mod changes;
 
 use std::collections::BTreeMap;
 
-use tokio_postgres::Transaction;
-use tokio_postgres::types::Type;
-
 use self::changes::{TableChanges, plan_changes};
-use super::connect::{column, first_column, is_true_at};
 use super::error::StoreError;
 use super::problem::{Cause, Effect, Problem, Repair};
 use super::schema::{Schema, quoted};
+use super::session::{Session, params};
 use super::{access, catalog, schema_check};
 
 /// The predecessor's tables: by which columns each is known, in the order in which they are dropped again.
@@ -75,12 +72,11 @@ type Columns = BTreeMap<String, ColumnDefinition>;
 /// Makes existing tables ready for the migrations. `definitions` are those that create them. Returns what
 /// was taken over, with its rows.
 pub(super) async fn adopt(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
+    session: &Session<'_>,
     definitions: &[&str],
     keep_policies: bool,
 ) -> Result<Vec<(&'static str, i64)>, StoreError> {
-    let relations = load_relations(transaction, schema).await?;
+    let (schema, relations) = (session.schema, load_relations(session).await?);
     let found: Vec<(&'static str, &'static [&'static str])> =
         TABLES.into_iter().filter(|(table, _)| relations.contains_key(*table)).collect();
     if found.is_empty() {
@@ -90,10 +86,10 @@ pub(super) async fn adopt(
         if let Some(relation) = relations.get(*table) {
             check_relation(schema, table, relation)?;
         }
-        let columns = load_columns(transaction, schema.name(), table).await?;
+        let columns = load_columns(session, schema.name(), table).await?;
         check_columns(schema, table, known_by, &columns)?;
     }
-    let facts = catalog::load(transaction, schema).await?;
+    let facts = catalog::load(session).await?;
     let problems: Vec<Problem> = schema_check::compare(schema, &facts)
         .into_iter()
         .filter(|problem| problem.cause == Cause::Foreign && relations.contains_key(problem.table))
@@ -101,7 +97,7 @@ pub(super) async fn adopt(
     refuse(schema, problems.iter())?;
     if !keep_policies {
         let names: Vec<&str> = found.iter().map(|(table, _)| *table).collect();
-        let open = access::public_access(transaction, schema, &names).await?;
+        let open = access::public_access(session, &names).await?;
         if !open.is_empty() {
             return Err(StoreError::OpenToAnyone(format!(
                 "nothing was changed: Supabase's public roles can read or change tables that would be adopted, and would \
@@ -114,17 +110,15 @@ pub(super) async fn adopt(
     }
     for definition in definitions {
         // As the file says, but in the session's own temporary schema.
-        transaction
-            .batch_execute(&definition.replace("{schema}", "pg_temp"))
-            .await
-            .map_err(StoreError::database("could not work out what the tables should look like"))?;
+        let definition = definition.replace("{schema}", "pg_temp");
+        session.run("could not work out what the tables should look like", &definition).await?;
     }
-    let temporary = temporary_schema(transaction).await?;
+    let temporary = temporary_schema(session).await?;
     let (mut changes, mut own_columns) = (Vec::new(), Vec::new());
     for (table, _) in &found {
-        let wanted = load_columns(transaction, &temporary, table).await?;
-        let existing = load_columns(transaction, schema.name(), table).await?;
-        own_columns.extend(list_own_columns(transaction, schema, table, &wanted, &existing).await?);
+        let wanted = load_columns(session, &temporary, table).await?;
+        let existing = load_columns(session, schema.name(), table).await?;
+        own_columns.extend(list_own_columns(session, table, &wanted, &existing).await?);
         changes.push(plan_changes(schema, table, &wanted, &existing)?);
     }
     if !own_columns.is_empty() {
@@ -135,26 +129,23 @@ pub(super) async fn adopt(
             own_columns.join("\n  ")
         )));
     }
-    check_dependents(transaction, schema, &changes).await?;
+    check_dependents(session, &changes).await?;
     let mut adopted = Vec::new();
     for ((table, known_by), changes) in found.iter().zip(changes) {
         for statement in changes.statements {
             let statement = format!("alter table {schema}.{table} {statement}");
-            transaction
-                .batch_execute(&statement)
-                .await
-                .map_err(StoreError::of_change("could not change an existing table"))?;
+            let changed = session.transaction.batch_execute(&statement).await;
+            changed.map_err(StoreError::of_change("could not change an existing table"))?;
         }
         if changes.is_from_a_copy {
-            drop_later_indexes(transaction, schema, table).await?;
+            drop_later_indexes(session, table).await?;
         }
-        make_unique(transaction, schema, table, known_by.last().copied().filter(|column| column.starts_with("wix_")))
-            .await?;
-        adopted.push((*table, count_rows(transaction, schema, table).await?));
+        make_unique(session, table, known_by.last().copied().filter(|column| column.starts_with("wix_"))).await?;
+        adopted.push((*table, count_rows(session, table).await?));
     }
     for (table, _) in TABLES {
         let statement = format!("drop table pg_temp.{table}");
-        transaction.batch_execute(&statement).await.map_err(StoreError::database("could not clear up"))?;
+        session.run("could not clear up", &statement).await?;
     }
     adopted.reverse();
     Ok(adopted)
@@ -194,41 +185,22 @@ struct Relation {
     force_row_security: bool,
 }
 
-async fn load_relations(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-) -> Result<BTreeMap<String, Relation>, StoreError> {
+async fn load_relations(session: &Session<'_>) -> Result<BTreeMap<String, Relation>, StoreError> {
     let doing = "could not look for existing tables";
     let names: Vec<&str> = TABLES.iter().map(|(table, _)| *table).collect();
-    let rows = transaction
-        .query_typed(
-            "select c.relname::text, c.relkind::text, pg_has_role(c.relowner, 'USAGE'), c.relforcerowsecurity
-             from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-             where n.nspname = $1 and c.relname::text = any ($2)",
-            &[(&schema.name(), Type::TEXT), (&names, Type::TEXT_ARRAY)],
-        )
-        .await
-        .map_err(StoreError::database(doing))?;
-    rows.iter()
-        .map(|row| {
-            let relation = Relation {
-                kind: column(row, 1, doing)?,
-                is_ours: column(row, 2, doing)?,
-                force_row_security: column(row, 3, doing)?,
-            };
-            Ok((column(row, 0, doing)?, relation))
-        })
-        .collect()
+    let statement = "select c.relname::text, c.relkind::text, pg_has_role(c.relowner, 'USAGE'), c.relforcerowsecurity
+         from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = $1 and c.relname::text = any ($2)";
+    let rows = session.rows(doing, statement, params![session.schema.name(), names]).await?;
+    rows.map(|(name, kind, is_ours, force_row_security)| (name, Relation { kind, is_ours, force_row_security }))
 }
 
 /// Drops the indexes that a later migration creates.
-async fn drop_later_indexes(transaction: &Transaction<'_>, schema: &Schema, table: &str) -> Result<(), StoreError> {
-    transaction
-        .batch_execute(&schema.sql(&format!(
-            "drop index if exists {{schema}}.{table}_wix_created_at_idx, {{schema}}.{table}_merged_into_idx"
-        )))
-        .await
-        .map_err(StoreError::database("could not change an existing table"))
+async fn drop_later_indexes(session: &Session<'_>, table: &str) -> Result<(), StoreError> {
+    let statement = session.schema.sql(&format!(
+        "drop index if exists {{schema}}.{table}_wix_created_at_idx, {{schema}}.{table}_merged_into_idx"
+    ));
+    session.run("could not change an existing table", &statement).await
 }
 
 fn check_relation(schema: &Schema, table: &str, relation: &Relation) -> Result<(), StoreError> {
@@ -270,33 +242,20 @@ fn check_columns(schema: &Schema, table: &str, known_by: &[&str], columns: &Colu
     }
 }
 
-async fn load_columns(transaction: &Transaction<'_>, schema: &str, table: &str) -> Result<Columns, StoreError> {
+async fn load_columns(session: &Session<'_>, schema: &str, table: &str) -> Result<Columns, StoreError> {
     let doing = "could not read the columns of an existing table";
-    let rows = transaction
-        .query_typed(
-            "select a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typtype::text = 'e', a.attnotnull,
-                pg_catalog.pg_get_expr(d.adbin, d.adrelid)
-             from pg_catalog.pg_attribute a
-             left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
-             join pg_catalog.pg_type t on t.oid = a.atttypid
-             join pg_catalog.pg_class c on c.oid = a.attrelid
-             join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-             where n.nspname = $1 and c.relname = $2 and a.attnum > 0 and not a.attisdropped",
-            &[(&schema, Type::TEXT), (&table, Type::TEXT)],
-        )
-        .await
-        .map_err(StoreError::database(doing))?;
-    rows.iter()
-        .map(|row| {
-            let definition = ColumnDefinition {
-                data_type: column(row, 1, doing)?,
-                is_enum: column(row, 2, doing)?,
-                not_null: column(row, 3, doing)?,
-                default: column(row, 4, doing)?,
-            };
-            Ok((column(row, 0, doing)?, definition))
-        })
-        .collect()
+    let statement = "select a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), t.typtype::text = 'e',
+            a.attnotnull, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+         from pg_catalog.pg_attribute a
+         left join pg_catalog.pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+         join pg_catalog.pg_type t on t.oid = a.atttypid
+         join pg_catalog.pg_class c on c.oid = a.attrelid
+         join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = $1 and c.relname = $2 and a.attnum > 0 and not a.attisdropped";
+    let columns = session.rows(doing, statement, params![schema, table]).await?;
+    columns.map(|(name, data_type, is_enum, not_null, default)| {
+        (name, ColumnDefinition { data_type, is_enum, not_null, default })
+    })
 }
 
 /// Whether a table is one of this program's, from a copy of others that was made without the rest of its own.
@@ -306,8 +265,7 @@ fn is_from_a_copy(columns: &Columns) -> bool {
 
 /// Columns of people's own that happen to have the names of new ones would be filled from Wix, and what they hold be lost.
 async fn list_own_columns(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
+    session: &Session<'_>,
     table: &'static str,
     wanted: &Columns,
     existing: &Columns,
@@ -319,50 +277,35 @@ async fn list_own_columns(
     }
     let doing = "could not look at the columns of an existing table";
     for column in wanted.keys().filter(|column| existing.contains_key(*column) && !known.contains(&column.as_str())) {
-        let statement = format!("select exists (select from {schema}.{table} where {column} is not null)");
-        let rows = transaction.query_typed(&statement, &[]).await.map_err(StoreError::database(doing))?;
-        if is_true_at(&rows, 0, doing)? {
-            own.push(format!("{}.{table}.{column}", schema.name()));
+        let statement = format!("select exists (select from {{schema}}.{table} where {column} is not null)");
+        if session.rows(doing, &statement, params![]).await?.value()? {
+            own.push(format!("{}.{table}.{column}", session.schema.name()));
         }
     }
     Ok(own)
 }
 
-async fn temporary_schema(transaction: &Transaction<'_>) -> Result<String, StoreError> {
+async fn temporary_schema(session: &Session<'_>) -> Result<String, StoreError> {
     let doing = "could not work out what the tables should look like";
-    let rows = transaction
-        .query_typed("select nspname::text from pg_catalog.pg_namespace where oid = pg_my_temp_schema()", &[])
-        .await
-        .map_err(StoreError::database(doing))?;
-    Ok(first_column(&rows, doing)?.pop().unwrap_or_default())
+    let statement = "select nspname::text from pg_catalog.pg_namespace where oid = pg_my_temp_schema()";
+    session.rows(doing, statement, params![]).await?.value()
 }
 
 /// Postgres does not change the type of a column that a view, a policy or a trigger uses: names them all, with
 /// the mend.
-async fn check_dependents(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    changes: &[TableChanges],
-) -> Result<(), StoreError> {
+async fn check_dependents(session: &Session<'_>, changes: &[TableChanges]) -> Result<(), StoreError> {
     let doing = "could not look for what uses the columns of an existing table";
     let mut in_the_way = Vec::new();
     for change in changes.iter().filter(|change| !change.retyped.is_empty()) {
-        let rows = transaction
-            .query_typed(
-                include_str!("sql/column_dependents.sql"),
-                &[(&schema.name(), Type::TEXT), (&change.table, Type::TEXT), (&change.retyped, Type::TEXT_ARRAY)],
-            )
-            .await
-            .map_err(StoreError::database(doing))?;
-        for row in &rows {
-            let text = |index: usize| column::<String>(row, index, doing);
-            let (column, kind, name) = (text(0)?, text(1)?, text(2)?);
+        let (statement, schema) = (include_str!("sql/column_dependents.sql"), session.schema.name());
+        let rows = session.rows(doing, statement, params![schema, change.table, change.retyped]).await?;
+        for (column, kind, name) in rows.all::<(String, String, String), Vec<_>>()? {
             let how = if kind == "view" {
                 format!("; `select pg_get_viewdef('{name}')` gives its definition")
             } else {
                 String::new()
             };
-            in_the_way.push(format!("{}.{}.{column}: {kind} {name}{how}", schema.name(), change.table));
+            in_the_way.push(format!("{schema}.{}.{column}: {kind} {name}{how}", change.table));
         }
     }
     if in_the_way.is_empty() {
@@ -378,33 +321,22 @@ async fn check_dependents(
 
 /// Rows are matched by Wix's id, so it has to be unique, and at once: an upsert can't use a constraint that may
 /// wait for the end of its transaction.
-async fn make_unique(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    table: &str,
-    column: Option<&str>,
-) -> Result<(), StoreError> {
+async fn make_unique(session: &Session<'_>, table: &str, column: Option<&str>) -> Result<(), StoreError> {
     let Some(column) = column else { return Ok(()) };
     let doing = "could not make the Wix ids of an existing table unique";
-    let found = transaction
-        .query_typed(
-            "select i.indimmediate, k.conname::text
-             from pg_catalog.pg_index i
-             join pg_catalog.pg_class c on c.oid = i.indrelid
-             join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-             join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
-             left join pg_catalog.pg_constraint k on k.conindid = i.indexrelid and k.contype = 'u'
-             where n.nspname = $1 and c.relname = $2 and a.attname = $3
-                and i.indisunique and i.indnkeyatts = 1 and i.indpred is null and i.indisvalid",
-            &[(&schema.name(), Type::TEXT), (&table, Type::TEXT), (&column, Type::TEXT)],
-        )
-        .await
-        .map_err(StoreError::database(doing))?;
+    let statement = "select i.indimmediate, k.conname::text
+         from pg_catalog.pg_index i
+         join pg_catalog.pg_class c on c.oid = i.indrelid
+         join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+         join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = i.indkey[0]
+         left join pg_catalog.pg_constraint k on k.conindid = i.indexrelid and k.contype = 'u'
+         where n.nspname = $1 and c.relname = $2 and a.attname = $3
+            and i.indisunique and i.indnkeyatts = 1 and i.indpred is null and i.indisvalid";
+    let schema = session.schema;
+    let found = session.rows(doing, statement, params![schema.name(), table, column]).await?;
     let mut statements = String::new();
     let mut is_unique = false;
-    for row in &found {
-        let (is_immediate, constraint): (bool, Option<String>) =
-            (self::column(row, 0, doing)?, self::column(row, 1, doing)?);
+    for (is_immediate, constraint) in found.all::<(bool, Option<String>), Vec<_>>()? {
         is_unique |= is_immediate;
         if let (false, Some(constraint)) = (is_immediate, constraint) {
             statements.push_str(&format!("alter table {schema}.{table} drop constraint {};\n", quoted(&constraint)));
@@ -413,12 +345,10 @@ async fn make_unique(
     if !is_unique {
         statements.push_str(&format!("alter table {schema}.{table} add unique ({column});\n"));
     }
-    transaction.batch_execute(&statements).await.map_err(StoreError::database(doing))
+    session.run(doing, &statements).await
 }
 
-async fn count_rows(transaction: &Transaction<'_>, schema: &Schema, table: &str) -> Result<i64, StoreError> {
+async fn count_rows(session: &Session<'_>, table: &str) -> Result<i64, StoreError> {
     let doing = "could not count the rows of an existing table";
-    let statement = format!("select count(*) from {schema}.{table}");
-    let rows = transaction.query_typed(&statement, &[]).await.map_err(StoreError::database(doing))?;
-    Ok(first_column(&rows, doing)?.pop().unwrap_or_default())
+    session.rows(doing, &format!("select count(*) from {{schema}}.{table}"), params![]).await?.value()
 }

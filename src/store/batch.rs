@@ -3,20 +3,18 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use tokio_postgres::Transaction;
-use tokio_postgres::types::Type;
 
 use super::books::{Entry, Progress, add_customers};
 use super::columns::Columns;
 use super::compare::forget_content;
-use super::connect::{Store, column, first_column};
+use super::connect::Store;
 use super::dead_letters::resolve_errors;
 use super::erase::erase_cleared_customers;
 use super::error::StoreError;
 use super::held::{hold, losing, release};
 use super::links::{Reach, emails_of, link_appointments, note_unlinked, relink_orders, with_customer_of};
 use super::missing::forget;
-use super::schema::Schema;
+use super::session::{Session, params};
 use super::unreadable::note_unreadable;
 use crate::record::{Cell, Column, Row, Version};
 use crate::stream::Stream;
@@ -90,9 +88,9 @@ impl Store {
         reach: Reach,
         outcome: &mut BatchOutcome,
     ) -> Result<Vec<String>, StoreError> {
-        let (schema, lease, books) = (self.schema.clone(), self.lease, self.books(context.stream));
-        let transaction = self.begin().await?;
-        let stored = load_stored(&transaction, &schema, context.stream, rows).await?;
+        let (lease, books) = (self.lease, self.books(context.stream));
+        let session = self.begin().await?;
+        let stored = load_stored(&session, context.stream, rows).await?;
         let is_due = |row: &&Row| {
             let is_looked_up = context.shapes_differ && context.looked_up.contains(&row.wix_id);
             let stored = stored.get(row.wix_id.as_str());
@@ -104,7 +102,7 @@ impl Store {
             return Ok(older);
         }
         *outcome = BatchOutcome { unchanged: (rows.len() - to_write.len()) as u64, ..BatchOutcome::default() };
-        let held = hold_losing_copies(&transaction, &schema, context, &mut to_write, &stored).await?;
+        let held = hold_losing_copies(&session, context, &mut to_write, &stored).await?;
         outcome.held = held.len() as u64;
         let mut added = 0;
         if !to_write.is_empty() {
@@ -112,22 +110,22 @@ impl Store {
             if reach == Reach::AllTables {
                 match context.stream {
                     Stream::Customers => {
-                        touched = Some(Touched::by(&transaction, &schema, &to_write, &stored).await?);
+                        touched = Some(Touched::by(&session, &to_write, &stored).await?);
                     }
                     Stream::Appointments => {
-                        insert_stubs(&transaction, &schema, &to_write, context.now).await?;
-                        left = contacts_of_stored(&transaction, &schema, &to_write, &stored).await?;
+                        insert_stubs(&session, &to_write, context.now).await?;
+                        left = contacts_of_stored(&session, &to_write, &stored).await?;
                         left.extend(contacts_without_details(&to_write));
                     }
                     Stream::Orders => {}
                 }
             }
             if context.rewrites {
-                forget_content(&transaction, &schema, context.stream, &to_write).await?;
+                forget_content(&session, context.stream, &to_write).await?;
             }
-            let written = upsert(&transaction, &schema, context, &to_write).await?;
+            let written = upsert(&session, context, &to_write).await?;
             if written.len() < to_write.len() {
-                check_whole(&transaction, &schema, context.stream, &to_write).await?;
+                check_whole(&session, context.stream, &to_write).await?;
             }
             outcome.inserted = written.iter().filter(|inserted| **inserted).count() as u64;
             outcome.updated = to_write.len() as u64 - outcome.inserted;
@@ -135,14 +133,14 @@ impl Store {
             added = outcome.inserted as i64 + revived.count() as i64;
             if !left.is_empty() {
                 let contacts: Vec<&str> = left.iter().map(String::as_str).collect();
-                erase_cleared_customers(&transaction, &schema, &contacts).await?;
+                erase_cleared_customers(&session, &contacts).await?;
             }
             if let Some(Touched { appeared, wix_ids, emails }) = touched {
-                link_appointments(&transaction, &schema, &appeared, context.now).await?;
-                relink_orders(&transaction, &schema, &wix_ids, &emails, context.now).await?;
+                link_appointments(&session, &appeared, context.now).await?;
+                relink_orders(&session, &wix_ids, &emails, context.now).await?;
             } else if context.stream == Stream::Customers {
                 let wix_ids: Vec<&str> = to_write.iter().map(|row| row.wix_id.as_str()).collect();
-                note_unlinked(&transaction, &schema, &wix_ids).await?;
+                note_unlinked(&session, &wix_ids).await?;
             }
         }
         let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
@@ -152,37 +150,37 @@ impl Store {
         // fails, all fail; the books, which may take more than one statement, come last.
         let (forgotten, resolved, released, noted, renewed, entered) = tokio::join!(
             biased;
-            forget(&transaction, &schema, context.stream, &ids),
+            forget(&session, context.stream, &ids),
             async {
                 match context.has_unresolved_errors {
-                    true => resolve_errors(&transaction, &schema, context.stream, &replaced, context.now).await,
+                    true => resolve_errors(&session, context.stream, &replaced, context.now).await,
                     false => Ok(()),
                 }
             },
             async {
                 match context.has_held {
-                    true => release(&transaction, &schema, context.stream, &replaced).await,
+                    true => release(&session, context.stream, &replaced).await,
                     false => Ok(()),
                 }
             },
             async {
                 let rows = rows.iter().filter(|row| !held.contains(&row.wix_id));
                 match context.has_unreadable {
-                    true => note_unreadable(&transaction, &schema, context.stream, rows).await,
+                    true => note_unreadable(&session, context.stream, rows).await,
                     false => Ok(()),
                 }
             },
             async {
                 match lease {
-                    Some(lease) => lease.renew_if_due(&transaction, &schema).await,
+                    Some(lease) => lease.renew_if_due(&session).await,
                     None => Ok(()),
                 }
             },
-            books.enter(&transaction, &schema, entry),
+            books.enter(&session, entry),
         );
         forgotten.and(resolved).and(released).and(noted).and(renewed)?;
         let books = entered?;
-        transaction.commit().await.map_err(StoreError::database("could not commit a batch"))?;
+        session.commit("could not commit a batch").await?;
         self.books.insert(context.stream, books);
         Ok(Vec::new())
     }
@@ -200,8 +198,7 @@ fn older_copies(context: &BatchContext, rows: &[&Row], stored: &HashMap<String, 
 
 /// Takes copies that lose a part of the record out of the batch, and holds them. Returns their Wix ids.
 async fn hold_losing_copies(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
+    session: &Session<'_>,
     context: &BatchContext,
     to_write: &mut Vec<&Row>,
     stored: &HashMap<String, Stored>,
@@ -211,81 +208,57 @@ async fn hold_losing_copies(
     }
     let is_live = |row: &&&Row| stored.get(&row.wix_id).is_some_and(|stored| !stored.deleted);
     let changed: Vec<&Row> = to_write.iter().filter(is_live).copied().collect();
-    let lost = losing(transaction, schema, context.stream, &changed).await?;
+    let lost = losing(session, context.stream, &changed).await?;
     if !lost.is_empty() {
-        hold(transaction, schema, context.stream, &changed, &lost, context.now).await?;
+        hold(session, context.stream, &changed, &lost, context.now).await?;
         to_write.retain(|row| !lost.contains_key(&row.wix_id));
     }
     Ok(lost.into_keys().collect())
 }
 
 async fn load_stored(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
+    session: &Session<'_>,
     stream: Stream,
     rows: &[Row],
 ) -> Result<HashMap<String, Stored>, StoreError> {
     let (table, id) = (stream.table(), stream.id_column());
-    let statement = schema.sql(&format!(
+    let statement = format!(
         "select {id}::text, content_hash, deleted_at is not null, wix_revision, wix_updated_at
          from {{schema}}.{table} where {id} = any ($1)"
-    ));
+    );
     let doing = "could not read the rows of a batch";
     let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
-    let found =
-        transaction.query_typed(&statement, &[(&ids, Type::TEXT_ARRAY)]).await.map_err(StoreError::database(doing))?;
-    found
-        .iter()
-        .map(|row| {
-            let version = Version { revision: column(row, 3, doing)?, updated_at: column(row, 4, doing)? };
-            let stored = Stored { content_hash: column(row, 1, doing)?, deleted: column(row, 2, doing)?, version };
-            Ok((column(row, 0, doing)?, stored))
-        })
-        .collect()
+    let stored = session.rows(doing, &statement, params![ids]).await?;
+    stored.map(|(wix_id, content_hash, deleted, revision, updated_at)| {
+        (wix_id, Stored { content_hash, deleted, version: Version { revision, updated_at } })
+    })
 }
 
 /// One item per row that was written: true if it is new.
-async fn upsert(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    context: &BatchContext,
-    rows: &[&Row],
-) -> Result<Vec<bool>, StoreError> {
+async fn upsert(session: &Session<'_>, context: &BatchContext, rows: &[&Row]) -> Result<Vec<bool>, StoreError> {
     let statement = match context.stream {
-        Stream::Customers => schema.sql(include_str!("sql/upsert_customers.sql")),
-        Stream::Appointments => schema.sql(include_str!("sql/upsert_appointments.sql")),
-        Stream::Orders => schema.sql(&with_customer_of("u", include_str!("sql/upsert_orders.sql"))),
+        Stream::Customers => include_str!("sql/upsert_customers.sql").to_owned(),
+        Stream::Appointments => include_str!("sql/upsert_appointments.sql").to_owned(),
+        Stream::Orders => with_customer_of("u", include_str!("sql/upsert_orders.sql")),
     };
     let columns = Columns::of(rows, context.columns);
     let doing = "could not write a batch";
-    let written = transaction
-        .query_typed(&statement, &columns.parameters(&context.now))
-        .await
-        .map_err(StoreError::database(doing))?;
-    first_column(&written, doing)
+    session.rows(doing, &statement, &columns.parameters(&context.now)).await?.values()
 }
 
 /// Fewer rows were written than should be: then a trigger left some out, unless those have the content already.
-async fn check_whole(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    stream: Stream,
-    rows: &[&Row],
-) -> Result<(), StoreError> {
+async fn check_whole(session: &Session<'_>, stream: Stream, rows: &[&Row]) -> Result<(), StoreError> {
     let (table, id) = (stream.table(), stream.id_column());
-    let statement = schema.sql(&format!(
+    let statement = format!(
         "select from unnest($1::text[], $2::bytea[]) as u (wix_id, content_hash)
          where not exists (
             select from {{schema}}.{table} t
             where t.{id} = u.wix_id and t.deleted_at is null and t.content_hash = u.content_hash
          ) limit 1"
-    ));
+    );
     let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
     let hashes: Vec<&[u8]> = rows.iter().map(|row| &row.content_hash[..]).collect();
-    let left_out = transaction
-        .query_typed(&statement, &[(&ids, Type::TEXT_ARRAY), (&hashes, Type::BYTEA_ARRAY)])
-        .await
-        .map_err(StoreError::database("could not read a batch back"))?;
+    let left_out = session.rows("could not read a batch back", &statement, params![ids, hashes]).await?;
     if left_out.is_empty() { Ok(()) } else { Err(StoreError::Swallowed) }
 }
 
@@ -302,8 +275,7 @@ fn contacts_without_details(rows: &[&Row]) -> Vec<String> {
 /// The deleted customers that the stored rows of bookings name which are about to be written: they may name another one
 /// then.
 async fn contacts_of_stored(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
+    session: &Session<'_>,
     rows: &[&Row],
     stored: &HashMap<String, Stored>,
 ) -> Result<Vec<String>, StoreError> {
@@ -311,27 +283,16 @@ async fn contacts_of_stored(
     if known.is_empty() {
         return Ok(Vec::new());
     }
-    let statement = schema.sql(
-        "select distinct c.wix_contact_id::text from {schema}.appointments a
+    let statement = "select distinct c.wix_contact_id::text from {schema}.appointments a
          join {schema}.customers c on c.wix_contact_id = a.wix_contact_id
-         where a.wix_booking_id = any ($1) and c.deleted_at is not null and c.raw is null",
-    );
+         where a.wix_booking_id = any ($1) and c.deleted_at is not null and c.raw is null";
     let doing = "could not read whom bookings name";
-    let found = transaction
-        .query_typed(&statement, &[(&known, Type::TEXT_ARRAY)])
-        .await
-        .map_err(StoreError::database(doing))?;
-    first_column(&found, doing)
+    session.rows(doing, statement, params![known]).await?.values()
 }
 
 /// Creates the customers that bookings name and the table does not have, and notes that orders may have to be linked
 /// to them.
-async fn insert_stubs(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    rows: &[&Row],
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
+async fn insert_stubs(session: &Session<'_>, rows: &[&Row], now: DateTime<Utc>) -> Result<(), StoreError> {
     // The first five columns of `entity/appointments.rs`: contact id, first name, last name, email, phone.
     let texts = |index: usize| -> Vec<Option<&str>> {
         rows.iter()
@@ -346,22 +307,10 @@ async fn insert_stubs(
         return Ok(());
     }
     let doing = "could not create the customers that bookings name";
-    let created = transaction
-        .query_typed(
-            &schema.sql(include_str!("sql/insert_stubs.sql")),
-            &[
-                (&contact_ids, Type::TEXT_ARRAY),
-                (&texts(1), Type::TEXT_ARRAY),
-                (&texts(2), Type::TEXT_ARRAY),
-                (&texts(3), Type::TEXT_ARRAY),
-                (&texts(4), Type::TEXT_ARRAY),
-                (&now, Type::TIMESTAMPTZ),
-            ],
-        )
-        .await
-        .map_err(StoreError::database(doing))?;
-    let created = created.first().map_or(Ok(0), |row| column(row, 0, doing))?;
-    add_customers(transaction, schema, created).await
+    let [first_names, last_names, emails, phones] = [1, 2, 3, 4].map(texts);
+    let parameters = params![contact_ids, first_names, last_names, emails, phones, now];
+    let created = session.rows(doing, include_str!("sql/insert_stubs.sql"), parameters).await?.value()?;
+    add_customers(session, created).await
 }
 
 /// Customers that came or changed in a batch: orders may have to be linked to them, or to others now.
@@ -374,12 +323,7 @@ struct Touched {
 
 impl Touched {
     /// The contacts that are about to be written, with the emails they had before and will have.
-    async fn by(
-        transaction: &Transaction<'_>,
-        schema: &Schema,
-        rows: &[&Row],
-        stored: &HashMap<String, Stored>,
-    ) -> Result<Touched, StoreError> {
+    async fn by(session: &Session<'_>, rows: &[&Row], stored: &HashMap<String, Stored>) -> Result<Touched, StoreError> {
         /// Where the email stands among the columns of `entity/customers.rs`.
         const EMAIL: usize = 3;
         let wix_ids: Vec<String> = rows.iter().map(|row| row.wix_id.clone()).collect();
@@ -389,7 +333,7 @@ impl Touched {
         });
         let mut emails: Vec<String> = coming.collect();
         if wix_ids.iter().any(|id| stored.contains_key(id)) {
-            emails.extend(emails_of(transaction, schema, &wix_ids).await?);
+            emails.extend(emails_of(session, &wix_ids).await?);
         }
         let has_appeared = |id: &&String| stored.get(*id).is_none_or(|stored| stored.deleted);
         let appeared = wix_ids.iter().filter(has_appeared).cloned().collect();

@@ -7,13 +7,12 @@
 //! something else truncated, restored or deleted, during a run or between two.
 
 use chrono::{DateTime, Utc};
-use tokio_postgres::Transaction;
-use tokio_postgres::types::{Json, Type};
+use tokio_postgres::types::Json;
 
-use super::connect::{Parameter, Store, column, read_whole_tables};
+use super::connect::Store;
 use super::error::StoreError;
 use super::missing::{Span, clear_missing, insert_missing};
-use super::schema::Schema;
+use super::session::{Session, params};
 use crate::checkpoint::Checkpoint;
 use crate::run::PassKind;
 use crate::stream::Stream;
@@ -63,19 +62,14 @@ impl Books {
     /// Enters a transaction in the books, and saves its progress. Returns the books as they are once it is committed.
     ///
     /// One number above ours is accepted too: it is that of the same work, whose COMMIT got no answer.
-    pub(super) async fn enter(
-        self,
-        transaction: &Transaction<'_>,
-        schema: &Schema,
-        entry: Entry<'_>,
-    ) -> Result<Books, StoreError> {
+    pub(super) async fn enter(self, session: &Session<'_>, entry: Entry<'_>) -> Result<Books, StoreError> {
         let Entry { stream, added, progress, now } = entry;
         if let Some(progress) = progress {
             if progress.opens_full_sync {
-                clear_missing(transaction, schema, stream).await?;
+                clear_missing(session, stream).await?;
             }
             if let Some(span) = &progress.span {
-                insert_missing(transaction, schema, stream, span, now).await?;
+                insert_missing(session, stream, span, now).await?;
             }
         }
         let saved = match progress.map(|progress| progress.checkpoint.pass) {
@@ -83,44 +77,31 @@ impl Books {
             Some(PassKind::Full) => ", updated_at = $5, full_checkpoint = $6",
             Some(_) => ", updated_at = $5, checkpoint = $6",
         };
-        let statement = schema.sql(&format!(
+        let statement = format!(
             "update {{schema}}.sync_state
              set write_number = write_number + 1, live_rows = coalesce(live_rows, $4) + $3{saved}
              where table_name = $1 and write_number between $2 and $2 + 1
              returning write_number"
-        ));
-        let table = stream.table();
+        );
+        let (doing, table) = ("could not save the checkpoint", stream.table());
         let checkpoint = progress.map(|progress| Json(&progress.checkpoint));
-        let mut parameters: Vec<Parameter<'_>> =
-            vec![(&table, Type::TEXT), (&self.number, Type::INT8), (&added, Type::INT8), (&self.counted, Type::INT8)];
-        if let Some(checkpoint) = &checkpoint {
-            parameters.push((&now, Type::TIMESTAMPTZ));
-            parameters.push((checkpoint, Type::JSONB));
-        }
-        let doing = "could not save the checkpoint";
-        let rows = transaction.query_typed(&statement, &parameters).await.map_err(StoreError::database(doing))?;
-        match rows.first() {
-            Some(row) => Ok(Books { number: column(row, 0, doing)?, ..self }),
+        let parameters = params![table, self.number, added, self.counted, now, checkpoint];
+        let parameters = if checkpoint.is_some() { &parameters[..] } else { &parameters[..4] };
+        match session.rows(doing, &statement, parameters).await?.first()? {
+            Some((number,)) => Ok(Books { number, ..self }),
             None => Err(StoreError::Behind { table }),
         }
     }
 }
 
 /// Notes in the books of customers that a transaction of another table made some.
-pub(super) async fn add_customers(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    added: i64,
-) -> Result<(), StoreError> {
+pub(super) async fn add_customers(session: &Session<'_>, added: i64) -> Result<(), StoreError> {
     if added == 0 {
         return Ok(());
     }
-    let statement = schema.sql("update {schema}.sync_state set live_rows = live_rows + $2 where table_name = $1");
-    transaction
-        .execute_typed(&statement, &[(&Stream::Customers.table(), Type::TEXT), (&added, Type::INT8)])
-        .await
-        .map(drop)
-        .map_err(StoreError::database("could not count the customers that bookings name"))
+    let statement = "update {schema}.sync_state set live_rows = live_rows + $2 where table_name = $1";
+    let doing = "could not count the customers that bookings name";
+    session.write(doing, statement, params![Stream::Customers.table(), added]).await
 }
 
 impl Store {
@@ -132,28 +113,22 @@ impl Store {
     /// Takes the rows that a table has now for those that it must hold. What was read before is not relied on any more: the
     /// next pass is a full sync, in this run or a later one.
     pub async fn accept_rows(&mut self, stream: Stream) -> Result<(), StoreError> {
-        let statement = self.schema.sql(
-            "update {schema}.sync_state
+        let statement = "update {schema}.sync_state
              set live_rows = $2, last_full_pass_at = null, checkpoint = null, full_checkpoint = null
-             where table_name = $1",
-        );
-        let parameters: [Parameter<'_>; 2] = [(&stream.table(), Type::TEXT), (&self.books(stream).counted, Type::INT8)];
-        self.write("could not change sync_state", &statement, &parameters).await.map(drop)
+             where table_name = $1";
+        let (table, counted) = (stream.table(), self.books(stream).counted);
+        self.write("could not change sync_state", statement, params![table, counted]).await
     }
 
     /// Whether the transaction was committed whose COMMIT got no answer. Waits while its backend is still in COMMIT: that
     /// holds the row of the books. A lock time-out means that it still does.
     pub async fn was_committed(&mut self, stream: Stream) -> Result<bool, StoreError> {
         let doing = "could not ask what became of a transaction";
-        let (books, schema) = (self.books(stream), self.schema.clone());
-        let transaction = self.begin().await?;
-        let statement = schema.sql("select write_number from {schema}.sync_state where table_name = $1 for update");
-        let rows = transaction
-            .query_typed(&statement, &[(&stream.table(), Type::TEXT)])
-            .await
-            .map_err(StoreError::database(doing))?;
-        let number = rows.first().map(|row| column::<i64>(row, 0, doing)).transpose()?;
-        transaction.rollback().await.map_err(StoreError::database(doing))?;
+        let statement = "select write_number from {schema}.sync_state where table_name = $1 for update";
+        let books = self.books(stream);
+        let session = self.begin().await?;
+        let number = session.rows(doing, statement, params![stream.table()]).await?.value::<Option<i64>>()?;
+        session.rollback(doing).await?;
         match number {
             Some(number) if number == books.number => Ok(false),
             Some(number) if number == books.number + 1 => {
@@ -186,49 +161,34 @@ impl Store {
                 format!("(select write_number {of_table}), (select live_rows {of_table}), ({live})")
             })
             .collect();
-        let statement = self.schema.sql(&format!(
+        let statement = format!(
             "select exists (select from {{schema}}.sync_unlinked),
                 exists (select from {{schema}}.sync_logs where started_at < $1 and status <> 'running')
-                    or exists (select from {{schema}}.sync_errors where resolved_at < $1)
-                {}{}",
-            if counts.is_empty() { "" } else { ", " },
+                    or exists (select from {{schema}}.sync_errors where resolved_at < $1),
+                array[{}]::bigint[]",
             counts.join(", ")
-        ));
-        let rows = self.query_once(doing, &statement, &[(&logs_before, Type::TIMESTAMPTZ)]).await?;
-        let Some(row) = rows.first() else { return Ok(RunEnd::default()) };
-        let mut end =
-            RunEnd { has_unlinked: column(row, 0, doing)?, has_old_logs: column(row, 1, doing)?, differing: None };
-        for (index, stream) in streams.iter().enumerate() {
-            let (first, number) = (3 * index + 2, self.books(*stream).number);
-            let found = column::<Option<i64>>(row, first, doing)?;
-            let differing = match found {
-                Some(found) if found == number => {
-                    check_count(*stream, column(row, first + 1, doing)?, column(row, first + 2, doing)?).err()
-                }
-                _ => Some(StoreError::Behind { table: stream.table() }),
-            };
-            end.differing = end.differing.or(differing);
-        }
-        Ok(end)
+        );
+        let rows = self.rows(doing, &statement, params![logs_before]).await?;
+        let Some((has_unlinked, has_old_logs, counts)) = rows.first()? else { return Ok(RunEnd::default()) };
+        let counts: Vec<Option<i64>> = counts;
+        let differing = streams.iter().zip(counts.chunks(3)).find_map(|(stream, counts)| match counts {
+            [Some(number), must_hold, Some(holds)] if *number == self.books(*stream).number => {
+                check_count(*stream, *must_hold, *holds).err()
+            }
+            _ => Some(StoreError::Behind { table: stream.table() }),
+        });
+        Ok(RunEnd { has_unlinked, has_old_logs, differing })
     }
 }
 
 /// Whether a table holds as many live rows as its books say, in a transaction that ends a full sync.
-pub(super) async fn check_own_books(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    stream: Stream,
-) -> Result<(), StoreError> {
+pub(super) async fn check_own_books(session: &Session<'_>, stream: Stream) -> Result<(), StoreError> {
     let doing = "could not count the rows of the table";
-    read_whole_tables(transaction).await?;
-    let statement = schema
-        .sql(&format!("select live_rows, ({}) from {{schema}}.sync_state where table_name = $1", live_rows(stream)));
-    let rows = transaction
-        .query_typed(&statement, &[(&stream.table(), Type::TEXT)])
-        .await
-        .map_err(StoreError::database(doing))?;
-    match rows.first() {
-        Some(row) => check_count(stream, column(row, 0, doing)?, column(row, 1, doing)?),
+    session.read_whole_tables().await?;
+    let statement =
+        format!("select live_rows, ({}) from {{schema}}.sync_state where table_name = $1", live_rows(stream));
+    match session.rows(doing, &statement, params![stream.table()]).await?.first()? {
+        Some((must_hold, holds)) => check_count(stream, must_hold, holds),
         None => Err(StoreError::Behind { table: stream.table() }),
     }
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 use tokio_postgres::CancelToken;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::Type;
 
-use super::connect::{Parameter, Store, column};
+use super::connect::Store;
 use super::error::StoreError;
+use super::session::{from_row, params};
 use super::tls::{self, TlsSettings};
 use crate::stream::Stream;
 
@@ -106,9 +106,9 @@ pub(super) fn bound(name: &str, most: Duration) -> String {
 /// Sessions with a lock on one of our tables that keeps others out, or that wait for one: those behind them wait as well.
 /// Then those with rows locked, and for `migrate` those that only read. Where the database user may not see the state of
 /// another's session, that is null.
-const BLOCKERS: &str = "select l.pid, coalesce(c.relname::text, 'the schema (wix-sync migrate)'), l.mode,
-        a.usename::text, a.application_name, a.state,
-        greatest(floor(extract(epoch from clock_timestamp() - a.state_change)), 0)::bigint
+const BLOCKERS: &str = "select l.pid, coalesce(c.relname::text, 'the schema (wix-sync migrate)') as lock, l.mode,
+        a.usename::text as user, a.application_name as application, a.state,
+        greatest(floor(extract(epoch from clock_timestamp() - a.state_change)), 0)::bigint as seconds
     from pg_locks l
     left join pg_class c on l.locktype = 'relation' and c.oid = l.relation
     left join pg_namespace n on n.oid = c.relnamespace
@@ -154,19 +154,8 @@ impl Store {
         let doing = "could not find out who holds a lock";
         let (name, modes) = (self.schema.name(), STRONG_MODES);
         let look = async {
-            let parameters: [Parameter<'_>; 3] =
-                [(&name, Type::TEXT), (&&tables[..], Type::TEXT_ARRAY), (&&modes[..], Type::TEXT_ARRAY)];
-            let rows = self.ask(doing, BLOCKERS, &parameters).await?;
-            let Some(row) = rows.first() else { return Ok(None) };
-            Ok::<_, StoreError>(Some(Blocker {
-                pid: column(row, 0, doing)?,
-                lock: column(row, 1, doing)?,
-                mode: column(row, 2, doing)?,
-                user: column(row, 3, doing)?,
-                application: column(row, 4, doing)?,
-                state: column(row, 5, doing)?,
-                seconds: column(row, 6, doing)?,
-            }))
+            let rows = self.ask(doing, BLOCKERS, params![name, &tables[..], &modes[..]]).await?;
+            rows.first::<Blocker>()
         };
         match timeout(LOOK_PATIENCE, look).await {
             Ok(Ok(blocker)) => blocker,
@@ -188,6 +177,8 @@ impl Store {
         self.blocker().await.filter(Blocker::keeps_others_out)
     }
 }
+
+from_row!(Blocker { pid, lock, mode, user, application, state, seconds });
 
 /// Cancels what a connection is at.
 pub struct Canceller {

@@ -2,13 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use tokio_postgres::types::Type;
-use tokio_postgres::{Row, Transaction};
-
-use super::connect::{Parameter, Store, column};
+use super::connect::Store;
 use super::error::StoreError;
 use super::needs::{TABLES, VIEW};
-use super::schema::Schema;
+use super::session::{Rows, Session, params};
 
 /// What can be read while somebody has locked the tables.
 const FACTS: &str = include_str!("sql/catalog.sql");
@@ -75,15 +72,16 @@ impl Facts {
     }
 }
 
+/// Kind, relation, name, definition and marks: see sql/catalog.sql.
+type Fact = (String, String, String, String, String);
+
 fn names() -> Vec<&'static str> {
     TABLES.iter().map(|table| table.name).chain([VIEW]).collect()
 }
 
-fn catalog(rows: &[Row]) -> Result<Catalog, StoreError> {
+fn catalog(rows: &Rows) -> Result<Catalog, StoreError> {
     let mut catalog = Catalog::new();
-    for row in rows {
-        let text = |index: usize| column::<String>(row, index, READING);
-        let (fact, relation, name, definition, marks) = (text(0)?, text(1)?, text(2)?, text(3)?, text(4)?);
+    for (fact, relation, name, definition, marks) in rows.all::<Fact, Vec<_>>()? {
         let facts = catalog.entry(relation).or_default();
         match fact.as_str() {
             "relation" => facts.kind = definition,
@@ -109,12 +107,8 @@ fn catalog(rows: &[Row]) -> Result<Catalog, StoreError> {
 }
 
 /// The catalog, as a transaction sees it.
-pub(super) async fn load(transaction: &Transaction<'_>, schema: &Schema) -> Result<Catalog, StoreError> {
-    let rows = transaction
-        .query_typed(&whole(), &[(&schema.name(), Type::TEXT), (&names(), Type::TEXT_ARRAY)])
-        .await
-        .map_err(StoreError::database(READING))?;
-    catalog(&rows)
+pub(super) async fn load(session: &Session<'_>) -> Result<Catalog, StoreError> {
+    catalog(&session.rows(READING, &whole(), params![session.schema.name(), names()]).await?)
 }
 
 /// Whether a table has these columns, of the types that wix-sync needs.
@@ -153,28 +147,21 @@ pub(super) fn holds(wanted: &str, current: &str) -> bool {
 impl Store {
     /// The same outside of a transaction.
     pub(super) async fn load_catalog(&self) -> Result<Catalog, StoreError> {
-        let rows = self
-            .query_once(READING, &whole(), &[(&self.schema.name(), Type::TEXT), (&names(), Type::TEXT_ARRAY)])
-            .await?;
-        catalog(&rows)
+        catalog(&self.rows(READING, &whole(), params![self.schema.name(), names()]).await?)
     }
 
     /// The same without definitions of indexes and CHECK constraints, but with the checksums of the applied migrations by number.
     /// An error if `sync_migrations` is not there.
     pub(super) async fn load_catalog_and_migrations(&self) -> Result<(Catalog, Checksums), StoreError> {
-        let statement = self.schema.sql(&format!(
+        let statement = format!(
             "{FACTS} union all
              select 'migration', 'sync_migrations', number::text, checksum, '' from {{schema}}.sync_migrations"
-        ));
-        let parameters: [Parameter<'_>; 2] = [(&self.schema.name(), Type::TEXT), (&names(), Type::TEXT_ARRAY)];
-        let rows = self.query_once(READING, &statement, &parameters).await?;
-        let mut applied = Checksums::new();
-        for row in &rows {
-            if column::<&str>(row, 0, READING)? == "migration" {
-                let number = column::<&str>(row, 2, READING)?.parse().unwrap_or_default();
-                applied.insert(number, column(row, 3, READING)?);
-            }
-        }
+        );
+        let rows = self.rows(READING, &statement, params![self.schema.name(), names()]).await?;
+        let is_migration = |fact: &Fact| fact.0 == "migration";
+        let migrations = rows.all::<Fact, Vec<_>>()?.into_iter().filter(is_migration);
+        let applied =
+            migrations.map(|(_, _, number, checksum, _)| (number.parse().unwrap_or_default(), checksum)).collect();
         Ok((catalog(&rows)?, applied))
     }
 }

@@ -4,15 +4,14 @@
 //! for a status (docs/wix-api.md 7 and 8). A constraint on anything else may refuse single records, which is its purpose.
 
 use serde_json::{Value, json};
-use tokio_postgres::Transaction;
-use tokio_postgres::types::{Json, Type};
 
 use super::catalog::Catalog;
-use super::connect::{Store, first_column};
+use super::connect::Store;
 use super::error::StoreError;
 use super::needs::TABLES;
 use super::problem::{Cause, Effect, Problem, Repair};
 use super::schema::{Schema, quoted};
+use super::session::{Rows, Session, params};
 
 const ASKING: &str = "could not evaluate a CHECK constraint";
 
@@ -69,22 +68,17 @@ impl Question {
 }
 
 /// The constraints that refuse what wix-sync writes. One that can't be evaluated is left out.
-pub(super) async fn refusing_checks(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    catalog: &Catalog,
-) -> Result<Vec<Problem>, StoreError> {
+pub(super) async fn refusing_checks(session: &Session<'_>, catalog: &Catalog) -> Result<Vec<Problem>, StoreError> {
     let mut problems = Vec::new();
-    for question in questions(schema, catalog) {
-        transaction.batch_execute("savepoint asking").await.map_err(StoreError::database(ASKING))?;
-        match transaction.query_typed(&question.statement, &[(&Json(&question.samples), Type::JSONB)]).await {
-            Ok(rows) => problems.extend(question.problem(schema, &first_column::<String>(&rows, ASKING)?)),
+    for question in questions(session.schema, catalog) {
+        session.run(ASKING, "savepoint asking").await?;
+        // As it is: it holds an expression of somebody else's.
+        let rows = session.transaction.query_typed(&question.statement, params![question.samples]).await;
+        match Rows::of(ASKING, rows) {
+            Ok(rows) => problems.extend(question.problem(session.schema, &rows.values()?)),
             Err(error) => {
                 tracing::debug!(constraint = question.name, error = error.to_string(), "{ASKING}");
-                transaction
-                    .batch_execute("rollback to savepoint asking")
-                    .await
-                    .map_err(StoreError::database(ASKING))?;
+                session.run(ASKING, "rollback to savepoint asking").await?;
             }
         }
     }
@@ -96,8 +90,8 @@ impl Store {
     pub(super) async fn refusing_checks(&self, catalog: &Catalog) -> Result<Vec<Problem>, StoreError> {
         let mut problems = Vec::new();
         for question in questions(&self.schema, catalog) {
-            match self.query_once(ASKING, &question.statement, &[(&Json(&question.samples), Type::JSONB)]).await {
-                Ok(rows) => problems.extend(question.problem(&self.schema, &first_column::<String>(&rows, ASKING)?)),
+            match self.ask(ASKING, &question.statement, params![question.samples]).await {
+                Ok(rows) => problems.extend(question.problem(&self.schema, &rows.values()?)),
                 Err(error) => tracing::debug!(constraint = question.name, error = error.to_string(), "{ASKING}"),
             }
         }

@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio_postgres::Client;
 
 use super::error::StoreError;
+use super::session::Rows;
 
 /// What the server's clock showed, and when that was heard. It is never ahead of the server's: the time that the answer
 /// took is left out.
@@ -20,12 +21,8 @@ impl ServerClock {
     /// Asks for it, with the session's search path.
     pub(super) async fn read(client: &Client) -> Result<ServerClock, StoreError> {
         let doing = "could not ask the server for its clock";
-        let rows = client
-            .query_typed("select pg_catalog.clock_timestamp()", &[])
-            .await
-            .map_err(StoreError::database(doing))?;
-        let showed = rows.first().map(|row| row.try_get(0)).transpose().map_err(StoreError::database(doing))?;
-        Ok(ServerClock { showed: showed.unwrap_or_default(), heard: Instant::now() })
+        let rows = Rows::of(doing, client.query_typed("select pg_catalog.clock_timestamp()", &[]).await)?;
+        Ok(ServerClock { showed: rows.value()?, heard: Instant::now() })
     }
 
     pub(super) fn now(self) -> DateTime<Utc> {

@@ -1,10 +1,9 @@
 //! Rows to columns: `unnest` takes one array a column, which works on direct and pooled connections alike.
 
 use chrono::{DateTime, NaiveDate, Utc};
-use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
-use super::connect::Parameter;
+use super::session::{Parameter, parameter};
 use crate::record::{Cell, Column, ColumnKind, Row};
 
 /// One column of a batch, as an array parameter.
@@ -48,7 +47,7 @@ impl<'a> Columns<'a> {
     /// The parameters in order, with `now` between the shared ones and the stream's own.
     pub(super) fn parameters<'b>(&'b self, now: &'b DateTime<Utc>) -> Vec<Parameter<'b>> {
         let mut parameters = self.arrays();
-        parameters.insert(7, (now, Type::TIMESTAMPTZ));
+        parameters.insert(7, parameter(now));
         parameters
     }
 }
@@ -116,16 +115,15 @@ impl<'a> Array<'a> {
     }
 
     fn parameter(&self) -> Parameter<'_> {
-        let (value, kind): (&(dyn ToSql + Sync), Type) = match self {
-            Array::Uuid(values) => (values, Type::UUID_ARRAY),
-            Array::Text(values) => (values, Type::TEXT_ARRAY),
-            Array::Owned(values) => (values, Type::TEXT_ARRAY),
-            Array::Bytes(values) => (values, Type::BYTEA_ARRAY),
-            Array::Timestamp(values) => (values, Type::TIMESTAMPTZ_ARRAY),
-            Array::Date(values) => (values, Type::DATE_ARRAY),
-            Array::Integer(values) => (values, Type::INT8_ARRAY),
-        };
-        (value, kind)
+        match self {
+            Array::Uuid(values) => parameter(values),
+            Array::Text(values) => parameter(values),
+            Array::Owned(values) => parameter(values),
+            Array::Bytes(values) => parameter(values),
+            Array::Timestamp(values) => parameter(values),
+            Array::Date(values) => parameter(values),
+            Array::Integer(values) => parameter(values),
+        }
     }
 }
 

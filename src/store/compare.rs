@@ -4,16 +4,14 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
-use tokio_postgres::Transaction;
-use tokio_postgres::types::Type;
 
 use super::books::live_rows;
 use super::columns::Columns;
-use super::connect::{Parameter, Store, column, count_at, first_column};
+use super::connect::Store;
 use super::error::StoreError;
 use super::links::with_customer_of;
 use super::missing::{IS_WAITING, ListedKey, Span, is_placeholder, listed_key_of_row};
-use super::schema::Schema;
+use super::session::{Parameter, Session, params};
 use crate::record::{Column, ColumnKind, Row};
 use crate::stream::Stream;
 
@@ -41,41 +39,27 @@ pub struct Unlisted {
     pub due: u64,
 }
 
-/// A row as the table has it.
-struct Stored {
-    content_hash: Option<Vec<u8>>,
-    is_undated: bool,
-}
-
 impl Store {
     /// How the table has each of these records, and whether its row does not know when it was created at Wix.
     pub async fn compare_rows(&mut self, stream: Stream, rows: &[Row]) -> Result<Vec<(Standing, bool)>, StoreError> {
         let doing = "could not read the rows to compare";
         let (table, id) = (stream.table(), stream.id_column());
-        let statement = self.schema.sql(&format!(
+        let statement = format!(
             "select {id}::text, content_hash, wix_created_at is null from {{schema}}.{table}
              where {id} = any ($1) and deleted_at is null"
-        ));
+        );
         let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
-        let transaction = self.begin().await?;
-        let found = transaction
-            .query_typed(&statement, &[(&ids, Type::TEXT_ARRAY)])
-            .await
-            .map_err(StoreError::database(doing))?;
-        transaction.rollback().await.map_err(StoreError::database(doing))?;
-        let stored: HashMap<String, Stored> = found
-            .iter()
-            .map(|row| {
-                let stored = Stored { content_hash: column(row, 1, doing)?, is_undated: column(row, 2, doing)? };
-                Ok((column(row, 0, doing)?, stored))
-            })
-            .collect::<Result<_, StoreError>>()?;
+        let session = self.begin().await?;
+        let found = session.rows(doing, &statement, params![ids]).await?;
+        session.rollback(doing).await?;
+        let stored: HashMap<String, (Option<Vec<u8>>, bool)> =
+            found.map(|(wix_id, content_hash, is_undated)| (wix_id, (content_hash, is_undated)))?;
         let standing = |row: &Row| match stored.get(&row.wix_id) {
             None => (Standing::Missing, false),
-            Some(stored) if stored.content_hash.as_deref() == Some(&row.content_hash[..]) => {
-                (Standing::Current, stored.is_undated)
+            Some((hash, is_undated)) if hash.as_deref() == Some(&row.content_hash[..]) => {
+                (Standing::Current, *is_undated)
             }
-            Some(stored) => (Standing::Outdated, stored.is_undated),
+            Some((_, is_undated)) => (Standing::Outdated, *is_undated),
         };
         Ok(rows.iter().map(standing).collect())
     }
@@ -89,12 +73,12 @@ impl Store {
         rows: &[&Row],
     ) -> Result<HashMap<String, Vec<String>>, StoreError> {
         let doing = "could not compare the columns of rows";
-        let statement = self.schema.sql(&comparing_statement(stream, columns));
+        let statement = comparing_statement(stream, columns);
         let values = Columns::to_compare(rows, columns);
-        let transaction = self.begin().await?;
-        let found = transaction.query_typed(&statement, &values.arrays()).await.map_err(StoreError::database(doing))?;
-        transaction.rollback().await.map_err(StoreError::database(doing))?;
-        found.iter().map(|row| Ok((column(row, 0, doing)?, column(row, 1, doing)?))).collect()
+        let session = self.begin().await?;
+        let found = session.rows(doing, &statement, &values.arrays()).await?;
+        session.rollback(doing).await?;
+        found.all()
     }
 
     /// The live rows of a span that Wix did not list there, `limit` ids of them. Placeholders of which Wix has a booking
@@ -102,12 +86,13 @@ impl Store {
     pub async fn list_unlisted(&self, stream: Stream, span: &Span, limit: i64) -> Result<Unlisted, StoreError> {
         let (table, id, is_placeholder) = (stream.table(), stream.id_column(), is_placeholder(stream));
         let listed_key = listed_key_of_row(stream);
-        let statement = self.schema.sql(&format!(
-            "select t.{id}::text, count(*) over (), count(*) filter (where not {is_placeholder}) over (),
+        let statement = format!(
+            "select t.{id}::text, count(*) over () as count,
+                count(*) filter (where not {is_placeholder}) over () as limited,
                 count(*) filter (where not {is_placeholder} and not exists (
                     select from {{schema}}.sync_missing m
                     where m.table_name = $6 and m.wix_id = t.{id} and {IS_WAITING}
-                )) over ()
+                )) over () as due
              from {{schema}}.{table} t
              where t.deleted_at is null and t.{id} is not null and not {listed_key} = any ($3)
                 and not ({is_placeholder} and exists (
@@ -119,30 +104,18 @@ impl Store {
                     or ($4 and t.wix_created_at is null)
                 )
              order by 1 limit $5"
-        ));
+        );
         let listed: Vec<&[u8]> = span.listed.iter().map(ListedKey::as_slice).collect();
         let doing = "could not look for rows that Wix does not list";
-        let rows = self
-            .query_once(
-                doing,
-                &statement,
-                &[
-                    (&span.from, Type::TIMESTAMPTZ),
-                    (&span.until, Type::TIMESTAMPTZ),
-                    (&listed, Type::BYTEA_ARRAY),
-                    (&span.at_end, Type::BOOL),
-                    (&limit, Type::INT8),
-                    (&table, Type::TEXT),
-                ],
-            )
-            .await?;
-        let number = |index: usize| count_at(&rows, index, doing);
-        Ok(Unlisted { ids: first_column(&rows, doing)?, count: number(1)?, limited: number(2)?, due: number(3)? })
+        let parameters = params![span.from, span.until, listed, span.at_end, limit, table];
+        let rows = self.rows(doing, &statement, parameters).await?;
+        let number = |name: &str| rows.get::<i64>(name).map(i64::unsigned_abs);
+        Ok(Unlisted { ids: rows.values()?, count: number("count")?, limited: number("limited")?, due: number("due")? })
     }
 
     /// How many rows the table holds that Wix is supposed to have.
     pub async fn count_live_rows(&self, stream: Stream) -> Result<u64, StoreError> {
-        self.count(&live_rows(stream), &[]).await
+        self.count(&live_rows(stream), params![]).await
     }
 
     /// How many live rows the deletion limit is a share of.
@@ -152,7 +125,7 @@ impl Store {
             "select count(*) from {{schema}}.{table} t
              where t.{id} is not null and t.deleted_at is null and not {is_placeholder}"
         );
-        self.count(&statement, &[]).await
+        self.count(&statement, params![]).await
     }
 
     /// How many rows that the deletion limit applies to are pending deletion, and how many of them a sync would look up now.
@@ -163,23 +136,20 @@ impl Store {
              where m.table_name = $1 and t.deleted_at is null and not {is_placeholder}"
         );
         let due = format!("{noted} and not {IS_WAITING}");
-        let parameters: [Parameter<'_>; 1] = [(&table, Type::TEXT)];
-        Ok((self.count(&noted, &parameters).await?, self.count(&due, &parameters).await?))
+        Ok((self.count(&noted, params![table]).await?, self.count(&due, params![table]).await?))
     }
 
     async fn count(&self, statement: &str, parameters: &[Parameter<'_>]) -> Result<u64, StoreError> {
         let doing = "could not count rows to compare";
-        let rows = self.query_once(doing, &self.schema.sql(statement), parameters).await?;
-        count_at(&rows, 0, doing)
+        Ok(self.rows(doing, statement, parameters).await?.value::<i64>()?.unsigned_abs())
     }
 
     /// The record of a row as Wix sent it.
     pub async fn load_raw(&self, stream: Stream, wix_id: &str) -> Result<Option<String>, StoreError> {
         let (table, id) = (stream.table(), stream.id_column());
-        let statement = self.schema.sql(&format!("select raw::text from {{schema}}.{table} where {id} = $1"));
+        let statement = format!("select raw::text from {{schema}}.{table} where {id} = $1");
         let doing = "could not read a row to compare";
-        let rows = self.query_once(doing, &statement, &[(&wix_id, Type::TEXT)]).await?;
-        rows.first().map_or(Ok(None), |row| column(row, 0, doing))
+        self.rows(doing, &statement, params![wix_id]).await?.value()
     }
 
     /// Notes rows as candidates for deletion.
@@ -190,39 +160,24 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let doing = "could not note the rows that Wix does not list in sync_missing";
-        let statement = self.schema.sql(
-            "insert into {schema}.sync_missing (table_name, wix_id, found_at) select $1, t, $3 from unnest($2::text[]) t
-             on conflict (table_name, wix_id) do nothing",
-        );
-        self.write(
-            doing,
-            &statement,
-            &[(&stream.table(), Type::TEXT), (&wix_ids, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
-        )
-        .await
-        .map(drop)
+        let statement = "insert into {schema}.sync_missing (table_name, wix_id, found_at)
+             select $1, t, $3 from unnest($2::text[]) t
+             on conflict (table_name, wix_id) do nothing";
+        self.write(doing, statement, params![stream.table(), wix_ids, now]).await
     }
 }
 
 /// Lets live rows be written again by the same transaction, also with the content that they have. By itself it would leave
 /// rows that any copy of the record may overwrite.
-pub(super) async fn forget_content(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    stream: Stream,
-    rows: &[&Row],
-) -> Result<(), StoreError> {
+pub(super) async fn forget_content(session: &Session<'_>, stream: Stream, rows: &[&Row]) -> Result<(), StoreError> {
     let (table, id) = (stream.table(), stream.id_column());
     let doing = "could not prepare a row for its repair";
-    let live =
-        schema.sql(&format!("select from {{schema}}.{table} where {id} = any ($1) and deleted_at is null for update"));
-    let forget = schema.sql(&format!(
-        "update {{schema}}.{table} set content_hash = null where {id} = any ($1) and deleted_at is null"
-    ));
+    let live = format!("select from {{schema}}.{table} where {id} = any ($1) and deleted_at is null for update");
+    let forget =
+        format!("update {{schema}}.{table} set content_hash = null where {id} = any ($1) and deleted_at is null");
     let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
-    let ids: [Parameter<'_>; 1] = [(&ids, Type::TEXT_ARRAY)];
-    let live = transaction.query_typed(&live, &ids).await.map_err(StoreError::database(doing))?;
-    let forgotten = transaction.execute_typed(&forget, &ids).await.map_err(StoreError::database(doing))?;
+    let live = session.rows(doing, &live, params![ids]).await?;
+    let forgotten = session.write_counted(doing, &forget, params![ids]).await?;
     // A trigger may leave a row out, without an error.
     if forgotten < live.len() as u64 { Err(StoreError::Swallowed) } else { Ok(()) }
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::time::timeout;
-use tokio_postgres::types::{FromSql, Type};
-use tokio_postgres::{CancelToken, Client, Row, Transaction};
+use tokio_postgres::{CancelToken, Client};
 
 use super::books::Books;
 use super::bounds::{ANSWER_PATIENCE, LOCK_PATIENCE, STATEMENT_PATIENCE, bounds};
@@ -15,6 +14,7 @@ use super::dial::dial;
 use super::error::StoreError;
 use super::lease::Lease;
 use super::schema::Schema;
+use super::session::{Parameter, Rows, Session};
 use super::target::Target;
 use crate::stream::Stream;
 
@@ -129,28 +129,30 @@ impl Store {
         &self.schema
     }
 
-    /// One statement in a transaction of its own, without the lease: for what only reads, and for the lease itself. If a
-    /// lock is not granted in time, the error names the session that has it.
-    pub(super) async fn query_once(
+    /// One statement in a transaction of its own, without the lease: for what only reads, and for the lease itself.
+    /// `{schema}` in it becomes the schema's name. If a lock is not granted in time, the error names the session that
+    /// has it.
+    pub(super) async fn rows(
         &self,
         doing: &'static str,
         statement: &str,
         parameters: &[Parameter<'_>],
-    ) -> Result<Vec<Row>, StoreError> {
-        match self.ask(doing, statement, parameters).await {
+    ) -> Result<Rows, StoreError> {
+        match self.ask(doing, &self.schema.sql(statement), parameters).await {
             Ok(rows) => Ok(rows),
             Err(error) => Err(self.name_blocker(error).await),
         }
     }
 
-    /// The three messages are sent together, so it takes one round trip. If the call is cancelled, the transaction stays
-    /// open until the next one of this connection, which ends it: nothing in it was written.
+    /// The same with a statement as it is, and without asking who has a lock. The three messages are sent together, so it
+    /// takes one round trip. If the call is cancelled, the transaction stays open until the next one of this connection,
+    /// which ends it: nothing in it was written.
     pub(super) async fn ask(
         &self,
         doing: &'static str,
         statement: &str,
         parameters: &[Parameter<'_>],
-    ) -> Result<Vec<Row>, StoreError> {
+    ) -> Result<Rows, StoreError> {
         let begin =
             format!(concat!("begin; ", search_path!(), "select {}"), bounds(self.lock_patience, STATEMENT_PATIENCE));
         let (settings, rows, end) = tokio::join!(
@@ -160,47 +162,40 @@ impl Store {
             answered(doing, STATEMENT_PATIENCE + ANSWER_PATIENCE, self.client.batch_execute("commit")),
         );
         settings?.map_err(StoreError::database(doing))?;
-        let rows = rows?.map_err(StoreError::database(doing))?;
+        let rows = Rows::of(doing, rows?)?;
         end?.map_err(StoreError::database(doing))?;
         Ok(rows)
     }
 
-    /// A transaction of one statement. Gives back how many rows it wrote.
+    /// A transaction of one statement, fenced by the lease once that is taken. `{schema}` in it becomes the schema's name.
     pub(super) async fn write(
         &mut self,
         doing: &'static str,
         statement: &str,
         parameters: &[Parameter<'_>],
-    ) -> Result<u64, StoreError> {
-        let transaction = self.begin().await?;
-        let written = match transaction.execute_typed(statement, parameters).await {
-            Ok(written) => written,
-            Err(error) => {
-                drop(transaction);
-                return Err(self.name_blocker(StoreError::database(doing)(error)).await);
-            }
-        };
-        transaction.commit().await.map_err(StoreError::database(doing))?;
-        Ok(written)
+    ) -> Result<(), StoreError> {
+        let session = self.begin().await?;
+        if let Err(error) = session.write(doing, statement, parameters).await {
+            drop(session);
+            return Err(self.name_blocker(error).await);
+        }
+        session.commit(doing).await
     }
 
     /// Begins a transaction, fenced by the lease once that is taken. Its waits for locks and its statements are bounded
     /// ([`super::bounds`]), and the server may end it if this program falls silent for a minute: it never waits for
-    /// Wix while a transaction is open. Its statements look rows up by index ([`read_whole_tables`]). Its COMMIT waits for
+    /// Wix while a transaction is open. Its statements look rows up by index ([`Session::read_whole_tables`]). Its COMMIT waits for
     /// the disk, also where the server's default is not to: what comes behind it relies on it.
-    pub(super) async fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
+    pub(super) async fn begin(&mut self) -> Result<Session<'_>, StoreError> {
         self.begin_fenced_by(self.lease).await
     }
 
     /// The same, whoever holds the lease by now: for what the log says of a run.
-    pub(super) async fn begin_unfenced(&mut self) -> Result<Transaction<'_>, StoreError> {
+    pub(super) async fn begin_unfenced(&mut self) -> Result<Session<'_>, StoreError> {
         self.begin_fenced_by(None).await
     }
 
-    async fn begin_fenced_by(&mut self, lease: Option<Lease>) -> Result<Transaction<'_>, StoreError> {
-        let fence = self
-            .schema
-            .sql("select 1 from {schema}.sync_locks where name = 'sync' and token = $1 and run_id = $2 for key share");
+    async fn begin_fenced_by(&mut self, lease: Option<Lease>) -> Result<Session<'_>, StoreError> {
         let doing = "could not begin a transaction";
         // The search path first: with it, the functions of the other settings are the server's own. Whatever the server's
         // default of the isolation level: what another run committed while we waited has to be seen.
@@ -216,37 +211,24 @@ impl Store {
         );
         let transaction = answered(doing, ANSWER_PATIENCE, self.client.transaction()).await?;
         let transaction = transaction.map_err(StoreError::database(doing))?;
-        let settings = async {
-            let set = answered(doing, ANSWER_PATIENCE, transaction.batch_execute(&settings)).await?;
-            set.map_err(StoreError::database(doing))
-        };
+        let session = Session { transaction, schema: &self.schema };
+        let settings = async { answered(doing, ANSWER_PATIENCE, session.run(doing, &settings)).await? };
         match lease {
             None => settings.await?,
             // Sent together: over a long line every answer that is waited for counts.
             Some(lease) => {
-                let (set, fenced) = tokio::join!(biased; settings, lease.fence(&transaction, &fence));
+                let (set, fenced) = tokio::join!(biased; settings, lease.fence(&session));
                 set?;
                 fenced?;
             }
         }
-        Ok(transaction)
+        Ok(session)
     }
 }
 
 /// What the server answers, if it does so in time.
 async fn answered<T>(doing: &'static str, patience: Duration, work: impl Future<Output = T>) -> Result<T, StoreError> {
     timeout(patience, work).await.map_err(|_| StoreError::Silent { doing, seconds: patience.as_secs() })
-}
-
-/// Lets the rest of a transaction read tables from their start to their end. Other statements look up the rows of a
-/// batch, and without statistics, as in a first load, the planner would rather read a whole table or index for that,
-/// each time.
-pub(super) async fn read_whole_tables(transaction: &Transaction<'_>) -> Result<(), StoreError> {
-    let doing = "could not change a setting";
-    transaction
-        .batch_execute("set local enable_seqscan = on; set local enable_bitmapscan = on")
-        .await
-        .map_err(StoreError::database(doing))
 }
 
 /// The existing schemas of the configured search path. Not of the one in force: a pooler may lend us a session in which
@@ -257,10 +239,8 @@ async fn searched_schemas(client: &Client, target: &Target) -> Result<Vec<String
     let statement =
         "select pg_catalog.current_schemas(false)::pg_catalog.text[], setting operator(pg_catalog.=) reset_val
         from pg_catalog.pg_settings where name operator(pg_catalog.=) 'search_path'";
-    let rows = client.query_typed(statement, &[]).await.map_err(StoreError::database(doing))?;
-    let row = rows.first().ok_or(StoreError::NoSchema)?;
-    let schemas: Vec<String> = row.try_get(0).map_err(StoreError::database(doing))?;
-    let is_unchanged: bool = row.try_get(1).map_err(StoreError::database(doing))?;
+    let rows = Rows::of(doing, client.query_typed(statement, &[]).await)?;
+    let (schemas, is_unchanged): (Vec<String>, bool) = rows.first()?.ok_or(StoreError::NoSchema)?;
     // If the URL sets it, a pooler that passes it on does so with a SET too.
     if is_unchanged || target.sets_search_path() {
         return Ok(schemas);
@@ -273,31 +253,8 @@ async fn searched_schemas(client: &Client, target: &Target) -> Result<Vec<String
         client.batch_execute("rollback"),
     );
     begin.map_err(StoreError::database(doing))?;
-    let rows = rows.map_err(StoreError::database(doing))?;
+    let rows = Rows::of(doing, rows)?;
     end.map_err(StoreError::database(doing))?;
-    let row = rows.first().ok_or(StoreError::NoSchema)?;
-    row.try_get(0).map_err(StoreError::database(doing))
-}
-
-/// A parameter with its type, as unnamed typed statements take them.
-pub(super) type Parameter<'a> = (&'a (dyn tokio_postgres::types::ToSql + Sync), Type);
-
-/// A column of a row. An error where the table's column is of another type than the statement expects.
-pub(super) fn column<'a, T: FromSql<'a>>(row: &'a Row, index: usize, doing: &'static str) -> Result<T, StoreError> {
-    row.try_get(index).map_err(StoreError::database(doing))
-}
-
-/// The first column of each row.
-pub(super) fn first_column<'a, T: FromSql<'a>>(rows: &'a [Row], doing: &'static str) -> Result<Vec<T>, StoreError> {
-    rows.iter().map(|row| column(row, 0, doing)).collect()
-}
-
-/// A count in the first row; 0 where there is no row.
-pub(super) fn count_at(rows: &[Row], index: usize, doing: &'static str) -> Result<u64, StoreError> {
-    rows.first().map_or(Ok(0), |row| column::<i64>(row, index, doing).map(i64::unsigned_abs))
-}
-
-/// A truth value in the first row; false where there is no row.
-pub(super) fn is_true_at(rows: &[Row], index: usize, doing: &'static str) -> Result<bool, StoreError> {
-    rows.first().map_or(Ok(false), |row| column(row, index, doing))
+    let (schemas,) = rows.first()?.ok_or(StoreError::NoSchema)?;
+    Ok(schemas)
 }

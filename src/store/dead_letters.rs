@@ -4,16 +4,14 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use tokio_postgres::Transaction;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::books::{Entry, Progress};
-use super::connect::{Parameter, Store, column, is_true_at};
+use super::connect::Store;
 use super::error::StoreError;
 use super::held::release;
 use super::missing::forget;
-use super::schema::Schema;
+use super::session::{Session, from_row, params};
 use super::unreadable::UnreadableField;
 use crate::content_hash::content_hash;
 use crate::record::Rejection;
@@ -27,39 +25,30 @@ const PROGRAM_VERSION: &str = env!("CARGO_PKG_VERSION");
 pub struct KeptRecord {
     /// The Wix id; for a record without one, a hash of its content.
     pub key: String,
-    /// Wix's id, where the record has one.
     pub wix_id: Option<String>,
 }
 
 /// One row of `sync_errors` that is not resolved, without the record itself.
 #[derive(Clone, Debug, Serialize)]
 pub struct ErrorRow {
-    /// The table in which it is missing, or out of date.
     pub table: String,
-    /// Wix's id, where the record has one.
     pub wix_id: Option<String>,
-    /// Why it could not be written; names members, never values.
+    /// Names fields, never values.
     pub reason: String,
-    /// How often that was tried.
     pub tries: i32,
-    /// The first time.
     pub first_failed_at: DateTime<Utc>,
-    /// The last time.
     pub last_failed_at: DateTime<Utc>,
-    /// The run that tried last.
+    /// The run that tried last, and the version of the program.
     pub run_id: Option<Uuid>,
-    /// The version of the program that tried last.
     pub program_version: Option<String>,
 }
 
 /// What `wix-sync errors` lists.
 #[derive(Clone, Debug)]
 pub struct ErrorList {
-    /// The records that could not be written, those that failed last first.
+    /// At most as many as were asked for, those that failed last first.
     pub records: Vec<ErrorRow>,
-    /// How many there are in all.
     pub total: i64,
-    /// The fields that could not be read in records that were written.
     pub unreadable_fields: Vec<UnreadableField>,
 }
 
@@ -73,34 +62,24 @@ impl Store {
         progress: Option<&Progress>,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let (schema, books) = (self.schema.clone(), self.books(stream));
-        let statement = self.schema.sql(include_str!("sql/upsert_error.sql"));
-        let transaction = self.begin().await?;
+        let books = self.books(stream);
+        let session = self.begin().await?;
         for rejection in rejections {
-            let key = rejection_key(rejection);
-            transaction
-                .execute_typed(
-                    &statement,
-                    &[
-                        (&stream.table(), Type::TEXT),
-                        (&key, Type::TEXT),
-                        (&rejection.wix_id, Type::TEXT),
-                        (&run_id, Type::UUID),
-                        (&rejection.reason, Type::TEXT),
-                        (&rejection.raw, Type::TEXT),
-                        (&now, Type::TIMESTAMPTZ),
-                        (&PROGRAM_VERSION, Type::TEXT),
-                    ],
+            let (key, Rejection { wix_id, reason, raw, .. }) = (rejection_key(rejection), rejection);
+            session
+                .write(
+                    "could not keep a record in sync_errors",
+                    include_str!("sql/upsert_error.sql"),
+                    params![stream.table(), key, wix_id, run_id, reason, raw, now, PROGRAM_VERSION],
                 )
-                .await
-                .map_err(StoreError::database("could not keep a record in sync_errors"))?;
+                .await?;
         }
         // Wix has them, although they can't be written.
         let ids: Vec<&str> = rejections.iter().filter_map(|rejection| rejection.wix_id.as_deref()).collect();
-        forget(&transaction, &schema, stream, &ids).await?;
-        release(&transaction, &schema, stream, &ids).await?;
-        let books = books.enter(&transaction, &schema, Entry { stream, added: 0, progress, now }).await?;
-        transaction.commit().await.map_err(StoreError::database("could not keep records in sync_errors"))?;
+        forget(&session, stream, &ids).await?;
+        release(&session, stream, &ids).await?;
+        let books = books.enter(&session, Entry { stream, added: 0, progress, now }).await?;
+        session.commit("could not keep records in sync_errors").await?;
         self.books.insert(stream, books);
         Ok(())
     }
@@ -115,37 +94,21 @@ impl Store {
         since: DateTime<Utc>,
         limit: i64,
     ) -> Result<Vec<KeptRecord>, StoreError> {
-        let statement = self.schema.sql(
-            "select record_key, wix_id from {schema}.sync_errors
+        let statement = "select record_key, wix_id from {schema}.sync_errors
              where table_name = $1 and resolved_at is null and (last_failed_at > $6 or (last_failed_at < $3
                 and (last_failed_at < $2 or program_version is distinct from $4)))
-             order by last_failed_at, record_key limit $5",
-        );
-        let doing = "could not read sync_errors";
-        let rows = self
-            .query_once(
-                doing,
-                &statement,
-                &[
-                    (&stream.table(), Type::TEXT),
-                    (&before, Type::TIMESTAMPTZ),
-                    (&since, Type::TIMESTAMPTZ),
-                    (&PROGRAM_VERSION, Type::TEXT),
-                    (&limit, Type::INT8),
-                    (&self.now(), Type::TIMESTAMPTZ),
-                ],
-            )
-            .await?;
-        rows.iter().map(|row| Ok(KeptRecord { key: column(row, 0, doing)?, wix_id: column(row, 1, doing)? })).collect()
+             order by last_failed_at, record_key limit $5";
+        let (table, now) = (stream.table(), self.now());
+        let parameters = params![table, before, since, PROGRAM_VERSION, limit, now];
+        let rows = self.rows("could not read sync_errors", statement, parameters).await?;
+        rows.map(|(key, wix_id)| KeptRecord { key, wix_id })
     }
 
     /// A record as Wix sent it.
     pub async fn load_rejected(&self, stream: Stream, key: &str) -> Result<Option<String>, StoreError> {
         let doing = "could not read a record in sync_errors";
-        let statement =
-            self.schema.sql("select record from {schema}.sync_errors where table_name = $1 and record_key = $2");
-        let rows = self.query_once(doing, &statement, &[(&stream.table(), Type::TEXT), (&key, Type::TEXT)]).await?;
-        rows.first().map_or(Ok(None), |row| column(row, 0, doing))
+        let statement = "select record from {schema}.sync_errors where table_name = $1 and record_key = $2";
+        self.rows(doing, statement, params![stream.table(), key]).await?.value()
     }
 
     /// Notes that a record was tried again, and failed as before.
@@ -156,33 +119,19 @@ impl Store {
         run_id: Uuid,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let doing = "could not note a try in sync_errors";
-        let statement = self.schema.sql(
-            "update {schema}.sync_errors
+        let statement = "update {schema}.sync_errors
              set tries = tries + 1, last_failed_at = $3, run_id = $4, program_version = $5
-             where table_name = $1 and record_key = $2 and resolved_at is null",
-        );
-        self.write(
-            doing,
-            &statement,
-            &[
-                (&stream.table(), Type::TEXT),
-                (&key, Type::TEXT),
-                (&now, Type::TIMESTAMPTZ),
-                (&run_id, Type::UUID),
-                (&PROGRAM_VERSION, Type::TEXT),
-            ],
-        )
-        .await
-        .map(drop)
+             where table_name = $1 and record_key = $2 and resolved_at is null";
+        let table = stream.table();
+        let parameters = params![table, key, now, run_id, PROGRAM_VERSION];
+        self.write("could not note a try in sync_errors", statement, parameters).await
     }
 
     /// Resolves one error, of a record that was written under an id which was not known when it was kept.
     pub async fn resolve_error(&mut self, stream: Stream, key: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let schema = self.schema.clone();
-        let transaction = self.begin().await?;
-        resolve_errors(&transaction, &schema, stream, &[key], now).await?;
-        transaction.commit().await.map_err(StoreError::database("could not resolve errors"))
+        let session = self.begin().await?;
+        resolve_errors(&session, stream, &[key], now).await?;
+        session.commit("could not resolve errors").await
     }
 
     /// Resolves the errors of records without an id that a whole full pass, begun at `begun_at`, did not bring
@@ -193,45 +142,20 @@ impl Store {
         begun_at: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let doing = "could not resolve errors";
-        let statement = self.schema.sql(
-            "update {schema}.sync_errors set resolved_at = $3, record = null
-             where table_name = $1 and wix_id is null and resolved_at is null and (last_failed_at < $2 or last_failed_at > $3)",
-        );
-        self.write(
-            doing,
-            &statement,
-            &[(&stream.table(), Type::TEXT), (&begun_at, Type::TIMESTAMPTZ), (&now, Type::TIMESTAMPTZ)],
-        )
-        .await
-        .map(drop)
+        let statement = "update {schema}.sync_errors set resolved_at = $3, record = null
+             where table_name = $1 and wix_id is null and resolved_at is null and (last_failed_at < $2 or last_failed_at > $3)";
+        self.write("could not resolve errors", statement, params![stream.table(), begun_at, now]).await
     }
 
     /// The records that could not be written, and the fields that could not be read; `limit` of the first, and as many ids
     /// of each of the second.
     pub async fn list_errors(&self, limit: i64) -> Result<ErrorList, StoreError> {
-        let doing = "could not read sync_errors";
-        let statement = self.schema.sql(
-            "select table_name, wix_id, reason, tries, first_failed_at, last_failed_at, run_id, program_version,
-                count(*) over ()
+        let statement = "select count(*) over (), table_name as table, wix_id, reason, tries, first_failed_at, last_failed_at, run_id,
+                program_version
              from {schema}.sync_errors where resolved_at is null
-             order by last_failed_at desc, table_name, record_key limit $1",
-        );
-        let rows = self.query_once(doing, &statement, &[(&limit, Type::INT8)]).await?;
-        let total = rows.first().map_or(Ok(0), |row| column(row, 8, doing))?;
-        let errors = rows.iter().map(|row| {
-            Ok(ErrorRow {
-                table: column(row, 0, doing)?,
-                wix_id: column(row, 1, doing)?,
-                reason: column(row, 2, doing)?,
-                tries: column(row, 3, doing)?,
-                first_failed_at: column(row, 4, doing)?,
-                last_failed_at: column(row, 5, doing)?,
-                run_id: column(row, 6, doing)?,
-                program_version: column(row, 7, doing)?,
-            })
-        });
-        let records = errors.collect::<Result<_, StoreError>>()?;
+             order by last_failed_at desc, table_name, record_key limit $1";
+        let rows = self.rows("could not read sync_errors", statement, params![limit]).await?;
+        let (records, total) = (rows.all()?, rows.value()?);
         Ok(ErrorList { records, total, unreadable_fields: self.list_unreadable_fields(limit).await? })
     }
 
@@ -241,48 +165,32 @@ impl Store {
         stream: Stream,
         keys: &[String],
     ) -> Result<HashMap<String, String>, StoreError> {
-        let doing = "could not read sync_errors";
-        let statement = self.schema.sql(
-            "select record_key, reason from {schema}.sync_errors
-             where table_name = $1 and record_key = any ($2) and resolved_at is null",
-        );
-        let parameters: [Parameter<'_>; 2] = [(&stream.table(), Type::TEXT), (&keys, Type::TEXT_ARRAY)];
-        let rows = self.query_once(doing, &statement, &parameters).await?;
-        rows.iter().map(|row| Ok((column(row, 0, doing)?, column(row, 1, doing)?))).collect()
+        let statement = "select record_key, reason from {schema}.sync_errors
+             where table_name = $1 and record_key = any ($2) and resolved_at is null";
+        self.rows("could not read sync_errors", statement, params![stream.table(), keys]).await?.all()
     }
 
     /// Whether any record of this table still waits to be written.
     pub async fn has_unresolved_errors(&self, stream: Stream) -> Result<bool, StoreError> {
-        let statement = self
-            .schema
-            .sql("select exists (select from {schema}.sync_errors where table_name = $1 and resolved_at is null)");
-        let doing = "could not read sync_errors";
-        let rows = self.query_once(doing, &statement, &[(&stream.table(), Type::TEXT)]).await?;
-        is_true_at(&rows, 0, doing)
+        let statement =
+            "select exists (select from {schema}.sync_errors where table_name = $1 and resolved_at is null)";
+        self.rows("could not read sync_errors", statement, params![stream.table()]).await?.value()
     }
 }
 
 /// Notes that records were written, or are gone from Wix: what was kept of them goes.
 pub(super) async fn resolve_errors(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
+    session: &Session<'_>,
     stream: Stream,
     wix_ids: &[&str],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let statement = schema.sql(
-        "update {schema}.sync_errors set resolved_at = $3, record = null
-         where table_name = $1 and record_key = any ($2) and resolved_at is null",
-    );
-    transaction
-        .execute_typed(
-            &statement,
-            &[(&stream.table(), Type::TEXT), (&wix_ids, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
-        )
-        .await
-        .map_err(StoreError::database("could not resolve errors"))?;
-    Ok(())
+    let statement = "update {schema}.sync_errors set resolved_at = $3, record = null
+         where table_name = $1 and record_key = any ($2) and resolved_at is null";
+    session.write("could not resolve errors", statement, params![stream.table(), wix_ids, now]).await
 }
+
+from_row!(ErrorRow { table, wix_id, reason, tries, first_failed_at, last_failed_at, run_id, program_version });
 
 /// What a record is kept under: its Wix id, or a hash of its content if it has none.
 pub fn rejection_key(rejection: &Rejection) -> String {

@@ -7,13 +7,12 @@ mod access;
 mod connection;
 mod tables;
 
-use tokio_postgres::types::Type;
-
-use super::connect::{Store, column, first_column};
+use super::connect::Store;
 use super::error::StoreError;
 use super::migrate::{SchemaState, UNRECORDED};
 use super::problem::Problem;
 use super::schema_check;
+use super::session::params;
 use crate::finding::Finding;
 use crate::holder::Holder;
 
@@ -119,22 +118,17 @@ impl Store {
         const CHECK: &str = "rights";
         let (tables, rights): (Vec<&str>, Vec<&str>) =
             NEEDED.iter().flat_map(|(table, rights)| rights.iter().map(move |right| (*table, *right))).unzip();
-        let rows = self
-            .query_once(
-                READING_RIGHTS,
-                "select needed.t || ' (' || string_agg(needed.p, ', ' order by needed.p) || ')'
-                 from unnest($2::text[], $3::text[]) needed (t, p)
-                 join pg_catalog.pg_namespace n on n.nspname = $1
-                 join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = needed.t
-                 where not has_table_privilege(c.oid, needed.p)
-                 group by needed.t order by 1",
-                &[(&self.schema.name(), Type::TEXT), (&tables, Type::TEXT_ARRAY), (&rights, Type::TEXT_ARRAY)],
-            )
-            .await?;
+        let statement = "select needed.t || ' (' || string_agg(needed.p, ', ' order by needed.p) || ')'
+             from unnest($2::text[], $3::text[]) needed (t, p)
+             join pg_catalog.pg_namespace n on n.nspname = $1
+             join pg_catalog.pg_class c on c.relnamespace = n.oid and c.relname = needed.t
+             where not has_table_privilege(c.oid, needed.p)
+             group by needed.t order by 1";
+        let rows = self.rows(READING_RIGHTS, statement, params![self.schema.name(), tables, rights]).await?;
         if rows.is_empty() {
             return Ok(Finding::ok(CHECK, "this database user may read and write all tables"));
         }
-        let missing: Vec<String> = first_column(&rows, READING_RIGHTS)?;
+        let missing: Vec<String> = rows.values()?;
         let found = format!("this database user lacks rights on {}", missing.join(", "));
         Ok(Finding::fail(CHECK, found, "connect as the owner of the tables, or grant what is missing"))
     }
@@ -143,25 +137,20 @@ impl Store {
     async fn rights_to_migrate(&self) -> Result<Finding, StoreError> {
         const CHECK: &str = "rights";
         let names: Vec<&str> = NEEDED.iter().map(|(table, _)| *table).collect();
-        let rows = self
-            .query_once(
-                READING_RIGHTS,
-                "select
-                    n.oid is not null,
-                    case when n.oid is null then has_database_privilege(current_database(), 'CREATE')
-                        else has_schema_privilege(n.oid, 'CREATE') end,
-                    (
-                        select string_agg(c.relname, ', ' order by c.relname) from pg_catalog.pg_class c
-                        where c.relnamespace = n.oid and c.relname::text = any ($2)
-                            and not pg_has_role(c.relowner, 'USAGE')
-                    )
-                 from (select 1) one left join pg_catalog.pg_namespace n on n.nspname = $1",
-                &[(&self.schema.name(), Type::TEXT), (&names, Type::TEXT_ARRAY)],
-            )
-            .await?;
-        let Some(row) = rows.first() else { return Ok(Finding::ok(CHECK, "nothing to be known")) };
-        let (exists, may_create): (bool, bool) = (column(row, 0, READING_RIGHTS)?, column(row, 1, READING_RIGHTS)?);
-        let foreign: Option<String> = column(row, 2, READING_RIGHTS)?;
+        let statement = "select
+                n.oid is not null,
+                case when n.oid is null then has_database_privilege(current_database(), 'CREATE')
+                    else has_schema_privilege(n.oid, 'CREATE') end,
+                (
+                    select string_agg(c.relname, ', ' order by c.relname) from pg_catalog.pg_class c
+                    where c.relnamespace = n.oid and c.relname::text = any ($2)
+                        and not pg_has_role(c.relowner, 'USAGE')
+                )
+             from (select 1) one left join pg_catalog.pg_namespace n on n.nspname = $1";
+        let rows = self.rows(READING_RIGHTS, statement, params![self.schema.name(), names]).await?;
+        let Some((exists, may_create, foreign)) = rows.first::<(bool, bool, Option<String>)>()? else {
+            return Ok(Finding::ok(CHECK, "nothing to be known"));
+        };
         let schema = self.schema.name();
         Ok(match (exists, may_create, foreign) {
             (true, false, _) => Finding::fail(
@@ -188,16 +177,11 @@ impl Store {
         const CHECK: &str = "row security";
         let names: Vec<&str> = NEEDED.iter().map(|(table, _)| *table).collect();
         let doing = "could not read what row level security hides";
-        let rows = self
-            .query_once(
-                doing,
-                "select string_agg(c.relname, ', ' order by c.relname)
-                 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-                 where n.nspname = $1 and c.relname::text = any ($2) and row_security_active(c.oid)",
-                &[(&self.schema.name(), Type::TEXT), (&names, Type::TEXT_ARRAY)],
-            )
-            .await?;
-        let hidden: Option<String> = rows.first().map_or(Ok(None), |row| column(row, 0, doing))?;
+        let statement = "select string_agg(c.relname, ', ' order by c.relname)
+             from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+             where n.nspname = $1 and c.relname::text = any ($2) and row_security_active(c.oid)";
+        let rows = self.rows(doing, statement, params![self.schema.name(), names]).await?;
+        let hidden: Option<String> = rows.value()?;
         Ok(match hidden {
             None => Finding::ok(CHECK, "hides nothing from this database user"),
             Some(tables) => Finding::fail(

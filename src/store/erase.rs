@@ -1,11 +1,8 @@
 //! Personal data is removed when Wix deletes the record, and from placeholders when no booking tells it any more.
 
-use tokio_postgres::Transaction;
-use tokio_postgres::types::Type;
-
-use super::connect::{Store, first_column, read_whole_tables};
+use super::connect::Store;
 use super::error::StoreError;
-use super::schema::Schema;
+use super::session::{Session, params};
 use crate::stream::Stream;
 
 /// A customer's columns that tell of the person.
@@ -24,75 +21,56 @@ const NO_BOOKING_TELLS: &str = "not exists (
 /// its links, amounts and states, and what people wrote in `notes`. If the record comes back, all of it does.
 /// A customer that was made from a booking keeps what that booking tells, as long as Wix has it
 /// ([`Store::list_untold_customers`]).
-pub(super) async fn erase(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    stream: Stream,
-    wix_id: &str,
-) -> Result<(), StoreError> {
+pub(super) async fn erase(session: &Session<'_>, stream: Stream, wix_id: &str) -> Result<(), StoreError> {
     let (personal, is_erased) = match stream {
         Stream::Customers => (PERSONAL, format!("(t.raw is not null or {NO_BOOKING_TELLS})")),
         Stream::Appointments => ("location = null", "true".to_owned()),
         Stream::Orders => ("email = null, items = null", "true".to_owned()),
     };
     let (table, id) = (stream.table(), stream.id_column());
-    let statement = schema.sql(&format!(
+    let statement = format!(
         "update {{schema}}.{table} t set raw = null, content_hash = null, {personal}
          where t.{id} = $1 and t.deleted_at is not null and {is_erased}"
-    ));
-    transaction
-        .execute_typed(&statement, &[(&wix_id, Type::TEXT)])
-        .await
-        .map_err(StoreError::database("could not remove the personal data of a deleted record"))?;
-    Ok(())
+    );
+    session.write("could not remove the personal data of a deleted record", &statement, params![wix_id]).await
 }
 
 impl Store {
     /// The deleted customers that still hold what a booking told which Wix no longer has either, or which names another
     /// contact now.
     pub async fn list_untold_customers(&mut self) -> Result<Vec<String>, StoreError> {
-        let statement = self.schema.sql(
-            "select c.wix_contact_id::text from {schema}.customers c
+        let statement = "select c.wix_contact_id::text from {schema}.customers c
              where c.deleted_at is not null and c.raw is null and c.wix_contact_id is not null
                 and num_nonnulls(c.name, c.first_name, c.last_name, c.email, c.phone) > 0
                 and not exists (
                     select from {schema}.appointments a
                     where a.wix_contact_id = c.wix_contact_id and a.deleted_at is null
-                )",
-        );
+                )";
         let doing = "could not look for deleted customers that still hold personal data";
-        let transaction = self.begin().await?;
-        read_whole_tables(&transaction).await?;
-        let rows = transaction.query_typed(&statement, &[]).await.map_err(StoreError::database(doing))?;
-        transaction.rollback().await.map_err(StoreError::database(doing))?;
-        first_column(&rows, doing)
+        let session = self.begin().await?;
+        session.read_whole_tables().await?;
+        let rows = session.rows(doing, statement, params![]).await?;
+        session.rollback(doing).await?;
+        rows.values()
     }
 
     /// Removes the personal data of these deleted customers.
     pub async fn erase_untold_customers(&mut self, wix_ids: &[String]) -> Result<(), StoreError> {
-        let statement = self.schema.sql(&format!(
+        let statement = format!(
             "update {{schema}}.customers set {PERSONAL}
              where wix_contact_id = any ($1) and deleted_at is not null and raw is null"
-        ));
-        self.write("could not remove personal data", &statement, &[(&wix_ids, Type::TEXT_ARRAY)]).await.map(drop)
+        );
+        self.write("could not remove personal data", &statement, params![wix_ids]).await
     }
 }
 
 /// Erases what these deleted customers still hold of bookings, unless another booking tells of the person: Wix has
 /// cleared one of its details, it is gone, or it names another contact now.
-pub(super) async fn erase_cleared_customers(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    wix_ids: &[&str],
-) -> Result<(), StoreError> {
-    let statement = schema.sql(&format!(
+pub(super) async fn erase_cleared_customers(session: &Session<'_>, wix_ids: &[&str]) -> Result<(), StoreError> {
+    let statement = format!(
         "update {{schema}}.customers t set {PERSONAL}
          where t.wix_contact_id = any ($1) and t.deleted_at is not null and t.raw is null
             and num_nonnulls(t.name, t.first_name, t.last_name, t.email, t.phone) > 0 and {NO_BOOKING_TELLS}"
-    ));
-    transaction
-        .execute_typed(&statement, &[(&wix_ids, Type::TEXT_ARRAY)])
-        .await
-        .map_err(StoreError::database("could not remove the personal data of a deleted record"))?;
-    Ok(())
+    );
+    session.write("could not remove the personal data of a deleted record", &statement, params![wix_ids]).await
 }

@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_postgres::Transaction;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::{Json, Type};
+use tokio_postgres::types::Json;
 use uuid::Uuid;
 
-use super::connect::{Parameter, Store, column};
+use super::connect::Store;
 use super::error::StoreError;
-use super::schema::Schema;
+use super::session::{Session, params};
 use crate::holder::Holder;
 use crate::progress::{RunProgress, Tracker};
 use crate::stop::{StopReason, Stopper};
@@ -77,7 +76,7 @@ impl Store {
                 _ => return Err(current.locked()),
             }
         }
-        let statement = self.schema.sql(&format!(
+        let statement = format!(
             "insert into {{schema}}.sync_locks as l (name, token, run_id, holder, acquired_at, renewed_at, expires_at)
              values ('sync', 1, $1, $2, clock_timestamp(), clock_timestamp(), clock_timestamp() + make_interval(secs => $3))
              on conflict (name) do update set
@@ -86,35 +85,24 @@ impl Store {
                 progress = null
              where not {IS_HELD} or (l.token = $4 and l.run_id = $5)
              returning token"
-        ));
-        let (dead_token, dead_run) = dead.unzip();
-        let transaction = self.begin().await?;
-        let taken = transaction
-            .query_typed(
-                &statement,
-                &[
-                    (&run_id, Type::UUID),
-                    (&Json(holder), Type::JSONB),
-                    (&LEASE_SECS, Type::FLOAT8),
-                    (&dead_token, Type::INT8),
-                    (&dead_run, Type::UUID),
-                ],
-            )
-            .await;
-        let taken = match taken {
+        );
+        let ((dead_token, dead_run), holder) = (dead.unzip(), Json(holder));
+        let session = self.begin().await?;
+        let parameters = params![run_id, holder, LEASE_SECS, dead_token, dead_run];
+        let taken = match session.rows(doing, &statement, parameters).await {
             // The holder was stopped within a write: it holds its lease row until that is over.
-            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
-                drop(transaction);
+            Err(error @ StoreError::Database { state: Some(SqlState::LOCK_NOT_AVAILABLE), .. }) => {
+                drop(session);
                 return Err(match self.current_lease().await?.filter(|current| current.is_held) {
                     Some(current) => current.locked(),
-                    None => self.name_blocker(StoreError::database(doing)(error)).await,
+                    None => self.name_blocker(error).await,
                 });
             }
-            other => other.map_err(StoreError::database(doing))?,
+            taken => taken?,
         };
-        transaction.commit().await.map_err(StoreError::database(doing))?;
-        if let Some(row) = taken.first() {
-            self.lease = Some(Lease { token: column(row, 0, doing)?, run_id });
+        session.commit(doing).await?;
+        if let Some((token,)) = taken.first()? {
+            self.lease = Some(Lease { token, run_id });
             return Ok(());
         }
         let current = self.current_lease().await?;
@@ -124,50 +112,37 @@ impl Store {
     /// Gives the lease back, so that the next run need not wait.
     pub async fn release_lease(&mut self) -> Result<(), StoreError> {
         let Some(lease) = self.lease.take() else { return Ok(()) };
-        let statement = self.schema.sql(
-            "update {schema}.sync_locks set expires_at = '-infinity' where name = 'sync' and token = $1 and run_id = $2",
-        );
-        let parameters: [Parameter<'_>; 2] = [(&lease.token, Type::INT8), (&lease.run_id, Type::UUID)];
-        self.query_once("could not give the lease back", &statement, &parameters).await.map(drop)
+        let statement = "update {schema}.sync_locks set expires_at = '-infinity' where name = 'sync' and token = $1 and run_id = $2";
+        self.rows("could not give the lease back", statement, params![lease.token, lease.run_id]).await.map(drop)
     }
 
     async fn current_lease(&self) -> Result<Option<Current>, StoreError> {
-        let statement = self.schema.sql(&format!(
+        let statement = format!(
             "select l.token, l.run_id, l.holder, {IS_HELD}, extract(epoch from clock_timestamp() - l.acquired_at)::float8
              from {{schema}}.sync_locks l where l.name = 'sync'"
-        ));
+        );
         let doing = "could not read sync_locks";
-        let rows = self.query_once(doing, &statement, &[]).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        Ok(Some(Current {
-            token: column(row, 0, doing)?,
-            run_id: column(row, 1, doing)?,
-            holder: serde_json::from_value(column(row, 2, doing)?).ok(),
-            is_held: column(row, 3, doing)?,
-            age_secs: column(row, 4, doing)?,
+        let rows = self.rows(doing, &statement, params![]).await?;
+        Ok(rows.first()?.map(|(token, run_id, holder, is_held, age_secs)| {
+            let holder = serde_json::from_value(holder).ok();
+            Current { token, run_id, holder, is_held, age_secs }
         }))
     }
 
     /// One renewal, which also tells how far the run is: false if the lease is another run's by now.
     async fn renew_lease(&self, lease: Lease, progress: &RunProgress) -> Result<bool, StoreError> {
-        let statement = self.schema.sql(
-            "update {schema}.sync_locks
+        let statement = "update {schema}.sync_locks
              set renewed_at = clock_timestamp(), expires_at = clock_timestamp() + make_interval(secs => $2), progress = $3
-             where name = 'sync' and token = $1 and run_id = $4 returning token",
-        );
-        let parameters: [Parameter<'_>; 4] = [
-            (&lease.token, Type::INT8),
-            (&LEASE_SECS, Type::FLOAT8),
-            (&Json(progress), Type::JSONB),
-            (&lease.run_id, Type::UUID),
-        ];
-        let renewed = self.query_once("could not renew the lease", &statement, &parameters).await?;
+             where name = 'sync' and token = $1 and run_id = $4 returning token";
+        let progress = Json(progress);
+        let parameters = params![lease.token, LEASE_SECS, progress, lease.run_id];
+        let renewed = self.rows("could not renew the lease", statement, parameters).await?;
         Ok(renewed.len() == 1)
     }
 
     /// True, as soon as the database answers.
     async fn is_there(&self) -> Result<bool, StoreError> {
-        self.query_once("could not ask whether the database answers", "select 1", &[]).await.map(|_| true)
+        self.rows("could not ask whether the database answers", "select 1", params![]).await.map(|_| true)
     }
 }
 
@@ -184,31 +159,23 @@ impl Current {
 impl Lease {
     /// The first statement of a write transaction: an error if the lease is another run's by now. Held
     /// until the transaction ends, so no take-over comes between.
-    pub(super) async fn fence(self, transaction: &Transaction<'_>, statement: &str) -> Result<(), StoreError> {
-        let rows = transaction
-            .query_typed(statement, &[(&self.token, Type::INT8), (&self.run_id, Type::UUID)])
-            .await
-            .map_err(StoreError::database("could not check the lease"))?;
+    pub(super) async fn fence(self, session: &Session<'_>) -> Result<(), StoreError> {
+        let statement =
+            "select 1 from {schema}.sync_locks where name = 'sync' and token = $1 and run_id = $2 for key share";
+        let rows = session.rows("could not check the lease", statement, params![self.token, self.run_id]).await?;
         if rows.is_empty() { Err(StoreError::LeaseLost) } else { Ok(()) }
     }
 
     /// Renews the lease with a batch where the heartbeat could not for half its time: it may have no connection, as where
     /// a pooler or a role has only two.
-    pub(super) async fn renew_if_due(self, transaction: &Transaction<'_>, schema: &Schema) -> Result<(), StoreError> {
-        let statement = schema.sql(
-            "update {schema}.sync_locks
+    pub(super) async fn renew_if_due(self, session: &Session<'_>) -> Result<(), StoreError> {
+        let statement = "update {schema}.sync_locks
              set renewed_at = clock_timestamp(), expires_at = clock_timestamp() + make_interval(secs => $2)
              where name = 'sync' and token = $1 and run_id = $3
                 and expires_at not between clock_timestamp() + make_interval(secs => $2 / 2)
-                    and clock_timestamp() + make_interval(secs => $2)",
-        );
-        let parameters: [Parameter<'_>; 3] =
-            [(&self.token, Type::INT8), (&LEASE_SECS, Type::FLOAT8), (&self.run_id, Type::UUID)];
-        transaction
-            .execute_typed(&statement, &parameters)
-            .await
-            .map(drop)
-            .map_err(StoreError::database("could not renew the lease"))
+                    and clock_timestamp() + make_interval(secs => $2)";
+        let parameters = params![self.token, LEASE_SECS, self.run_id];
+        session.write("could not renew the lease", statement, parameters).await
     }
 }
 

@@ -1,14 +1,12 @@
 //! Links to customers, where customers came, changed or went after the appointments and orders were written.
 
 use chrono::{DateTime, Utc};
-use tokio_postgres::Transaction;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::books::add_customers;
-use super::connect::{Parameter, Store, column, first_column};
+use super::connect::Store;
 use super::error::StoreError;
-use super::schema::Schema;
+use super::session::{Session, params};
 use crate::stream::Stream;
 
 /// How far a write goes beyond the rows themselves.
@@ -25,44 +23,38 @@ impl Store {
     /// Contacts whose links are still to be made, as noted in `sync_unlinked`: at most `limit`, sorted, those after `after`.
     pub async fn list_unlinked(&self, after: &str, limit: i64) -> Result<Vec<String>, StoreError> {
         let doing = "could not read sync_unlinked";
-        let statement = self
-            .schema
-            .sql("select wix_contact_id from {schema}.sync_unlinked where wix_contact_id > $1 order by 1 limit $2");
-        let rows = self.query_once(doing, &statement, &[(&after, Type::TEXT), (&limit, Type::INT8)]).await?;
-        first_column(&rows, doing)
+        let statement =
+            "select wix_contact_id from {schema}.sync_unlinked where wix_contact_id > $1 order by 1 limit $2";
+        self.rows(doing, statement, params![after, limit]).await?.values()
     }
 
     /// Links what names these contacts to their customers, and removes them from `sync_unlinked`.
     pub async fn link_contacts(&mut self, wix_ids: &[String], now: DateTime<Utc>) -> Result<(), StoreError> {
-        let schema = self.schema.clone();
-        let transaction = self.begin().await?;
-        let emails = emails_around(&transaction, &schema, wix_ids).await?;
-        link_appointments(&transaction, &schema, wix_ids, now).await?;
-        relink_orders(&transaction, &schema, wix_ids, &emails, now).await?;
-        delete_unlinked(&transaction, &schema, wix_ids).await?;
-        transaction.commit().await.map_err(StoreError::database("could not link customers"))
+        let session = self.begin().await?;
+        let emails = emails_around(&session, wix_ids).await?;
+        link_appointments(&session, wix_ids, now).await?;
+        relink_orders(&session, wix_ids, &emails, now).await?;
+        delete_unlinked(&session, wix_ids).await?;
+        session.commit("could not link customers").await
     }
 
     /// The rows of a table that name this contact, with their Wix ids.
     pub async fn list_linked(&mut self, stream: Stream, wix_id: &str) -> Result<Vec<LinkedRow>, StoreError> {
         let doing = "could not read what names a customer";
-        let schema = self.schema.clone();
-        let wix_ids = [wix_id.to_owned()];
-        let transaction = self.begin().await?;
-        let emails = emails_around(&transaction, &schema, &wix_ids).await?;
-        let parameters: [Parameter<'_>; 2] = [(&&wix_ids[..], Type::TEXT_ARRAY), (&emails, Type::TEXT_ARRAY)];
+        let wix_ids = vec![wix_id.to_owned()];
+        let session = self.begin().await?;
+        let emails = emails_around(&session, &wix_ids).await?;
+        let parameters = params![wix_ids, emails];
         let (chosen, parameters) = match stream {
             Stream::Orders => (include_str!("sql/orders_to_link.sql"), &parameters[..]),
             Stream::Appointments => (include_str!("sql/appointments_to_link.sql"), &parameters[..1]),
             Stream::Customers => return Ok(Vec::new()),
         };
         let (table, id) = (stream.table(), stream.id_column());
-        let statement = schema.sql(&format!(
+        let statement = format!(
             "select t.id, t.{id}::text from {{schema}}.{table} t where t.{id} is not null and t.id = any (array({chosen}))"
-        ));
-        let rows = transaction.query_typed(&statement, parameters).await.map_err(StoreError::database(doing))?;
-        let rows = rows.iter().map(|row| Ok(LinkedRow { id: column(row, 0, doing)?, wix_id: column(row, 1, doing)? }));
-        rows.collect()
+        );
+        session.rows(doing, &statement, parameters).await?.map(|(id, wix_id)| LinkedRow { id, wix_id })
     }
 
     /// Links some of the rows that name this contact.
@@ -74,49 +66,39 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let doing = "could not link rows to their customer";
-        let schema = self.schema.clone();
         let (wix_ids, ids): (_, Vec<Uuid>) = ([wix_id.to_owned()], rows.iter().map(|row| row.id).collect());
-        let transaction = self.begin().await?;
-        let emails = emails_around(&transaction, &schema, &wix_ids).await?;
+        let session = self.begin().await?;
+        let emails = emails_around(&session, &wix_ids).await?;
         match stream {
-            Stream::Orders => relink_some_orders(&transaction, &schema, &wix_ids, &emails, Some(&ids), now).await?,
-            Stream::Appointments => link_some_appointments(&transaction, &schema, &wix_ids, Some(&ids), now).await?,
+            Stream::Orders => relink_some_orders(&session, &wix_ids, &emails, Some(&ids), now).await?,
+            Stream::Appointments => link_some_appointments(&session, &wix_ids, Some(&ids), now).await?,
             Stream::Customers => {}
         }
-        transaction.commit().await.map_err(StoreError::database(doing))
+        session.commit(doing).await
     }
 
     /// Removes a contact from `sync_unlinked`.
     pub async fn forget_unlinked(&mut self, wix_id: &str) -> Result<(), StoreError> {
-        let schema = self.schema.clone();
-        let transaction = self.begin().await?;
-        delete_unlinked(&transaction, &schema, &[wix_id.to_owned()]).await?;
-        transaction.commit().await.map_err(StoreError::database("could not clear sync_unlinked"))
+        let session = self.begin().await?;
+        delete_unlinked(&session, &[wix_id.to_owned()]).await?;
+        session.commit("could not clear sync_unlinked").await
     }
 
     /// Contacts whose placeholder somebody deleted: at most `limit`, sorted, those after `after`.
     pub async fn list_lost_placeholders(&self, after: &str, limit: i64) -> Result<Vec<String>, StoreError> {
         let doing = "could not look for the customers that bookings name";
-        let statement = self.schema.sql(include_str!("sql/lost_placeholders.sql"));
-        let rows = self.query_once(doing, &statement, &[(&limit, Type::INT8), (&after, Type::TEXT)]).await?;
-        first_column(&rows, doing)
+        let statement = include_str!("sql/lost_placeholders.sql");
+        self.rows(doing, statement, params![limit, after]).await?.values()
     }
 
     /// Makes the placeholders of these contacts again, and links their appointments to them. Returns how many.
     pub async fn restore_placeholders(&mut self, wix_ids: &[String], now: DateTime<Utc>) -> Result<u64, StoreError> {
         let doing = "could not make the customers again that bookings name";
-        let schema = self.schema.clone();
-        let transaction = self.begin().await?;
-        let restored = transaction
-            .query_typed(
-                &schema.sql(include_str!("sql/restore_placeholders.sql")),
-                &[(&wix_ids, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ)],
-            )
-            .await
-            .map_err(StoreError::database(doing))?;
-        let restored: i64 = restored.first().map_or(Ok(0), |row| column(row, 0, doing))?;
-        add_customers(&transaction, &schema, restored).await?;
-        transaction.commit().await.map_err(StoreError::database(doing))?;
+        let session = self.begin().await?;
+        let rows = session.rows(doing, include_str!("sql/restore_placeholders.sql"), params![wix_ids, now]).await?;
+        let restored: i64 = rows.value()?;
+        add_customers(&session, restored).await?;
+        session.commit(doing).await?;
         Ok(restored.unsigned_abs())
     }
 }
@@ -130,86 +112,50 @@ pub struct LinkedRow {
 }
 
 /// Notes contacts whose links are to be made at the end of the run, or by the next one.
-pub(super) async fn note_unlinked(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    wix_ids: &[&str],
-) -> Result<(), StoreError> {
-    let statement = schema.sql(
-        "insert into {schema}.sync_unlinked (wix_contact_id) select unnest($1::text[])
-         on conflict (wix_contact_id) do nothing",
-    );
-    transaction
-        .execute_typed(&statement, &[(&wix_ids, Type::TEXT_ARRAY)])
-        .await
-        .map_err(StoreError::database("could not write sync_unlinked"))?;
-    Ok(())
+pub(super) async fn note_unlinked(session: &Session<'_>, wix_ids: &[&str]) -> Result<(), StoreError> {
+    let statement = "insert into {schema}.sync_unlinked (wix_contact_id) select unnest($1::text[])
+         on conflict (wix_contact_id) do nothing";
+    session.write("could not write sync_unlinked", statement, params![wix_ids]).await
 }
 
-async fn delete_unlinked(transaction: &Transaction<'_>, schema: &Schema, wix_ids: &[String]) -> Result<(), StoreError> {
-    transaction
-        .execute_typed(
-            &schema.sql("delete from {schema}.sync_unlinked where wix_contact_id = any ($1)"),
-            &[(&wix_ids, Type::TEXT_ARRAY)],
-        )
-        .await
-        .map_err(StoreError::database("could not clear sync_unlinked"))?;
-    Ok(())
+async fn delete_unlinked(session: &Session<'_>, wix_ids: &[String]) -> Result<(), StoreError> {
+    let statement = "delete from {schema}.sync_unlinked where wix_contact_id = any ($1)";
+    session.write("could not clear sync_unlinked", statement, params![wix_ids]).await
 }
 
 /// The emails by which orders may lead to these contacts, or led to them before the customers changed or went.
-async fn emails_around(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    wix_ids: &[String],
-) -> Result<Vec<String>, StoreError> {
+async fn emails_around(session: &Session<'_>, wix_ids: &[String]) -> Result<Vec<String>, StoreError> {
     let doing = "could not read the emails of orders";
-    let mut emails = emails_of(transaction, schema, wix_ids).await?;
-    let statement = schema.sql(
-        "select distinct o.email::text from {schema}.orders o
+    let mut emails = emails_of(session, wix_ids).await?;
+    let statement = "select distinct o.email::text from {schema}.orders o
          where o.email is not null and o.customer_id = any (array(
             select c.id from {schema}.customers c where c.wix_contact_id = any ($1)
-         ))",
-    );
-    let rows = transaction
-        .query_typed(&statement, &[(&wix_ids, Type::TEXT_ARRAY)])
-        .await
-        .map_err(StoreError::database(doing))?;
-    emails.extend(first_column::<String>(&rows, doing)?);
+         ))";
+    let rows = session.rows(doing, statement, params![wix_ids]).await?;
+    emails.extend(rows.values::<String>()?);
     Ok(emails)
 }
 
 /// The emails that the table has for these contacts.
-pub(super) async fn emails_of(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    wix_ids: &[String],
-) -> Result<Vec<String>, StoreError> {
-    let statement =
-        schema.sql("select email::text from {schema}.customers where wix_contact_id = any ($1) and email is not null");
+pub(super) async fn emails_of(session: &Session<'_>, wix_ids: &[String]) -> Result<Vec<String>, StoreError> {
+    let statement = "select email::text from {schema}.customers where wix_contact_id = any ($1) and email is not null";
     let doing = "could not read the emails of customers";
-    let rows = transaction
-        .query_typed(&statement, &[(&wix_ids, Type::TEXT_ARRAY)])
-        .await
-        .map_err(StoreError::database(doing))?;
-    first_column(&rows, doing)
+    session.rows(doing, statement, params![wix_ids]).await?.values()
 }
 
 /// Links appointments to customers that the table did not have until now, or had as deleted: somebody may have deleted
 /// the row, a contact was merged into one that could not be written then, or one that was merged is back.
 pub(super) async fn link_appointments(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
+    session: &Session<'_>,
     wix_ids: &[String],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    link_some_appointments(transaction, schema, wix_ids, None, now).await
+    link_some_appointments(session, wix_ids, None, now).await
 }
 
 /// The same for these rows only, if any are given.
 async fn link_some_appointments(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
+    session: &Session<'_>,
     wix_ids: &[String],
     rows: Option<&[Uuid]>,
     now: DateTime<Utc>,
@@ -217,14 +163,8 @@ async fn link_some_appointments(
     if wix_ids.is_empty() {
         return Ok(());
     }
-    transaction
-        .execute_typed(
-            &schema.sql(include_str!("sql/link_appointments.sql")),
-            &[(&wix_ids, Type::TEXT_ARRAY), (&now, Type::TIMESTAMPTZ), (&rows, Type::UUID_ARRAY)],
-        )
-        .await
-        .map_err(StoreError::database("could not link appointments to customers"))?;
-    Ok(())
+    let statement = include_str!("sql/link_appointments.sql");
+    session.write("could not link appointments to customers", statement, params![wix_ids, now, rows]).await
 }
 
 /// A statement in which `{customer_of_order}` becomes the id of the customer whose the order in row `order` is: one
@@ -235,19 +175,17 @@ pub(super) fn with_customer_of(order: &str, statement: &str) -> String {
 
 /// Makes and mends the links of orders that customers with these ids or emails may concern.
 pub(super) async fn relink_orders(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
+    session: &Session<'_>,
     wix_ids: &[String],
     emails: &[String],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    relink_some_orders(transaction, schema, wix_ids, emails, None, now).await
+    relink_some_orders(session, wix_ids, emails, None, now).await
 }
 
 /// The same for these rows only, if any are given.
 async fn relink_some_orders(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
+    session: &Session<'_>,
     wix_ids: &[String],
     emails: &[String],
     rows: Option<&[Uuid]>,
@@ -258,17 +196,6 @@ async fn relink_some_orders(
     }
     let statement =
         include_str!("sql/relink_orders.sql").replace("{orders_to_link}", include_str!("sql/orders_to_link.sql"));
-    transaction
-        .execute_typed(
-            &schema.sql(&with_customer_of("a", &statement)),
-            &[
-                (&wix_ids, Type::TEXT_ARRAY),
-                (&emails, Type::TEXT_ARRAY),
-                (&now, Type::TIMESTAMPTZ),
-                (&rows, Type::UUID_ARRAY),
-            ],
-        )
-        .await
-        .map_err(StoreError::database("could not link orders to customers"))?;
-    Ok(())
+    let statement = with_customer_of("a", &statement);
+    session.write("could not link orders to customers", &statement, params![wix_ids, emails, now, rows]).await
 }

@@ -7,17 +7,16 @@
 
 use sha2::{Digest, Sha256};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::Type;
-use tokio_postgres::{Row, Transaction};
 
 use super::access::Relation;
 use super::bounds::{LOCK_PATIENCE, MIGRATION_PATIENCE, OTHER_MIGRATION_PATIENCE};
 use super::catalog::Checksums;
-use super::connect::{Store, first_column};
+use super::connect::Store;
 use super::error::{StoreError, describe};
 use super::problem::Problem;
 use super::repair::repair;
 use super::schema::Schema;
+use super::session::{Rows, Session, params};
 use super::{access, adopt, catalog};
 
 struct Migration {
@@ -126,39 +125,29 @@ impl Store {
     }
 
     async fn apply_pending(&mut self, options: MigrateOptions) -> Result<MigrationReport, StoreError> {
-        let schema = self.schema.clone();
-        let mut report = MigrationReport { schema: schema.name().to_owned(), ..MigrationReport::default() };
-        let transaction = self.begin().await?;
+        let mut report = MigrationReport { schema: self.schema.name().to_owned(), ..MigrationReport::default() };
+        let session = self.begin().await?;
+        let schema = session.schema;
         let doing = "could not prepare the migrations";
         // A lock of the transaction: one of the session would stay on a pooler's server. It is waited for as long as another
         // migrate may take. A role's limit on statements is not meant for changes of a schema.
-        let seconds = MIGRATION_PATIENCE.as_secs();
-        transaction
-            .batch_execute(&format!(
-                "set local statement_timeout = '{seconds}s'; set local lock_timeout = '{}s'",
-                OTHER_MIGRATION_PATIENCE.as_secs()
-            ))
-            .await
-            .map_err(StoreError::database(doing))?;
-        transaction
-            .query_typed(
-                "select pg_advisory_xact_lock(hashtextextended('wix-sync migrate ' || $1, 0))",
-                &[(&schema.name(), Type::TEXT)],
-            )
-            .await
-            .map_err(StoreError::database(doing))?;
+        let (most, other) = (MIGRATION_PATIENCE.as_secs(), OTHER_MIGRATION_PATIENCE.as_secs());
+        let limits = format!("set local statement_timeout = '{most}s'; set local lock_timeout = '{other}s'");
+        session.run(doing, &limits).await?;
+        let lock = "select pg_advisory_xact_lock(hashtextextended('wix-sync migrate ' || $1, 0))";
+        session.rows(doing, lock, params![schema.name()]).await?;
         let lock_timeout = format!("set local lock_timeout = '{}s'", LOCK_PATIENCE.as_secs());
-        transaction.batch_execute(&lock_timeout).await.map_err(StoreError::database(doing))?;
-        check_encoding(&transaction).await?;
-        create_schema(&transaction, &schema).await?;
-        let mut before = access::existing_relations(&transaction, &schema).await?;
-        let mut applied = recover_record(&transaction, &schema, &mut before).await?;
+        session.run(doing, &lock_timeout).await?;
+        check_encoding(&session).await?;
+        create_schema(&session).await?;
+        let mut before = access::existing_relations(&session).await?;
+        let mut applied = recover_record(&session, &mut before).await?;
         if applied.is_empty() {
-            applied = load_applied(&transaction, &schema).await?.unwrap_or_default();
+            applied = load_applied(&session).await?.unwrap_or_default();
         } else {
             report.restored.push("the rows of sync_migrations".to_owned());
         }
-        check_applied(&schema, &applied)?;
+        check_applied(schema, &applied)?;
         let pending: Vec<&Migration> =
             MIGRATIONS.iter().filter(|migration| !applied.contains_key(&migration.number)).collect();
         if pending.iter().any(|migration| ADOPTABLE_MIGRATIONS.contains(&migration.number)) {
@@ -167,23 +156,24 @@ impl Store {
                 .filter(|migration| ADOPTABLE_MIGRATIONS.contains(&migration.number))
                 .map(|migration| migration.sql)
                 .collect();
-            report.adopted = adopt::adopt(&transaction, &schema, &definitions, options.keep_policies).await?;
+            report.adopted = adopt::adopt(&session, &definitions, options.keep_policies).await?;
         }
         if !pending.is_empty() {
-            transaction.batch_execute(&schema.sql(CREATE_RECORD)).await.map_err(StoreError::database(doing))?;
+            session.run(doing, &schema.sql(CREATE_RECORD)).await?;
         }
         for migration in pending {
-            transaction.batch_execute(&schema.sql(migration.sql)).await.map_err(|error| {
+            let applied = session.transaction.batch_execute(&schema.sql(migration.sql)).await;
+            applied.map_err(|error| {
                 let message = format!("{}: {}", migration.name, describe(&error));
                 StoreError::of("could not apply a migration", &error, message)
             })?;
-            record(&transaction, &schema, migration).await?;
+            record(&session, migration).await?;
             report.applied.push(migration.name);
         }
         let statements: Vec<&str> = MIGRATIONS.iter().map(|migration| migration.sql).collect();
-        let outcome = repair(&transaction, &schema, &statements).await?;
-        adopt::refuse_problems(&schema, &report.adopted, &outcome.remaining)?;
-        let created: Vec<Relation> = access::existing_relations(&transaction, &schema)
+        let outcome = repair(&session, &statements).await?;
+        adopt::refuse_problems(schema, &report.adopted, &outcome.remaining)?;
+        let created: Vec<Relation> = access::existing_relations(&session)
             .await?
             .into_iter()
             .filter(|relation| !before.contains(relation) || outcome.created.contains(relation.name.as_str()))
@@ -194,10 +184,10 @@ impl Store {
         if report.applied.is_empty() && report.restored.is_empty() {
             return Ok(report);
         }
-        access::close(&transaction, &schema, &created).await?;
+        access::close(&session, &created).await?;
         match options.dry_run {
-            true => transaction.rollback().await.map_err(StoreError::database("could not undo the migrations"))?,
-            false => transaction.commit().await.map_err(StoreError::database("could not commit the migrations"))?,
+            true => session.rollback("could not undo the migrations").await?,
+            false => session.commit("could not commit the migrations").await?,
         }
         Ok(report)
     }
@@ -214,15 +204,15 @@ impl Store {
     /// The checksums of the applied migrations by number; `None` if `sync_migrations` does not exist. One statement, unless
     /// no row is visible.
     async fn load_applied(&self) -> Result<Option<Checksums>, StoreError> {
-        let rows = match self.query_once(READING_MIGRATIONS, &self.schema.sql(SELECT_APPLIED), &[]).await {
+        let rows = match self.rows(READING_MIGRATIONS, SELECT_APPLIED, params![]).await {
             Err(StoreError::Database { state: Some(SqlState::UNDEFINED_TABLE), .. }) => return Ok(None),
             rows => rows?,
         };
         if rows.is_empty() {
-            let found = self.query_once(READING_MIGRATIONS, ROW_SECURITY, &[(&self.schema.name(), Type::TEXT)]).await?;
+            let found = self.rows(READING_MIGRATIONS, ROW_SECURITY, params![self.schema.name()]).await?;
             check_not_hidden(&self.schema, &found)?;
         }
-        checksums(&rows).map(Some)
+        rows.all().map(Some)
     }
 
     /// An error unless all migrations are applied.
@@ -258,66 +248,51 @@ pub(super) fn state_of(schema: &Schema, applied: &Checksums) -> Result<SchemaSta
 
 /// Where the tables are there and `sync_migrations` is not, or has no row, somebody dropped it: all migrations count as
 /// applied, and the comparison that follows finds what is missing. Returns those, or nothing where this is not so.
-async fn recover_record(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    existing: &mut Vec<Relation>,
-) -> Result<Checksums, StoreError> {
-    let facts = catalog::load(transaction, schema).await?;
+async fn recover_record(session: &Session<'_>, existing: &mut Vec<Relation>) -> Result<Checksums, StoreError> {
+    let facts = catalog::load(session).await?;
     if !catalog::holds_state(&facts) {
         return Ok(Checksums::new());
     }
     let is_usable = catalog::has_columns(&facts, "sync_migrations", &["number", "name", "checksum"]);
-    if is_usable && !load_applied(transaction, schema).await?.unwrap_or_default().is_empty() {
+    if is_usable && !load_applied(session).await?.unwrap_or_default().is_empty() {
         return Ok(Checksums::new());
     }
-    let doing = StoreError::database;
+    let doing = "could not restore sync_migrations";
     if !is_usable {
-        let statement = schema.sql("drop table if exists {schema}.sync_migrations");
-        transaction.batch_execute(&statement).await.map_err(doing("could not restore sync_migrations"))?;
+        session.run(doing, &session.schema.sql("drop table if exists {schema}.sync_migrations")).await?;
         existing.retain(|relation| relation.name != "sync_migrations");
     }
-    transaction.batch_execute(&schema.sql(CREATE_RECORD)).await.map_err(doing("could not restore sync_migrations"))?;
+    session.run(doing, &session.schema.sql(CREATE_RECORD)).await?;
     for migration in MIGRATIONS {
-        record(transaction, schema, migration).await?;
+        record(session, migration).await?;
     }
     Ok(MIGRATIONS.iter().map(|migration| (migration.number, migration.checksum())).collect())
 }
 
 /// Notes that a migration is applied.
-async fn record(transaction: &Transaction<'_>, schema: &Schema, migration: &Migration) -> Result<(), StoreError> {
-    transaction
-        .execute_typed(
-            &schema.sql("insert into {schema}.sync_migrations (number, name, checksum) values ($1, $2, $3)"),
-            &[(&migration.number, Type::INT4), (&migration.name, Type::TEXT), (&migration.checksum(), Type::TEXT)],
-        )
-        .await
-        .map(drop)
-        .map_err(StoreError::database("could not record a migration"))
+async fn record(session: &Session<'_>, migration: &Migration) -> Result<(), StoreError> {
+    let statement = "insert into {schema}.sync_migrations (number, name, checksum) values ($1, $2, $3)";
+    let checksum = migration.checksum();
+    session.write("could not record a migration", statement, params![migration.number, migration.name, checksum]).await
 }
 
-async fn check_encoding(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+async fn check_encoding(session: &Session<'_>) -> Result<(), StoreError> {
     let doing = "could not read the database's encoding";
-    let rows = transaction
-        .query_typed("select current_setting('server_encoding')", &[])
-        .await
-        .map_err(StoreError::database(doing))?;
-    match first_column::<String>(&rows, doing)?.pop() {
+    let rows = session.rows(doing, "select current_setting('server_encoding')", params![]).await?;
+    match rows.values::<String>()?.pop() {
         Some(encoding) if encoding != "UTF8" => Err(StoreError::Encoding { encoding }),
         _ => Ok(()),
     }
 }
 
 /// Asks the catalog first: `create schema if not exists` wants the right to create even where it exists.
-async fn create_schema(transaction: &Transaction<'_>, schema: &Schema) -> Result<(), StoreError> {
+async fn create_schema(session: &Session<'_>) -> Result<(), StoreError> {
     let doing = "could not create the schema";
-    let found = transaction
-        .query_typed("select 1 from pg_catalog.pg_namespace where nspname = $1", &[(&schema.name(), Type::TEXT)])
-        .await
-        .map_err(StoreError::database(doing))?;
-    if found.is_empty() {
-        transaction.batch_execute(&schema.sql("create schema {schema}")).await.map_err(StoreError::database(doing))?;
-        access::open_schema(transaction, schema).await?;
+    let schema = session.schema;
+    let statement = "select 1 from pg_catalog.pg_namespace where nspname = $1";
+    if session.rows(doing, statement, params![schema.name()]).await?.is_empty() {
+        session.run(doing, &format!("create schema {schema}")).await?;
+        access::open_schema(session).await?;
     }
     Ok(())
 }
@@ -332,34 +307,24 @@ const ROW_SECURITY: &str = "select row_security_active(c.oid)
     where n.nspname = $1 and c.relname = 'sync_migrations'";
 
 /// The same within a transaction, which a missing table would abort: the catalog is asked first.
-async fn load_applied(transaction: &Transaction<'_>, schema: &Schema) -> Result<Option<Checksums>, StoreError> {
-    let doing = StoreError::database;
-    let found = transaction
-        .query_typed(ROW_SECURITY, &[(&schema.name(), Type::TEXT)])
-        .await
-        .map_err(doing(READING_MIGRATIONS))?;
+async fn load_applied(session: &Session<'_>) -> Result<Option<Checksums>, StoreError> {
+    let found = session.rows(READING_MIGRATIONS, ROW_SECURITY, params![session.schema.name()]).await?;
     if found.is_empty() {
         return Ok(None);
     }
-    let rows = transaction.query_typed(&schema.sql(SELECT_APPLIED), &[]).await.map_err(doing(READING_MIGRATIONS))?;
+    let rows = session.rows(READING_MIGRATIONS, SELECT_APPLIED, params![]).await?;
     if rows.is_empty() {
-        check_not_hidden(schema, &found)?;
+        check_not_hidden(session.schema, &found)?;
     }
-    checksums(&rows).map(Some)
+    rows.all().map(Some)
 }
 
 /// An error if row level security may be why no row is visible.
-fn check_not_hidden(schema: &Schema, row_security: &[Row]) -> Result<(), StoreError> {
-    let is_active = row_security.first().map(|row| row.try_get(0)).transpose();
-    match is_active.map_err(StoreError::database(READING_MIGRATIONS))? {
-        Some(true) => Err(StoreError::Hidden { schema: schema.name().to_owned() }),
-        _ => Ok(()),
+fn check_not_hidden(schema: &Schema, row_security: &Rows) -> Result<(), StoreError> {
+    match row_security.value()? {
+        true => Err(StoreError::Hidden { schema: schema.name().to_owned() }),
+        false => Ok(()),
     }
-}
-
-fn checksums(rows: &[Row]) -> Result<Checksums, StoreError> {
-    let applied = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
-    applied.collect::<Result<_, _>>().map_err(StoreError::database(READING_MIGRATIONS))
 }
 
 fn check_applied(schema: &Schema, applied: &Checksums) -> Result<(), StoreError> {

@@ -2,17 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
-use tokio_postgres::Transaction;
-use tokio_postgres::types::Type;
 
 use super::books::Entry;
-use super::connect::{Store, column, count_at, first_column, is_true_at, read_whole_tables};
+use super::connect::Store;
 use super::dead_letters::resolve_errors;
 use super::erase::{erase, erase_cleared_customers};
 use super::error::StoreError;
 use super::held::release;
 use super::links::{Reach, note_unlinked, relink_orders};
-use super::schema::Schema;
+use super::session::{Session, params};
 use super::unreadable::forget_unreadable;
 use crate::stream::Stream;
 
@@ -94,49 +92,30 @@ pub(super) fn is_placeholder(stream: Stream) -> &'static str {
 
 /// Notes the rows that are missing in a span, in the transaction that writes its records.
 pub(super) async fn insert_missing(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
+    session: &Session<'_>,
     stream: Stream,
     span: &Span,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let statement = schema.sql(
-        &include_str!("sql/insert_missing.sql")
-            .replace("{table}", stream.table())
-            .replace("{id}", stream.id_column())
-            .replace("{listed_key}", &listed_key_of_row(stream)),
-    );
+    let statement = include_str!("sql/insert_missing.sql")
+        .replace("{table}", stream.table())
+        .replace("{id}", stream.id_column())
+        .replace("{listed_key}", &listed_key_of_row(stream));
     let listed: Vec<&[u8]> = span.listed.iter().map(ListedKey::as_slice).collect();
-    transaction
-        .execute_typed(
+    session
+        .write(
+            "could not look for rows that Wix no longer lists",
             &statement,
-            &[
-                (&stream.table(), Type::TEXT),
-                (&span.from, Type::TIMESTAMPTZ),
-                (&span.until, Type::TIMESTAMPTZ),
-                (&listed, Type::BYTEA_ARRAY),
-                (&span.at_end, Type::BOOL),
-                (&now, Type::TIMESTAMPTZ),
-            ],
+            params![stream.table(), span.from, span.until, listed, span.at_end, now],
         )
         .await
-        .map_err(StoreError::database("could not look for rows that Wix no longer lists"))?;
-    Ok(())
 }
 
 /// Forgets the rows pending deletion of a table, in the transaction of a new full sync's first checkpoint. Those that wait
 /// for a second lookup stay: they go when the record is listed or found again.
-pub(super) async fn clear_missing(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    stream: Stream,
-) -> Result<(), StoreError> {
-    let statement = schema.sql("delete from {schema}.sync_missing where table_name = $1 and absent_at is null");
-    transaction
-        .execute_typed(&statement, &[(&stream.table(), Type::TEXT)])
-        .await
-        .map_err(StoreError::database("could not clear sync_missing"))?;
-    Ok(())
+pub(super) async fn clear_missing(session: &Session<'_>, stream: Stream) -> Result<(), StoreError> {
+    let statement = "delete from {schema}.sync_missing where table_name = $1 and absent_at is null";
+    session.write("could not clear sync_missing", statement, params![stream.table()]).await
 }
 
 impl Store {
@@ -145,31 +124,27 @@ impl Store {
     pub async fn has_missing(&mut self, stream: Stream) -> Result<bool, StoreError> {
         let doing = "could not look for rows that Wix no longer lists";
         let table = stream.table();
-        let statement = self.schema.sql(
-            "select count(*) > 0, count(*) filter (where absent_at > clock_timestamp()) > 0
-             from {schema}.sync_missing where table_name = $1",
-        );
-        let rows = self.query_once(doing, &statement, &[(&table, Type::TEXT)]).await?;
-        if is_true_at(&rows, 1, doing)? {
-            let statement = self.schema.sql(
-                "update {schema}.sync_missing set absent_at = clock_timestamp()
-                 where table_name = $1 and absent_at > clock_timestamp()",
-            );
-            self.write(doing, &statement, &[(&table, Type::TEXT)]).await?;
+        let statement = "select count(*) > 0, count(*) filter (where absent_at > clock_timestamp()) > 0 as is_ahead
+             from {schema}.sync_missing where table_name = $1";
+        let rows = self.rows(doing, statement, params![table]).await?;
+        if rows.get("is_ahead")? {
+            let statement = "update {schema}.sync_missing set absent_at = clock_timestamp()
+                 where table_name = $1 and absent_at > clock_timestamp()";
+            self.write(doing, statement, params![table]).await?;
         }
-        is_true_at(&rows, 0, doing)
+        rows.value()
     }
 
     /// How many live rows wait for their second lookup.
     pub async fn count_waiting(&self, stream: Stream) -> Result<u64, StoreError> {
         let (table, id) = (stream.table(), stream.id_column());
-        let statement = self.schema.sql(&format!(
+        let statement = format!(
             "select count(*) from {{schema}}.sync_missing m join {{schema}}.{table} t on t.{id} = m.wix_id
              where m.table_name = $1 and t.deleted_at is null and {IS_WAITING}"
-        ));
+        );
         let doing = "could not count the rows that wait for a second lookup";
-        let rows = self.query_once(doing, &statement, &[(&table, Type::TEXT)]).await?;
-        count_at(&rows, 0, doing)
+        let rows = self.rows(doing, &statement, params![table]).await?;
+        Ok(rows.value::<i64>()?.unsigned_abs())
     }
 
     /// Notes that a lookup did not find a record. True if an earlier lookup, at least 24 hours ago, did not find it either,
@@ -177,7 +152,7 @@ impl Store {
     pub async fn confirm_absence(&mut self, stream: Stream, wix_id: &str) -> Result<bool, StoreError> {
         let doing = "could not note a lookup in sync_missing";
         let (table, id) = (stream.table(), stream.id_column());
-        let statement = self.schema.sql(&format!(
+        let statement = format!(
             "insert into {{schema}}.sync_missing as m (table_name, wix_id, found_at, absent_at)
              select $1, $2, clock_timestamp(), clock_timestamp()
              where exists (select from {{schema}}.{table} where {id} = $2 and deleted_at is null)
@@ -188,12 +163,11 @@ impl Store {
              on conflict (table_name, wix_id) do update
                 set absent_at = least(coalesce(m.absent_at, excluded.absent_at), excluded.absent_at), tried_at = null
              returning {IS_WAITING}"
-        ));
-        let transaction = self.begin().await?;
-        let rows = transaction.query_typed(&statement, &[(&table, Type::TEXT), (&wix_id, Type::TEXT)]).await;
-        let rows = rows.map_err(StoreError::database(doing))?;
-        transaction.commit().await.map_err(StoreError::database(doing))?;
-        Ok(!is_true_at(&rows, 0, doing)?)
+        );
+        let session = self.begin().await?;
+        let is_waiting: bool = session.rows(doing, &statement, params![table, wix_id]).await?.value()?;
+        session.commit(doing).await?;
+        Ok(!is_waiting)
     }
 
     /// Counts the rows pending deletion, after forgetting those that were seen again or are marked already. Also rows
@@ -202,10 +176,9 @@ impl Store {
     pub async fn count_missing(&mut self, stream: Stream) -> Result<Pending, StoreError> {
         let doing = "could not count the rows that Wix no longer lists";
         let (table, id, is_placeholder) = (stream.table(), stream.id_column(), is_placeholder(stream));
-        let schema = self.schema.clone();
-        let transaction = self.begin().await?;
-        read_whole_tables(&transaction).await?;
-        let tidy = schema.sql(&format!(
+        let session = self.begin().await?;
+        session.read_whole_tables().await?;
+        let tidy = format!(
             "delete from {{schema}}.sync_missing m
              where m.table_name = $1 and not exists (
                 select from {{schema}}.{table} t
@@ -218,20 +191,20 @@ impl Store {
                 select from {{schema}}.sync_errors e
                 where e.table_name = $1 and e.record_key = m.wix_id and e.resolved_at is null
              ))"
-        ));
-        transaction.execute_typed(&tidy, &[(&table, Type::TEXT)]).await.map_err(StoreError::database(doing))?;
-        let count = schema.sql(&format!(
+        );
+        session.write(doing, &tidy, params![table]).await?;
+        let count = format!(
             "select count(*) filter (where not {is_placeholder}), count(*) filter (where {is_placeholder}),
                 (select count(*) from {{schema}}.{table} t
                  where t.{id} is not null and t.deleted_at is null and not {is_placeholder})
              from {{schema}}.sync_missing m join {{schema}}.{table} t on t.{id} = m.wix_id
              where m.table_name = $1 and t.deleted_at is null"
-        ));
-        let rows =
-            transaction.query_typed(&count, &[(&table, Type::TEXT)]).await.map_err(StoreError::database(doing))?;
-        transaction.commit().await.map_err(StoreError::database(doing))?;
-        let number = |index: usize| count_at(&rows, index, doing);
-        Ok(Pending { limited: MissingCount { missing: number(0)?, live: number(2)? }, placeholders: number(1)? })
+        );
+        let counts = session.rows(doing, &count, params![table]).await?.first::<(i64, i64, i64)>()?;
+        session.commit(doing).await?;
+        let (missing, placeholders, live) = counts.unwrap_or_default();
+        let limited = MissingCount { missing: missing.unsigned_abs(), live: live.unsigned_abs() };
+        Ok(Pending { limited, placeholders: placeholders.unsigned_abs() })
     }
 
     /// The next rows pending deletion that were not tried since `since` and do not wait for their second lookup; those that
@@ -251,63 +224,46 @@ impl Store {
                 is_placeholder(stream)
             ),
         };
-        let statement = self.schema.sql(&format!(
+        let statement = format!(
             "select m.wix_id from {{schema}}.sync_missing m
              where m.table_name = $1 and (m.tried_at is null or m.tried_at < $2 or m.tried_at > $4) and not {IS_WAITING}
                 and {is_wanted}
              order by m.tried_at nulls first, m.wix_id limit $3"
-        ));
+        );
         let doing = "could not list the rows that Wix no longer lists";
-        let rows = self
-            .query_once(
-                doing,
-                &statement,
-                &[
-                    (&table, Type::TEXT),
-                    (&since, Type::TIMESTAMPTZ),
-                    (&limit, Type::INT8),
-                    (&self.now(), Type::TIMESTAMPTZ),
-                ],
-            )
-            .await?;
-        first_column(&rows, doing)
+        self.rows(doing, &statement, params![table, since, limit, self.now()]).await?.values()
     }
 
     /// Whether the table holds live rows that are no placeholders.
     pub async fn has_rows_of_wix(&self, stream: Stream) -> Result<bool, StoreError> {
         let (table, id, is_placeholder) = (stream.table(), stream.id_column(), is_placeholder(stream));
-        let statement = self.schema.sql(&format!(
+        let statement = format!(
             "select exists (
                 select from {{schema}}.{table} t
                 where t.{id} is not null and t.deleted_at is null and not {is_placeholder}
              )"
-        ));
+        );
         let doing = "could not look whether the table has rows";
-        let rows = self.query_once(doing, &statement, &[]).await?;
-        is_true_at(&rows, 0, doing)
+        self.rows(doing, &statement, params![]).await?.value()
     }
 
     /// Deleted customers that may have been merged since, `limit` at most; none that was marked at `before` or later.
     pub async fn list_maybe_merged(&mut self, before: DateTime<Utc>, limit: i64) -> Result<Vec<String>, StoreError> {
         let doing = "could not look for deleted customers that may have been merged since";
-        let (statement, now) = (self.schema.sql(include_str!("sql/maybe_merged.sql")), self.now());
-        let transaction = self.begin().await?;
-        read_whole_tables(&transaction).await?;
-        let rows = transaction
-            .query_typed(&statement, &[(&before, Type::TIMESTAMPTZ), (&limit, Type::INT8), (&now, Type::TIMESTAMPTZ)])
-            .await
-            .map_err(StoreError::database(doing))?;
-        transaction.rollback().await.map_err(StoreError::database(doing))?;
-        first_column(&rows, doing)
+        let (statement, now) = (include_str!("sql/maybe_merged.sql"), self.now());
+        let session = self.begin().await?;
+        session.read_whole_tables().await?;
+        let rows = session.rows(doing, statement, params![before, limit, now]).await?;
+        session.rollback(doing).await?;
+        rows.values()
     }
 
     /// Forgets a candidate that Wix still has.
     pub async fn forget_missing(&mut self, stream: Stream, wix_id: &str) -> Result<(), StoreError> {
         let doing = "could not clear sync_missing";
-        let schema = self.schema.clone();
-        let transaction = self.begin().await?;
-        forget(&transaction, &schema, stream, &[wix_id]).await?;
-        transaction.commit().await.map_err(StoreError::database(doing))
+        let session = self.begin().await?;
+        forget(&session, stream, &[wix_id]).await?;
+        session.commit(doing).await
     }
 
     /// Notes that Wix gave no clear answer about a candidate.
@@ -318,15 +274,8 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let doing = "could not note a try in sync_missing";
-        let statement =
-            self.schema.sql("update {schema}.sync_missing set tried_at = $3 where table_name = $1 and wix_id = $2");
-        self.write(
-            doing,
-            &statement,
-            &[(&stream.table(), Type::TEXT), (&wix_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)],
-        )
-        .await
-        .map(drop)
+        let statement = "update {schema}.sync_missing set tried_at = $3 where table_name = $1 and wix_id = $2";
+        self.write(doing, statement, params![stream.table(), wix_id, now]).await
     }
 
     /// Marks a row as deleted; one that was merged, with the survivor's id, to which moves what hung on it.
@@ -342,79 +291,58 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let doing = "could not mark a row as deleted";
         let (table, id) = (stream.table(), stream.id_column());
-        let (schema, books) = (self.schema.clone(), self.books(stream));
-        let transaction = self.begin().await?;
-        let statement = schema.sql(&format!(
+        let books = self.books(stream);
+        let session = self.begin().await?;
+        let statement = format!(
             "update {{schema}}.{table} set deleted_at = $2, updated_at = $2 where {id} = $1 and deleted_at is null"
-        ));
-        let marked = transaction
-            .execute_typed(&statement, &[(&wix_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)])
-            .await
-            .map_err(StoreError::database(doing))?;
+        );
+        let marked = session.write_counted(doing, &statement, params![wix_id, now]).await?;
         let mut is_marked = marked == 1;
         if !is_marked {
             // Marked by this very call, whose COMMIT got no answer; or not at all, by a trigger.
-            let statement = schema.sql(&format!(
+            let statement = format!(
                 "select coalesce(deleted_at = $2, false), deleted_at is null from {{schema}}.{table} where {id} = $1"
-            ));
-            let rows = transaction
-                .query_typed(&statement, &[(&wix_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)])
-                .await
-                .map_err(StoreError::database(doing))?;
-            if let Some(row) = rows.first() {
-                if column(row, 1, doing)? {
-                    return Err(StoreError::Swallowed);
-                }
-                is_marked = column(row, 0, doing)?;
-            }
+            );
+            let rows = session.rows(doing, &statement, params![wix_id, now]).await?;
+            is_marked = match rows.first()? {
+                Some((_, true)) => return Err(StoreError::Swallowed),
+                Some((is_marked_so, false)) => is_marked_so,
+                None => false,
+            };
         }
         if stream == Stream::Appointments && reach == Reach::AllTables {
-            let contact =
-                schema.sql("select wix_contact_id::text from {schema}.appointments where wix_booking_id = $1");
-            let rows = transaction
-                .query_typed(&contact, &[(&wix_id, Type::TEXT)])
-                .await
-                .map_err(StoreError::database(doing))?;
-            if let Some(contact) = rows.first().map_or(Ok(None), |row| column::<Option<&str>>(row, 0, doing))? {
-                erase_cleared_customers(&transaction, &schema, &[contact]).await?;
+            let contact = "select wix_contact_id::text from {schema}.appointments where wix_booking_id = $1";
+            let rows = session.rows(doing, contact, params![wix_id]).await?;
+            if let Some(contact) = rows.value::<Option<String>>()? {
+                erase_cleared_customers(&session, &[&contact]).await?;
             }
         }
         if stream == Stream::Customers {
-            end_customer(&transaction, &schema, (wix_id, merged_into), reach, now).await?;
+            end_customer(&session, (wix_id, merged_into), reach, now).await?;
         }
-        erase(&transaction, &schema, stream, wix_id).await?;
-        resolve_errors(&transaction, &schema, stream, &[wix_id], now).await?;
-        forget(&transaction, &schema, stream, &[wix_id]).await?;
-        release(&transaction, &schema, stream, &[wix_id]).await?;
-        forget_unreadable(&transaction, &schema, stream, wix_id).await?;
+        erase(&session, stream, wix_id).await?;
+        resolve_errors(&session, stream, &[wix_id], now).await?;
+        forget(&session, stream, &[wix_id]).await?;
+        release(&session, stream, &[wix_id]).await?;
+        forget_unreadable(&session, stream, wix_id).await?;
         let entry = Entry { stream, added: -i64::from(marked == 1), progress: None, now };
-        let books = books.enter(&transaction, &schema, entry).await?;
-        transaction.commit().await.map_err(StoreError::database(doing))?;
+        let books = books.enter(&session, entry).await?;
+        session.commit(doing).await?;
         self.books.insert(stream, books);
         Ok(is_marked)
     }
 }
 
 /// Forgets candidates that were seen again, or are settled.
-pub(super) async fn forget(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    stream: Stream,
-    wix_ids: &[&str],
-) -> Result<(), StoreError> {
-    let statement = schema.sql("delete from {schema}.sync_missing where table_name = $1 and wix_id = any ($2)");
-    transaction
-        .execute_typed(&statement, &[(&stream.table(), Type::TEXT), (&wix_ids, Type::TEXT_ARRAY)])
-        .await
-        .map_err(StoreError::database("could not clear sync_missing"))?;
-    Ok(())
+pub(super) async fn forget(session: &Session<'_>, stream: Stream, wix_ids: &[&str]) -> Result<(), StoreError> {
+    let statement = "delete from {schema}.sync_missing where table_name = $1 and wix_id = any ($2)";
+    session.write("could not clear sync_missing", statement, params![stream.table(), wix_ids]).await
 }
 
 /// Moves appointments and orders away from a customer that is gone: to the survivor of a merge, else orders to whom their
 /// email leads. Appointments of a deleted customer stay with it. Of rows only, this is left to the end of the run.
 async fn end_customer(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
+    session: &Session<'_>,
     (wix_id, merged_into): (&str, Option<&str>),
     reach: Reach,
     now: DateTime<Utc>,
@@ -422,50 +350,29 @@ async fn end_customer(
     let doing = "could not move what hung on a merged customer";
     if let Some(survivor) = merged_into {
         // A contact that never became a row is remembered as well: orders and bookings may name it.
-        let statement = schema.sql(
+        let statement =
             "insert into {schema}.customers (id, wix_contact_id, merged_into, deleted_at, created_at, updated_at)
-             values (gen_random_uuid(), $1, $2, $3, $3, $3) on conflict (wix_contact_id) do nothing",
-        );
-        transaction
-            .execute_typed(&statement, &[(&wix_id, Type::TEXT), (&survivor, Type::TEXT), (&now, Type::TIMESTAMPTZ)])
-            .await
-            .map_err(StoreError::database(doing))?;
-        let statement = schema.sql(
-            "update {schema}.customers set merged_into = $2, updated_at = $3
-             where (wix_contact_id = $1 or merged_into = $1) and wix_contact_id <> $2",
-        );
-        transaction
-            .execute_typed(&statement, &[(&wix_id, Type::TEXT), (&survivor, Type::TEXT), (&now, Type::TIMESTAMPTZ)])
-            .await
-            .map_err(StoreError::database(doing))?;
+             values (gen_random_uuid(), $1, $2, $3, $3, $3) on conflict (wix_contact_id) do nothing";
+        session.write(doing, statement, params![wix_id, survivor, now]).await?;
+        let statement = "update {schema}.customers set merged_into = $2, updated_at = $3
+             where (wix_contact_id = $1 or merged_into = $1) and wix_contact_id <> $2";
+        session.write(doing, statement, params![wix_id, survivor, now]).await?;
     }
     if reach == Reach::RowsOnly {
-        return note_unlinked(transaction, schema, &[wix_id]).await;
+        return note_unlinked(session, &[wix_id]).await;
     }
     if let Some(survivor) = merged_into {
-        let statement = schema.sql(
-            "update {schema}.appointments a set customer_id = survivor.id, updated_at = $2
+        let statement = "update {schema}.appointments a set customer_id = survivor.id, updated_at = $2
              from {schema}.customers gone
              join {schema}.customers survivor on survivor.wix_contact_id = gone.merged_into
              where (gone.wix_contact_id = $1 or gone.merged_into = $3) and a.customer_id = gone.id
-                and a.wix_booking_id is not null",
-        );
-        transaction
-            .execute_typed(&statement, &[(&wix_id, Type::TEXT), (&now, Type::TIMESTAMPTZ), (&survivor, Type::TEXT)])
-            .await
-            .map_err(StoreError::database(doing))?;
+                and a.wix_booking_id is not null";
+        session.write(doing, statement, params![wix_id, now, survivor]).await?;
     }
-    let statement = schema.sql(
-        "select wix_contact_id, email::text from {schema}.customers where wix_contact_id = $1 or merged_into = $2",
-    );
-    let rows = transaction
-        .query_typed(&statement, &[(&wix_id, Type::TEXT), (&merged_into, Type::TEXT)])
-        .await
-        .map_err(StoreError::database(doing))?;
-    let ids: Vec<String> = first_column(&rows, doing)?;
-    let mut emails: Vec<String> = Vec::new();
-    for row in &rows {
-        emails.extend(column::<Option<String>>(row, 1, doing)?);
-    }
-    relink_orders(transaction, schema, &ids, &emails, now).await
+    let statement =
+        "select wix_contact_id, email::text from {schema}.customers where wix_contact_id = $1 or merged_into = $2";
+    let rows = session.rows(doing, statement, params![wix_id, merged_into]).await?;
+    let (ids, emails): (Vec<String>, Vec<Option<String>>) = rows.all::<_, Vec<_>>()?.into_iter().unzip();
+    let emails: Vec<String> = emails.into_iter().flatten().collect();
+    relink_orders(session, &ids, &emails, now).await
 }

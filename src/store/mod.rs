@@ -34,6 +34,7 @@ mod repair;
 pub mod runs;
 pub mod schema;
 mod schema_check;
+mod session;
 pub mod state;
 pub mod status;
 pub mod target;

@@ -7,18 +7,16 @@ mod refill;
 
 use std::collections::BTreeSet;
 
-use tokio_postgres::Transaction;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::Type;
 
 use super::catalog::{self, Catalog, UniqueFact};
 use super::checks::refusing_checks;
-use super::connect::{count_at, first_column, is_true_at, read_whole_tables};
-use super::error::{StoreError, describe};
+use super::error::StoreError;
 use super::needs::{Column, Table, VIEW};
 use super::problem::{Cause, Effect, Problem, Repair, Step};
-use super::schema::{Schema, quoted};
+use super::schema::quoted;
 use super::schema_check::{compare, is_from_wix};
+use super::session::{Session, params};
 use crate::stream::Stream;
 
 /// One step makes the next possible: tables, then keys, then links and indexes.
@@ -50,8 +48,7 @@ type Taken = Result<Option<String>, (String, Option<String>)>;
 
 /// A repair under way.
 struct Work<'a> {
-    transaction: &'a Transaction<'a>,
-    schema: &'a Schema,
+    session: &'a Session<'a>,
     /// The statements of the migrations that fit a restored table.
     finishing: &'a [&'a str],
     repaired: Vec<String>,
@@ -65,14 +62,9 @@ struct Work<'a> {
 }
 
 /// Restores what is missing. `migrations` are those that are applied.
-pub(super) async fn repair(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    migrations: &[&str],
-) -> Result<Outcome, StoreError> {
+pub(super) async fn repair(session: &Session<'_>, migrations: &[&str]) -> Result<Outcome, StoreError> {
     let mut work = Work {
-        transaction,
-        schema,
+        session,
         finishing: migrations,
         repaired: Vec::new(),
         created: BTreeSet::new(),
@@ -81,21 +73,21 @@ pub(super) async fn repair(
         to_read: BTreeSet::new(),
         to_rewrite: BTreeSet::new(),
     };
-    let mut facts = catalog::load(transaction, schema).await?;
-    let mut problems = compare(schema, &facts);
+    let mut facts = catalog::load(session).await?;
+    let mut problems = compare(session.schema, &facts);
     if !problems.is_empty() {
-        read_whole_tables(transaction).await?;
+        session.read_whole_tables().await?;
     }
     for _ in 0..MAX_ROUNDS {
         if !work.round(&facts, &problems).await? {
             break;
         }
-        facts = catalog::load(transaction, schema).await?;
-        problems = compare(schema, &facts);
+        facts = catalog::load(session).await?;
+        problems = compare(session.schema, &facts);
     }
     work.finish_tables().await?;
     work.have_read_again().await?;
-    problems.extend(refusing_checks(transaction, schema, &facts).await?);
+    problems.extend(refusing_checks(session, &facts).await?);
     let Work { repaired, refused, lookalikes, to_read, created, .. } = work;
     for problem in &mut problems {
         if let Some(refused) = refused.iter().find(|refused| refused.what == problem.what) {
@@ -170,51 +162,40 @@ impl Work<'_> {
                 let view =
                     self.finishing.iter().rev().find_map(|sql| sql.find("create or replace view").map(|at| &sql[at..]));
                 let statements = format!("drop view if exists {{schema}}.{VIEW}; {}", view.unwrap_or_default());
-                self.run(&self.schema.sql(&statements)).await?;
+                self.run(&self.session.schema.sql(&statements)).await?;
                 Ok(None)
             }
         })
     }
 
     fn name(&self, table: &Table) -> String {
-        format!("{}.{}", self.schema, table.name)
+        format!("{}.{}", self.session.schema, table.name)
     }
 
     async fn run(&self, statements: &str) -> Result<(), StoreError> {
-        self.transaction.batch_execute(statements).await.map_err(|error| {
-            let message = describe(&error);
-            StoreError::of("could not restore what is missing in the schema", &error, message)
-        })
+        self.session.run("could not restore what is missing in the schema", statements).await
     }
 
     async fn execute(&self, statement: &str) -> Result<u64, StoreError> {
-        self.transaction
-            .execute_typed(statement, &[])
-            .await
-            .map_err(StoreError::database("could not fill what was restored"))
+        self.session.write_counted("could not fill what was restored", statement, params![]).await
     }
 
     async fn count(&self, statement: &str) -> Result<u64, StoreError> {
         let doing = "could not count rows of a table";
-        let rows = self.transaction.query_typed(statement, &[]).await.map_err(StoreError::database(doing))?;
-        count_at(&rows, 0, doing)
+        let rows = self.session.rows(doing, statement, params![]).await?;
+        Ok(rows.value::<i64>()?.unsigned_abs())
     }
 
     /// The name, unless something else in the schema has it.
     async fn free_name(&self, name: &'static str) -> Result<Option<&'static str>, StoreError> {
         let doing = "could not look for a free name";
-        let rows = self
-            .transaction
-            .query_typed(
-                "select exists (
-                    select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-                    where n.nspname = $1 and c.relname = $2
-                 )",
-                &[(&self.schema.name(), Type::TEXT), (&name, Type::TEXT)],
-            )
-            .await
-            .map_err(StoreError::database(doing))?;
-        Ok((!is_true_at(&rows, 0, doing)?).then_some(name))
+        let statement = "select exists (
+                select from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+                where n.nspname = $1 and c.relname = $2
+             )";
+        let rows = self.session.rows(doing, statement, params![self.session.schema.name(), name]).await?;
+        let is_taken: bool = rows.value()?;
+        Ok((!is_taken).then_some(name))
     }
 
     async fn create_table(&mut self, table: &'static Table) -> Result<Option<String>, StoreError> {
@@ -229,7 +210,7 @@ impl Work<'_> {
         self.run(&statement).await?;
         self.needs_reading(table);
         if let Some(other) = self.lookalike(table).await? {
-            let (schema, name) = (self.schema, table.name);
+            let (schema, name) = (self.session.schema, table.name);
             self.lookalikes.push(Problem {
                 table: name,
                 what: format!(
@@ -254,21 +235,15 @@ impl Work<'_> {
         }
         let doing = "could not look for a table under another name";
         let columns: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
-        let rows = self
-            .transaction
-            .query_typed(
-                "select c.relname::text
-                 from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-                 where n.nspname = $1 and c.relkind = 'r' and c.relname <> $2 and $3::text[] <@ array(
-                    select a.attname::text from pg_catalog.pg_attribute a
-                    where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-                 )
-                 order by 1 limit 1",
-                &[(&self.schema.name(), Type::TEXT), (&table.name, Type::TEXT), (&columns, Type::TEXT_ARRAY)],
-            )
-            .await
-            .map_err(StoreError::database(doing))?;
-        Ok(first_column::<String>(&rows, doing)?.into_iter().next())
+        let statement = "select c.relname::text
+             from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+             where n.nspname = $1 and c.relkind = 'r' and c.relname <> $2 and $3::text[] <@ array(
+                select a.attname::text from pg_catalog.pg_attribute a
+                where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+             )
+             order by 1 limit 1";
+        let schema = self.session.schema.name();
+        self.session.rows(doing, statement, params![schema, table.name, columns]).await?.value()
     }
 
     async fn add_column(

@@ -1,71 +1,60 @@
 //! `sync_logs`: one row a run.
 
 use chrono::{DateTime, Utc};
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
 use super::connect::Store;
 use super::error::StoreError;
+use super::session::params;
 use crate::run::{RunSummary, Status};
 
 impl Store {
     /// Records that a run begins, and as failed all others that say they are running: whoever holds the lease knows that
     /// none is. Also those that the predecessor left so. Returns how many there were.
     pub async fn begin_run(&mut self, run_id: Uuid, sync_type: &str, now: DateTime<Utc>) -> Result<u64, StoreError> {
-        let begin = self.schema.sql(
+        let begin =
             "insert into {schema}.sync_logs (id, sync_type, status, started_at, synced_count, error_count, created_at)
-             values ($1, $2, 'running', $3, 0, 0, $3) on conflict (id) do nothing",
-        );
-        let close = self.schema.sql(
-            "update {schema}.sync_logs
+             values ($1, $2, 'running', $3, 0, 0, $3) on conflict (id) do nothing";
+        let close = "update {schema}.sync_logs
              set status = 'failed', completed_at = $2, error = concat_ws(
                 E'\n', error, 'the run ended without recording its end (killed, or its machine or connection lost); run ' || $1 || ' found it'
              )
-             where status = 'running' and id <> $1",
-        );
-        let transaction = self.begin().await?;
-        transaction
-            .execute_typed(&begin, &[(&run_id, Type::UUID), (&sync_type, Type::TEXT), (&now, Type::TIMESTAMPTZ)])
-            .await
-            .map_err(StoreError::database("could not record the run in sync_logs"))?;
-        let closed = transaction
-            .execute_typed(&close, &[(&run_id, Type::UUID), (&now, Type::TIMESTAMPTZ)])
-            .await
-            .map_err(StoreError::database("could not close the runs that ended without recording it"))?;
-        transaction.commit().await.map_err(StoreError::database("could not record the run in sync_logs"))?;
+             where status = 'running' and id <> $1";
+        let session = self.begin().await?;
+        session.write("could not record the run in sync_logs", begin, params![run_id, sync_type, now]).await?;
+        let doing = "could not close the runs that ended without recording it";
+        let closed = session.write_counted(doing, close, params![run_id, now]).await?;
+        session.commit("could not record the run in sync_logs").await?;
         Ok(closed)
     }
 
     /// Records how a run ended; with the same `now` it may be said twice. One that another run has recorded as
     /// failed meanwhile stays so.
     pub async fn finish_run(&mut self, summary: &RunSummary, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let statement = self.schema.sql(
-            "update {schema}.sync_logs
+        let statement = "update {schema}.sync_logs
              set status = $2, completed_at = $3, synced_count = $4, error_count = $5, results = $6, error = $7
-             where id = $1 and (status = 'running' or (status = $2 and completed_at = $3))",
-        );
+             where id = $1 and (status = 'running' or (status = $2 and completed_at = $3))";
         let doing = "could not record the end of the run in sync_logs";
-        let schema = self.schema.clone();
-        let transaction = self.begin_unfenced().await?;
-        let updated = transaction
-            .execute_typed(
-                &statement,
-                &[
-                    (&summary.run_id, Type::UUID),
-                    (&summary.status.as_str(), Type::TEXT),
-                    (&now, Type::TIMESTAMPTZ),
-                    (&count(summary.synced_count()), Type::INT4),
-                    (&count(summary.error_count()), Type::INT4),
-                    (&summary.results(), Type::JSONB),
-                    (&summary.error, Type::TEXT),
+        let session = self.begin_unfenced().await?;
+        let updated = session
+            .write_counted(
+                doing,
+                statement,
+                params![
+                    summary.run_id,
+                    summary.status.as_str(),
+                    now,
+                    count(summary.synced_count()),
+                    count(summary.error_count()),
+                    summary.results(),
+                    summary.error,
                 ],
             )
-            .await
-            .map_err(StoreError::database(doing))?;
-        transaction.commit().await.map_err(StoreError::database(doing))?;
+            .await?;
+        session.commit(doing).await?;
         if updated == 0 && summary.status != Status::Running {
             return Err(StoreError::Diverged {
-                schema: schema.name().to_owned(),
+                schema: self.schema.name().to_owned(),
                 what: format!("run {} does not stand in sync_logs as running any more", summary.run_id),
             });
         }
@@ -76,8 +65,7 @@ impl Store {
     /// `sync_errors` what was resolved before.
     pub async fn trim_logs(&mut self, before: DateTime<Utc>) -> Result<(), StoreError> {
         let doing = "could not delete old rows of sync_logs";
-        let statement = self.schema.sql(
-            "with logs as (
+        let statement = "with logs as (
                 delete from {schema}.sync_logs l
                 where l.started_at < $1 and l.status <> 'running' and coalesce(l.completed_at, l.started_at) < $1
                     and l.id not in (
@@ -85,9 +73,8 @@ impl Store {
                         where kept.status = 'completed' order by kept.sync_type, kept.started_at desc nulls last
                     )
              )
-             delete from {schema}.sync_errors where resolved_at < $1",
-        );
-        self.write(doing, &statement, &[(&before, Type::TIMESTAMPTZ)]).await.map(drop)
+             delete from {schema}.sync_errors where resolved_at < $1";
+        self.write(doing, statement, params![before]).await
     }
 }
 

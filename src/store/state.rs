@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
-use tokio_postgres::Row;
-use tokio_postgres::types::{Json, Type};
+use tokio_postgres::types::Json;
 use uuid::Uuid;
 
 use super::books::{Books, check_own_books, live_records, live_rows};
-use super::connect::{Parameter, Store, column, first_column, is_true_at};
+use super::connect::Store;
 use super::error::StoreError;
+use super::session::{Parameter, params};
 use crate::checkpoint::{Checkpoint, Drift, KnownStatuses, StreamState};
 use crate::installation::{Claim, Remembered, RememberedInstallation};
 use crate::run::PassKind;
@@ -18,22 +18,19 @@ impl Store {
     /// The site whose records the tables hold; more than one only by somebody's hand. None where nothing ever came, whatever
     /// was noted: that was a wrong id.
     pub(super) async fn noted_sites(&self) -> Result<Vec<String>, StoreError> {
-        let statement = self
-            .schema
-            .sql(&format!("select distinct wix_site_id from {{schema}}.sync_state where {} order by 1", has_data()));
+        let statement =
+            format!("select distinct wix_site_id from {{schema}}.sync_state where {} order by 1", has_data());
         let doing = "could not read which site the tables hold";
-        let rows = self.query_once(doing, &statement, &[]).await?;
-        first_column(&rows, doing)
+        self.rows(doing, &statement, params![]).await?.values()
     }
 
     /// Refuses a site other than the one whose records the tables hold. True if all tables have noted this one.
     pub async fn check_site(&self, site_id: &str) -> Result<bool, StoreError> {
         let doing = "could not read which site the tables hold";
-        let statement = self.schema.sql(&format!("select wix_site_id, {} from {{schema}}.sync_state", has_data()));
-        let noted = self.query_once(doing, &statement, &[]).await?;
+        let statement = format!("select wix_site_id, {} from {{schema}}.sync_state", has_data());
+        let noted = self.rows(doing, &statement, params![]).await?;
         let mut is_noted = noted.len() >= Stream::ALL.len();
-        for row in &noted {
-            let (noted, has_data): (String, bool) = (column(row, 0, doing)?, column(row, 1, doing)?);
+        for (noted, has_data) in noted.all::<(String, bool), Vec<_>>()? {
             if noted != site_id && has_data {
                 let (schema, given) = (self.schema.name().to_owned(), site_id.to_owned());
                 return Err(StoreError::OtherSite { schema, noted, given });
@@ -46,31 +43,24 @@ impl Store {
     /// Notes the site. It binds the schema once something was read for it.
     pub async fn note_site(&mut self, site_id: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
         let tables: Vec<&str> = Stream::ALL.iter().map(|stream| stream.table()).collect();
-        let statement = self.schema.sql(
-            "insert into {schema}.sync_state (table_name, wix_site_id, updated_at)
+        let statement = "insert into {schema}.sync_state (table_name, wix_site_id, updated_at)
              select t, $2, $3 from unnest($1::text[]) t order by t
-             on conflict (table_name) do update set wix_site_id = excluded.wix_site_id",
-        );
-        let parameters: [Parameter<'_>; 3] =
-            [(&tables, Type::TEXT_ARRAY), (&site_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)];
-        self.write("could not note the site in sync_state", &statement, &parameters).await.map(drop)
+             on conflict (table_name) do update set wix_site_id = excluded.wix_site_id";
+        self.write("could not note the site in sync_state", statement, params![tables, site_id, now]).await
     }
 
     /// The app installations that runs have used for this schema.
     pub async fn remembered_installation(&self) -> Result<Remembered, StoreError> {
         let doing = "could not read which app installation the tables are filled through";
-        let statement = self.schema.sql(&format!(
-            "select distinct wix_instance_id, wix_instance_site_id, {} from {{schema}}.sync_state",
-            has_data()
-        ));
-        let rows = self.query_once(doing, &statement, &[]).await?;
+        let statement =
+            format!("select distinct wix_instance_id, wix_instance_site_id, {} from {{schema}}.sync_state", has_data());
+        let rows = self.rows(doing, &statement, params![]).await?;
         let mut remembered = Remembered { schema: self.schema.name().to_owned(), ..Remembered::default() };
-        for row in &rows {
-            remembered.has_data = column(row, 2, doing)?;
-            if let Some(instance_id) = column(row, 0, doing)? {
-                let site_id = column(row, 1, doing)?;
-                remembered.installations.push(RememberedInstallation { instance_id, site_id });
-            }
+        for (instance_id, site_id, has_data) in rows.all::<(Option<String>, _, _), Vec<_>>()? {
+            remembered.has_data = has_data;
+            remembered
+                .installations
+                .extend(instance_id.map(|instance_id| RememberedInstallation { instance_id, site_id }));
         }
         Ok(remembered)
     }
@@ -86,57 +76,57 @@ impl Store {
              set wix_instance_id = $1, wix_instance_site_id = $2, updated_at = $3
              where (wix_instance_id, wix_instance_site_id) is distinct from ($1, $2)";
         let site_id = is_confirmed.then_some(claim.site_id);
-        let parameters: [Parameter<'_>; 3] =
-            [(&claim.instance_id, Type::TEXT), (&site_id, Type::TEXT), (&now, Type::TIMESTAMPTZ)];
-        self.update_state(statement, &parameters).await
+        self.update_state(statement, params![claim.instance_id, site_id, now]).await
     }
 
     /// How far the table's passes have come, and what it holds. From here on this run writes the table only if nothing
     /// else did ([`super::books`]).
     pub async fn load_stream_state(&mut self, stream: Stream) -> Result<StreamState, StoreError> {
         let doing = "could not read sync_state";
-        let statement = self.schema.sql(&format!(
-            "select s.watermark, s.last_full_pass_at, s.checkpoint, s.full_checkpoint, s.live_rows, ({}), s.shortfall,
-                s.drift,
-                exists (select from {{schema}}.sync_errors e where e.table_name = $1 and e.resolved_at is null),
-                exists (select from {{schema}}.sync_missing m where m.table_name = $1),
-                exists (select from {{schema}}.sync_held h where h.table_name = $1),
-                exists (select from {{schema}}.sync_unreadable u where u.table_name = $1),
-                s.order_statuses, clock_timestamp(), s.write_number
+        let statement = format!(
+            "select s.watermark, s.last_full_pass_at, s.checkpoint, s.full_checkpoint, s.live_rows, s.shortfall, s.drift,
+                s.order_statuses, s.write_number, ({}) as holds,
+                exists (select from {{schema}}.sync_errors e where e.table_name = $1 and e.resolved_at is null) as has_errors,
+                exists (select from {{schema}}.sync_missing m where m.table_name = $1) as has_missing,
+                exists (select from {{schema}}.sync_held h where h.table_name = $1) as has_held,
+                exists (select from {{schema}}.sync_unreadable u where u.table_name = $1) as has_unreadable,
+                clock_timestamp() as now
              from {{schema}}.sync_state s where s.table_name = $1",
             live_rows(stream)
-        ));
-        let rows = self.query_once(doing, &statement, &[(&stream.table(), Type::TEXT)]).await?;
-        let Some(row) = rows.first() else { return Ok(StreamState::default()) };
+        );
+        let rows = self.rows(doing, &statement, params![stream.table()]).await?;
+        if rows.is_empty() {
+            return Ok(StreamState::default());
+        }
         let state = StreamState {
-            watermark: column(row, 0, doing)?,
-            last_full_pass_at: column(row, 1, doing)?,
-            checkpoint: self.read_json(row, 2, "the checkpoint", stream)?,
-            full_checkpoint: self.read_json(row, 3, "the checkpoint", stream)?,
-            must_hold: column(row, 4, doing)?,
-            holds: column(row, 5, doing)?,
-            shortfall: column::<i64>(row, 6, doing)?.unsigned_abs(),
-            drift: self.read_json(row, 7, "the drift check", stream)?,
-            has_unresolved_errors: column(row, 8, doing)?,
-            has_missing: column(row, 9, doing)?,
-            has_held: column(row, 10, doing)?,
-            has_unreadable: column(row, 11, doing)?,
-            statuses: self.read_json(row, 12, "what is known of the statuses", stream)?.unwrap_or_default(),
-            now: column(row, 13, doing)?,
+            watermark: rows.get("watermark")?,
+            last_full_pass_at: rows.get("last_full_pass_at")?,
+            checkpoint: self.read_json(rows.get("checkpoint")?, "the checkpoint", stream)?,
+            full_checkpoint: self.read_json(rows.get("full_checkpoint")?, "the checkpoint", stream)?,
+            must_hold: rows.get("live_rows")?,
+            holds: rows.get("holds")?,
+            shortfall: rows.get::<i64>("shortfall")?.unsigned_abs(),
+            drift: self.read_json(rows.get("drift")?, "the drift check", stream)?,
+            has_unresolved_errors: rows.get("has_errors")?,
+            has_missing: rows.get("has_missing")?,
+            has_held: rows.get("has_held")?,
+            has_unreadable: rows.get("has_unreadable")?,
+            statuses: self
+                .read_json(rows.get("order_statuses")?, "what is known of the statuses", stream)?
+                .unwrap_or_default(),
+            now: rows.get("now")?,
         };
-        self.books.insert(stream, Books { number: column(row, 14, doing)?, counted: state.holds });
+        self.books.insert(stream, Books { number: rows.get("write_number")?, counted: state.holds });
         Ok(state)
     }
 
     fn read_json<T: DeserializeOwned>(
         &self,
-        row: &Row,
-        index: usize,
+        json: Option<serde_json::Value>,
         what: &str,
         stream: Stream,
     ) -> Result<Option<T>, StoreError> {
-        let value: Option<serde_json::Value> = column(row, index, "could not read sync_state")?;
-        value.map(serde_json::from_value).transpose().map_err(|_| StoreError::Diverged {
+        json.map(serde_json::from_value).transpose().map_err(|_| StoreError::Diverged {
             schema: self.schema.name().to_owned(),
             what: format!("{what} of {stream} in sync_state is from another version of wix-sync"),
         })
@@ -152,12 +142,12 @@ impl Store {
         end: &FinishedPass<'_>,
     ) -> Result<(), StoreError> {
         let doing = "could not note the end of the pass in sync_state";
-        let (books, schema) = (self.books(stream), self.schema.clone());
+        let books = self.books(stream);
         let is_full = end.checkpoint.pass == PassKind::Full;
-        let checkpoint = if is_full { "full_checkpoint" } else { "checkpoint" };
-        let statement = schema.sql(&format!(
+        let saved = if is_full { "full_checkpoint" } else { "checkpoint" };
+        let statement = format!(
             "update {{schema}}.sync_state
-             set write_number = write_number + 1, live_rows = coalesce(live_rows, $10), {checkpoint} = null,
+             set write_number = write_number + 1, live_rows = coalesce(live_rows, $10), {saved} = null,
                 updated_at = $5,
                 watermark = case when $6 and watermark > $3 + interval '1 day' then $3 else greatest(watermark, $3) end,
                 last_run_id = $4, last_success_at = case when $9 then $5 else last_success_at end,
@@ -169,29 +159,20 @@ impl Store {
                 shortfall = case when $6 then $8 else shortfall end
              where table_name = $1 and write_number between $2 and $2 + 1
              returning write_number"
-        ));
+        );
         let table = stream.table();
         let shortfall = i64::try_from(end.shortfall).unwrap_or(i64::MAX);
-        let parameters: [Parameter<'_>; 10] = [
-            (&table, Type::TEXT),
-            (&books.number, Type::INT8),
-            (&end.checkpoint.watermark, Type::TIMESTAMPTZ),
-            (&run_id, Type::UUID),
-            (&end.now, Type::TIMESTAMPTZ),
-            (&is_full, Type::BOOL),
-            (&end.proves_all, Type::BOOL),
-            (&shortfall, Type::INT8),
-            (&end.is_success, Type::BOOL),
-            (&books.counted, Type::INT8),
-        ];
-        let transaction = self.begin().await?;
-        let rows = transaction.query_typed(&statement, &parameters).await.map_err(StoreError::database(doing))?;
-        let Some(row) = rows.first() else { return Err(StoreError::Behind { table }) };
-        let number = column(row, 0, doing)?;
+        let FinishedPass { checkpoint, proves_all, is_success, now, .. } = end;
+        let (number, watermark) = (books.number, checkpoint.watermark);
+        let parameters =
+            params![table, number, watermark, run_id, now, is_full, proves_all, shortfall, is_success, books.counted];
+        let session = self.begin().await?;
+        let rows = session.rows(doing, &statement, parameters).await?;
+        let Some((number,)) = rows.first()? else { return Err(StoreError::Behind { table }) };
         if is_full {
-            check_own_books(&transaction, &schema, stream).await?;
+            check_own_books(&session, stream).await?;
         }
-        transaction.commit().await.map_err(StoreError::database(doing))?;
+        session.commit(doing).await?;
         self.books.insert(stream, Books { number, ..books });
         Ok(())
     }
@@ -199,13 +180,13 @@ impl Store {
     /// Keeps a drift check.
     pub async fn save_drift(&mut self, stream: Stream, drift: &Drift) -> Result<(), StoreError> {
         let statement = "update {schema}.sync_state set drift = $2 where table_name = $1";
-        self.update_state(statement, &[(&stream.table(), Type::TEXT), (&Json(drift), Type::JSONB)]).await
+        self.update_state(statement, params![stream.table(), Json(drift)]).await
     }
 
     /// Keeps what is known of the statuses.
     pub async fn save_statuses(&mut self, stream: Stream, statuses: &KnownStatuses) -> Result<(), StoreError> {
         let statement = "update {schema}.sync_state set order_statuses = $2 where table_name = $1";
-        self.update_state(statement, &[(&stream.table(), Type::TEXT), (&Json(statuses), Type::JSONB)]).await
+        self.update_state(statement, params![stream.table(), Json(statuses)]).await
     }
 
     /// How many records of Wix's list the table has: live rows with a record, and records that Postgres refused. Not the
@@ -213,7 +194,7 @@ impl Store {
     pub async fn count_of_wix(&self, stream: Stream) -> Result<i64, StoreError> {
         let doing = "could not count the rows of the table";
         let (table, id) = (stream.table(), stream.id_column());
-        let statement = self.schema.sql(&format!(
+        let statement = format!(
             "select ({}) + (
                 select count(*) from {{schema}}.sync_errors e
                 where e.table_name = $1 and e.resolved_at is null and not exists (
@@ -222,49 +203,44 @@ impl Store {
                 )
              )",
             live_records(stream)
-        ));
-        let rows = self.query_once(doing, &statement, &[(&table, Type::TEXT)]).await?;
-        rows.first().map_or(Ok(0), |row| column(row, 0, doing))
+        );
+        let rows = self.rows(doing, &statement, params![table]).await?;
+        rows.value()
     }
 
     /// Notes a success without a pass: Wix has no such data.
     pub async fn note_success(&mut self, stream: Stream, run_id: Uuid, now: DateTime<Utc>) -> Result<(), StoreError> {
         let statement = "update {schema}.sync_state set last_success_at = $3, last_run_id = $2, updated_at = $3
              where table_name = $1";
-        let parameters: [Parameter<'_>; 3] =
-            [(&stream.table(), Type::TEXT), (&run_id, Type::UUID), (&now, Type::TIMESTAMPTZ)];
-        self.update_state(statement, &parameters).await
+        self.update_state(statement, params![stream.table(), run_id, now]).await
     }
 
     async fn update_state(&mut self, statement: &str, parameters: &[Parameter<'_>]) -> Result<(), StoreError> {
-        let statement = self.schema.sql(statement);
-        self.write("could not change sync_state", &statement, parameters).await.map(drop)
+        self.write("could not change sync_state", statement, parameters).await
     }
 
     /// The id of some row that Wix is supposed to have and that is no candidate for deletion.
     pub async fn any_live_id(&self, stream: Stream) -> Result<Option<String>, StoreError> {
         let (table, id) = (stream.table(), stream.id_column());
-        let statement = self.schema.sql(&format!(
+        let statement = format!(
             "select t.{id}::text from {{schema}}.{table} t
              where t.{id} is not null and t.deleted_at is null and t.raw is not null and not exists (
                 select from {{schema}}.sync_missing m where m.table_name = $1 and m.wix_id = t.{id}
              )
              limit 1"
-        ));
+        );
         let doing = "could not look for a live row";
-        let rows = self.query_once(doing, &statement, &[(&table, Type::TEXT)]).await?;
-        rows.first().map(|row| column(row, 0, doing)).transpose()
+        let rows = self.rows(doing, &statement, params![table]).await?;
+        rows.value()
     }
 
     /// Whether the table holds rows that Wix is supposed to have.
     pub async fn has_live_rows(&self, stream: Stream) -> Result<bool, StoreError> {
         let (table, id) = (stream.table(), stream.id_column());
-        let statement = self.schema.sql(&format!(
-            "select exists (select from {{schema}}.{table} where {id} is not null and deleted_at is null)"
-        ));
+        let statement =
+            format!("select exists (select from {{schema}}.{table} where {id} is not null and deleted_at is null)");
         let doing = "could not look whether the table has rows";
-        let rows = self.query_once(doing, &statement, &[]).await?;
-        is_true_at(&rows, 0, doing)
+        self.rows(doing, &statement, params![]).await?.value()
     }
 }
 

@@ -2,15 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio_postgres::Row;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::Type;
 use uuid::Uuid;
 
-use super::connect::{Store, column};
+use super::connect::Store;
 use super::error::StoreError;
 use super::lease::IS_HELD;
+use super::session::{from_row, params};
 use crate::holder::Holder;
 use crate::progress::RunProgress;
 
@@ -115,93 +115,70 @@ pub struct RunFilter {
 const READING_LOGS: &str = "could not read sync_logs";
 
 const RUN_COLUMNS: &str =
-    "id, sync_type::text, status::text, started_at, completed_at, coalesce(synced_count, 0)::bigint,
-    coalesce(error_count, 0)::bigint, error::text, results::jsonb";
+    "id, sync_type::text, status::text, started_at, completed_at, coalesce(synced_count, 0)::bigint as synced_count,
+    coalesce(error_count, 0)::bigint as error_count, error::text, results::jsonb";
 
 impl Store {
     /// The last runs, newest first.
     pub async fn list_runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError> {
-        let statement = self.schema.sql(&format!(
+        let statement = format!(
             "select {RUN_COLUMNS} from {{schema}}.sync_logs
              where ($2::text is null or sync_type = $2) and ($3::text is null or status = $3)
              order by started_at desc nulls last, id limit $1"
-        ));
-        let rows = self
-            .query_once(
-                READING_LOGS,
-                &statement,
-                &[(&filter.limit, Type::INT8), (&filter.sync_type, Type::TEXT), (&filter.status, Type::TEXT)],
-            )
-            .await?;
-        rows.iter().map(run_row).collect()
+        );
+        let parameters = params![filter.limit, filter.sync_type, filter.status];
+        self.rows(READING_LOGS, &statement, parameters).await?.all()
     }
 
     /// The runs whose ids begin with `prefix`, two at most: enough to see whether it is unique.
     pub async fn find_runs(&self, prefix: &str) -> Result<Vec<RunRow>, StoreError> {
-        let statement = self.schema.sql(&format!(
+        let statement = format!(
             "select {RUN_COLUMNS} from {{schema}}.sync_logs where starts_with(id::text, $1) order by started_at desc nulls last limit 2"
-        ));
-        let rows = self.query_once(READING_LOGS, &statement, &[(&prefix.to_ascii_lowercase(), Type::TEXT)]).await?;
-        rows.iter().map(run_row).collect()
+        );
+        self.rows(READING_LOGS, &statement, params![prefix.to_ascii_lowercase()]).await?.all()
     }
 
     /// How each table stands.
     pub async fn list_tables(&self) -> Result<Vec<TableRow>, StoreError> {
-        let statement = self.schema.sql(
-            "select table_name, rows, deleted_rows, unresolved_errors, missing_rows, last_success_at,
-                floor(extract(epoch from age))::bigint, last_full_pass_at, watermark,
+        let statement =
+            "select table_name as table, rows, deleted_rows, unresolved_errors, missing_rows, last_success_at,
+                floor(extract(epoch from age))::bigint as age_seconds, last_full_pass_at, watermark,
                 floor(extract(epoch from clock_timestamp() - (
                     select min(l.started_at) from {schema}.sync_logs l where l.sync_type in (h.table_name, 'all')
-                )))::bigint,
-                coalesce(last_success_at > clock_timestamp(), false)
-             from {schema}.sync_health h",
-        );
+                )))::bigint as first_run_seconds_ago,
+                coalesce(last_success_at > clock_timestamp(), false) as is_in_the_future
+             from {schema}.sync_health h";
         let doing = "could not read the state of the tables";
-        let rows = match self.query_once(doing, &statement, &[]).await {
+        let rows = match self.rows(doing, statement, params![]).await {
             // Raised by the view: row level security hides what it counts.
             Err(StoreError::Database { state: Some(SqlState::INVALID_TEXT_REPRESENTATION), .. }) => {
                 return Err(StoreError::Hidden { schema: self.schema.name().to_owned() });
             }
             rows => rows?,
         };
-        rows.iter()
-            .map(|row| {
-                Ok(TableRow {
-                    table: column(row, 0, doing)?,
-                    rows: column(row, 1, doing)?,
-                    deleted_rows: column(row, 2, doing)?,
-                    unresolved_errors: column(row, 3, doing)?,
-                    missing_rows: column(row, 4, doing)?,
-                    last_success_at: column(row, 5, doing)?,
-                    age_seconds: column(row, 6, doing)?,
-                    last_full_pass_at: column(row, 7, doing)?,
-                    watermark: column(row, 8, doing)?,
-                    first_run_seconds_ago: column(row, 9, doing)?,
-                    is_in_the_future: column(row, 10, doing)?,
-                })
-            })
-            .collect()
+        rows.all()
     }
 
     /// The run that stands as running: the one that holds the lease, else the newest. `observer` is this
     /// process: of one that ran on the same machine it is known at once that it died.
     pub async fn running_run(&self, observer: &Holder) -> Result<Option<RunningRun>, StoreError> {
-        let statement = self.schema.sql(&format!(
-            "select r.id, r.sync_type::text, r.started_at, l.holder, l.renewed_at,
+        let statement = format!(
+            "select r.id, r.sync_type::text, r.started_at, l.holder, l.progress, l.renewed_at,
                 floor(extract(epoch from clock_timestamp() - l.renewed_at))::bigint,
-                coalesce({IS_HELD}, false), l.progress,
+                coalesce({IS_HELD}, false) as is_held,
                 not exists (select from {{schema}}.sync_locks) and row_security_active('{{schema}}.sync_locks')
              from {{schema}}.sync_logs r
              left join {{schema}}.sync_locks l on l.name = 'sync' and l.run_id = r.id
              where r.status = 'running'
-              order by 7 desc, r.started_at desc nulls last, r.id limit 1"
-        ));
+             order by is_held desc, r.started_at desc nulls last, r.id limit 1"
+        );
         let doing = "could not look for a run at work";
-        let rows = self.query_once(doing, &statement, &[]).await?;
-        let Some(row) = rows.first() else { return Ok(None) };
-        let json = |index: usize| column::<Option<Value>>(row, index, doing);
-        let holder: Option<Holder> = json(3)?.and_then(|json| serde_json::from_value(json).ok());
-        let (is_held, is_hidden): (bool, bool) = (column(row, 6, doing)?, column(row, 8, doing)?);
+        let rows = self.rows(doing, &statement, params![]).await?;
+        let Some(row) = rows.first()? else { return Ok(None) };
+        let (run_id, sync_type, started_at, holder, progress, renewed_at, heard_seconds_ago, is_held, is_hidden) = row;
+        // What another version of this program wrote may not be readable; the rest is.
+        let holder: Option<Holder> = readable(holder);
+        let tables = readable(progress).unwrap_or_default();
         let (state, reason) = match &holder {
             _ if is_hidden => {
                 (RunningState::Unknown, Some("row level security hides sync_locks from this database user"))
@@ -211,33 +188,37 @@ impl Store {
             Some(_) => (RunningState::Dead, Some("its lease has ended")),
             None => (RunningState::Dead, Some("it holds no lease")),
         };
-        // What another version of this program wrote may not be readable; the rest is.
-        let tables = json(7)?.and_then(|json| serde_json::from_value(json).ok());
+        let (reason, holder) = (reason.map(str::to_owned), holder.as_ref().map(Holder::describe));
         Ok(Some(RunningRun {
-            run_id: column(row, 0, doing)?,
-            sync_type: column(row, 1, doing)?,
+            run_id,
+            sync_type,
             state,
-            reason: reason.map(str::to_owned),
-            holder: holder.as_ref().map(Holder::describe),
-            started_at: column(row, 2, doing)?,
-            renewed_at: column(row, 4, doing)?,
-            heard_seconds_ago: column(row, 5, doing)?,
-            tables: tables.unwrap_or_default(),
+            reason,
+            holder,
+            started_at,
+            renewed_at,
+            heard_seconds_ago,
+            tables,
         }))
     }
 }
 
-fn run_row(row: &Row) -> Result<RunRow, StoreError> {
-    let doing = READING_LOGS;
-    Ok(RunRow {
-        id: column(row, 0, doing)?,
-        sync_type: column(row, 1, doing)?,
-        status: column(row, 2, doing)?,
-        started_at: column(row, 3, doing)?,
-        completed_at: column(row, 4, doing)?,
-        synced_count: column(row, 5, doing)?,
-        error_count: column(row, 6, doing)?,
-        error: column(row, 7, doing)?,
-        results: column(row, 8, doing)?,
-    })
+fn readable<T: DeserializeOwned>(json: Option<Value>) -> Option<T> {
+    json.and_then(|json| serde_json::from_value(json).ok())
 }
+
+from_row!(RunRow { id, sync_type, status, started_at, completed_at, synced_count, error_count, error, results });
+
+from_row!(TableRow {
+    table,
+    rows,
+    deleted_rows,
+    unresolved_errors,
+    missing_rows,
+    last_success_at,
+    age_seconds,
+    last_full_pass_at,
+    watermark,
+    first_run_seconds_ago,
+    is_in_the_future
+});

@@ -1,23 +1,18 @@
 //! `sync_unreadable`: fields that could not be read in records that were written without them.
 
 use serde::Serialize;
-use tokio_postgres::Transaction;
-use tokio_postgres::types::Type;
 
-use super::connect::{Store, column};
+use super::connect::Store;
 use super::error::StoreError;
-use super::schema::Schema;
+use super::session::{Session, params};
 use crate::record::Row;
 use crate::stream::Stream;
 
 /// A column that is null in some live rows because Wix sent something for it that could not be read.
 #[derive(Clone, Debug, Serialize)]
 pub struct UnreadableField {
-    /// The table.
     pub table: String,
-    /// The column.
     pub column: String,
-    /// How many rows.
     pub records: i64,
     /// Wix's ids of the first of them.
     pub wix_ids: Vec<String>,
@@ -39,56 +34,31 @@ impl Store {
             )
         };
         let statement = format!("{} order by 1, 2", Stream::ALL.map(of).join(" union all "));
-        let rows = self.query_once(doing, &self.schema.sql(&statement), &[(&limit, Type::INT8)]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(UnreadableField {
-                    table: column(row, 0, doing)?,
-                    column: column(row, 1, doing)?,
-                    records: column(row, 2, doing)?,
-                    wix_ids: column(row, 3, doing)?,
-                })
-            })
-            .collect()
+        let rows = self.rows(doing, &statement, params![limit]).await?;
+        rows.map(|(table, column, records, wix_ids)| UnreadableField { table, column, records, wix_ids })
     }
 }
 
 /// Notes which fields of rows could not be read, where a batch writes them or finds them unchanged.
 pub(super) async fn note_unreadable<'a>(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
+    session: &Session<'_>,
     stream: Stream,
     rows: impl Iterator<Item = &'a Row>,
 ) -> Result<(), StoreError> {
     let (unreadable, readable): (Vec<&Row>, Vec<&Row>) = rows.partition(|row| !row.unreadable_fields.is_empty());
     let ids = |rows: &[&'a Row]| -> Vec<&'a str> { rows.iter().map(|row| row.wix_id.as_str()).collect() };
     let fields: Vec<String> = unreadable.iter().map(|row| format!("{{{}}}", row.unreadable_fields.join(","))).collect();
-    transaction
-        .execute_typed(
-            &schema.sql(include_str!("sql/note_unreadable.sql")),
-            &[
-                (&stream.table(), Type::TEXT),
-                (&ids(&readable), Type::TEXT_ARRAY),
-                (&ids(&unreadable), Type::TEXT_ARRAY),
-                (&fields, Type::TEXT_ARRAY),
-            ],
+    session
+        .write(
+            "could not note fields in sync_unreadable",
+            include_str!("sql/note_unreadable.sql"),
+            params![stream.table(), ids(&readable), ids(&unreadable), fields],
         )
         .await
-        .map(drop)
-        .map_err(StoreError::database("could not note fields in sync_unreadable"))
 }
 
 /// Forgets a row that is gone from Wix.
-pub(super) async fn forget_unreadable(
-    transaction: &Transaction<'_>,
-    schema: &Schema,
-    stream: Stream,
-    wix_id: &str,
-) -> Result<(), StoreError> {
-    let statement = schema.sql("delete from {schema}.sync_unreadable where table_name = $1 and wix_id = $2");
-    transaction
-        .execute_typed(&statement, &[(&stream.table(), Type::TEXT), (&wix_id, Type::TEXT)])
-        .await
-        .map(drop)
-        .map_err(StoreError::database("could not clear sync_unreadable"))
+pub(super) async fn forget_unreadable(session: &Session<'_>, stream: Stream, wix_id: &str) -> Result<(), StoreError> {
+    let statement = "delete from {schema}.sync_unreadable where table_name = $1 and wix_id = $2";
+    session.write("could not clear sync_unreadable", statement, params![stream.table(), wix_id]).await
 }

@@ -1,30 +1,19 @@
 //! Who else can use the tables, and who can create in the schemas that the database user searches.
 
-use tokio_postgres::types::Type;
-
 use super::{NEEDED, VIEW};
 use crate::finding::Finding;
 use crate::store::access::{ASKING, MAY_CREATE, PUBLIC_ACCESS, PUBLIC_ROLES, PublicAccess, described};
 use crate::store::connect::Store;
 use crate::store::error::StoreError;
+use crate::store::session::params;
 
 impl Store {
     /// Whether roles that Supabase opens to the internet can read or change the tables, themselves or through views.
     pub(super) async fn public_access(&self) -> Result<Vec<Finding>, StoreError> {
         const CHECK: &str = "public access";
         let names: Vec<&str> = NEEDED.iter().map(|(table, _)| *table).chain([VIEW]).collect();
-        let rows = self
-            .query_once(
-                ASKING,
-                PUBLIC_ACCESS,
-                &[
-                    (&self.schema.name(), Type::TEXT),
-                    (&names, Type::TEXT_ARRAY),
-                    (&PUBLIC_ROLES.as_slice(), Type::TEXT_ARRAY),
-                ],
-            )
-            .await?;
-        let open = described(&rows)?;
+        let schema = self.schema.name();
+        let open = described(&self.rows(ASKING, PUBLIC_ACCESS, params![schema, names, PUBLIC_ROLES]).await?)?;
         if open.is_empty() {
             return Ok(vec![Finding::ok(CHECK, "neither anon nor authenticated can read or change the tables")]);
         }
@@ -37,21 +26,17 @@ impl Store {
         const CHECK: &str = "search path";
         let searched = self.searched_schemas().await?;
         let doing = "could not read who may create in the schemas of the search path";
-        let rows = self.query_once(doing, MAY_CREATE, &[(&searched, Type::TEXT_ARRAY)]).await?;
-        let mut findings = Vec::new();
-        for row in &rows {
-            let failed = || StoreError::database(doing);
-            let schema: String = row.try_get(0).map_err(failed())?;
-            let roles: String = row.try_get(1).map_err(failed())?;
-            findings.push(Finding::warn(
+        let rows = self.rows(doing, MAY_CREATE, params![searched]).await?;
+        let mut findings: Vec<Finding> = rows.map(|(schema, roles): (String, String)| {
+            Finding::warn(
                 CHECK,
                 format!(
                     "{roles} may create objects in schema {schema}, which this database user searches: a function there \
                      can run with its rights"
                 ),
                 format!("revoke create on schema {schema} from {roles}"),
-            ));
-        }
+            )
+        })?;
         if findings.is_empty() {
             findings.push(Finding::ok(CHECK, "nobody else may create objects in the schemas that it names"));
         }

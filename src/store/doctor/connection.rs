@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::time::timeout;
-use tokio_postgres::{Client, Row};
+use tokio_postgres::Client;
 
 use crate::finding::Finding;
-use crate::store::connect::{Store, column};
+use crate::store::connect::Store;
 use crate::store::dial::dial;
 use crate::store::error::StoreError;
+use crate::store::session::{Rows, params};
 use crate::store::target::{Host, Target};
 use crate::store::tls::TlsMode;
 
@@ -92,20 +93,15 @@ impl Store {
     pub(super) async fn server(&self) -> Result<Finding, StoreError> {
         const CHECK: &str = "server";
         let doing = "could not ask the server for its version";
-        let rows = self
-            .query_once(
-                doing,
-                "select current_setting('server_version'), current_setting('server_version_num')::integer,
-                    pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on',
-                    current_user::text, current_database()::text",
-                &[],
-            )
-            .await?;
-        let Some(row) = rows.first() else { return Ok(Finding::ok(CHECK, "says nothing")) };
-        let text = |index: usize| column::<String>(row, index, doing);
-        let number: i32 = column(row, 1, doing)?;
-        let (is_replica, is_read_only): (bool, bool) = (column(row, 2, doing)?, column(row, 3, doing)?);
-        let found = format!("Postgres {}, database {}, user {}", text(0)?, text(5)?, text(4)?);
+        let statement = "select current_setting('server_version'), current_database()::text, current_user::text,
+                current_setting('server_version_num')::integer, pg_is_in_recovery(),
+                current_setting('default_transaction_read_only') = 'on'";
+        let rows = self.rows(doing, statement, params![]).await?;
+        let Some(row) = rows.first::<(String, String, String, i32, bool, bool)>()? else {
+            return Ok(Finding::ok(CHECK, "says nothing"));
+        };
+        let (version, database, user, number, is_replica, is_read_only) = row;
+        let found = format!("Postgres {version}, database {database}, user {user}");
         Ok(if number < OLDEST_SERVER {
             Finding::fail(CHECK, found, "wix-sync needs Postgres 14 or newer")
         } else if is_replica {
@@ -125,16 +121,12 @@ impl Store {
     pub(super) async fn statement_timeout(&self) -> Result<Finding, StoreError> {
         const CHECK: &str = "statement time-out";
         let doing = "could not read statement_timeout";
-        let rows = self
-            .query_once(
-                doing,
-                "select reset_val::bigint, current_setting('statement_timeout')
-                 from pg_catalog.pg_settings where name = 'statement_timeout'",
-                &[],
-            )
-            .await?;
-        let Some(row) = rows.first() else { return Ok(Finding::ok(CHECK, "unknown")) };
-        let (milliseconds, shown): (i64, String) = (column(row, 0, doing)?, column(row, 1, doing)?);
+        let statement = "select reset_val::bigint, current_setting('statement_timeout')
+             from pg_catalog.pg_settings where name = 'statement_timeout'";
+        let rows = self.rows(doing, statement, params![]).await?;
+        let Some((milliseconds, shown)) = rows.first::<(i64, String)>()? else {
+            return Ok(Finding::ok(CHECK, "unknown"));
+        };
         Ok(match milliseconds {
             0 => Finding::ok(CHECK, "none"),
             1..SHORT_TIMEOUT_MS => Finding::warn(
@@ -172,18 +164,16 @@ impl Store {
     /// Keeps other connections of ours busy within transactions, and looks whether they get the server that was
     /// ours a moment ago, or we another one. A server that was started before we came shows a pooler as well.
     async fn observe_pooler(&self) -> Result<Pooler, StoreError> {
-        let failed = || StoreError::database(OBSERVING);
         let own = self.own_server().await?;
         let mut is_reused = false;
         let mut busy = Vec::new();
         for _ in 0..OTHER_CONNECTIONS {
-            let rows = self.query_once(OBSERVING, "select clock_timestamp()", &[]).await?;
-            let asked_at: Option<DateTime<Utc>> =
-                rows.first().map(|row| row.try_get(0)).transpose().map_err(failed())?;
+            let rows = self.rows(OBSERVING, "select clock_timestamp()", params![]).await?;
+            let asked_at: Option<DateTime<Utc>> = rows.value()?;
             // Its transaction ends with the connection: nothing is left behind, and nothing was changed.
             let client = self.another_in_transaction().await?;
-            let rows = client.query_typed(SERVER_PROCESS, &[]).await.map_err(failed())?;
-            let other = ServerProcess::of(&rows).map_err(failed())?;
+            let rows = Rows::of(OBSERVING, client.query_typed(SERVER_PROCESS, &[]).await)?;
+            let other = ServerProcess::of(&rows)?;
             busy.push(client);
             // Before we ask again: a pool of one server has none left for us now.
             if other.pid == own.pid || self.own_server().await?.pid != own.pid {
@@ -192,15 +182,14 @@ impl Store {
             is_reused |= matches!((other.started_at, asked_at), (Some(started), Some(asked)) if started < asked);
         }
         for client in &busy {
-            client.batch_execute("rollback").await.map_err(failed())?;
+            client.batch_execute("rollback").await.map_err(StoreError::database(OBSERVING))?;
         }
         Ok(if is_reused { Pooler::Session } else { Pooler::None })
     }
 
     /// The server process that has our connection.
     async fn own_server(&self) -> Result<ServerProcess, StoreError> {
-        let rows = self.query_once(OBSERVING, SERVER_PROCESS, &[]).await?;
-        ServerProcess::of(&rows).map_err(StoreError::database(OBSERVING))
+        ServerProcess::of(&self.rows(OBSERVING, SERVER_PROCESS, params![]).await?)
     }
 }
 
@@ -224,11 +213,9 @@ const SERVER_PROCESS: &str =
     "select pg_backend_pid(), (select backend_start from pg_catalog.pg_stat_activity where pid = pg_backend_pid())";
 
 impl ServerProcess {
-    fn of(rows: &[Row]) -> Result<ServerProcess, tokio_postgres::Error> {
-        match rows.first() {
-            Some(row) => Ok(ServerProcess { pid: row.try_get(0)?, started_at: row.try_get(1)? }),
-            None => Ok(ServerProcess { pid: 0, started_at: None }),
-        }
+    fn of(rows: &Rows) -> Result<ServerProcess, StoreError> {
+        let (pid, started_at) = rows.first()?.unwrap_or_default();
+        Ok(ServerProcess { pid, started_at })
     }
 }
 

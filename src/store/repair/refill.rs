@@ -10,7 +10,7 @@ use crate::stream::Stream;
 impl Work<'_> {
     /// Wix's ids are in the records themselves, and those of placeholders in the bookings that name them.
     pub(super) async fn restore_wix_ids(&self, stream: Stream) -> Result<Option<String>, StoreError> {
-        let (table, id, schema) = (stream.table(), stream.id_column(), self.schema);
+        let (table, id, schema) = (stream.table(), stream.id_column(), self.session.schema);
         let path = if stream == Stream::Appointments { "{booking,id}" } else { "{id}" };
         self.execute(&format!("update {schema}.{table} set {id} = raw #>> '{path}' where raw is not null")).await?;
         if stream == Stream::Customers {
@@ -39,7 +39,7 @@ impl Work<'_> {
         table: &'static Table,
         facts: &Catalog,
     ) -> Result<Option<String>, StoreError> {
-        let (name, schema) = (self.name(table), self.schema);
+        let (name, schema) = (self.name(table), self.session.schema);
         let Some(stream) = stream_of(table) else { return Ok(None) };
         // One to a table that was renamed would refuse every link.
         for (key, columns, _) in facts.get(table.name).into_iter().flat_map(|facts| &facts.foreign_keys) {
@@ -76,7 +76,7 @@ impl Work<'_> {
             for sql in self.finishing {
                 let statements = sql.split(";\n").map(|statement| statement.trim().trim_end_matches(';'));
                 for statement in statements.filter(|statement| statement.starts_with(&about)) {
-                    self.run(&self.schema.sql(statement)).await?;
+                    self.run(&self.session.schema.sql(statement)).await?;
                 }
             }
         }
@@ -87,7 +87,7 @@ impl Work<'_> {
             if is_about("set compression lz4") && self.created.iter().any(|name| is_of_wix(&name))
                 || is_about("references auth.users") && has_logs
             {
-                self.run(&self.schema.sql(sql)).await?;
+                self.run(&self.session.schema.sql(sql)).await?;
             }
         }
         Ok(())
@@ -96,7 +96,7 @@ impl Work<'_> {
     /// Makes the next run read tables from the beginning, and write the rows again that lost something. A run that is at
     /// work meanwhile does not get on: it would note that it has read everything.
     pub(super) async fn have_read_again(&self) -> Result<(), StoreError> {
-        let schema = self.schema;
+        let schema = self.session.schema;
         for stream in &self.to_rewrite {
             let (table, id) = (stream.table(), stream.id_column());
             self.execute(&format!(
