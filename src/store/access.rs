@@ -7,10 +7,9 @@ use super::session::{Rows, Session, params};
 /// The roles that Supabase opens to the internet.
 pub(super) const PUBLIC_ROLES: &[&str] = &["anon", "authenticated"];
 
-/// The role of server-side code on Supabase; it may read.
+/// The role of server-side code on Supabase. It may read.
 const SERVICE_ROLE: &str = "service_role";
 
-/// A table or view in the schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Relation {
     pub(super) name: String,
@@ -71,7 +70,6 @@ async fn existing_roles(session: &Session<'_>) -> Result<Vec<String>, StoreError
 pub(super) struct PublicAccess {
     /// The table or view, quoted as SQL needs it.
     pub(super) relation: String,
-    /// The role.
     pub(super) role: String,
     /// A view or materialized view over the tables, not one of wix-sync's own.
     pub(super) is_foreign_view: bool,
@@ -79,17 +77,16 @@ pub(super) struct PublicAccess {
     pub(super) is_select_only: bool,
     /// The privileges that take effect.
     privileges: Vec<String>,
-    /// A sentence that names them, with the policies and grants behind them.
+    /// A sentence with these privileges, and the policies and grants that give them.
     pub(super) sentence: String,
 }
 
 impl PublicAccess {
-    /// True if rows can be changed.
     pub(super) fn can_write(&self) -> bool {
         self.privileges.iter().any(|privilege| matches!(privilege.as_str(), "INSERT" | "UPDATE" | "DELETE"))
     }
 
-    /// True for what row level security does not cover.
+    /// Whether it has privileges that row level security does not cover.
     pub(super) fn passes_policies(&self) -> bool {
         self.privileges.iter().any(|privilege| matches!(privilege.as_str(), "TRUNCATE" | "REFERENCES" | "TRIGGER"))
     }
@@ -101,7 +98,7 @@ pub(super) const PUBLIC_ACCESS: &str = include_str!("sql/public_access.sql");
 /// Who else may create in the schemas $1.
 pub(super) const MAY_CREATE: &str = include_str!("sql/may_create.sql");
 
-/// What is being done, where [`PUBLIC_ACCESS`] fails.
+/// The context of an error of [`PUBLIC_ACCESS`].
 pub(super) const ASKING: &str = "could not read who may use the tables";
 
 /// Which public role may use which of `tables` and of the views over them, and why. Empty if none may.
@@ -110,13 +107,12 @@ pub(super) async fn public_access(session: &Session<'_>, tables: &[&str]) -> Res
     described(&session.rows(ASKING, PUBLIC_ACCESS, params![schema, tables, PUBLIC_ROLES]).await?)
 }
 
-/// The rows of [`PUBLIC_ACCESS`], in words.
 pub(super) fn described(rows: &Rows) -> Result<Vec<PublicAccess>, StoreError> {
     rows.map(describe)
 }
 
-/// Relation, its name for people, kind, whether it is ours, role, privileges, whether row level security is on, whether more
-/// than SELECT was granted, policies and grants.
+/// Relation, the name to show, kind, whether it is ours, role, privileges, whether row level security is on, whether
+/// more than SELECT was granted, policies and grants: see sql/public_access.sql.
 type Access = (String, String, String, bool, String, Vec<String>, bool, bool, Option<String>, Option<String>);
 
 fn describe(access: Access) -> PublicAccess {

@@ -58,7 +58,6 @@ const PREDECESSORS: [(&str, &[&str]); 3] = [
     ("customers", &["id", "wix_contact_id", "name", "email", "phone", "notes", "created_at", "updated_at"]),
 ];
 
-/// A column as the catalog has it.
 #[derive(Clone, Debug)]
 struct ColumnDefinition {
     data_type: String,
@@ -195,7 +194,7 @@ async fn load_relations(session: &Session<'_>) -> Result<BTreeMap<String, Relati
     rows.map(|(name, kind, is_ours, force_row_security)| (name, Relation { kind, is_ours, force_row_security }))
 }
 
-/// Drops the indexes that a later migration creates.
+/// Drops the indexes that a later migration creates, which a copy of our tables already has.
 async fn drop_later_indexes(session: &Session<'_>, table: &str) -> Result<(), StoreError> {
     let statement = session.schema.sql(&format!(
         "drop index if exists {{schema}}.{table}_wix_created_at_idx, {{schema}}.{table}_merged_into_idx"
@@ -263,7 +262,8 @@ fn is_from_a_copy(columns: &Columns) -> bool {
     columns.contains_key("content_hash") && columns.contains_key("raw")
 }
 
-/// Columns of people's own that happen to have the names of new ones would be filled from Wix, and what they hold be lost.
+/// User-defined columns that hold values and have the name of a new column: they would be filled from Wix, and their
+/// values lost.
 async fn list_own_columns(
     session: &Session<'_>,
     table: &'static str,

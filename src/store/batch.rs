@@ -22,22 +22,17 @@ use crate::stream::Stream;
 /// What became of the rows of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BatchOutcome {
-    /// New rows.
     pub inserted: u64,
-    /// Rows whose content changed.
     pub updated: u64,
-    /// Rows that have the content already; not written.
+    /// Rows that already have this content. They are not written.
     pub unchanged: u64,
-    /// Copies that lose a part of the record; they wait in `sync_held`.
+    /// Copies that lose a part of the record. They wait in `sync_held`.
     pub held: u64,
 }
 
-/// What a batch is written with.
 #[derive(Clone, Debug)]
 pub struct BatchContext {
-    /// Which table.
     pub stream: Stream,
-    /// The table's own columns.
     pub columns: &'static [Column],
     /// Goes into `created_at` and `updated_at`.
     pub now: DateTime<Utc>,
@@ -57,7 +52,7 @@ pub struct BatchContext {
     pub rewrites: bool,
 }
 
-/// A row as the table has it.
+/// A row as it is in the table.
 struct Stored {
     content_hash: Option<Vec<u8>>,
     deleted: bool,
@@ -262,7 +257,7 @@ async fn check_whole(session: &Session<'_>, stream: Stream, rows: &[&Row]) -> Re
     if left_out.is_empty() { Ok(()) } else { Err(StoreError::Swallowed) }
 }
 
-/// The contacts of bookings that say nothing else of them.
+/// The contacts of bookings that hold nothing but the contact's id.
 fn contacts_without_details(rows: &[&Row]) -> Vec<String> {
     // The first five columns of `entity/appointments.rs`, as in `insert_stubs`.
     let contact = |row: &&Row| match row.cells.get(..5) {

@@ -17,12 +17,11 @@ use crate::checkpoint::Checkpoint;
 use crate::run::PassKind;
 use crate::stream::Stream;
 
-/// What a run knows of the books of one table.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Books {
-    /// The number of the last transaction.
+    /// The `write_number` of the last transaction.
     pub(super) number: i64,
-    /// The live rows that were counted when the pass began.
+    /// Live rows when the pass began.
     pub(super) counted: i64,
 }
 
@@ -37,10 +36,9 @@ pub struct Progress {
     pub opens_full_sync: bool,
 }
 
-/// What the end of a run has to deal with.
 #[derive(Debug, Default)]
 pub struct RunEnd {
-    /// Whether links to customers are still to be made.
+    /// Whether `sync_unlinked` has rows.
     pub has_unlinked: bool,
     /// Whether `sync_logs` or `sync_errors` may have rows to delete.
     pub has_old_logs: bool,
@@ -48,7 +46,6 @@ pub struct RunEnd {
     pub differing: Option<StoreError>,
 }
 
-/// One transaction's entry in the books.
 pub(super) struct Entry<'a> {
     pub(super) stream: Stream,
     /// Live rows that the transaction adds; fewer than 0 where it marks rows as deleted.
@@ -105,7 +102,6 @@ pub(super) async fn add_customers(session: &Session<'_>, added: i64) -> Result<(
 }
 
 impl Store {
-    /// The books of a table, as this run knows them.
     pub(super) fn books(&self, stream: Stream) -> Books {
         self.books.get(&stream).copied().unwrap_or_default()
     }

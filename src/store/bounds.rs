@@ -38,17 +38,17 @@ pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
 /// Maximum time to find out who holds a lock.
 const LOOK_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Maximum wait for each step of giving a statement up.
+/// Maximum wait for each step of cancelling a statement.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Locks of a table that no statement of ours goes along with.
+/// Table locks that conflict with every statement of ours.
 const STRONG_MODES: [&str; 4] = ["AccessExclusiveLock", "ExclusiveLock", "ShareRowExclusiveLock", "ShareLock"];
 
 /// The session that holds a lock, without its query: that may hold personal data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocker {
     pid: i32,
-    /// What is locked: a table's name.
+    /// The name of the locked table.
     lock: String,
     mode: String,
     user: Option<String>,
@@ -65,7 +65,6 @@ impl Blocker {
             || self.state.as_ref().is_some_and(|state| state.starts_with("idle in"))
     }
 
-    /// What to do.
     pub fn hint(&self) -> String {
         format!("if that session is forgotten, end it: `select pg_terminate_backend({})`", self.pid)
     }
@@ -129,7 +128,7 @@ const BLOCKERS: &str = "select l.pid, coalesce(c.relname::text, 'the schema (wix
     limit 1";
 
 impl Store {
-    /// From here on the run waits for no lock longer than a second: it was asked to stop.
+    /// Limits the wait for a lock to a second from here on: the run was asked to stop.
     pub fn hurry(&mut self) {
         self.lock_patience = LAST_LOCK_PATIENCE;
     }
@@ -167,7 +166,6 @@ impl Store {
         }
     }
 
-    /// The means to cancel what this connection is at, also while it is at it.
     pub fn canceller(&self) -> Canceller {
         Canceller { token: self.cancel_token(), tls: self.target.tls.clone() }
     }
@@ -180,14 +178,14 @@ impl Store {
 
 from_row!(Blocker { pid, lock, mode, user, application, state, seconds });
 
-/// Cancels what a connection is at.
+/// Cancels the statement that a connection is running.
 pub struct Canceller {
     token: CancelToken,
     tls: TlsSettings,
 }
 
 impl Canceller {
-    /// Asks the server to cancel it. Best effort: the server tells nobody whether it did.
+    /// Best effort: the server does not report whether it cancelled anything.
     pub async fn cancel(&self) {
         let Ok(connector) = tls::connector(&self.tls) else { return };
         match timeout(CANCEL_PATIENCE, self.token.cancel_query(connector)).await {

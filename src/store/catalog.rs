@@ -14,7 +14,6 @@ const DEFINITIONS: &str = include_str!("sql/catalog_definitions.sql");
 
 const READING: &str = "could not read the catalog";
 
-/// A column as the catalog has it.
 #[derive(Debug)]
 pub(super) struct ColumnFact {
     pub(super) data_type: String,
@@ -31,7 +30,6 @@ pub(super) struct UniqueFact {
     is_primary: bool,
 }
 
-/// What the catalog says of one table or view.
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     /// As `pg_class.relkind`.
@@ -47,11 +45,10 @@ pub(super) struct Facts {
     pub(super) rules: Vec<String>,
 }
 
-/// What the catalog says of everything that wix-sync needs.
+/// By the name of the table or view.
 pub(super) type Catalog = HashMap<String, Facts>;
 
 impl ColumnFact {
-    /// Whether it has this mark.
     pub(super) fn has(&self, mark: char) -> bool {
         self.marks.contains(mark)
     }
@@ -131,10 +128,9 @@ pub(super) fn holds_state(catalog: &Catalog) -> bool {
     )
 }
 
-/// The checksums of the applied migrations by number.
+/// Checksums of the applied migrations, by number.
 pub(super) type Checksums = HashMap<i32, String>;
 
-/// The statement that reads everything.
 fn whole() -> String {
     format!("{FACTS} union all\n{DEFINITIONS}")
 }
@@ -145,7 +141,7 @@ pub(super) fn holds(wanted: &str, current: &str) -> bool {
 }
 
 impl Store {
-    /// The same outside of a transaction.
+    /// The catalog, outside of a transaction.
     pub(super) async fn load_catalog(&self) -> Result<Catalog, StoreError> {
         catalog(&self.rows(READING, &whole(), params![self.schema.name(), names()]).await?)
     }

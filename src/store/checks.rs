@@ -86,7 +86,7 @@ pub(super) async fn refusing_checks(session: &Session<'_>, catalog: &Catalog) ->
 }
 
 impl Store {
-    /// The same outside of a transaction, for `doctor`.
+    /// The same outside of a transaction.
     pub(super) async fn refusing_checks(&self, catalog: &Catalog) -> Result<Vec<Problem>, StoreError> {
         let mut problems = Vec::new();
         for question in questions(&self.schema, catalog) {
@@ -99,7 +99,7 @@ impl Store {
     }
 }
 
-/// Rows as wix-sync writes them, each with its name.
+/// Rows as wix-sync writes them, each with a label for messages.
 fn samples(table: &str) -> Option<Value> {
     let time = "2026-01-31T10:00:00Z";
     let id = "00000000-0000-4000-8000-000000000000";

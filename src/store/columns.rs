@@ -39,7 +39,6 @@ impl<'a> Columns<'a> {
         Columns(arrays)
     }
 
-    /// The arrays in order.
     pub(super) fn arrays(&self) -> Vec<Parameter<'_>> {
         self.0.iter().map(Array::parameter).collect()
     }

@@ -15,23 +15,19 @@ use super::session::{Parameter, Session, params};
 use crate::record::{Column, ColumnKind, Row};
 use crate::stream::Stream;
 
-/// How the table has a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Not, or as deleted.
+    /// No row, or one that is marked as deleted.
     Missing,
-    /// In another version.
     Outdated,
-    /// As Wix has it.
     Current,
 }
 
 /// The live rows of a span that Wix did not list there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unlisted {
-    /// Wix's ids of the first of them.
+    /// The first of their Wix ids.
     pub ids: Vec<String>,
-    /// How many there are.
     pub count: u64,
     /// How many of them the deletion limit applies to.
     pub limited: u64,
@@ -113,12 +109,11 @@ impl Store {
         Ok(Unlisted { ids: rows.values()?, count: number("count")?, limited: number("limited")?, due: number("due")? })
     }
 
-    /// How many rows the table holds that Wix is supposed to have.
     pub async fn count_live_rows(&self, stream: Stream) -> Result<u64, StoreError> {
         self.count(&live_rows(stream), params![]).await
     }
 
-    /// How many live rows the deletion limit is a share of.
+    /// Live rows that the deletion limit is a share of.
     pub async fn count_limited_rows(&self, stream: Stream) -> Result<u64, StoreError> {
         let (table, id, is_placeholder) = (stream.table(), stream.id_column(), is_placeholder(stream));
         let statement = format!(
@@ -144,7 +139,6 @@ impl Store {
         Ok(self.rows(doing, statement, parameters).await?.value::<i64>()?.unsigned_abs())
     }
 
-    /// The record of a row as Wix sent it.
     pub async fn load_raw(&self, stream: Stream, wix_id: &str) -> Result<Option<String>, StoreError> {
         let (table, id) = (stream.table(), stream.id_column());
         let statement = format!("select raw::text from {{schema}}.{table} where {id} = $1");
@@ -152,7 +146,7 @@ impl Store {
         self.rows(doing, &statement, params![wix_id]).await?.value()
     }
 
-    /// Notes rows as candidates for deletion.
+    /// Adds rows to `sync_missing`.
     pub async fn note_missing(
         &mut self,
         stream: Stream,

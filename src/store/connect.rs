@@ -29,18 +29,17 @@ macro_rules! search_path {
 /// A pooler with a free connection answers at once.
 const SIBLING_PATIENCE: Duration = Duration::from_secs(3);
 
-/// A connection, with the schema in which the tables live.
+/// A connection, and the schema of the tables.
 pub struct Store {
     /// Private, so that no statement of another module runs outside a transaction, with the session's search path.
     client: Client,
     pub(super) schema: Schema,
-    /// Once taken, it fences every write transaction.
+    /// If set, it fences every write transaction.
     pub(super) lease: Option<Lease>,
-    /// For the connections to come.
+    /// For further connections.
     pub(super) target: Target,
     /// The books of the tables whose pass has begun.
     pub(super) books: HashMap<Stream, Books>,
-    /// Maximum wait for a lock.
     pub(super) lock_patience: Duration,
     clock: ServerClock,
 }
@@ -74,7 +73,7 @@ impl Store {
         })
     }
 
-    /// Replaces a broken connection by a new one. The lease goes on: it is no matter of the connection.
+    /// Replaces a broken connection by a new one. The lease stays: it does not depend on the connection.
     pub async fn reconnect(&mut self) -> Result<(), StoreError> {
         self.client = dial(&self.target).await?;
         Ok(())
@@ -110,7 +109,7 @@ impl Store {
         searched_schemas(&self.client, &self.target).await
     }
 
-    /// The time, by the database server's clock.
+    /// The time by the database server's clock.
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
     }
@@ -124,7 +123,6 @@ impl Store {
         self.client.is_closed()
     }
 
-    /// The schema in which the tables live.
     pub fn schema(&self) -> &Schema {
         &self.schema
     }
@@ -144,9 +142,9 @@ impl Store {
         }
     }
 
-    /// The same with a statement as it is, and without asking who has a lock. The three messages are sent together, so it
-    /// takes one round trip. If the call is cancelled, the transaction stays open until the next one of this connection,
-    /// which ends it: nothing in it was written.
+    /// The same with a statement as it is, and without asking who has a lock. The three messages are sent together: one
+    /// round trip. If the call is cancelled, the transaction stays open until the next one of this connection, which ends
+    /// it: nothing in it was written.
     pub(super) async fn ask(
         &self,
         doing: &'static str,
@@ -190,7 +188,7 @@ impl Store {
         self.begin_fenced_by(self.lease).await
     }
 
-    /// The same, whoever holds the lease by now: for what the log says of a run.
+    /// The same without the fence, for `sync_logs`: a run that lost its lease still records how it ended.
     pub(super) async fn begin_unfenced(&mut self) -> Result<Session<'_>, StoreError> {
         self.begin_fenced_by(None).await
     }
@@ -226,7 +224,7 @@ impl Store {
     }
 }
 
-/// What the server answers, if it does so in time.
+/// The server's response, or an error if it does not come in time.
 async fn answered<T>(doing: &'static str, patience: Duration, work: impl Future<Output = T>) -> Result<T, StoreError> {
     timeout(patience, work).await.map_err(|_| StoreError::Silent { doing, seconds: patience.as_secs() })
 }

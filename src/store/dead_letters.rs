@@ -17,7 +17,7 @@ use crate::content_hash::content_hash;
 use crate::record::Rejection;
 use crate::stream::Stream;
 
-/// A try of another version of the program may end differently.
+/// Another version of the program may accept what this one rejects.
 const PROGRAM_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// A record in `sync_errors` that is to be tried again.
@@ -43,7 +43,6 @@ pub struct ErrorRow {
     pub program_version: Option<String>,
 }
 
-/// What `wix-sync errors` lists.
 #[derive(Clone, Debug)]
 pub struct ErrorList {
     /// At most as many as were asked for, those that failed last first.
@@ -104,7 +103,7 @@ impl Store {
         rows.map(|(key, wix_id)| KeptRecord { key, wix_id })
     }
 
-    /// A record as Wix sent it.
+    /// A rejected record as Wix sent it.
     pub async fn load_rejected(&self, stream: Stream, key: &str) -> Result<Option<String>, StoreError> {
         let doing = "could not read a record in sync_errors";
         let statement = "select record from {schema}.sync_errors where table_name = $1 and record_key = $2";
@@ -159,7 +158,7 @@ impl Store {
         Ok(ErrorList { records, total, unreadable_fields: self.list_unreadable_fields(limit).await? })
     }
 
-    /// Those of these records that wait in `sync_errors`, with the reasons.
+    /// The reasons of those of these records that are in `sync_errors`, by key.
     pub async fn known_rejections(
         &self,
         stream: Stream,
@@ -170,7 +169,6 @@ impl Store {
         self.rows("could not read sync_errors", statement, params![stream.table(), keys]).await?.all()
     }
 
-    /// Whether any record of this table still waits to be written.
     pub async fn has_unresolved_errors(&self, stream: Stream) -> Result<bool, StoreError> {
         let statement =
             "select exists (select from {schema}.sync_errors where table_name = $1 and resolved_at is null)";
@@ -192,7 +190,7 @@ pub(super) async fn resolve_errors(
 
 from_row!(ErrorRow { table, wix_id, reason, tries, first_failed_at, last_failed_at, run_id, program_version });
 
-/// What a record is kept under: its Wix id, or a hash of its content if it has none.
+/// The key in `sync_errors`: the Wix id, or a hash of the content if there is none.
 pub fn rejection_key(rejection: &Rejection) -> String {
     rejection.wix_id.clone().unwrap_or_else(|| key_without_id(&rejection.raw))
 }

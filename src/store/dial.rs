@@ -14,7 +14,6 @@ use super::error::{StoreError, describe};
 use super::target::{Host, Place, Target};
 use super::tls::{self, TlsMode, TlsSettings};
 
-/// Connects.
 pub(super) async fn dial(target: &Target) -> Result<Client, StoreError> {
     let needs_tls = target.places.iter().any(|place| matches!(place.host, Host::Tcp { .. }));
     let mode = if needs_tls { target.tls.mode } else { TlsMode::Disable };
@@ -42,12 +41,12 @@ pub(super) async fn dial(target: &Target) -> Result<Client, StoreError> {
     Err(all(failures))
 }
 
-/// Why one address did not do.
+/// Why one address was not used.
 struct Failure {
     place: String,
     reason: String,
     hint: Option<String>,
-    /// A server spoke, and another one is not to be asked.
+    /// A server responded, so no other address is tried.
     is_final: bool,
 }
 
@@ -65,7 +64,6 @@ fn all(failures: Vec<Failure>) -> StoreError {
     StoreError::Connect { reason: reasons.join("; at "), hint }
 }
 
-/// One place, and how to connect to it.
 struct Dialling<'a> {
     target: &'a Target,
     place: &'a Place,
@@ -118,7 +116,8 @@ impl Dialling<'_> {
         })
     }
 
-    /// Tries one address, in a second way if `sslmode` knows one and the first was refused for its sake.
+    /// Tries one address. With `sslmode` allow or prefer, tries again with or without TLS if the first try was refused
+    /// because of it.
     async fn one_address(&self, address: Option<IpAddr>) -> Result<Client, Refusal> {
         let mode = if matches!(self.place.host, Host::Socket(_)) { TlsMode::Disable } else { self.target.tls.mode };
         let (first, second) = match mode {
@@ -177,7 +176,7 @@ impl Dialling<'_> {
     }
 }
 
-/// Why something was not done, before it is known for which place.
+/// A [`Failure`] without its place.
 struct Refusal {
     reason: String,
     hint: Option<String>,
@@ -199,19 +198,18 @@ async fn lookup(name: &str) -> Result<Vec<IpAddr>, Refusal> {
     Ok(found)
 }
 
-/// True if TLS could not be begun. The driver tells this in no other way.
+/// Whether the TLS handshake failed. The driver reports this in no other way.
 fn is_of_tls(error: &tokio_postgres::Error) -> bool {
     error.to_string() == "error performing TLS handshake"
 }
 
-/// The driver's first words say no more than ours.
+/// The text without the driver's first words, which our own message already says.
 fn without_prefix(text: &str) -> String {
     let known = ["error connecting to server: ", "error performing TLS handshake: "];
     known.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(text).to_owned()
 }
 
 impl Place {
-    /// For messages.
     pub(super) fn shown(&self) -> String {
         match &self.host {
             Host::Socket(directory) => directory.join(format!(".s.PGSQL.{}", self.port)).display().to_string(),

@@ -8,15 +8,13 @@ use super::target::Place;
 use super::tls::{RootCertificates, TlsSettings};
 use crate::network::find;
 
-/// For silence.
 pub(super) const NO_ANSWER: &str = "check host and port in DATABASE_URL (PGHOST, PGPORT), and the firewall between; \
                                     connect_timeout (PGCONNECT_TIMEOUT) says how long to wait";
 
-/// For names that nobody knows.
 pub(super) const NO_HOST: &str = "check the host in DATABASE_URL (PGHOST) and this machine's name service; Supabase's \
                                   direct host has only an IPv6 address, its poolers have others";
 
-/// One line on what to do, where there is something to do.
+/// One line on what to do, if there is something to do.
 pub(super) fn hint(error: &tokio_postgres::Error, place: &Place, tls: &TlsSettings) -> Option<String> {
     let hint = match error.as_db_error() {
         Some(refusal) => of_refusal(refusal.code().code(), refusal.message(), place)?,
@@ -25,7 +23,7 @@ pub(super) fn hint(error: &tokio_postgres::Error, place: &Place, tls: &TlsSettin
     Some(hint)
 }
 
-/// What the server's word means.
+/// The hint for an error that the server sent.
 fn of_refusal(state: &str, message: &str, place: &Place) -> Option<String> {
     let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
     let hint = if state == "28P01" || says(&["no such user"]) {
@@ -57,7 +55,7 @@ fn of_refusal(state: &str, message: &str, place: &Place) -> Option<String> {
 const CLIENT_CERTIFICATE: &str =
     "the server asks for a certificate of the user's: sslcert and sslkey in DATABASE_URL (PGSSLCERT, PGSSLKEY) name it";
 
-/// What the driver's word means.
+/// The hint for an error of the driver.
 fn of_failure(error: &tokio_postgres::Error, tls: &TlsSettings) -> Option<String> {
     if let Some(error) = find::<rustls::Error>(error) {
         return of_tls(error, tls);

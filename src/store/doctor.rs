@@ -34,10 +34,9 @@ const NEEDED: [(&str, &[&str]); 12] = [
 
 const READING_RIGHTS: &str = "could not read what this database user may do";
 
-/// What the comparison with the catalog is called.
 const SCHEMA: &str = "schema";
 
-/// The view, which is only read.
+/// The view. It is only read.
 const VIEW: &str = "sync_health";
 
 impl Store {
@@ -78,7 +77,6 @@ impl Store {
         findings
     }
 
-    /// Whether migrations are pending.
     fn migrations(&self, state: SchemaState) -> Finding {
         const CHECK: &str = "migrations";
         const MEND: &str = "run `wix-sync migrate`";
@@ -113,7 +111,7 @@ impl Store {
         Ok(problems.into_iter().map(finding).collect())
     }
 
-    /// Whether runs may do all that they do.
+    /// Whether this database user has the rights that a run needs.
     async fn rights(&self) -> Result<Finding, StoreError> {
         const CHECK: &str = "rights";
         let (tables, rights): (Vec<&str>, Vec<&str>) =
@@ -133,7 +131,7 @@ impl Store {
         Ok(Finding::fail(CHECK, found, "connect as the owner of the tables, or grant what is missing"))
     }
 
-    /// Whether `migrate` may do what is pending: create in the schema, and change the tables that are there.
+    /// Whether `migrate` may create in the schema and change the existing tables.
     async fn rights_to_migrate(&self) -> Result<Finding, StoreError> {
         const CHECK: &str = "rights";
         let names: Vec<&str> = NEEDED.iter().map(|(table, _)| *table).collect();
@@ -193,7 +191,6 @@ impl Store {
     }
 }
 
-/// The finding, or the error as one.
 fn settled(check: &'static str, result: Result<Finding, StoreError>) -> Finding {
     result.unwrap_or_else(|error| failed(check, &error))
 }

@@ -5,7 +5,7 @@ use super::error::StoreError;
 use super::session::{Session, params};
 use crate::stream::Stream;
 
-/// A customer's columns that tell of the person.
+/// The columns of a customer that hold personal data.
 const PERSONAL: &str = "name = null, first_name = null, last_name = null, email = null, phone = null, company = null,
     job_title = null, birthdate = null, locale = null, labels = null";
 
@@ -54,7 +54,6 @@ impl Store {
         rows.values()
     }
 
-    /// Removes the personal data of these deleted customers.
     pub async fn erase_untold_customers(&mut self, wix_ids: &[String]) -> Result<(), StoreError> {
         let statement = format!(
             "update {{schema}}.customers set {PERSONAL}

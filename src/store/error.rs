@@ -9,95 +9,59 @@ use uuid::Uuid;
 use super::bounds::Blocker;
 use crate::visible::one_line;
 
-/// Why the database did not do what it should.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// What flags and environment say about the database can't be used: the text names the variable or option.
     #[error("{0}")]
     BadUrl(String),
-    /// `--schema` can't be used.
     #[error(
         "--schema (WIX_SYNC_SCHEMA): `{name}` is no usable schema name; letters, digits, `_` and `-` are, but not Postgres's own schemas"
     )]
-    BadSchemaName {
-        /// What was given.
-        name: String,
-    },
+    BadSchemaName { name: String },
     /// The search path names no schema that exists, and no `--schema` was given.
     #[error("the connection's search path names no existing schema")]
     NoSchema,
-    /// No connection.
     #[error("could not connect to Postgres at {reason}")]
     Connect {
-        /// Where, and why not; nothing secret.
+        /// Where, and why not. Holds no secret.
         reason: String,
-        /// One line on what to do.
         hint: Option<String>,
     },
     /// The tables are not there yet, or not all of their changes.
     #[error("schema {schema} is not up to date: {pending} of {total} migrations are missing")]
-    NotMigrated {
-        /// The schema's name.
-        schema: String,
-        /// How many are missing.
-        pending: usize,
-        /// How many there are.
-        total: usize,
-    },
+    NotMigrated { schema: String, pending: usize, total: usize },
     /// The tables were changed by hand, and are not what wix-sync needs.
     #[error("schema {schema}: {what}{}", also(*others))]
     Damaged {
-        /// The schema's name.
         schema: String,
-        /// The first problem.
         what: String,
-        /// How many more there are.
+        /// Further problems.
         others: usize,
     },
     /// The database was migrated by a newer program, or a migration was changed.
     #[error("schema {schema}: {what}")]
-    Diverged {
-        /// The schema's name.
-        schema: String,
-        /// What does not fit.
-        what: String,
-    },
+    Diverged { schema: String, what: String },
     /// Row level security hides the tables from the database user.
     #[error("schema {schema}: row level security hides the tables from this database user")]
-    Hidden {
-        /// The schema's name.
-        schema: String,
-    },
+    Hidden { schema: String },
     /// One schema is one site.
     #[error("schema {schema} holds site {noted}, but WIX_SITE_ID is {given}")]
-    OtherSite {
-        /// The schema's name.
-        schema: String,
-        /// The site whose records the tables hold.
-        noted: String,
-        /// The site of this run.
-        given: String,
-    },
-    /// A table that is there already can't be taken over.
+    OtherSite { schema: String, noted: String, given: String },
+    /// An existing table cannot be adopted.
     #[error("{0}")]
     CannotAdopt(String),
     /// Roles that Supabase opens to the internet can read or change a table that would be adopted, or use a view of it.
     #[error("{0}")]
     OpenToAnyone(String),
-    /// Text of Wix's can't be kept in such a database.
+    /// The database's encoding cannot hold all of Wix's text.
     #[error("the database's encoding is {encoding}, which can't hold all that Wix sends; it has to be UTF8")]
-    Encoding {
-        /// The server's name of it.
-        encoding: String,
-    },
-    /// Another run is at work on this schema.
+    Encoding { encoding: String },
+    /// Another run holds the lease of this schema.
     #[error("another run holds the lock: run {run_id}, {holder}, for {} s", age.as_secs())]
     Locked {
-        /// Its id in `sync_logs`.
         run_id: Uuid,
-        /// Its process and machine.
         holder: String,
-        /// For how long it has held it.
+        /// How long it has held the lease.
         age: Duration,
     },
     /// Another run took the lease: this one may no longer write.
@@ -108,62 +72,39 @@ pub enum StoreError {
         "the connection broke at a COMMIT that the server has not ended for a minute; the next run will see what became of it"
     )]
     StillCommitting,
-    /// A statement went through, and a row that it should have written is not there.
+    /// A statement succeeded without writing a row that it should have written.
     #[error("a trigger of the table left the row out, without an error")]
     Swallowed,
-    /// The database has another state than the one that this run wrote last.
+    /// The database does not hold what this run wrote last.
     #[error(
         "{table}: the database does not hold what this run wrote last: it was restored from an older state, or a standby that was behind took over"
     )]
-    Behind {
-        /// The table.
-        table: &'static str,
-    },
-    /// Something else than wix-sync removed or added rows.
+    Behind { table: &'static str },
     #[error(
         "{table} holds {holds} rows, but should hold {must_hold}: something else than wix-sync removed or added rows"
     )]
-    RowsDiffer {
-        /// The table.
-        table: &'static str,
-        /// Live rows by the books.
-        must_hold: i64,
-        /// Live rows that were counted.
-        holds: i64,
-    },
+    RowsDiffer { table: &'static str, must_hold: i64, holds: i64 },
     /// Another session holds a lock that a statement needs.
     #[error("{doing}: a lock was not granted in time: {blocker}")]
-    Blocked {
-        /// What was being done.
-        doing: &'static str,
-        /// The other session.
-        blocker: Box<Blocker>,
-    },
+    Blocked { doing: &'static str, blocker: Box<Blocker> },
     /// The server keeps the connection, but does not answer.
     #[error("{doing}: the database server did not answer within {seconds} s")]
-    Silent {
-        /// What was being done.
-        doing: &'static str,
-        /// Whole seconds that were waited.
-        seconds: u64,
-    },
+    Silent { doing: &'static str, seconds: u64 },
     /// Postgres refused a statement, or the connection broke.
     #[error("{doing}: {message}")]
     Database {
-        /// What was being done.
         doing: &'static str,
-        /// What Postgres said, without values of rows.
+        /// The server's message without values of rows.
         message: String,
-        /// Its SQLSTATE, if it was Postgres that spoke.
+        /// The SQLSTATE, if the error came from the server.
         state: Option<SqlState>,
-        /// Whether the session ended with it. Poolers do so with codes of their own.
+        /// Whether it ended the session. Poolers do so with codes of their own.
         ends_session: bool,
-        /// Where it arose.
         origin: Origin,
     },
 }
 
-/// Where in the database an error arose.
+/// Where in the database an error came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// A function of the user raised it, such as a trigger's: its SQLSTATE is the author's choice and tells nothing.
@@ -172,7 +113,6 @@ pub enum Origin {
     Function,
     /// A row level security policy, or the check option of a view.
     Policy,
-    /// The statement itself.
     Statement,
 }
 
@@ -211,7 +151,7 @@ impl StoreError {
         }
     }
 
-    /// The same with a message of its own.
+    /// The same with another message.
     pub(super) fn of(doing: &'static str, error: &tokio_postgres::Error, message: String) -> StoreError {
         let ends_session = match error.as_db_error() {
             Some(db) => matches!(db.parsed_severity(), Some(Severity::Fatal | Severity::Panic)),
@@ -308,7 +248,7 @@ impl StoreError {
         )
     }
 
-    /// One line on what to do, where there is something to do.
+    /// One line on what to do, if there is something to do.
     pub fn hint(&self) -> Option<String> {
         match self {
             StoreError::NotMigrated { .. } => Some("run `wix-sync migrate` first".to_owned()),
@@ -362,7 +302,6 @@ impl StoreError {
     }
 }
 
-/// How many further problems there are, where there are some.
 fn also(others: usize) -> String {
     match others {
         0 => String::new(),

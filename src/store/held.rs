@@ -15,9 +15,9 @@ use crate::stream::Stream;
 /// A part of records, such as `booking.contactDetails`, and how many rows would lose it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {
-    /// The member's path in the record.
+    /// The path of the field in the record.
     pub part: String,
-    /// How many held copies lack it.
+    /// Held copies without it.
     pub rows: u64,
 }
 

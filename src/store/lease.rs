@@ -28,17 +28,17 @@ const LEASE_SECS: f64 = 60.0;
 pub(super) const IS_HELD: &str =
     "(l.expires_at >= clock_timestamp() and l.expires_at <= clock_timestamp() + interval '65 seconds')";
 
-/// Three tries at a renewal fit in before the end.
+/// Three renewals fit into the time of a lease.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The first beat comes soon, so that `status` can say of a short run as well how far it is; but a run that has
 /// nothing to do is over before it, and opens no second connection.
 const FIRST_BEAT: Duration = Duration::from_secs(1);
 
-/// A renewal that takes longer gets a new connection.
+/// After this time a renewal is tried again on a new connection.
 const RENEWAL_PATIENCE: Duration = Duration::from_secs(10);
 
-/// After so many renewals in a row without an answer, about two minutes, the run can't get on either.
+/// After this many renewals in a row without an answer, about two minutes, the run is stopped.
 const MAX_UNANSWERED: u32 = 6;
 
 /// A lease that was taken: what fences writes. The number alone does not: after a failover to a standby that is behind,
@@ -49,7 +49,6 @@ pub struct Lease {
     run_id: Uuid,
 }
 
-/// Who holds the lease now.
 struct Current {
     token: i64,
     run_id: Uuid,
@@ -140,7 +139,7 @@ impl Store {
         Ok(renewed.len() == 1)
     }
 
-    /// True, as soon as the database answers.
+    /// Waits until the database answers.
     async fn is_there(&self) -> Result<bool, StoreError> {
         self.rows("could not ask whether the database answers", "select 1", params![]).await.map(|_| true)
     }

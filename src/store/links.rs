@@ -38,7 +38,7 @@ impl Store {
         session.commit("could not link customers").await
     }
 
-    /// The rows of a table that name this contact, with their Wix ids.
+    /// The rows of a table that name this contact.
     pub async fn list_linked(&mut self, stream: Stream, wix_id: &str) -> Result<Vec<LinkedRow>, StoreError> {
         let doing = "could not read what names a customer";
         let wix_ids = vec![wix_id.to_owned()];
@@ -107,7 +107,6 @@ impl Store {
 #[derive(Clone, Debug)]
 pub struct LinkedRow {
     id: Uuid,
-    /// Its id at Wix.
     pub wix_id: String,
 }
 
@@ -136,7 +135,6 @@ async fn emails_around(session: &Session<'_>, wix_ids: &[String]) -> Result<Vec<
     Ok(emails)
 }
 
-/// The emails that the table has for these contacts.
 pub(super) async fn emails_of(session: &Session<'_>, wix_ids: &[String]) -> Result<Vec<String>, StoreError> {
     let statement = "select email::text from {schema}.customers where wix_contact_id = any ($1) and email is not null";
     let doing = "could not read the emails of customers";
@@ -173,7 +171,7 @@ pub(super) fn with_customer_of(order: &str, statement: &str) -> String {
     statement.replace("{customer_of_order}", &include_str!("sql/customer_of_order.sql").replace("{order}", order))
 }
 
-/// Makes and mends the links of orders that customers with these ids or emails may concern.
+/// Creates and corrects the links of orders that may belong to customers with these ids or emails.
 pub(super) async fn relink_orders(
     session: &Session<'_>,
     wix_ids: &[String],

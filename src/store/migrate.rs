@@ -1,9 +1,8 @@
 //! Brings the schema up to date: numbered, checksummed SQL files that are part of the program.
 //!
-//! All that is missing is done in one transaction under an advisory lock, with its record: two at once do
-//! it once, and a failure changes nothing. Tables of the predecessor are taken over ([`super::adopt`]);
-//! tables that are created here are closed to Supabase's public roles before anyone can see them
-//! ([`super::access`]).
+//! Everything that is missing is done in one transaction under an advisory lock, with its record: two `migrate` at once
+//! do it once, and a failure changes nothing. Existing tables are adopted (`adopt.rs`). New tables are closed to
+//! Supabase's public roles before anyone can see them (`access.rs`).
 
 use sha2::{Digest, Sha256};
 use tokio_postgres::error::SqlState;
@@ -75,42 +74,36 @@ impl Migration {
     }
 }
 
-/// What [`Store::migrate`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MigrationReport {
-    /// The schema's name.
     pub schema: String,
     /// The names of the migrations that were applied, in order; none if all was up to date.
     pub applied: Vec<&'static str>,
-    /// The predecessor's tables that were taken over, with the number of their rows.
+    /// The tables that were adopted, with the number of their rows.
     pub adopted: Vec<(&'static str, i64)>,
-    /// What was missing and was restored.
     pub restored: Vec<String>,
-    /// The tables that the next run reads from the beginning, to fill what was restored.
+    /// Tables that the next run reads from the beginning, to fill what was restored.
     pub to_read: Vec<&'static str>,
-    /// What is wrong and was not repaired, each with the SQL that does it.
+    /// Problems that were not repaired, each with the SQL that repairs it.
     pub remaining: Vec<(String, Option<String>)>,
 }
 
-/// What [`Store::migrate`] may do.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MigrateOptions {
-    /// Take over tables that `anon` or `authenticated` can read.
+    /// Adopt tables even if `anon` or `authenticated` can read them.
     pub keep_policies: bool,
-    /// Undo everything at the end.
+    /// Roll everything back at the end.
     pub dry_run: bool,
 }
 
-/// How far a schema is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SchemaState {
     /// No migration was ever applied.
     NotMigrated,
-    /// Which ones were applied is not known: the tables are there, but `sync_migrations` is missing or empty.
+    /// The tables exist, but `sync_migrations` is missing or empty, so it is unknown which migrations were applied.
     Unrecorded,
-    /// So many are missing.
+    /// This many migrations are missing.
     Pending(usize),
-    /// Nothing is missing.
     Current,
 }
 
@@ -192,7 +185,6 @@ impl Store {
         Ok(report)
     }
 
-    /// How far the schema is. Changes nothing.
     pub async fn schema_state(&self) -> Result<SchemaState, StoreError> {
         let applied = self.load_applied().await?.unwrap_or_default();
         match applied.is_empty() {
@@ -269,7 +261,6 @@ async fn recover_record(session: &Session<'_>, existing: &mut Vec<Relation>) -> 
     Ok(MIGRATIONS.iter().map(|migration| (migration.number, migration.checksum())).collect())
 }
 
-/// Notes that a migration is applied.
 async fn record(session: &Session<'_>, migration: &Migration) -> Result<(), StoreError> {
     let statement = "insert into {schema}.sync_migrations (number, name, checksum) values ($1, $2, $3)";
     let checksum = migration.checksum();

@@ -17,13 +17,12 @@ use crate::stream::Stream;
 /// A part of a full pass whose records are all known: what Wix did not list in it is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// Records created at this time or later; from the very beginning without one.
+    /// Records created at this time or later. `None`: from the beginning.
     pub from: Option<DateTime<Utc>>,
-    /// Records created before this time; to the very end without one.
+    /// Records created before this time. `None`: to the end.
     pub until: Option<DateTime<Utc>>,
-    /// True if the listing has come to its end.
+    /// Whether it is the end of the list.
     pub at_end: bool,
-    /// What stands for the Wix ids that were listed in it.
     pub listed: Vec<ListedKey>,
 }
 
@@ -31,7 +30,6 @@ pub struct Span {
 /// Where two ids had the same, a deleted row would stay until another full sync.
 pub type ListedKey = [u8; 8];
 
-/// What stands for this Wix id.
 pub fn listed_key(wix_id: &str) -> ListedKey {
     let digest = Sha256::digest(wix_id.as_bytes());
     let mut key = ListedKey::default();
@@ -47,13 +45,11 @@ pub(super) fn listed_key_of_row(stream: Stream) -> String {
 /// How many rows are missing, of how many: what the deletion limit compares. Placeholders are in neither number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MissingCount {
-    /// Rows pending deletion.
     pub missing: u64,
-    /// Live rows of the table, the missing ones included.
+    /// Live rows, including those pending deletion.
     pub live: u64,
 }
 
-/// The rows pending deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// Those that the deletion limit applies to.
@@ -62,10 +58,8 @@ pub struct Pending {
     pub placeholders: u64,
 }
 
-/// Which of the rows pending deletion are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// All of them.
     All,
     /// Only placeholders: the deletion limit blocks the others.
     Placeholders,
@@ -234,7 +228,7 @@ impl Store {
         self.rows(doing, &statement, params![table, since, limit, self.now()]).await?.values()
     }
 
-    /// Whether the table holds live rows that are no placeholders.
+    /// Whether the table has live rows that are not placeholders.
     pub async fn has_rows_of_wix(&self, stream: Stream) -> Result<bool, StoreError> {
         let (table, id, is_placeholder) = (stream.table(), stream.id_column(), is_placeholder(stream));
         let statement = format!(

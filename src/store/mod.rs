@@ -3,24 +3,24 @@
 //! One code path for direct connections and transaction-mode poolers: unnamed typed statements,
 //! `SET LOCAL`, and nothing that lives outside a transaction. Every statement names its schema.
 
-pub mod access;
-pub mod adopt;
+mod access;
+mod adopt;
 pub mod batch;
 pub mod books;
-pub mod bounds;
+mod bounds;
 mod catalog;
 mod certificate;
 mod checks;
 mod clock;
-pub mod columns;
+mod columns;
 pub mod compare;
-pub mod connect;
+mod connect;
 pub mod dead_letters;
 mod dial;
 mod dial_hint;
 pub mod doctor;
 mod erase;
-pub mod error;
+mod error;
 pub mod held;
 pub mod lease;
 pub mod links;
@@ -32,17 +32,16 @@ mod passfile;
 mod problem;
 mod repair;
 pub mod runs;
-pub mod schema;
+mod schema;
 mod schema_check;
 mod session;
 pub mod state;
 pub mod status;
-pub mod target;
-pub mod tls;
-pub mod unreadable;
-pub mod url;
+mod target;
+mod tls;
+mod unreadable;
+mod url;
 
 pub use connect::Store;
 pub use error::StoreError;
-pub use schema::Schema;
 pub use target::Target;

@@ -3,7 +3,6 @@
 //! A test drops everything and has `migrate` restore it from here: the catalog must then be the one that the migrations
 //! made. So a new migration that adds a column needs its line here too.
 
-/// A table.
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) name: &'static str,
@@ -335,10 +334,9 @@ const STATE: Table = Table {
     filled: None,
 };
 
-/// The view, and its columns.
 pub(super) const VIEW: &str = "sync_health";
 
-/// The tables that it reads.
+/// The tables that the view reads.
 pub(super) const VIEW_TABLES: [&str; 7] =
     ["customers", "appointments", "orders", "sync_errors", "sync_missing", "sync_state", "sync_locks"];
 
@@ -357,7 +355,7 @@ pub(super) const VIEW_COLUMNS: [(&str, &str); 11] = [
 ];
 
 impl Table {
-    /// Whether it holds what Wix has.
+    /// Whether it holds records of Wix.
     pub(super) fn is_of_wix(&self) -> bool {
         self.filled.is_some()
     }

@@ -22,11 +22,10 @@ const IGNORED: &[&str] = &[
     "workaround",
 ];
 
-/// Options that would change something, and can't be followed.
+/// Options that would change something, and are not supported.
 const UNSUPPORTED: &[&str] =
     &["replication", "require_auth", "requirepeer", "service", "sslcrl", "sslcrldir", "sslpassword"];
 
-/// Options that are followed.
 const FOLLOWED: &[&str] = &[
     "application_name",
     "channel_binding",
@@ -107,7 +106,6 @@ impl Options {
         Ok(Options(options))
     }
 
-    /// The option's value, if it is given.
     pub(super) fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(|(value, _)| value.as_str()).filter(|value| !value.is_empty())
     }
@@ -117,7 +115,6 @@ impl Options {
         self.0.get(key).map_or_else(|| format!("`{key}`"), |(_, name)| name.clone())
     }
 
-    /// The value as a number.
     pub(super) fn number(&self, key: &str) -> Result<Option<i64>, String> {
         let Some(value) = self.get(key) else { return Ok(None) };
         value.trim().parse().map(Some).map_err(|_| format!("{}: `{value}` is no whole number", self.name(key)))

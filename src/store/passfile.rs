@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::secret::Secret;
 
-/// A file that was read.
 #[derive(Debug, Default)]
 pub(super) struct PasswordFile {
-    /// Where it lies.
     pub(super) path: PathBuf,
     lines: Vec<([String; 4], Secret)>,
 }

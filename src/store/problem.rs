@@ -4,19 +4,16 @@ use std::fmt;
 
 use super::needs::{Column, Index, Table, VIEW};
 
-/// One thing that is not as wix-sync needs it.
 #[derive(Debug)]
 pub(super) struct Problem {
-    /// The table or view.
+    /// The name of the table or view.
     pub(super) table: &'static str,
-    /// What is wrong with what.
     pub(super) what: String,
     pub(super) cause: Cause,
     pub(super) effect: Effect,
     pub(super) repair: Repair,
 }
 
-/// What was done to the schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     /// Something was dropped.
@@ -28,7 +25,6 @@ pub(super) enum Cause {
 }
 
 impl Problem {
-    /// What is wrong, and the SQL that repairs it.
     pub(super) fn into_text(self) -> (String, Option<String>) {
         let sql = match self.repair {
             Repair::Sql(sql) => Some(sql),
@@ -38,44 +34,37 @@ impl Problem {
     }
 }
 
-/// What a problem does to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// It fails, or would write wrong values.
+    /// The run fails, or would write wrong values.
     StopsRuns,
-    /// Postgres refuses rows; each of them becomes a rejected record.
+    /// Postgres refuses rows. Each becomes a rejected record.
     RefusesRows,
-    /// It works, but slowly, or something else does not.
+    /// The run works, if slowly.
     Other,
 }
 
-/// How a problem is repaired.
 #[derive(Debug)]
 pub(super) enum Repair {
-    /// `migrate` does it.
+    /// `migrate` repairs it.
     Step(Step),
     /// SQL that a person has to run.
     Sql(String),
-    /// What the problem says has to be dealt with first.
+    /// Something else has to be repaired first.
     None,
 }
 
 /// What `migrate` restores.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
-    /// A table.
     Table(&'static Table),
-    /// A column.
     Column(&'static Table, &'static Column),
-    /// The default of a column.
     Default(&'static Table, &'static Column),
     /// A primary key or unique constraint, by its index in [`Table::unique`]; `None` is the primary key.
     Unique(&'static Table, Option<usize>),
     /// The foreign key `customer_id`.
     Customer(&'static Table),
-    /// An index.
     Index(&'static Table, &'static Index),
-    /// The view.
     View,
 }
 

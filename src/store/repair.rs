@@ -22,38 +22,32 @@ use crate::stream::Stream;
 /// One step makes the next possible: tables, then keys, then links and indexes.
 const MAX_ROUNDS: usize = 4;
 
-/// What a repair did, and what it left.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
-    /// What was restored, a sentence each.
     pub(super) repaired: Vec<String>,
-    /// What a person has to do.
+    /// Problems that a person has to repair.
     pub(super) remaining: Vec<Problem>,
-    /// The tables that the next run reads from the beginning.
+    /// Tables that the next run reads from the beginning.
     pub(super) to_read: BTreeSet<Stream>,
-    /// The tables and views that were created.
     pub(super) created: BTreeSet<&'static str>,
 }
 
-/// Why something could not be restored.
 struct Refused {
-    /// The problem, as the comparison says it.
+    /// The same text as in [`Problem`].
     what: String,
     why: String,
     sql: Option<String>,
 }
 
-/// What a step did, as a note, or why it can't be taken and which SQL makes way for it.
+/// A note on what a step did; or why it cannot be taken, and the SQL that makes it possible.
 type Taken = Result<Option<String>, (String, Option<String>)>;
 
-/// A repair under way.
 struct Work<'a> {
     session: &'a Session<'a>,
     /// The statements of the migrations that fit a restored table.
     finishing: &'a [&'a str],
     repaired: Vec<String>,
     created: BTreeSet<&'static str>,
-    /// What could not be restored.
     refused: Vec<Refused>,
     /// Tables under another name, beside those that were restored.
     lookalikes: Vec<Problem>,

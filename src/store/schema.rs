@@ -22,7 +22,7 @@ impl Schema {
         Ok(Schema { name: name.to_owned() })
     }
 
-    /// The bare name, as the catalog has it.
+    /// The name without quotes, as in the catalog.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -40,7 +40,7 @@ impl fmt::Display for Schema {
     }
 }
 
-/// A name as SQL needs it.
+/// The name as a quoted identifier.
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

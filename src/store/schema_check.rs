@@ -78,7 +78,6 @@ pub(super) fn compare(schema: &Schema, catalog: &Catalog) -> Vec<Problem> {
     problems
 }
 
-/// One table's part of the comparison.
 struct Comparison<'a> {
     schema: &'a Schema,
     catalog: &'a Catalog,

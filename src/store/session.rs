@@ -1,4 +1,5 @@
-//! A transaction with the schema that its statements name. Parameters bring their types along, and rows become tuples or structs.
+//! A transaction and the schema that its statements name. The type of a parameter follows from its Rust type; rows are
+//! read into tuples or structs.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use tokio_postgres::types::{FromSqlOwned, Json, ToSql, Type};
@@ -11,7 +12,7 @@ use super::schema::Schema;
 /// A parameter with its type, as unnamed statements take it: poolers in transaction mode lose prepared ones.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// The parameters of a statement in order, each with the Postgres type that belongs to its Rust type.
+/// The parameters of a statement in order, each with the Postgres type of its Rust type.
 macro_rules! params {
     ($($value:expr),* $(,)?) => { &[$($crate::store::session::parameter(&$value)),*] };
 }
@@ -67,14 +68,14 @@ types_of_content! {
     [: Typed] Vec<T>: T::ARRAY, T::ARRAY;
 }
 
-/// A transaction that is open. Dropped without [`Session::commit`], it is rolled back.
+/// An open transaction. If it is dropped without [`Session::commit`], it is rolled back.
 pub(super) struct Session<'a> {
     pub(super) transaction: Transaction<'a>,
     pub(super) schema: &'a Schema,
 }
 
 impl Session<'_> {
-    /// What a statement returns. `{schema}` in it becomes the schema's name.
+    /// The rows that a statement returns. `{schema}` in it becomes the schema's name.
     pub(super) async fn rows(
         &self,
         doing: &'static str,
@@ -84,7 +85,7 @@ impl Session<'_> {
         Rows::of(doing, self.transaction.query_typed(&self.schema.sql(statement), parameters).await)
     }
 
-    /// Runs a statement of which no rows are wanted. `{schema}` in it becomes the schema's name.
+    /// Runs a statement that returns no rows. `{schema}` in it becomes the schema's name.
     pub(super) async fn write(
         &self,
         doing: &'static str,
@@ -105,7 +106,7 @@ impl Session<'_> {
         self.transaction.execute_typed(&statement, parameters).await.map_err(StoreError::database(doing))
     }
 
-    /// Runs statements as they are, without parameters.
+    /// Runs statements without parameters, as they are: they may hold names that are not ours.
     pub(super) async fn run(&self, doing: &'static str, statements: &str) -> Result<(), StoreError> {
         self.transaction.batch_execute(statements).await.map_err(StoreError::database(doing))
     }
@@ -164,12 +165,12 @@ impl Rows {
         self.map(|(value,)| value)
     }
 
-    /// The first column of the first row; where there is no row, the default: 0, false or none.
+    /// The first column of the first row. If there is no row, the default: 0, false or `None`.
     pub(super) fn value<T: FromSqlOwned + Default>(&self) -> Result<T, StoreError> {
         Ok(self.first()?.map_or_else(T::default, |(value,)| value))
     }
 
-    /// The same of the column with this name.
+    /// The column with this name of the first row. If there is no row, the default.
     pub(super) fn get<T: FromSqlOwned + Default>(&self, column: &str) -> Result<T, StoreError> {
         let value = self.rows.first().map_or_else(|| Ok(T::default()), |row| row.try_get(column));
         value.map_err(StoreError::database(self.doing))

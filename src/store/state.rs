@@ -40,7 +40,7 @@ impl Store {
         Ok(is_noted)
     }
 
-    /// Notes the site. It binds the schema once something was read for it.
+    /// Notes the site. The schema belongs to it as soon as something was read from it.
     pub async fn note_site(&mut self, site_id: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
         let tables: Vec<&str> = Stream::ALL.iter().map(|stream| stream.table()).collect();
         let statement = "insert into {schema}.sync_state (table_name, wix_site_id, updated_at)
@@ -49,7 +49,6 @@ impl Store {
         self.write("could not note the site in sync_state", statement, params![tables, site_id, now]).await
     }
 
-    /// The app installations that runs have used for this schema.
     pub async fn remembered_installation(&self) -> Result<Remembered, StoreError> {
         let doing = "could not read which app installation the tables are filled through";
         let statement =
@@ -177,13 +176,11 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps a drift check.
     pub async fn save_drift(&mut self, stream: Stream, drift: &Drift) -> Result<(), StoreError> {
         let statement = "update {schema}.sync_state set drift = $2 where table_name = $1";
         self.update_state(statement, params![stream.table(), Json(drift)]).await
     }
 
-    /// Keeps what is known of the statuses.
     pub async fn save_statuses(&mut self, stream: Stream, statuses: &KnownStatuses) -> Result<(), StoreError> {
         let statement = "update {schema}.sync_state set order_statuses = $2 where table_name = $1";
         self.update_state(statement, params![stream.table(), Json(statuses)]).await
@@ -219,7 +216,7 @@ impl Store {
         self.write("could not change sync_state", statement, parameters).await
     }
 
-    /// The id of some row that Wix is supposed to have and that is no candidate for deletion.
+    /// The Wix id of some live row with a record that is not pending deletion.
     pub async fn any_live_id(&self, stream: Stream) -> Result<Option<String>, StoreError> {
         let (table, id) = (stream.table(), stream.id_column());
         let statement = format!(
@@ -234,7 +231,6 @@ impl Store {
         rows.value()
     }
 
-    /// Whether the table holds rows that Wix is supposed to have.
     pub async fn has_live_rows(&self, stream: Stream) -> Result<bool, StoreError> {
         let (table, id) = (stream.table(), stream.id_column());
         let statement =
@@ -260,14 +256,12 @@ fn has_data() -> String {
 /// A pass that reached the end of Wix's list.
 #[derive(Clone, Debug)]
 pub struct FinishedPass<'a> {
-    /// Where it is now.
     pub checkpoint: &'a Checkpoint,
-    /// Whether the table has all that Wix has. If not, the next pass is a full sync.
+    /// Whether the table has everything that Wix has. If not, the next pass is a full sync.
     pub proves_all: bool,
     /// Whether the table is up to date now: not where a full sync is still unfinished.
     pub is_success: bool,
     /// Of a full sync: records that Wix announced and did not return.
     pub shortfall: u64,
-    /// The time that is noted.
     pub now: DateTime<Utc>,
 }

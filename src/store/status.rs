@@ -17,21 +17,18 @@ use crate::progress::RunProgress;
 /// One row of `sync_logs`.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunRow {
-    /// Its id; any unique beginning of it names it.
     pub id: Uuid,
     /// `customers`, `appointments`, `orders` or `all`.
     pub sync_type: String,
     /// `running`, `completed` or `failed`.
     pub status: String,
-    /// When it began.
     pub started_at: Option<DateTime<Utc>>,
-    /// When it ended; null while it runs.
+    /// `None` while it runs.
     pub completed_at: Option<DateTime<Utc>>,
-    /// Records that stood in the tables as Wix had them.
+    /// Records that were in the tables as Wix had them.
     pub synced_count: i64,
-    /// Records that could not be written.
+    /// Rejected records.
     pub error_count: i64,
-    /// Why it failed.
     pub error: Option<String>,
     /// What it did, per table.
     pub results: Option<serde_json::Value>,
@@ -40,21 +37,17 @@ pub struct RunRow {
 /// How one table stands: a row of the view `sync_health`.
 #[derive(Clone, Debug, Serialize)]
 pub struct TableRow {
-    /// The table's name.
     pub table: String,
-    /// Rows that Wix has.
+    /// Live rows.
     pub rows: i64,
-    /// Rows that Wix had once.
     pub deleted_rows: i64,
-    /// Records that wait in `sync_errors`.
     pub unresolved_errors: i64,
-    /// Rows that Wix did not list and that are not settled yet: candidates for deletion.
+    /// Rows pending deletion.
     pub missing_rows: i64,
-    /// When a full or changes pass last reached Wix's own end.
+    /// When a full or changes pass last reached the end of Wix's list.
     pub last_success_at: Option<DateTime<Utc>>,
-    /// Whole seconds since then, by the server's clock.
+    /// By the server's clock.
     pub age_seconds: Option<i64>,
-    /// When the last full pass ended well.
     pub last_full_pass_at: Option<DateTime<Utc>>,
     /// Wix's clock up to which changes are known to be here.
     pub watermark: Option<DateTime<Utc>>,
@@ -69,23 +62,19 @@ pub struct TableRow {
 /// What is known of a run that stands as running in `sync_logs`.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunningRun {
-    /// Its id.
     pub run_id: Uuid,
     /// `customers`, `appointments`, `orders` or `all`.
     pub sync_type: String,
-    /// Whether it is at work.
     pub state: RunningState,
     /// Why it is not, or why that can't be known.
     pub reason: Option<String>,
-    /// Its process, as people name it.
+    /// Its process and machine.
     pub holder: Option<String>,
-    /// When it began.
     pub started_at: Option<DateTime<Utc>>,
-    /// When its heartbeat was last heard: the time of `tables`.
+    /// Time of the last heartbeat, and of `tables`.
     pub renewed_at: Option<DateTime<Utc>>,
-    /// Whole seconds since then, by the server's clock.
+    /// By the server's clock.
     pub heard_seconds_ago: Option<i64>,
-    /// How far each table is that it has begun.
     pub tables: RunProgress,
 }
 
@@ -95,20 +84,17 @@ pub struct RunningRun {
 pub enum RunningState {
     /// It holds the lease.
     Running,
-    /// It does not, or its process is gone: it ended without recording it.
+    /// It ended without recording it.
     Dead,
     /// The database user can't see the lease.
     Unknown,
 }
 
-/// Which runs to show.
 #[derive(Clone, Debug)]
 pub struct RunFilter {
-    /// At most so many, newest first.
+    /// Maximum number of runs, newest first.
     pub limit: i64,
-    /// Only runs of this type.
     pub sync_type: Option<String>,
-    /// Only runs with this status.
     pub status: Option<String>,
 }
 
@@ -119,7 +105,6 @@ const RUN_COLUMNS: &str =
     coalesce(error_count, 0)::bigint as error_count, error::text, results::jsonb";
 
 impl Store {
-    /// The last runs, newest first.
     pub async fn list_runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError> {
         let statement = format!(
             "select {RUN_COLUMNS} from {{schema}}.sync_logs
@@ -138,7 +123,6 @@ impl Store {
         self.rows(READING_LOGS, &statement, params![prefix.to_ascii_lowercase()]).await?.all()
     }
 
-    /// How each table stands.
     pub async fn list_tables(&self) -> Result<Vec<TableRow>, StoreError> {
         let statement =
             "select table_name as table, rows, deleted_rows, unresolved_errors, missing_rows, last_success_at,

@@ -21,21 +21,19 @@ use crate::secret::Secret;
 /// A database, and all that is needed to connect to it. Resolved once, for every connection of a run.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// Where it may be, in the order of the string.
+    /// In the order of the connection string.
     pub(super) places: Vec<Place>,
-    /// True if that order is to be a random one.
+    /// Whether the places are tried in random order.
     pub(super) is_shuffled: bool,
     /// What all connections have in common: user, database, session.
     pub(super) config: Config,
-    /// How to use TLS where that is possible.
     pub(super) tls: TlsSettings,
-    /// How long one address may take; `None` is for ever.
+    /// Maximum time for one address. `None`: no limit.
     pub(super) timeout: Option<Duration>,
     /// What kind of server will do; a later one only if no place offers an earlier.
     pub(super) sessions: &'static [TargetSessionAttrs],
 }
 
-/// One place where the database may be.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     pub(super) host: Host,

@@ -24,7 +24,6 @@ use crate::network::CertificatePaths;
 /// libpq's `sslmode`, from the weakest to the strictest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TlsMode {
-    /// Never.
     Disable,
     /// If the server refuses to go without; not verified.
     Allow,
@@ -41,25 +40,21 @@ pub enum TlsMode {
 /// Where the authorities' certificates come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RootCertificates {
-    /// The system's.
     System,
-    /// A PEM file.
+    /// In the PEM format.
     File(PathBuf),
 }
 
-/// What the client shows of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
-    /// A PEM file: the certificate, and those between it and its authority.
+    /// A PEM file with the certificate and its intermediates.
     pub certificate: PathBuf,
-    /// A PEM file: its private key.
+    /// A PEM file with the private key.
     pub key: PathBuf,
 }
 
-/// How to use TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// When, and what is verified.
     pub mode: TlsMode,
     /// Whom to trust, for the two `verify-` modes.
     pub roots: RootCertificates,
@@ -69,9 +64,9 @@ pub struct TlsSettings {
     pub certificate: Option<ClientCertificate>,
     /// Whether the server is told the host's name at once (SNI).
     pub sends_name: bool,
-    /// Whether TLS 1.2 will do.
+    /// Whether TLS 1.2 is allowed.
     pub tls12: bool,
-    /// Whether TLS 1.3 will do.
+    /// Whether TLS 1.3 is allowed.
     pub tls13: bool,
     /// Whether TLS begins without a question (Postgres 17 and later).
     pub is_direct: bool,

@@ -14,13 +14,13 @@ pub struct UnreadableField {
     pub table: String,
     pub column: String,
     pub records: i64,
-    /// Wix's ids of the first of them.
+    /// The first of their Wix ids.
     pub wix_ids: Vec<String>,
 }
 
 impl Store {
     /// The fields that could not be read, with `limit` ids of each.
-    pub async fn list_unreadable_fields(&self, limit: i64) -> Result<Vec<UnreadableField>, StoreError> {
+    pub(super) async fn list_unreadable_fields(&self, limit: i64) -> Result<Vec<UnreadableField>, StoreError> {
         let doing = "could not read sync_unreadable";
         // A row that somebody deleted is no longer there to be fixed.
         let of = |stream: Stream| {
@@ -57,7 +57,6 @@ pub(super) async fn note_unreadable<'a>(
         .await
 }
 
-/// Forgets a row that is gone from Wix.
 pub(super) async fn forget_unreadable(session: &Session<'_>, stream: Stream, wix_id: &str) -> Result<(), StoreError> {
     let statement = "delete from {schema}.sync_unreadable where table_name = $1 and wix_id = $2";
     session.write("could not clear sync_unreadable", statement, params![stream.table(), wix_id]).await

@@ -4,12 +4,11 @@ use super::{ColumnDefinition, Columns, is_from_a_copy};
 use crate::store::error::StoreError;
 use crate::store::schema::Schema;
 
-/// What has to change in one table.
 pub(super) struct TableChanges {
     pub(super) table: &'static str,
-    /// What stands behind `alter table`.
+    /// What follows `alter table NAME`.
     pub(super) statements: Vec<String>,
-    /// The columns whose type changes.
+    /// Columns whose type changes.
     pub(super) retyped: Vec<String>,
     pub(super) is_from_a_copy: bool,
 }
@@ -55,7 +54,8 @@ pub(super) fn plan_changes(
     Ok(changes)
 }
 
-/// How a column becomes the wanted type: `Some(None)` if it does as it is, `None` if it can't.
+/// The expression that converts a column to the wanted type: `Some(None)` if it can stay as it is, `None` if it cannot
+/// be converted.
 fn conversion(column: &str, current: &ColumnDefinition, wanted: &str) -> Option<Option<String>> {
     // Types outside pg_catalog, such as citext, are shown with their schema.
     let base = current.data_type.split('(').next().and_then(|name| name.rsplit('.').next()).unwrap_or_default().trim();

@@ -14,7 +14,7 @@ use crate::store::session::{Rows, params};
 use crate::store::target::{Host, Target};
 use crate::store::tls::TlsMode;
 
-/// The oldest server with all that the statements use.
+/// The oldest server that has everything that our statements use.
 const OLDEST_SERVER: i32 = 140_000;
 
 /// A statement time-out below this may end even a small batch on a busy server.
@@ -29,7 +29,7 @@ const OTHER_CONNECTIONS: usize = 4;
 
 const OBSERVING: &str = "a statement failed";
 
-/// Whether the way is encrypted, and whether anyone knows who is at its end.
+/// Whether the connection is encrypted, and the server verified.
 pub(super) async fn tls(target: &Target) -> Finding {
     let (mode, is_local) = (target.tls.mode, is_local(target));
     let without = match mode {
@@ -39,7 +39,7 @@ pub(super) async fn tls(target: &Target) -> Finding {
     judge_tls(mode, is_local, without.as_deref())
 }
 
-/// `without` is what was said when TLS was insisted on and did not come about.
+/// `without` is the error of a connection that required TLS.
 fn judge_tls(mode: TlsMode, is_local: bool, without: Option<&str>) -> Finding {
     const CHECK: &str = "TLS";
     const VERIFY: &str = "set sslmode=verify-full and sslrootcert=FILE in DATABASE_URL (README.md, step 3)";
@@ -71,7 +71,7 @@ fn judge_tls(mode: TlsMode, is_local: bool, without: Option<&str>) -> Finding {
     }
 }
 
-/// The same connection, but not without TLS: what was settled on by itself the driver does not tell.
+/// Connects with TLS required: the driver does not tell what it settled on by itself.
 async fn insisting(target: &Target) -> Result<Client, StoreError> {
     let mut target = target.clone();
     target.tls.mode = TlsMode::Require;
@@ -89,7 +89,7 @@ fn is_local(target: &Target) -> bool {
 }
 
 impl Store {
-    /// Its version, and whether it takes writes.
+    /// The server's version, and whether it takes writes.
     pub(super) async fn server(&self) -> Result<Finding, StoreError> {
         const CHECK: &str = "server";
         let doing = "could not ask the server for its version";
@@ -117,7 +117,6 @@ impl Store {
         })
     }
 
-    /// The limit that may end our statements.
     pub(super) async fn statement_timeout(&self) -> Result<Finding, StoreError> {
         const CHECK: &str = "statement time-out";
         let doing = "could not read statement_timeout";
@@ -187,23 +186,20 @@ impl Store {
         Ok(if is_reused { Pooler::Session } else { Pooler::None })
     }
 
-    /// The server process that has our connection.
     async fn own_server(&self) -> Result<ServerProcess, StoreError> {
         ServerProcess::of(&self.rows(OBSERVING, SERVER_PROCESS, params![]).await?)
     }
 }
 
-/// What lies between us and the server.
 enum Pooler {
-    /// One that lends a server for a transaction.
+    /// It lends a server for a transaction.
     Transaction,
-    /// One that keeps to us the server that it gave.
+    /// It lends a server for as long as we are connected.
     Session,
-    /// None that shows.
+    /// No pooler, or one that does not show.
     None,
 }
 
-/// A server process.
 struct ServerProcess {
     pid: i32,
     started_at: Option<DateTime<Utc>>,

@@ -22,7 +22,6 @@ const OLD_SECS: i64 = 86_400;
 const LATE_FULL_PASS: Duration = Duration::from_secs(14 * 86_400);
 
 impl Store {
-    /// All of it; needs the tables to be there.
     pub(super) async fn examine_tables(&self, site_id: Option<&str>, observer: &Holder) -> Vec<Finding> {
         let mut findings = vec![
             settled("site", self.site(site_id).await),
@@ -85,7 +84,6 @@ impl Store {
         })
     }
 
-    /// How the last run ended.
     async fn last_run(&self) -> Result<Finding, StoreError> {
         const CHECK: &str = "last run";
         let runs = self.list_runs(&RunFilter { limit: 2, sync_type: None, status: None }).await?;
@@ -108,7 +106,6 @@ impl Store {
     }
 }
 
-/// How old a table is.
 fn freshness(table: &TableRow, now: DateTime<Utc>) -> Finding {
     let stream = Stream::ALL.iter().find(|stream| stream.table() == table.table);
     let check = stream.map_or("tables", |stream| stream.table());
