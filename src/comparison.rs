@@ -5,9 +5,9 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::content_hash::ContentHash;
 use crate::run::{PassKind, UnreadableFields};
 use crate::stream::Stream;
+use crate::table::hash::ContentHash;
 
 /// Maximum ids remembered of each kind, so that memory does not depend on how much is wrong.
 pub const MAX_REMEMBERED: usize = 10_000;

@@ -21,38 +21,30 @@ mod report;
 
 mod sync;
 
-mod entity;
+mod table;
 
 mod config;
 mod healthcheck;
 // `store` still re-exports `Schema`, which nothing outside of it uses.
-#[allow(unused_imports)]
+
 mod store;
 mod wix;
 
 mod address;
 mod checkpoint;
 mod comparison;
-mod content_hash;
 mod database;
 mod difference;
 mod event;
-mod excerpt;
 mod finding;
 mod holder;
 mod installation;
-mod json;
-mod json_damage;
-mod json_text;
 mod network;
 mod off_thread;
-mod page;
 mod progress;
-mod record;
 mod retry;
 mod run;
 mod secret;
 mod stop;
 mod stream;
-mod timestamp;
 mod visible;

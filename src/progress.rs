@@ -95,7 +95,8 @@ mod tests {
     use super::{TableProgress, Tracker};
     use crate::event::{Event, Reporter};
     use crate::run::{PassKind, Status};
-    use crate::stream::Stream;
+
+    use crate::table::ORDERS;
 
     struct Silence;
 
@@ -106,7 +107,7 @@ mod tests {
     #[test]
     fn requests_count_for_their_table_and_a_total_once_told_stays() {
         let tracker = Tracker::new(Arc::new(Silence));
-        let stream = Stream::Orders;
+        let stream = &ORDERS;
         tracker.report(Event::RequestSent { stream: None });
         tracker.report(Event::StreamStarted { stream });
         tracker.report(Event::PassPlanned { stream, pass: PassKind::Full });

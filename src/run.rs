@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::record::Row;
 use crate::stream::Stream;
+use crate::table::row::Row;
 
 /// Maximum record errors that `sync_logs.results` lists per table; all are in `sync_errors`.
 const MAX_ERROR_DETAILS: usize = 100;

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::help;
 use crate::stream::Stream;
+use crate::table::Table;
 
 /// Keeps the Postgres tables customers, appointments and orders as Wix has them.
 #[derive(Debug, Parser)]
@@ -83,35 +85,49 @@ pub enum Command {
 }
 
 /// Which tables to sync.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Wix contacts.
-    Customers,
-    /// Wix bookings.
-    Appointments,
-    /// Wix eCommerce orders.
-    Orders,
-    /// All three, in this order.
+    Table(&'static Table),
     All,
 }
 
+const TARGETS: [Target; Table::ALL.len() + 1] = {
+    let mut targets = [Target::All; Table::ALL.len() + 1];
+    let mut index = 0;
+    while index < Table::ALL.len() {
+        targets[index] = Target::Table(Table::ALL[index]);
+        index += 1;
+    }
+    targets
+};
+
+impl ValueEnum for Target {
+    fn value_variants<'a>() -> &'a [Target] {
+        &TARGETS
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Target::Table(table) => table.records,
+            Target::All => "All of them, in this order",
+        };
+        Some(PossibleValue::new(self.sync_type()).help(help))
+    }
+}
+
 impl Target {
-    /// The streams in the order in which they are synced.
+    /// The tables in the order in which they are synced.
     pub fn streams(self) -> Vec<Stream> {
         match self {
-            Target::Customers => vec![Stream::Customers],
-            Target::Appointments => vec![Stream::Appointments],
-            Target::Orders => vec![Stream::Orders],
-            Target::All => Stream::ALL.to_vec(),
+            Target::Table(table) => vec![table],
+            Target::All => Table::ALL.to_vec(),
         }
     }
 
     /// What `sync_logs.sync_type` says.
     pub fn sync_type(self) -> &'static str {
         match self {
-            Target::Customers => "customers",
-            Target::Appointments => "appointments",
-            Target::Orders => "orders",
+            Target::Table(table) => table.name,
             Target::All => "all",
         }
     }

@@ -8,16 +8,16 @@ use super::args::{DoctorArgs, GlobalArgs};
 use super::exit::Exit;
 use super::{Failure, connect};
 use crate::config::{ConfigError, DatabaseConfig, Environment, SyncConfig, SyncFlags};
-use crate::entity::entity_of;
 use crate::event::{Event, Reporter};
 use crate::finding::{Finding, Mark};
 use crate::holder::Holder;
 use crate::installation::{Accepted, Claim, Remembered, TokenInfo, judge};
 use crate::report;
 use crate::stop::stop_pair;
-use crate::stream::Stream;
+use crate::table::Table;
+use crate::table::listing::Listing;
 use crate::wix::auth::Credentials;
-use crate::wix::{Listing, Probe, WixClient, WixError, WixSettings};
+use crate::wix::{Probe, WixClient, WixError, WixSettings};
 
 /// Clocks that differ by more than this make times in `sync_logs` and the expiry of the lease misleading.
 const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::seconds(60);
@@ -115,9 +115,9 @@ async fn look_at_wix(settings: &WixSettings) -> (Vec<Finding>, Option<Result<Tok
         }
     }
     let mut clock = None;
-    for stream in Stream::ALL {
-        let listing = entity_of(stream).listing();
-        let (finding, ahead) = api(stream, listing, wix.probe_listing(listing).await);
+    for stream in Table::ALL {
+        let listing = &stream.listing;
+        let (finding, ahead) = api(listing, wix.probe_listing(listing).await);
         findings.push(finding);
         clock = clock.or(ahead);
     }
@@ -157,12 +157,8 @@ fn rate_limit(settings: &WixSettings) -> Finding {
 }
 
 /// Whether a listing can be read, and how far Wix's clock differs.
-fn api(stream: Stream, listing: &Listing, probe: Probe<Option<TimeDelta>>) -> (Finding, Option<TimeDelta>) {
-    let check = match stream {
-        Stream::Customers => "contacts API",
-        Stream::Appointments => "bookings API",
-        Stream::Orders => "orders API",
-    };
+fn api(listing: &Listing, probe: Probe<Option<TimeDelta>>) -> (Finding, Option<TimeDelta>) {
+    let check = listing.api;
     match probe {
         Probe::Answered(ahead) => {
             (Finding::ok(check, format!("can be read (permission \"{}\")", listing.permission)), ahead)

@@ -64,10 +64,11 @@ mod tests {
     use super::Exit;
     use crate::run::{PassKind, RunSummary, Status, StreamSummary};
     use crate::stop::StopReason;
-    use crate::stream::Stream;
+
+    use crate::table::ORDERS;
 
     fn summary(status: Status, change: impl FnOnce(&mut StreamSummary)) -> RunSummary {
-        let mut stream = StreamSummary::new(Stream::Orders, PassKind::Full);
+        let mut stream = StreamSummary::new(&ORDERS, PassKind::Full);
         stream.status = status;
         change(&mut stream);
         RunSummary {

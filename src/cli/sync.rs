@@ -7,7 +7,7 @@ use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
 
-use super::args::{GlobalArgs, SyncArgs, Target};
+use super::args::{GlobalArgs, SyncArgs};
 use super::exit::Exit;
 use super::logging::Console;
 use super::signals::{Signals, signalled};
@@ -24,7 +24,7 @@ use crate::store::lease::Heartbeat;
 use crate::sync::patience::LAST_PATIENCE;
 use crate::sync::plan::FullPolicy;
 use crate::sync::{Plan, Range, Run, RunOutcome, SyncError};
-use crate::timestamp::{self, Timestamp};
+use crate::table::timestamp::{self, Timestamp};
 use crate::wix::query::Until;
 use crate::wix::{WixClient, WixError};
 
@@ -255,7 +255,7 @@ fn range(args: &SyncArgs) -> Result<Option<Range>, ConfigError> {
     if from.is_none() && until.is_none() {
         return Ok(None);
     }
-    if !matches!(args.target, Target::Appointments | Target::All) {
+    if args.target.streams().iter().all(|table| table.range_field.is_none()) {
         let message = format!("--start and --end are for appointments, not for {}", args.target.sync_type());
         return Err(ConfigError { message, hint: None });
     }

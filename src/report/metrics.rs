@@ -266,6 +266,7 @@ mod tests {
     use super::{RunMetrics, render};
     use crate::run::{PassKind, RunSummary, Status, StreamSummary};
     use crate::stream::Stream;
+    use crate::table::{CUSTOMERS, ORDERS};
 
     fn summary(statuses: &[(Stream, Status)]) -> RunSummary {
         let stream = |(stream, status): &(Stream, Status)| {
@@ -293,7 +294,7 @@ mod tests {
 
     #[test]
     fn when_a_table_last_succeeded_stays_known_while_runs_fail() {
-        let first = summary(&[(Stream::Customers, Status::Completed), (Stream::Orders, Status::Failed)]);
+        let first = summary(&[(&CUSTOMERS, Status::Completed), (&ORDERS, Status::Failed)]);
         let first = at(1000, Some(&first), Some("wix"), "");
         for line in [
             "wix_sync_last_run_duration_seconds{schema=\"wix\",type=\"all\"} 1.25",
@@ -309,7 +310,7 @@ mod tests {
         assert!(second.contains("exit_code{schema=\"wix\",type=\"all\"} 1"), "{second}");
         assert!(second.contains("success_timestamp_seconds{schema=\"wix\",table=\"customers\"} 1000.5"), "{second}");
         assert!(!second.contains("last_run_synced"), "{second}");
-        let third = summary(&[(Stream::Customers, Status::Failed), (Stream::Orders, Status::Completed)]);
+        let third = summary(&[(&CUSTOMERS, Status::Failed), (&ORDERS, Status::Completed)]);
         let third = at(3000, Some(&third), Some("wix"), &second);
         assert!(third.contains("table=\"customers\"} 1000.5") && third.contains("table=\"orders\"} 3000.5"), "{third}");
         // A file of another site is ignored.

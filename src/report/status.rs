@@ -11,7 +11,7 @@ use crate::run::PassKind;
 use crate::store::dead_letters::{ErrorList, ErrorRow};
 use crate::store::migrate::MigrationReport;
 use crate::store::status::{RunRow, RunningRun, RunningState, TableRow};
-use crate::stream::Stream;
+use crate::table::Table;
 use crate::visible::one_line;
 
 /// Characters of an id in lists; `status` takes any unique prefix.
@@ -129,7 +129,7 @@ fn render_running(run: &RunningRun) -> String {
         let _ = writeln!(out, "{holder}");
     }
     // In the order in which a run takes them.
-    let tables = Stream::ALL.iter().filter_map(|stream| Some((stream.table(), run.tables.get(stream.table())?)));
+    let tables = Table::ALL.iter().filter_map(|stream| Some((stream.table(), run.tables.get(stream.table())?)));
     let rows: Vec<Vec<String>> = tables
         .map(|(table, progress)| {
             vec![

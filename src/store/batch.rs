@@ -12,12 +12,14 @@ use super::dead_letters::resolve_errors;
 use super::erase::erase_cleared_customers;
 use super::error::StoreError;
 use super::held::{hold, losing, release};
-use super::links::{Reach, emails_of, link_appointments, note_unlinked, relink_orders, with_customer_of};
+use super::links::{Reach, emails_of, link_appointments, note_unlinked, relink_orders};
 use super::missing::forget;
-use super::session::{Session, params};
+use super::session::{Session, parameter, params};
 use super::unreadable::note_unreadable;
-use crate::record::{Cell, Column, Row, Version};
+use super::upsert::upsert_statement;
 use crate::stream::Stream;
+use crate::table::row::{Contact, Row, Version};
+use crate::table::{CUSTOMERS, Relation};
 
 /// What became of the rows of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,7 +35,6 @@ pub struct BatchOutcome {
 #[derive(Clone, Debug)]
 pub struct BatchContext {
     pub stream: Stream,
-    pub columns: &'static [Column],
     /// Goes into `created_at` and `updated_at`.
     pub now: DateTime<Utc>,
     /// Whether `sync_errors` holds unresolved records of this table, which a written row resolves.
@@ -103,16 +104,16 @@ impl Store {
         if !to_write.is_empty() {
             let (mut touched, mut left) = (None, Vec::new());
             if reach == Reach::AllTables {
-                match context.stream {
-                    Stream::Customers => {
+                match context.stream.relation {
+                    Some(Relation::Customer) => {
                         touched = Some(Touched::by(&session, &to_write, &stored).await?);
                     }
-                    Stream::Appointments => {
-                        insert_stubs(&session, &to_write, context.now).await?;
+                    Some(Relation::Booking { .. }) => {
+                        insert_placeholders(&session, &to_write, context.now).await?;
                         left = contacts_of_stored(&session, &to_write, &stored).await?;
                         left.extend(contacts_without_details(&to_write));
                     }
-                    Stream::Orders => {}
+                    Some(Relation::Order) | None => {}
                 }
             }
             if context.rewrites {
@@ -133,7 +134,7 @@ impl Store {
             if let Some(Touched { appeared, wix_ids, emails }) = touched {
                 link_appointments(&session, &appeared, context.now).await?;
                 relink_orders(&session, &wix_ids, &emails, context.now).await?;
-            } else if context.stream == Stream::Customers {
+            } else if let Some(Relation::Customer) = context.stream.relation {
                 let wix_ids: Vec<&str> = to_write.iter().map(|row| row.wix_id.as_str()).collect();
                 note_unlinked(&session, &wix_ids).await?;
             }
@@ -231,14 +232,11 @@ async fn load_stored(
 
 /// One item per row that was written: true if it is new.
 async fn upsert(session: &Session<'_>, context: &BatchContext, rows: &[&Row]) -> Result<Vec<bool>, StoreError> {
-    let statement = match context.stream {
-        Stream::Customers => include_str!("sql/upsert_customers.sql").to_owned(),
-        Stream::Appointments => include_str!("sql/upsert_appointments.sql").to_owned(),
-        Stream::Orders => with_customer_of("u", include_str!("sql/upsert_orders.sql")),
-    };
-    let columns = Columns::of(rows, context.columns);
-    let doing = "could not write a batch";
-    session.rows(doing, &statement, &columns.parameters(&context.now)).await?.values()
+    let columns = Columns::of(context.stream, rows).with_new_ids(rows.len());
+    let mut parameters = columns.parameters();
+    parameters.push(parameter(&context.now));
+    let statement = upsert_statement(context.stream, &columns, parameters.len());
+    session.rows("could not write a batch", &statement, &parameters).await?.values()
 }
 
 /// Fewer rows were written than should be: then a trigger left some out, unless those have the content already.
@@ -259,12 +257,8 @@ async fn check_whole(session: &Session<'_>, stream: Stream, rows: &[&Row]) -> Re
 
 /// The contacts of bookings that hold nothing but the contact's id.
 fn contacts_without_details(rows: &[&Row]) -> Vec<String> {
-    // The first five columns of `entity/appointments.rs`, as in `insert_stubs`.
-    let contact = |row: &&Row| match row.cells.get(..5) {
-        Some([Cell::Text(id), Cell::Null, Cell::Null, Cell::Null, Cell::Null]) => Some(id.clone()),
-        _ => None,
-    };
-    rows.iter().filter_map(contact).collect()
+    let contacts = rows.iter().filter_map(|row| row.contact.as_deref());
+    contacts.filter(|contact| contact.has_no_details()).filter_map(|contact| contact.wix_id.clone()).collect()
 }
 
 /// The deleted customers that the stored rows of bookings name which are about to be written: they may name another one
@@ -287,24 +281,21 @@ async fn contacts_of_stored(
 
 /// Creates the customers that bookings name and the table does not have, and notes that orders may have to be linked
 /// to them.
-async fn insert_stubs(session: &Session<'_>, rows: &[&Row], now: DateTime<Utc>) -> Result<(), StoreError> {
-    // The first five columns of `entity/appointments.rs`: contact id, first name, last name, email, phone.
-    let texts = |index: usize| -> Vec<Option<&str>> {
-        rows.iter()
-            .map(|row| match row.cells.get(index) {
-                Some(Cell::Text(text)) => Some(text.as_str()),
-                _ => None,
-            })
-            .collect()
-    };
-    let contact_ids = texts(0);
-    if contact_ids.iter().all(Option::is_none) {
+async fn insert_placeholders(session: &Session<'_>, rows: &[&Row], now: DateTime<Utc>) -> Result<(), StoreError> {
+    let contacts = rows.iter().filter_map(|row| row.contact.as_deref()).filter(|contact| contact.wix_id.is_some());
+    let contacts: Vec<&Contact> = contacts.collect();
+    if contacts.is_empty() {
         return Ok(());
     }
+    let texts = |of: fn(&Contact) -> &Option<String>| -> Vec<Option<&str>> {
+        contacts.iter().map(|contact| of(contact).as_deref()).collect()
+    };
     let doing = "could not create the customers that bookings name";
-    let [first_names, last_names, emails, phones] = [1, 2, 3, 4].map(texts);
-    let parameters = params![contact_ids, first_names, last_names, emails, phones, now];
-    let created = session.rows(doing, include_str!("sql/insert_stubs.sql"), parameters).await?.value()?;
+    let wix_ids = texts(|contact| &contact.wix_id);
+    let (first_names, last_names) = (texts(|contact| &contact.first_name), texts(|contact| &contact.last_name));
+    let (emails, phones) = (texts(|contact| &contact.email), texts(|contact| &contact.phone));
+    let parameters = params![wix_ids, first_names, last_names, emails, phones, now];
+    let created = session.rows(doing, include_str!("sql/insert_placeholders.sql"), parameters).await?.value()?;
     add_customers(session, created).await
 }
 
@@ -319,14 +310,9 @@ struct Touched {
 impl Touched {
     /// The contacts that are about to be written, with the emails they had before and will have.
     async fn by(session: &Session<'_>, rows: &[&Row], stored: &HashMap<String, Stored>) -> Result<Touched, StoreError> {
-        /// Where the email stands among the columns of `entity/customers.rs`.
-        const EMAIL: usize = 3;
         let wix_ids: Vec<String> = rows.iter().map(|row| row.wix_id.clone()).collect();
-        let coming = rows.iter().filter_map(|row| match row.cells.get(EMAIL) {
-            Some(Cell::Text(email)) => Some(email.clone()),
-            _ => None,
-        });
-        let mut emails: Vec<String> = coming.collect();
+        let mut emails: Vec<String> =
+            rows.iter().filter_map(|row| CUSTOMERS.text(row, "email")).map(str::to_owned).collect();
         if wix_ids.iter().any(|id| stored.contains_key(id)) {
             emails.extend(emails_of(session, &wix_ids).await?);
         }

@@ -16,6 +16,7 @@ use super::session::{Session, params};
 use crate::checkpoint::Checkpoint;
 use crate::run::PassKind;
 use crate::stream::Stream;
+use crate::table::CUSTOMERS;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Books {
@@ -98,7 +99,7 @@ pub(super) async fn add_customers(session: &Session<'_>, added: i64) -> Result<(
     }
     let statement = "update {schema}.sync_state set live_rows = live_rows + $2 where table_name = $1";
     let doing = "could not count the customers that bookings name";
-    session.write(doing, statement, params![Stream::Customers.table(), added]).await
+    session.write(doing, statement, params![&CUSTOMERS.table(), added]).await
 }
 
 impl Store {

@@ -14,7 +14,7 @@ use super::connect::Store;
 use super::error::StoreError;
 use super::session::{from_row, params};
 use super::tls::{self, TlsSettings};
-use crate::stream::Stream;
+use crate::table::Table;
 
 /// Maximum wait for a lock.
 pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(10);
@@ -149,7 +149,7 @@ impl Store {
     }
 
     async fn blocker(&self) -> Option<Blocker> {
-        let tables = Stream::ALL.map(Stream::table);
+        let tables = Table::ALL.map(|table| table.name);
         let doing = "could not find out who holds a lock";
         let (name, modes) = (self.schema.name(), STRONG_MODES);
         let look = async {

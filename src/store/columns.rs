@@ -1,136 +1,106 @@
-//! Rows to columns: `unnest` takes one array a column, which works on direct and pooled connections alike.
+//! A batch turned into columns: `unnest` takes one array per column, which works on direct and pooled connections alike.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use std::fmt::Write;
+
+use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
-use super::session::{Parameter, parameter};
-use crate::record::{Cell, Column, ColumnKind, Row};
+use super::session::{Parameter, Typed};
+use crate::table::Table;
+use crate::table::field::{Cell, Field, Kind};
+use crate::table::row::Row;
 
-/// One column of a batch, as an array parameter.
-enum Array<'a> {
-    Uuid(Vec<Uuid>),
-    /// Text, and what travels as text and is cast by the statement: jsonb, text[], numeric.
-    Text(Vec<Option<&'a str>>),
-    Owned(Vec<Option<String>>),
-    Bytes(Vec<&'a [u8]>),
-    Timestamp(Vec<Option<DateTime<Utc>>>),
-    Date(Vec<Option<NaiveDate>>),
-    Integer(Vec<Option<i64>>),
+/// One column of a batch.
+struct Column<'a> {
+    name: &'static str,
+    values: Box<dyn ToSql + Sync + Send + 'a>,
+    /// The array's type.
+    kind: Type,
 }
 
-/// A batch turned into columns: those that all tables share first, then the stream's own.
-pub(super) struct Columns<'a>(Vec<Array<'a>>);
+pub(super) struct Columns<'a>(Vec<Column<'a>>);
 
 impl<'a> Columns<'a> {
-    /// `own` are the stream's own columns. A cell that is not of its column's kind would be a fault of
-    /// the mapping, which a property test excludes; it is written as null.
-    pub(super) fn of(rows: &[&'a Row], own: &[Column]) -> Columns<'a> {
-        let mut arrays = vec![Array::Uuid(new_ids(rows.len()))];
-        arrays.extend(shared(rows));
-        arrays.extend(own.iter().enumerate().map(|(index, column)| cells(rows, index, column.kind)));
-        Columns(arrays)
+    /// The columns that all tables have, then those of the table's fields. A cell that is not of its column's kind would be
+    /// a fault of the mapping, which a property test excludes; it is written as null.
+    pub(super) fn of(table: &Table, rows: &[&'a Row]) -> Columns<'a> {
+        let mut columns = vec![
+            column("wix_id", rows.iter().map(|row| Some(row.wix_id.as_str()))),
+            column("content_hash", rows.iter().map(|row| Some(&row.content_hash[..]))),
+            column("wix_created_at", rows.iter().map(|row| row.wix_created_at)),
+            column("wix_updated_at", rows.iter().map(|row| row.wix_updated_at)),
+            column("wix_revision", rows.iter().map(|row| row.wix_revision)),
+            column("raw", rows.iter().map(|row| Some(row.raw.as_str()))),
+        ];
+        let fields = table.fields.iter().enumerate().filter(|(_, field)| field.kind != Kind::List);
+        columns.extend(fields.map(|(index, field)| cells(field, rows, index)));
+        Columns(columns)
     }
 
-    /// The same to compare rows with: no new ids, and of the stream's own columns those of the table.
-    pub(super) fn to_compare(rows: &[&'a Row], own: &[Column]) -> Columns<'a> {
-        let mut arrays = Vec::from(shared(rows));
-        let stored = own.iter().enumerate().filter(|(_, column)| column.is_stored);
-        arrays.extend(stored.map(|(index, column)| cells(rows, index, column.kind)));
-        Columns(arrays)
+    /// Adds ids for the rows that turn out to be new. Rows that exist keep theirs.
+    ///
+    /// They are in the order of time: each goes to the end of the primary key's index, where random ones would touch all of
+    /// it, which after a checkpoint is a whole page of write-ahead log a row.
+    pub(super) fn with_new_ids(mut self, count: usize) -> Columns<'a> {
+        self.0.push(column("id", new_ids(count).map(Some)));
+        self
     }
 
-    pub(super) fn arrays(&self) -> Vec<Parameter<'_>> {
-        self.0.iter().map(Array::parameter).collect()
-    }
-
-    /// The parameters in order, with `now` between the shared ones and the stream's own.
-    pub(super) fn parameters<'b>(&'b self, now: &'b DateTime<Utc>) -> Vec<Parameter<'b>> {
-        let mut parameters = self.arrays();
-        parameters.insert(7, parameter(now));
-        parameters
-    }
-}
-
-/// Wix's id, hash of the content, dates, revision and the record itself.
-fn shared<'a>(rows: &[&'a Row]) -> [Array<'a>; 6] {
-    [
-        Array::Text(rows.iter().map(|row| Some(row.wix_id.as_str())).collect()),
-        Array::Bytes(rows.iter().map(|row| &row.content_hash[..]).collect()),
-        Array::Timestamp(rows.iter().map(|row| row.wix_created_at).collect()),
-        Array::Timestamp(rows.iter().map(|row| row.wix_updated_at).collect()),
-        Array::Integer(rows.iter().map(|row| row.wix_revision).collect()),
-        Array::Text(rows.iter().map(|row| Some(row.raw.as_str())).collect()),
-    ]
-}
-
-fn cells<'a>(rows: &[&'a Row], index: usize, kind: ColumnKind) -> Array<'a> {
-    Array::of(rows.iter().map(|row| row.cells.get(index).unwrap_or(&Cell::Null)), kind)
-}
-
-impl<'a> Array<'a> {
-    fn of(cells: impl Iterator<Item = &'a Cell>, kind: ColumnKind) -> Array<'a> {
-        match kind {
-            ColumnKind::Text | ColumnKind::Decimal => Array::Text(
-                cells
-                    .map(|cell| match cell {
-                        Cell::Text(text) | Cell::Decimal(text) => Some(text.as_str()),
-                        _ => None,
-                    })
-                    .collect(),
-            ),
-            ColumnKind::TextList => Array::Owned(
-                cells
-                    .map(|cell| match cell {
-                        Cell::TextList(items) => Some(array_literal(items)),
-                        _ => None,
-                    })
-                    .collect(),
-            ),
-            ColumnKind::Timestamp => Array::Timestamp(
-                cells
-                    .map(|cell| match cell {
-                        Cell::Timestamp(instant) => Some(*instant),
-                        _ => None,
-                    })
-                    .collect(),
-            ),
-            ColumnKind::Date => Array::Date(
-                cells
-                    .map(|cell| match cell {
-                        Cell::Date(date) => Some(*date),
-                        _ => None,
-                    })
-                    .collect(),
-            ),
-            ColumnKind::Integer => Array::Integer(
-                cells
-                    .map(|cell| match cell {
-                        Cell::Integer(number) => Some(*number),
-                        _ => None,
-                    })
-                    .collect(),
-            ),
+    /// The arrays as rows `u`, for the clause `from`.
+    pub(super) fn source(&self) -> String {
+        let (mut arrays, mut names) = (String::new(), String::new());
+        for (index, Column { name, kind, .. }) in self.0.iter().enumerate() {
+            let comma = if index > 0 { ", " } else { "" };
+            // The name of an array type starts with an underscore.
+            let _ = write!(arrays, "{comma}${}::{}[]", index + 1, kind.name().trim_start_matches('_'));
+            let _ = write!(names, "{comma}{name}");
         }
+        format!("unnest({arrays}) as u ({names})")
     }
 
-    fn parameter(&self) -> Parameter<'_> {
-        match self {
-            Array::Uuid(values) => parameter(values),
-            Array::Text(values) => parameter(values),
-            Array::Owned(values) => parameter(values),
-            Array::Bytes(values) => parameter(values),
-            Array::Timestamp(values) => parameter(values),
-            Array::Date(values) => parameter(values),
-            Array::Integer(values) => parameter(values),
-        }
+    /// The parameters of [`Columns::source`], from `$1` on.
+    pub(super) fn parameters(&self) -> Vec<Parameter<'_>> {
+        self.0.iter().map(|column| -> Parameter<'_> { (&*column.values, column.kind.clone()) }).collect()
     }
 }
 
-/// Ids for rows that turn out to be new; those that are there keep theirs. In the order of time: each goes to the end
-/// of the primary key's index, where random ones would touch all of it, which after a checkpoint is a whole page of
-/// write-ahead log a row.
-fn new_ids(count: usize) -> Vec<Uuid> {
-    std::iter::repeat_with(Uuid::now_v7).take(count).collect()
+fn column<'a, T: Typed + ToSql + Sync + Send + 'a>(
+    name: &'static str,
+    values: impl Iterator<Item = Option<T>>,
+) -> Column<'a> {
+    Column { name, values: Box::new(values.collect::<Vec<_>>()), kind: T::ARRAY }
+}
+
+/// Text lists and decimals are sent as text, which the statement casts.
+fn cells<'a>(field: &Field, rows: &[&'a Row], index: usize) -> Column<'a> {
+    let cells = rows.iter().map(|row| row.cells.get(index).unwrap_or(&Cell::Null));
+    match field.kind {
+        Kind::Text | Kind::ShortText | Kind::Id | Kind::Decimal | Kind::List => {
+            column(field.name, cells.map(Cell::as_text))
+        }
+        Kind::TextList => column(field.name, cells.map(|cell| cell.as_list().map(array_literal))),
+        Kind::Timestamp => column(field.name, cells.map(Cell::as_timestamp)),
+        Kind::Date => column(field.name, cells.map(Cell::as_date)),
+        Kind::Integer => column(field.name, cells.map(Cell::as_integer)),
+    }
+}
+
+/// SQL: the value of a field in the row `u` of [`Columns::source`], or of its record `raw`, in the type of its column.
+pub(super) fn value_of(field: &Field, raw: &str) -> String {
+    let name = field.name;
+    match (field.kind, field.path()) {
+        (Kind::TextList, _) => format!("u.{name}::text[]"),
+        (Kind::Decimal, _) => format!("u.{name}::numeric"),
+        (Kind::List, Some(path)) => {
+            let list = format!("{raw} #> '{{{}}}'", path.replace('.', ","));
+            format!("case jsonb_typeof({list}) when 'array' then {list} end")
+        }
+        _ => format!("u.{name}"),
+    }
+}
+
+fn new_ids(count: usize) -> impl Iterator<Item = Uuid> {
+    std::iter::repeat_with(Uuid::now_v7).take(count)
 }
 
 /// Postgres's text form of a `text[]`: arrays of arrays would be flattened by `unnest`.

@@ -6,14 +6,16 @@ use std::fmt::Write;
 use chrono::{DateTime, Utc};
 
 use super::books::live_rows;
-use super::columns::Columns;
+use super::columns::{Columns, value_of};
 use super::connect::Store;
 use super::error::StoreError;
-use super::links::with_customer_of;
+use super::links::{OWN_CUSTOMER, customer_of};
 use super::missing::{IS_WAITING, ListedKey, Span, is_placeholder, listed_key_of_row};
 use super::session::{Parameter, Session, params};
-use crate::record::{Column, ColumnKind, Row};
 use crate::stream::Stream;
+use crate::table::field::Kind;
+use crate::table::row::Row;
+use crate::table::{Relation, Table};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -65,14 +67,13 @@ impl Store {
     pub async fn compare_columns(
         &mut self,
         stream: Stream,
-        columns: &[Column],
         rows: &[&Row],
     ) -> Result<HashMap<String, Vec<String>>, StoreError> {
         let doing = "could not compare the columns of rows";
-        let statement = comparing_statement(stream, columns);
-        let values = Columns::to_compare(rows, columns);
+        let columns = Columns::of(stream, rows);
+        let statement = comparing_statement(stream, &columns);
         let session = self.begin().await?;
-        let found = session.rows(doing, &statement, &values.arrays()).await?;
+        let found = session.rows(doing, &statement, &columns.parameters()).await?;
         session.rollback(doing).await?;
         found.all()
     }
@@ -177,58 +178,42 @@ pub(super) async fn forget_content(session: &Session<'_>, stream: Stream, rows: 
 }
 
 /// Wix's id and the names of the columns that differ, of each row in which some do.
-fn comparing_statement(stream: Stream, columns: &[Column]) -> String {
-    const SHARED: [&str; 6] = ["wix_id", "content_hash", "wix_created_at", "wix_updated_at", "wix_revision", "raw"];
-    let (table, id) = (stream.table(), stream.id_column());
-    let stored = columns.iter().filter(|column| column.is_stored);
-    let mut arrays =
-        "$1::text[], $2::bytea[], $3::timestamptz[], $4::timestamptz[], $5::bigint[], $6::text[]".to_owned();
-    let mut names = SHARED.join(", ");
+fn comparing_statement(table: &Table, columns: &Columns<'_>) -> String {
     let mut differences = String::new();
     let mut compare = |name: &str, stored: &str, expected: &str| {
         let _ = write!(differences, "case when {stored} is distinct from {expected} then '{name}' end, ");
     };
-    for name in &SHARED[2..5] {
+    for name in ["wix_created_at", "wix_updated_at", "wix_revision"] {
         compare(name, &format!("t.{name}"), &format!("u.{name}"));
     }
     compare("raw", "t.raw", "u.raw::jsonb");
-    for (index, Column { name, kind, .. }) in stored.enumerate() {
-        // How it travels, and what it is compared as: a column may be of another type that holds the same.
-        let (array, cast) = match kind {
-            ColumnKind::Text => ("text", "::text"),
-            ColumnKind::TextList => ("text", "::text[]"),
-            ColumnKind::Decimal => ("text", "::numeric"),
-            ColumnKind::Integer => ("bigint", "::bigint"),
-            ColumnKind::Timestamp => ("timestamptz", ""),
-            ColumnKind::Date => ("date", ""),
+    for field in table.fields {
+        // What it is compared as: a column may be of another type that holds the same.
+        let cast = match field.kind {
+            Kind::Text | Kind::ShortText | Kind::Id => "::text",
+            Kind::TextList => "::text[]",
+            Kind::Decimal => "::numeric",
+            Kind::Integer => "::bigint",
+            Kind::List => "::jsonb",
+            Kind::Timestamp | Kind::Date => "",
         };
-        let _ = write!(arrays, ", ${}::{array}[]", SHARED.len() + index + 1);
-        let _ = write!(names, ", {name}");
-        compare(name, &format!("t.{name}{cast}"), &format!("u.{name}{cast}"));
+        compare(field.name, &format!("t.{}{cast}", field.name), &format!("({}){cast}", value_of(field, "t.raw")));
     }
-    // A link that a person made to a customer of their own stays where Wix's data finds none: see upsert_orders.sql.
-    let own = "(select own.id from {schema}.customers own where own.id = t.customer_id and own.wix_contact_id is null)";
-    match stream {
-        Stream::Customers => {}
-        Stream::Appointments => {
-            let contact = "(select coalesce(survivor.id, contact.id) from {schema}.customers contact
-                left join {schema}.customers survivor on survivor.wix_contact_id = contact.merged_into
-                where contact.wix_contact_id = u.wix_contact_id)";
-            // Where no customer has the contact, its placeholder is missing: no link can be right then.
-            let none = "case when u.wix_contact_id is not null then '00000000-0000-0000-0000-000000000000'::uuid end";
-            compare("customer_id", "t.customer_id", &format!("coalesce({contact}, {own}, {none})"));
-        }
-        Stream::Orders => {
-            let items = "case jsonb_typeof(t.raw -> 'lineItems') when 'array' then t.raw -> 'lineItems' end";
-            compare("items", "t.items::jsonb", items);
-            let customer = with_customer_of("u", "{customer_of_order}");
-            compare("customer_id", "t.customer_id", &format!("coalesce({customer}, {own})"));
-        }
+    if let Some(customer) = customer_of(table, "u") {
+        // Where no customer has the contact of a booking, its placeholder is missing: no link can be right then.
+        let none = match table.relation {
+            Some(Relation::Booking { .. }) => {
+                "case when u.wix_contact_id is not null then '00000000-0000-0000-0000-000000000000'::uuid end"
+            }
+            _ => "null",
+        };
+        compare("customer_id", "t.customer_id", &format!("coalesce({customer}, {OWN_CUSTOMER}, {none})"));
     }
+    let (source, Table { name, id_column, .. }) = (columns.source(), table);
     format!(
         "select u.wix_id, differing.names
-         from unnest({arrays}) as u ({names})
-         join {{schema}}.{table} t on t.{id} = u.wix_id and t.content_hash = u.content_hash and t.deleted_at is null
+         from {source}
+         join {{schema}}.{name} t on t.{id_column} = u.wix_id and t.content_hash = u.content_hash and t.deleted_at is null
          cross join lateral (select array_remove(array[{differences} null]::text[], null) as names) differing
          where differing.names <> '{{}}'"
     )

@@ -13,9 +13,9 @@ use super::held::release;
 use super::missing::forget;
 use super::session::{Session, from_row, params};
 use super::unreadable::UnreadableField;
-use crate::content_hash::content_hash;
-use crate::record::Rejection;
 use crate::stream::Stream;
+use crate::table::hash::content_hash;
+use crate::table::row::Rejection;
 
 /// Another version of the program may accept what this one rejects.
 const PROGRAM_VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -4,10 +4,12 @@ use super::connect::Store;
 use super::error::StoreError;
 use super::session::{Session, params};
 use crate::stream::Stream;
+use crate::table::{CUSTOMERS, Relation, Table};
 
-/// The columns of a customer that hold personal data.
-const PERSONAL: &str = "name = null, first_name = null, last_name = null, email = null, phone = null, company = null,
-    job_title = null, birthdate = null, locale = null, labels = null";
+/// SQL: empties the columns of a table that hold personal data.
+fn emptied(table: &Table) -> String {
+    table.personal.iter().map(|column| format!(", {column} = null")).collect()
+}
 
 /// Of a customer `t`: that no booking which Wix has holds more of the person than the contact's id. Written so that the
 /// planner can't take the index on live rows' dates for it, and read all of that.
@@ -22,14 +24,13 @@ const NO_BOOKING_TELLS: &str = "not exists (
 /// A customer that was made from a booking keeps what that booking tells, as long as Wix has it
 /// ([`Store::list_untold_customers`]).
 pub(super) async fn erase(session: &Session<'_>, stream: Stream, wix_id: &str) -> Result<(), StoreError> {
-    let (personal, is_erased) = match stream {
-        Stream::Customers => (PERSONAL, format!("(t.raw is not null or {NO_BOOKING_TELLS})")),
-        Stream::Appointments => ("location = null", "true".to_owned()),
-        Stream::Orders => ("email = null, items = null", "true".to_owned()),
+    let is_erased = match stream.relation {
+        Some(Relation::Customer) => format!("(t.raw is not null or {NO_BOOKING_TELLS})"),
+        Some(Relation::Booking { .. } | Relation::Order) | None => "true".to_owned(),
     };
-    let (table, id) = (stream.table(), stream.id_column());
+    let (table, id, personal) = (stream.table(), stream.id_column(), emptied(stream));
     let statement = format!(
-        "update {{schema}}.{table} t set raw = null, content_hash = null, {personal}
+        "update {{schema}}.{table} t set raw = null, content_hash = null{personal}
          where t.{id} = $1 and t.deleted_at is not null and {is_erased}"
     );
     session.write("could not remove the personal data of a deleted record", &statement, params![wix_id]).await
@@ -55,8 +56,9 @@ impl Store {
     }
 
     pub async fn erase_untold_customers(&mut self, wix_ids: &[String]) -> Result<(), StoreError> {
+        let personal = emptied(&CUSTOMERS);
         let statement = format!(
-            "update {{schema}}.customers set {PERSONAL}
+            "update {{schema}}.customers set raw = null{personal}
              where wix_contact_id = any ($1) and deleted_at is not null and raw is null"
         );
         self.write("could not remove personal data", &statement, params![wix_ids]).await
@@ -66,8 +68,9 @@ impl Store {
 /// Erases what these deleted customers still hold of bookings, unless another booking tells of the person: Wix has
 /// cleared one of its details, it is gone, or it names another contact now.
 pub(super) async fn erase_cleared_customers(session: &Session<'_>, wix_ids: &[&str]) -> Result<(), StoreError> {
+    let personal = emptied(&CUSTOMERS);
     let statement = format!(
-        "update {{schema}}.customers t set {PERSONAL}
+        "update {{schema}}.customers t set raw = null{personal}
          where t.wix_contact_id = any ($1) and t.deleted_at is not null and t.raw is null
             and num_nonnulls(t.name, t.first_name, t.last_name, t.email, t.phone) > 0 and {NO_BOOKING_TELLS}"
     );

@@ -9,8 +9,8 @@ use super::books::live_records;
 use super::connect::Store;
 use super::error::StoreError;
 use super::session::{Session, params};
-use crate::record::Row;
 use crate::stream::Stream;
+use crate::table::row::Row;
 
 /// A part of records, such as `booking.contactDetails`, and how many rows would lose it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use super::connect::Store;
 use super::error::StoreError;
 use super::session::{Session, params};
 use crate::stream::Stream;
+use crate::table::{Relation, Table};
 
 /// How far a write goes beyond the rows themselves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +46,10 @@ impl Store {
         let session = self.begin().await?;
         let emails = emails_around(&session, &wix_ids).await?;
         let parameters = params![wix_ids, emails];
-        let (chosen, parameters) = match stream {
-            Stream::Orders => (include_str!("sql/orders_to_link.sql"), &parameters[..]),
-            Stream::Appointments => (include_str!("sql/appointments_to_link.sql"), &parameters[..1]),
-            Stream::Customers => return Ok(Vec::new()),
+        let (chosen, parameters) = match stream.relation {
+            Some(Relation::Order) => (include_str!("sql/orders_to_link.sql"), &parameters[..]),
+            Some(Relation::Booking { .. }) => (include_str!("sql/appointments_to_link.sql"), &parameters[..1]),
+            Some(Relation::Customer) | None => return Ok(Vec::new()),
         };
         let (table, id) = (stream.table(), stream.id_column());
         let statement = format!(
@@ -69,10 +70,10 @@ impl Store {
         let (wix_ids, ids): (_, Vec<Uuid>) = ([wix_id.to_owned()], rows.iter().map(|row| row.id).collect());
         let session = self.begin().await?;
         let emails = emails_around(&session, &wix_ids).await?;
-        match stream {
-            Stream::Orders => relink_some_orders(&session, &wix_ids, &emails, Some(&ids), now).await?,
-            Stream::Appointments => link_some_appointments(&session, &wix_ids, Some(&ids), now).await?,
-            Stream::Customers => {}
+        match stream.relation {
+            Some(Relation::Order) => relink_some_orders(&session, &wix_ids, &emails, Some(&ids), now).await?,
+            Some(Relation::Booking { .. }) => link_some_appointments(&session, &wix_ids, Some(&ids), now).await?,
+            Some(Relation::Customer) | None => {}
         }
         session.commit(doing).await
     }
@@ -165,11 +166,19 @@ async fn link_some_appointments(
     session.write("could not link appointments to customers", statement, params![wix_ids, now, rows]).await
 }
 
-/// A statement in which `{customer_of_order}` becomes the id of the customer whose the order in row `order` is: one
-/// rule for orders that are written and for those whose link is mended.
-pub(super) fn with_customer_of(order: &str, statement: &str) -> String {
-    statement.replace("{customer_of_order}", &include_str!("sql/customer_of_order.sql").replace("{order}", order))
+/// SQL: the id of the customer to whom Wix's data links the row `row`. `None` if rows of the table are not linked to
+/// customers.
+pub(super) fn customer_of(table: &Table, row: &str) -> Option<String> {
+    match table.relation {
+        Some(Relation::Booking { .. }) => Some(include_str!("sql/customer_of_booking.sql").replace("{booking}", row)),
+        Some(Relation::Order) => Some(include_str!("sql/customer_of_order.sql").replace("{order}", row)),
+        Some(Relation::Customer) | None => None,
+    }
 }
+
+/// SQL: the customer to whom the row `t` is linked now, if that is one without a Wix id: a person made the link.
+pub(super) const OWN_CUSTOMER: &str =
+    "(select own.id from {schema}.customers own where own.id = t.customer_id and own.wix_contact_id is null)";
 
 /// Creates and corrects the links of orders that may belong to customers with these ids or emails.
 pub(super) async fn relink_orders(
@@ -194,6 +203,7 @@ async fn relink_some_orders(
     }
     let statement =
         include_str!("sql/relink_orders.sql").replace("{orders_to_link}", include_str!("sql/orders_to_link.sql"));
-    let statement = with_customer_of("a", &statement);
+    let customer = include_str!("sql/customer_of_order.sql").replace("{order}", "a");
+    let statement = statement.replace("{customer_of_order}", &customer);
     session.write("could not link orders to customers", &statement, params![wix_ids, emails, now, rows]).await
 }

@@ -13,6 +13,7 @@ use super::links::{Reach, note_unlinked, relink_orders};
 use super::session::{Session, params};
 use super::unreadable::forget_unreadable;
 use crate::stream::Stream;
+use crate::table::Relation;
 
 /// A part of a full pass whose records are all known: what Wix did not list in it is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,9 +79,9 @@ const IS_PLACEHOLDER: &str = "(t.raw is null and exists (
 
 /// SQL: whether the row `t` of this table is a placeholder.
 pub(super) fn is_placeholder(stream: Stream) -> &'static str {
-    match stream {
-        Stream::Customers => IS_PLACEHOLDER,
-        Stream::Appointments | Stream::Orders => "false",
+    match stream.relation {
+        Some(Relation::Customer) => IS_PLACEHOLDER,
+        Some(Relation::Booking { .. } | Relation::Order) | None => "false",
     }
 }
 
@@ -304,15 +305,16 @@ impl Store {
                 None => false,
             };
         }
-        if stream == Stream::Appointments && reach == Reach::AllTables {
-            let contact = "select wix_contact_id::text from {schema}.appointments where wix_booking_id = $1";
-            let rows = session.rows(doing, contact, params![wix_id]).await?;
-            if let Some(contact) = rows.value::<Option<String>>()? {
-                erase_cleared_customers(&session, &[&contact]).await?;
+        match stream.relation {
+            Some(Relation::Booking { .. }) if reach == Reach::AllTables => {
+                let contact = "select wix_contact_id::text from {schema}.appointments where wix_booking_id = $1";
+                let rows = session.rows(doing, contact, params![wix_id]).await?;
+                if let Some(contact) = rows.value::<Option<String>>()? {
+                    erase_cleared_customers(&session, &[&contact]).await?;
+                }
             }
-        }
-        if stream == Stream::Customers {
-            end_customer(&session, (wix_id, merged_into), reach, now).await?;
+            Some(Relation::Customer) => end_customer(&session, (wix_id, merged_into), reach, now).await?,
+            Some(Relation::Booking { .. } | Relation::Order) | None => {}
         }
         erase(&session, stream, wix_id).await?;
         resolve_errors(&session, stream, &[wix_id], now).await?;

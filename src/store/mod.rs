@@ -40,6 +40,7 @@ pub mod status;
 mod target;
 mod tls;
 mod unreadable;
+mod upsert;
 mod url;
 
 pub use connect::Store;

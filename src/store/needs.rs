@@ -4,7 +4,7 @@
 //! made. So a new migration that adds a column needs its line here too.
 
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct NeededTable {
     pub(super) name: &'static str,
     pub(super) columns: &'static [Column],
     /// Its primary key. Another unique constraint over the same columns serves as well.
@@ -81,14 +81,14 @@ const RANDOM: &str = "gen_random_uuid()";
 const NOW: &str = "now()";
 
 /// In the order in which they can be created.
-pub(super) const TABLES: [Table; 12] = [
-    Table {
+pub(super) const TABLES: [NeededTable; 12] = [
+    NeededTable {
         name: "sync_migrations",
         columns: &[must("number", INTEGER), must("name", TEXT), must("checksum", TEXT), with("applied_at", TIME, NOW)],
         key: &["number"],
         ..STATE
     },
-    Table {
+    NeededTable {
         name: "sync_logs",
         columns: &[
             with("id", UUID, RANDOM),
@@ -114,7 +114,7 @@ pub(super) const TABLES: [Table; 12] = [
         indexes: &[index("sync_logs_started_at_idx", "btree (started_at DESC)", "")],
         ..STATE
     },
-    Table {
+    NeededTable {
         name: "customers",
         columns: &[
             with("id", UUID, RANDOM),
@@ -149,7 +149,7 @@ pub(super) const TABLES: [Table; 12] = [
         filled: Some(&["id", "wix_contact_id", "created_at", "updated_at"]),
         ..STATE
     },
-    Table {
+    NeededTable {
         name: "appointments",
         columns: &[
             with("id", UUID, RANDOM),
@@ -186,7 +186,7 @@ pub(super) const TABLES: [Table; 12] = [
         filled: Some(&["id", "wix_booking_id", "created_at", "updated_at"]),
         ..STATE
     },
-    Table {
+    NeededTable {
         name: "orders",
         columns: &[
             with("id", UUID, RANDOM),
@@ -226,7 +226,7 @@ pub(super) const TABLES: [Table; 12] = [
         filled: Some(&["id", "wix_order_id", "created_at", "updated_at"]),
         ..STATE
     },
-    Table {
+    NeededTable {
         name: "sync_state",
         columns: &[
             must("table_name", TEXT),
@@ -249,7 +249,7 @@ pub(super) const TABLES: [Table; 12] = [
         key: &["table_name"],
         ..STATE
     },
-    Table {
+    NeededTable {
         name: "sync_errors",
         columns: &[
             with("id", UUID, RANDOM),
@@ -273,7 +273,7 @@ pub(super) const TABLES: [Table; 12] = [
         )],
         ..STATE
     },
-    Table {
+    NeededTable {
         name: "sync_locks",
         columns: &[
             must("name", TEXT),
@@ -289,7 +289,7 @@ pub(super) const TABLES: [Table; 12] = [
         unique: &[("sync_locks_token_is_a_key", &["name", "token"])],
         ..STATE
     },
-    Table {
+    NeededTable {
         name: "sync_missing",
         columns: &[
             must("table_name", TEXT),
@@ -301,8 +301,8 @@ pub(super) const TABLES: [Table; 12] = [
         key: &["table_name", "wix_id"],
         ..STATE
     },
-    Table { name: "sync_unlinked", columns: &[must("wix_contact_id", TEXT)], key: &["wix_contact_id"], ..STATE },
-    Table {
+    NeededTable { name: "sync_unlinked", columns: &[must("wix_contact_id", TEXT)], key: &["wix_contact_id"], ..STATE },
+    NeededTable {
         name: "sync_held",
         columns: &[
             must("table_name", TEXT),
@@ -314,7 +314,7 @@ pub(super) const TABLES: [Table; 12] = [
         key: &["table_name", "wix_id"],
         ..STATE
     },
-    Table {
+    NeededTable {
         name: "sync_unreadable",
         columns: &[must("table_name", TEXT), must("wix_id", TEXT), must("fields", TEXTS)],
         key: &["table_name", "wix_id"],
@@ -323,7 +323,7 @@ pub(super) const TABLES: [Table; 12] = [
 ];
 
 /// What most tables have in common.
-const STATE: Table = Table {
+const STATE: NeededTable = NeededTable {
     name: "",
     columns: &[],
     key: &["id"],
@@ -354,7 +354,7 @@ pub(super) const VIEW_COLUMNS: [(&str, &str); 11] = [
     ("running_progress", JSONB),
 ];
 
-impl Table {
+impl NeededTable {
     /// Whether it holds records of Wix.
     pub(super) fn is_of_wix(&self) -> bool {
         self.filled.is_some()

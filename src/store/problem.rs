@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::needs::{Column, Index, Table, VIEW};
+use super::needs::{Column, Index, NeededTable, VIEW};
 
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -57,14 +57,14 @@ pub(super) enum Repair {
 /// What `migrate` restores.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
-    Table(&'static Table),
-    Column(&'static Table, &'static Column),
-    Default(&'static Table, &'static Column),
+    Table(&'static NeededTable),
+    Column(&'static NeededTable, &'static Column),
+    Default(&'static NeededTable, &'static Column),
     /// A primary key or unique constraint, by its index in [`Table::unique`]; `None` is the primary key.
-    Unique(&'static Table, Option<usize>),
+    Unique(&'static NeededTable, Option<usize>),
     /// The foreign key `customer_id`.
-    Customer(&'static Table),
-    Index(&'static Table, &'static Index),
+    Customer(&'static NeededTable),
+    Index(&'static NeededTable, &'static Index),
     View,
 }
 

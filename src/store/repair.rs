@@ -12,12 +12,14 @@ use tokio_postgres::error::SqlState;
 use super::catalog::{self, Catalog, UniqueFact};
 use super::checks::refusing_checks;
 use super::error::StoreError;
-use super::needs::{Column, Table, VIEW};
+use super::needs::{Column, NeededTable, VIEW};
 use super::problem::{Cause, Effect, Problem, Repair, Step};
 use super::schema::quoted;
 use super::schema_check::{compare, is_from_wix};
 use super::session::{Session, params};
 use crate::stream::Stream;
+use crate::table::Relation;
+use crate::table::Table;
 
 /// One step makes the next possible: tables, then keys, then links and indexes.
 const MAX_ROUNDS: usize = 4;
@@ -162,7 +164,7 @@ impl Work<'_> {
         })
     }
 
-    fn name(&self, table: &Table) -> String {
+    fn name(&self, table: &NeededTable) -> String {
         format!("{}.{}", self.session.schema, table.name)
     }
 
@@ -192,7 +194,7 @@ impl Work<'_> {
         Ok((!is_taken).then_some(name))
     }
 
-    async fn create_table(&mut self, table: &'static Table) -> Result<Option<String>, StoreError> {
+    async fn create_table(&mut self, table: &'static NeededTable) -> Result<Option<String>, StoreError> {
         let mut parts: Vec<String> = table.columns.iter().map(Column::definition).collect();
         parts.push(format!("primary key ({})", table.key.join(", ")));
         for (name, columns) in table.unique {
@@ -223,7 +225,7 @@ impl Work<'_> {
     }
 
     /// Another table of the schema with all columns of this one, if this one holds what Wix has.
-    async fn lookalike(&self, table: &Table) -> Result<Option<String>, StoreError> {
+    async fn lookalike(&self, table: &NeededTable) -> Result<Option<String>, StoreError> {
         if !table.is_of_wix() {
             return Ok(None);
         }
@@ -242,7 +244,7 @@ impl Work<'_> {
 
     async fn add_column(
         &mut self,
-        table: &'static Table,
+        table: &'static NeededTable,
         column: &'static Column,
         facts: &Catalog,
     ) -> Result<Option<String>, StoreError> {
@@ -288,25 +290,26 @@ impl Work<'_> {
     }
 
     /// Whether what a table lost makes the next run read everything.
-    fn needs_reading(&mut self, table: &Table) {
+    fn needs_reading(&mut self, table: &NeededTable) {
         match stream_of(table) {
             Some(stream) => {
                 self.to_read.insert(stream);
             }
             // What they say of rejected records, pending deletions and links is found again by reading everything.
             None if !matches!(table.name, "sync_logs" | "sync_locks" | "sync_migrations") => {
-                self.to_read.extend(Stream::ALL);
+                self.to_read.extend(Table::ALL);
             }
             None => {}
         }
         if table.name == "sync_unlinked" {
-            self.to_rewrite.insert(Stream::Orders);
+            let orders = Table::ALL.into_iter().filter(|table| matches!(table.relation, Some(Relation::Order)));
+            self.to_rewrite.extend(orders);
         }
     }
 
     async fn add_unique(
         &mut self,
-        table: &'static Table,
+        table: &'static NeededTable,
         index: Option<usize>,
         facts: &Catalog,
     ) -> Result<Taken, StoreError> {
@@ -355,6 +358,6 @@ fn is_about_the_schema(state: &SqlState) -> bool {
     *state != SqlState::INSUFFICIENT_PRIVILEGE && matches!(&state.code()[..2], "42" | "23" | "22" | "21" | "0A" | "2B")
 }
 
-fn stream_of(table: &Table) -> Option<Stream> {
-    Stream::ALL.into_iter().find(|stream| stream.table() == table.name)
+fn stream_of(table: &NeededTable) -> Option<Stream> {
+    Table::ALL.into_iter().find(|stream| stream.table() == table.name)
 }

@@ -7,7 +7,7 @@ use super::catalog::{Catalog, ColumnFact, Facts, holds, holds_state};
 use super::connect::Store;
 use super::error::StoreError;
 use super::migrate::{SchemaState, state_of};
-use super::needs::{Column, TABLES, Table, VIEW, VIEW_COLUMNS, VIEW_TABLES};
+use super::needs::{Column, NeededTable, TABLES, VIEW, VIEW_COLUMNS, VIEW_TABLES};
 use super::problem::{Cause, Effect, Problem, Repair, Step};
 use super::schema::{Schema, quoted};
 
@@ -81,7 +81,7 @@ pub(super) fn compare(schema: &Schema, catalog: &Catalog) -> Vec<Problem> {
 struct Comparison<'a> {
     schema: &'a Schema,
     catalog: &'a Catalog,
-    table: &'static Table,
+    table: &'static NeededTable,
 }
 
 impl Comparison<'_> {
@@ -321,7 +321,7 @@ pub(super) fn is_from_wix(column: &str) -> bool {
 }
 
 /// Whether runs work with a type that may round or refuse some values.
-fn works(table: &Table, wanted: &str, current: &str) -> bool {
+fn works(table: &NeededTable, wanted: &str, current: &str) -> bool {
     let base = match wanted {
         "text" => "character varying(",
         "numeric" => "numeric(",

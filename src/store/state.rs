@@ -13,6 +13,7 @@ use crate::checkpoint::{Checkpoint, Drift, KnownStatuses, StreamState};
 use crate::installation::{Claim, Remembered, RememberedInstallation};
 use crate::run::PassKind;
 use crate::stream::Stream;
+use crate::table::Table;
 
 impl Store {
     /// The site whose records the tables hold; more than one only by somebody's hand. None where nothing ever came, whatever
@@ -29,7 +30,7 @@ impl Store {
         let doing = "could not read which site the tables hold";
         let statement = format!("select wix_site_id, {} from {{schema}}.sync_state", has_data());
         let noted = self.rows(doing, &statement, params![]).await?;
-        let mut is_noted = noted.len() >= Stream::ALL.len();
+        let mut is_noted = noted.len() >= Table::ALL.len();
         for (noted, has_data) in noted.all::<(String, bool), Vec<_>>()? {
             if noted != site_id && has_data {
                 let (schema, given) = (self.schema.name().to_owned(), site_id.to_owned());
@@ -42,7 +43,7 @@ impl Store {
 
     /// Notes the site. The schema belongs to it as soon as something was read from it.
     pub async fn note_site(&mut self, site_id: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let tables: Vec<&str> = Stream::ALL.iter().map(|stream| stream.table()).collect();
+        let tables: Vec<&str> = Table::ALL.iter().map(|stream| stream.table()).collect();
         let statement = "insert into {schema}.sync_state (table_name, wix_site_id, updated_at)
              select t, $2, $3 from unnest($1::text[]) t order by t
              on conflict (table_name) do update set wix_site_id = excluded.wix_site_id";
@@ -243,7 +244,7 @@ impl Store {
 /// An SQL expression: whether a run has read something from Wix. A range leaves only its rows, which have a content hash;
 /// rows of adopted tables have none.
 fn has_data() -> String {
-    let rows = Stream::ALL
+    let rows = Table::ALL
         .map(|stream| format!(" or exists (select from {{schema}}.{} where content_hash is not null)", stream.table()));
     let progress = "exists (
         select from {schema}.sync_state s

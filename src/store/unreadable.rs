@@ -5,8 +5,9 @@ use serde::Serialize;
 use super::connect::Store;
 use super::error::StoreError;
 use super::session::{Session, params};
-use crate::record::Row;
 use crate::stream::Stream;
+use crate::table::Table;
+use crate::table::row::Row;
 
 /// A column that is null in some live rows because Wix sent something for it that could not be read.
 #[derive(Clone, Debug, Serialize)]
@@ -33,7 +34,7 @@ impl Store {
                  group by u.table_name, field"
             )
         };
-        let statement = format!("{} order by 1, 2", Stream::ALL.map(of).join(" union all "));
+        let statement = format!("{} order by 1, 2", Table::ALL.map(of).join(" union all "));
         let rows = self.rows(doing, &statement, params![limit]).await?;
         rows.map(|(table, column, records, wix_ids)| UnreadableField { table, column, records, wix_ids })
     }

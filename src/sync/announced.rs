@@ -7,9 +7,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::SyncError;
 use super::reader::Reader;
 use super::walk::Conclusion;
-use crate::page::PageRequest;
 use crate::run::PassKind;
 use crate::wix::WixError;
+use crate::wix::page::PageRequest;
 
 impl Reader<'_> {
     /// How many records Wix announced and did not return. `None` if the list is to be read again.

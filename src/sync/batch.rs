@@ -9,16 +9,17 @@ use super::lookup::{Reply, ask};
 use super::patience::{in_time, persist, prepare_retry, reconnect};
 use super::room::Room;
 use super::{Run, SyncError};
-use crate::entity::Entity;
 use crate::event::Event;
-use crate::record::{MappedRecord, Rejection, Row};
 use crate::run::StreamSummary;
 use crate::stop::Stop;
 use crate::store::batch::{BatchContext, BatchOutcome};
 use crate::store::books::Progress;
 use crate::store::links::Reach;
 use crate::store::{Store, StoreError};
-use crate::wix::{Lookup, RequestCounter};
+use crate::table::Table;
+use crate::table::listing::Lookup;
+use crate::table::row::{MappedRecord, Rejection, Row};
+use crate::wix::RequestCounter;
 
 /// Maximum waits for a transaction that was left behind in COMMIT. Each wait ends at the lock timeout of ten seconds:
 /// one minute in all.
@@ -63,7 +64,7 @@ fn next_part(rows: &[Row], max_rows: usize) -> (&[Row], &[Row]) {
 /// The records that are written next.
 pub(super) struct Batch<'a> {
     run: &'a Run<'a>,
-    entity: &'a dyn Entity,
+    entity: &'static Table,
     counter: &'a RequestCounter,
     context: BatchContext,
     rows: Vec<Row>,
@@ -74,10 +75,9 @@ pub(super) struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     /// An empty batch. Copies that lose a part of the record are held; each copy of a page may be older than its row.
-    pub(super) fn new(run: &'a Run<'a>, entity: &'a dyn Entity, counter: &'a RequestCounter) -> Batch<'a> {
+    pub(super) fn new(run: &'a Run<'a>, entity: &'static Table, counter: &'a RequestCounter) -> Batch<'a> {
         let context = BatchContext {
-            stream: entity.stream(),
-            columns: entity.columns(),
+            stream: entity,
             // Set with each commit.
             now: DateTime::UNIX_EPOCH,
             has_unresolved_errors: true,
@@ -85,7 +85,7 @@ impl<'a> Batch<'a> {
             has_unreadable: true,
             holds_losses: true,
             looked_up: HashSet::new(),
-            shapes_differ: entity.listing().lookup != Lookup::List,
+            shapes_differ: entity.listing.lookup != Lookup::List,
             rewrites: false,
         };
         Batch { run, entity, counter, context, rows: Vec::new(), rejections: Vec::new(), expected_again: 0 }
@@ -426,24 +426,15 @@ pub(super) async fn narrow<'i, T>(
 #[cfg(test)]
 mod tests {
     use super::newest_by_id;
-    use crate::record::Row;
-    use crate::timestamp::{Timestamp, parse};
+    use crate::table::row::Row;
+    use crate::table::timestamp::{Timestamp, parse};
 
     fn row(id: &str, updated: Option<&str>, raw: &str) -> Row {
         let wix_updated_at = updated.and_then(parse).map(|timestamp| match timestamp {
             Timestamp::Instant(instant) => instant,
             Timestamp::Local(local) => local.and_utc(),
         });
-        Row {
-            wix_id: id.to_owned(),
-            wix_created_at: None,
-            wix_updated_at,
-            wix_revision: None,
-            content_hash: [0; 16],
-            raw: raw.to_owned(),
-            cells: Vec::new(),
-            unreadable_fields: Vec::new(),
-        }
+        Row { wix_id: id.to_owned(), wix_updated_at, raw: raw.to_owned(), ..Row::default() }
     }
 
     #[test]

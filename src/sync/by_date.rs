@@ -5,8 +5,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::reader::Reader;
-use crate::record::RecordMark;
 use crate::run::PassKind;
+use crate::table::row::RecordMark;
 
 /// Maximum number of pages of a list that is read without windows.
 const MAX_PLAIN_PAGES: u32 = 4;

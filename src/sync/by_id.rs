@@ -7,14 +7,15 @@ use super::batch::Batch;
 use super::lookup::{NO_RECORD, Reply, as_listed, ask};
 use super::patience::persist;
 use super::{Run, SyncError};
-use crate::content_hash::ContentHash;
-use crate::entity::Entity;
-use crate::record::{MappedRecord, Row};
 use crate::run::StreamSummary;
 use crate::store::Store;
 use crate::store::compare::Standing;
 use crate::store::links::Reach;
-use crate::wix::{Lookup, RequestCounter};
+use crate::table::Table;
+use crate::table::hash::ContentHash;
+use crate::table::listing::Lookup;
+use crate::table::row::{MappedRecord, Row};
+use crate::wix::RequestCounter;
 
 /// Maximum refusals in a row: further requests would be refused as well, and use up the rate limit.
 const MAX_REFUSALS: usize = 3;
@@ -94,7 +95,7 @@ impl Control<'_> {
         &mut self,
         run: &Run<'_>,
         store: &mut Store,
-        entity: &dyn Entity,
+        entity: &'static Table,
         counter: &RequestCounter,
     ) -> Result<Option<String>, SyncError> {
         if self.verdict.is_none() {
@@ -107,11 +108,11 @@ impl Control<'_> {
 async fn try_known_record(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &dyn Entity,
+    entity: &'static Table,
     listed_id: Option<&str>,
     counter: &RequestCounter,
 ) -> Result<Option<String>, SyncError> {
-    let stream = entity.stream();
+    let stream = entity;
     let known_id = match listed_id {
         Some(id) => Some(id.to_owned()),
         None => persist(store, run.stop, async |store| store.any_live_id(stream).await).await?,
@@ -141,7 +142,7 @@ enum Answer {
 async fn look_up(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &dyn Entity,
+    entity: &'static Table,
     (wix_id, listed): (&str, Option<&ContentHash>),
     counter: &RequestCounter,
     summary: &mut StreamSummary,
@@ -167,7 +168,7 @@ async fn look_up(
 pub(super) async fn settle_one(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &dyn Entity,
+    entity: &'static Table,
     wix_id: &str,
     control: &mut Control<'_>,
     counter: &RequestCounter,
@@ -180,13 +181,13 @@ pub(super) async fn settle_one(
 pub(super) async fn settle_as_listed(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &dyn Entity,
+    entity: &'static Table,
     (wix_id, listed): (&str, Option<&ContentHash>),
     control: &mut Control<'_>,
     counter: &RequestCounter,
     summary: &mut StreamSummary,
 ) -> Result<Settled, SyncError> {
-    let stream = entity.stream();
+    let stream = entity;
     let survivor = match look_up(run, store, entity, (wix_id, listed), counter, summary).await? {
         Answer::Alive => {
             persist(store, run.stop, async |store| store.forget_missing(stream, wix_id).await).await?;
@@ -218,7 +219,7 @@ pub(super) async fn settle_as_listed(
 pub(super) async fn follow_one(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &dyn Entity,
+    entity: &'static Table,
     wix_id: &str,
     counter: &RequestCounter,
     summary: &mut StreamSummary,
@@ -235,12 +236,12 @@ pub(super) async fn follow_one(
 async fn end(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &dyn Entity,
+    entity: &'static Table,
     wix_id: &str,
     survivor: Option<&str>,
     summary: &mut StreamSummary,
 ) -> Result<Settled, SyncError> {
-    let (stream, now) = (entity.stream(), store.now());
+    let (stream, now) = (entity, store.now());
     let mut result = Ok(false);
     // A trigger or constraint of the user may refuse the row, or only its effect on rows of other tables.
     for reach in [Reach::AllTables, Reach::RowsOnly] {
@@ -262,8 +263,8 @@ async fn end(
 
 /// Whether "not found" has to be confirmed by a second lookup: where records are looked up through the list itself, a
 /// gap in Wix's index hides them from both, and the canary check does not see that.
-pub(super) fn needs_confirmation(entity: &dyn Entity) -> bool {
-    matches!(entity.listing().lookup, Lookup::List)
+pub(super) fn needs_confirmation(entity: &'static Table) -> bool {
+    matches!(entity.listing.lookup, Lookup::List)
 }
 
 /// Writes a record that was looked up by id. A repair also writes it over a row with the same content, of which
@@ -271,7 +272,7 @@ pub(super) fn needs_confirmation(entity: &dyn Entity) -> bool {
 async fn write_one(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &dyn Entity,
+    entity: &'static Table,
     record: MappedRecord,
     (counter, summary): (&RequestCounter, &mut StreamSummary),
 ) -> Result<Option<String>, SyncError> {
@@ -289,8 +290,8 @@ async fn write_one(
 }
 
 /// Whether a live row has exactly this record.
-async fn has_content(run: &Run<'_>, store: &mut Store, entity: &dyn Entity, row: &Row) -> Result<bool, SyncError> {
+async fn has_content(run: &Run<'_>, store: &mut Store, entity: &'static Table, row: &Row) -> Result<bool, SyncError> {
     let rows = std::slice::from_ref(row);
-    let standings = persist(store, run.stop, async |store| store.compare_rows(entity.stream(), rows).await).await?;
+    let standings = persist(store, run.stop, async |store| store.compare_rows(entity, rows).await).await?;
     Ok(matches!(standings.first(), Some((Standing::Current, _))))
 }

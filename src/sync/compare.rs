@@ -17,15 +17,14 @@ use super::{Run, SyncError, statuses};
 use crate::checkpoint::{Checkpoint, KnownStatuses};
 use crate::comparison::{Comparison, MAX_REMEMBERED, Sample};
 use crate::difference::changed_members;
-use crate::entity::entity_of;
 use crate::event::Event;
-use crate::record::{Column, Rejection, Row};
 use crate::run::PassKind;
 use crate::store::Store;
 use crate::store::compare::Standing;
 use crate::store::dead_letters::rejection_key;
 use crate::store::missing::{ListedKey, MissingCount, Span, listed_key};
 use crate::stream::Stream;
+use crate::table::row::{Rejection, Row};
 use crate::wix::{RequestCounter, Selection, WixError};
 
 /// Maximum outdated rows for which the differing fields are named.
@@ -57,7 +56,7 @@ pub async fn compare_stream(
     if found.pass != PassKind::Full || found.not_installed || (is_known && found.unlisted == 0) {
         return Ok(found);
     }
-    let look = statuses::look(run, entity_of(stream), &statuses, &counter).await?;
+    let look = statuses::look(run, stream, &statuses, &counter).await?;
     if look.new.is_empty() {
         return Ok(Comparison { requests: counter.requests(), ..found });
     }
@@ -73,7 +72,7 @@ async fn compare_listed(
     statuses: &KnownStatuses,
     counter: &RequestCounter,
 ) -> Result<Comparison, SyncError> {
-    let entity = entity_of(stream);
+    let entity = stream;
     let plan = match (extent, run.plan.pass_kind(stream)) {
         (Extent::NextPass, PassKind::Range) => PassPlan::range(),
         (Extent::NextPass, _) => {
@@ -87,7 +86,7 @@ async fn compare_listed(
     let mut comparer = Comparer {
         run,
         // A pass would not write columns that something else changed.
-        columns: (extent == Extent::Everything).then(|| entity.columns()),
+        compares_columns: extent == Extent::Everything,
         coverage: Coverage::of(&checkpoint),
         checkpoint,
         listed_before: HashSet::new(),
@@ -99,7 +98,7 @@ async fn compare_listed(
         found: Comparison::of(stream, PassKind::Full),
     };
     comparer.found.pass = comparer.checkpoint.pass;
-    let status = statuses::all_at_once(entity.listing(), statuses);
+    let status = statuses::all_at_once(&entity.listing, statuses);
     let selection = Selection { status, ..run.plan.selection(stream, &comparer.checkpoint) };
     let reading = Reading { run, entity, selection, start, counter };
     run.reporter.report(Event::StreamStarted { stream });
@@ -125,7 +124,7 @@ struct Comparer<'a> {
     run: &'a Run<'a>,
     store: &'a mut Store,
     /// Columns to compare as well, if the record is the same.
-    columns: Option<&'static [Column]>,
+    compares_columns: bool,
     checkpoint: Checkpoint,
     coverage: Coverage,
     /// Listed records whose rows have no date, such as adopted ones, and listed ones that cannot be read. At the end
@@ -201,7 +200,7 @@ impl Comparer<'_> {
         let missing = self.limited + noted;
         if self.due + noted_due > 0 {
             let count = MissingCount { missing, live: self.store.count_limited_rows(stream).await? };
-            self.found.notices.extend(refuse_mass_deletion(run, entity_of(stream), count));
+            self.found.notices.extend(refuse_mass_deletion(run, stream, count));
         }
         Ok(self.found)
     }
@@ -287,9 +286,9 @@ impl Comparer<'_> {
 
     /// For rows that hold the current record: whether their columns match it.
     async fn compare_columns(&mut self, rows: &[&Row]) -> Result<(), SyncError> {
-        let differing = match self.columns {
-            Some(columns) if !rows.is_empty() => self.store.compare_columns(self.found.table, columns, rows).await?,
-            _ => HashMap::new(),
+        let differing = match self.compares_columns && !rows.is_empty() {
+            true => self.store.compare_columns(self.found.table, rows).await?,
+            false => HashMap::new(),
         };
         rows.iter().filter(|row| differing.contains_key(&row.wix_id)).for_each(|row| self.remember_hash(row));
         self.found.current += (rows.len() - differing.len()) as u64;

@@ -7,10 +7,10 @@
 use chrono::{DateTime, Utc};
 
 use crate::checkpoint::Checkpoint;
-use crate::record::MappedRecord;
 use crate::run::PassKind;
 use crate::store::books::Progress;
 use crate::store::missing::{ListedKey, Span, listed_key};
+use crate::table::row::MappedRecord;
 
 /// Maximum number of records between two checkpoints that are remembered: 8 MB.
 const MAX_LISTED: usize = 500_000;
@@ -113,8 +113,8 @@ mod tests {
 
     use super::Coverage;
     use crate::checkpoint::Checkpoint;
-    use crate::record::{MappedRecord, Rejection};
     use crate::run::PassKind;
+    use crate::table::row::{MappedRecord, Rejection};
 
     fn at(seconds: i64) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp(seconds, 0)

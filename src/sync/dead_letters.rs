@@ -8,11 +8,12 @@ use super::by_id::{Control, Settled, Unsettled, settle_one};
 use super::deletions::hold_back;
 use super::patience::persist;
 use super::{Run, SyncError};
-use crate::entity::{Entity, map_record};
 use crate::event::Event;
 use crate::run::StreamSummary;
 use crate::store::Store;
 use crate::store::dead_letters::KeptRecord;
+use crate::table::Table;
+use crate::table::map::map_record;
 use crate::wix::RequestCounter;
 
 /// A record waits this long before it is tried again.
@@ -37,13 +38,13 @@ pub(super) enum Due {
 pub(super) async fn retry_errors(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &dyn Entity,
+    entity: &'static Table,
     due: Due,
     (listed_id, begun_at): (Option<&str>, DateTime<Utc>),
     counter: &RequestCounter,
     summary: &mut StreamSummary,
 ) -> Result<(), SyncError> {
-    let stream = entity.stream();
+    let stream = entity;
     if !persist(store, run.stop, async |store| store.has_unresolved_errors(stream).await).await? {
         return Ok(());
     }
@@ -100,13 +101,13 @@ pub(super) async fn retry_errors(
 async fn id_to_ask_for(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &dyn Entity,
+    entity: &'static Table,
     record: &KeptRecord,
 ) -> Result<Option<String>, SyncError> {
     if record.wix_id.is_some() {
         return Ok(record.wix_id.clone());
     }
-    let (stream, key) = (entity.stream(), record.key.as_str());
+    let (stream, key) = (entity, record.key.as_str());
     let raw = persist(store, run.stop, async |store| store.load_rejected(stream, key).await).await?;
     Ok(raw.and_then(|raw| map_record(entity, raw).ok()).map(|row| row.wix_id))
 }

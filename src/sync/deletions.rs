@@ -9,12 +9,12 @@ use chrono::{DateTime, Utc};
 use super::by_id::{Control, Settled, Unsettled, follow_one, needs_confirmation, settle_one};
 use super::patience::persist;
 use super::{Run, SyncError};
-use crate::entity::Entity;
 use crate::event::Event;
 use crate::run::StreamSummary;
 use crate::store::Store;
 use crate::store::missing::{MissingCount, Scope};
 use crate::stream::Stream;
+use crate::table::Table;
 use crate::wix::RequestCounter;
 
 /// This many pending deletions are always allowed.
@@ -32,7 +32,7 @@ pub(super) fn is_too_many(count: MissingCount) -> bool {
 }
 
 /// Why the deletions are blocked; `None` if they are not too many, or if an operator allows them.
-pub(super) fn refuse_mass_deletion(run: &Run<'_>, entity: &dyn Entity, count: MissingCount) -> Option<String> {
+pub(super) fn refuse_mass_deletion(run: &Run<'_>, entity: &'static Table, count: MissingCount) -> Option<String> {
     let how_often = if needs_confirmation(entity) { "now, and again a day later," } else { "once" };
     (is_too_many(count) && !run.plan.allow_mass_delete).then(|| {
         format!(
@@ -48,12 +48,12 @@ pub(super) fn refuse_mass_deletion(run: &Run<'_>, entity: &dyn Entity, count: Mi
 pub(super) async fn settle_missing(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &dyn Entity,
+    entity: &'static Table,
     listed_id: Option<&str>,
     counter: &RequestCounter,
     summary: &mut StreamSummary,
 ) -> Result<(), SyncError> {
-    let stream = entity.stream();
+    let stream = entity;
     if !persist(store, run.stop, async |store| store.has_missing(stream).await).await? {
         return Ok(());
     }
@@ -80,12 +80,12 @@ fn describe_waiting(stream: Stream, count: u64) -> String {
 async fn settle_due(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &dyn Entity,
+    entity: &'static Table,
     listed_id: Option<&str>,
     counter: &RequestCounter,
     summary: &mut StreamSummary,
 ) -> Result<(), SyncError> {
-    let stream = entity.stream();
+    let stream = entity;
     let begun_at = store.now();
     let list = async |store: &mut Store, scope, limit| store.list_missing(stream, scope, begun_at, limit).await;
     if persist(store, run.stop, async |store| list(store, Scope::All, 1).await).await?.is_empty() {
@@ -143,7 +143,7 @@ async fn settle_due(
 pub(super) async fn follow_merges(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &dyn Entity,
+    entity: &'static Table,
     begun_at: DateTime<Utc>,
     counter: &RequestCounter,
     summary: &mut StreamSummary,
@@ -179,11 +179,12 @@ pub(super) fn hold_back(run: &Run<'_>, summary: &mut StreamSummary, text: String
 mod tests {
     use super::{describe_waiting, is_too_many};
     use crate::store::missing::MissingCount;
-    use crate::stream::Stream;
+
+    use crate::table::APPOINTMENTS;
 
     #[test]
     fn what_waits_is_told_in_the_singular_and_the_plural() {
-        let told = |count| describe_waiting(Stream::Appointments, count);
+        let told = |count| describe_waiting(&APPOINTMENTS, count);
         assert!(told(1).starts_with("1 appointment is no longer returned by Wix; it is marked"), "{}", told(1));
         assert!(told(2).starts_with("2 appointments are no longer returned by Wix; they are marked"), "{}", told(2));
     }

@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::patience::persist;
 use super::{Run, SyncError};
 use crate::checkpoint::Drift;
-use crate::entity::Entity;
 use crate::store::Store;
+use crate::table::Table;
 use crate::wix::RequestCounter;
 
 /// Minimum time between two full syncs that a difference starts.
@@ -18,17 +18,17 @@ const FULL_SYNC_PAUSE: TimeDelta = TimeDelta::days(1);
 pub(super) async fn check_drift(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &dyn Entity,
+    entity: &'static Table,
     (known, now): (&mut Option<Drift>, DateTime<Utc>),
     counter: &RequestCounter,
 ) -> Result<Option<String>, SyncError> {
-    let stream = entity.stream();
+    let stream = entity;
     let Some(every) = run.plan.full.check_every else { return Ok(None) };
     // A time in the future comes from a wrong clock.
     if known.as_ref().is_some_and(|last| last.checked_at <= now && now - last.checked_at < every) {
         return Ok(None);
     }
-    let Some(count) = run.wix.fetch_count(entity.listing(), counter).await? else { return Ok(None) };
+    let Some(count) = run.wix.fetch_count(&entity.listing, counter).await? else { return Ok(None) };
     let has = persist(store, run.stop, async |store| store.count_of_wix(stream).await).await?;
     let (drift, needs_full_sync) = judge(known.as_ref(), count - has, now);
     persist(store, run.stop, async |store| store.save_drift(stream, &drift).await).await?;
@@ -54,17 +54,17 @@ fn judge(last: Option<&Drift>, difference: i64, now: DateTime<Utc>) -> (Drift, b
 pub(super) async fn note_full_sync(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &dyn Entity,
+    entity: &'static Table,
     (last, now): (Option<&Drift>, DateTime<Utc>),
     counter: &RequestCounter,
 ) -> Result<(), SyncError> {
     if run.plan.full.check_every.is_none() {
         return Ok(());
     }
-    let stream = entity.stream();
+    let stream = entity;
     let mut baseline = 0;
     if last.is_some_and(|last| last.difference != 0)
-        && let Some(count) = run.wix.fetch_count(entity.listing(), counter).await?
+        && let Some(count) = run.wix.fetch_count(&entity.listing, counter).await?
     {
         baseline = count - persist(store, run.stop, async |store| store.count_of_wix(stream).await).await?;
     }

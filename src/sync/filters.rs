@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 
 use super::reader::Reader;
-use crate::record::RecordMark;
-use crate::timestamp;
+use crate::table::row::RecordMark;
+use crate::table::timestamp;
 
 /// How far a date can be from the filter's: Wix may show dates that are rounded to whole seconds.
 const ROUNDING: TimeDelta = TimeDelta::seconds(1);
@@ -19,7 +19,7 @@ impl Reader<'_> {
             format!(
                 "Wix's list of {} ignores the filter by updatedDate: records came that did not change since {}. All records \
                  that it returns are read, which takes longer",
-                self.reading.entity.stream(),
+                self.reading.entity,
                 timestamp::render(since)
             )
         })

@@ -8,7 +8,7 @@ use super::patience::persist;
 use super::{Run, SyncError};
 use crate::run::StreamSummary;
 use crate::store::Store;
-use crate::stream::Stream;
+use crate::table::{CUSTOMERS, Table};
 
 /// Maximum contacts per transaction.
 const CHUNK: i64 = 1000;
@@ -42,7 +42,7 @@ async fn link_rows_of(
     summaries: &mut [StreamSummary],
 ) -> Result<(), SyncError> {
     let mut is_linked = true;
-    for stream in [Stream::Appointments, Stream::Orders] {
+    for stream in Table::ALL.into_iter().filter(|table| table.needs.contains(&&CUSTOMERS)) {
         let mut unsettled = Unsettled::default();
         let rows = persist(store, run.stop, async |store| store.list_linked(stream, contact).await).await?;
         let refused = narrow(&rows, async |part| {

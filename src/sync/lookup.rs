@@ -1,12 +1,14 @@
 //! Wix's answer to the lookup of one record by its id.
 
 use super::{Run, SyncError};
-use crate::content_hash::ContentHash;
-use crate::entity::{Entity, map_record};
-use crate::json::normal_id;
-use crate::page::Found;
-use crate::record::{MappedRecord, mark_of};
-use crate::wix::{Lookup, RequestCounter, WixError};
+use crate::table::Table;
+use crate::table::hash::ContentHash;
+use crate::table::json::normal_id;
+use crate::table::listing::Lookup;
+use crate::table::map::map_record;
+use crate::table::row::{MappedRecord, mark_of};
+use crate::wix::page::Found;
+use crate::wix::{RequestCounter, WixError};
 
 /// The reason for a record that Wix says it does not have. That counts only after a canary check ([`super::by_id`]).
 pub(super) const NO_RECORD: &str = "Wix says that it has none";
@@ -33,7 +35,7 @@ pub(super) enum Reply {
 /// learned about it.
 pub(super) async fn ask(
     run: &Run<'_>,
-    entity: &dyn Entity,
+    entity: &'static Table,
     wix_id: &str,
     counter: &RequestCounter,
 ) -> Result<Reply, SyncError> {
@@ -41,7 +43,7 @@ pub(super) async fn ask(
         let record = map_record(entity, raw);
         (mark_of(&record).wix_id, record)
     };
-    Ok(match run.wix.fetch_record(entity.listing(), wix_id, counter).await {
+    Ok(match run.wix.fetch_record(&entity.listing, wix_id, counter).await {
         Ok(Found::Alive(raw)) => match identified(raw) {
             (Some(id), record) if id == wix_id => Reply::Alive(record),
             // The row has the id in another case: the record belongs to the row with the id as it is read.
@@ -66,17 +68,17 @@ pub(super) async fn ask(
 /// sent only if it differs.
 pub(super) async fn as_listed(
     run: &Run<'_>,
-    entity: &dyn Entity,
+    entity: &'static Table,
     wix_id: &str,
     found: MappedRecord,
     listed: Option<&ContentHash>,
     counter: &RequestCounter,
 ) -> Result<MappedRecord, SyncError> {
     let is_the_same = found.as_ref().is_ok_and(|row| Some(&row.content_hash) == listed);
-    if is_the_same || listed.is_none() || entity.listing().lookup == Lookup::List {
+    if is_the_same || listed.is_none() || entity.listing.lookup == Lookup::List {
         return Ok(found);
     }
-    match run.wix.fetch_listed(entity.listing(), wix_id, counter).await {
+    match run.wix.fetch_listed(&entity.listing, wix_id, counter).await {
         Ok(Found::Alive(raw)) => Ok(match (map_record(entity, raw), found) {
             (Ok(row), Ok(found)) if row.wix_id != wix_id || found.version().is_newer_than(row.version()) => Ok(found),
             (Ok(row), Err(rejection)) if row.wix_id != wix_id => Err(rejection),

@@ -8,11 +8,12 @@ use super::batch::Batch;
 use super::deletions::{hold_back, is_too_many};
 use super::patience::persist;
 use super::{Run, SyncError};
-use crate::entity::{Entity, map_record};
 use crate::run::StreamSummary;
 use crate::store::Store;
 use crate::store::held::Loss;
 use crate::store::missing::MissingCount;
+use crate::table::Table;
+use crate::table::map::map_record;
 use crate::wix::RequestCounter;
 
 /// Held copies that are written at once.
@@ -28,11 +29,11 @@ const NAMED: usize = 5;
 pub(super) async fn settle_losses(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &dyn Entity,
+    entity: &'static Table,
     counter: &RequestCounter,
     summary: &mut StreamSummary,
 ) -> Result<(), SyncError> {
-    let stream = entity.stream();
+    let stream = entity;
     let (losses, live) = persist(store, run.stop, async |store| store.list_losses(stream).await).await?;
     let is_blocked =
         |loss: &&Loss| !run.plan.allow_mass_changes && is_too_many(MissingCount { missing: loss.rows, live });

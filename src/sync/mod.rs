@@ -94,7 +94,7 @@ impl Plan {
         match self.range {
             _ if self.only_errors => PassKind::Errors,
             _ if !self.repairs.is_empty() => PassKind::Repair,
-            Some(_) if stream == Stream::Appointments => PassKind::Range,
+            Some(_) if stream.range_field.is_some() => PassKind::Range,
             _ => PassKind::Full,
         }
     }
@@ -102,11 +102,9 @@ impl Plan {
     /// What to ask Wix for. No upper bound: a record that changes while the list is read would leave the window and
     /// shift the rest (wix-api.md 10).
     fn selection(&self, stream: Stream, checkpoint: &Checkpoint) -> Selection {
-        match (self.range, checkpoint.since) {
-            (Some(range), _) if stream == Stream::Appointments => {
-                Selection::between("startDate", range.from, range.until)
-            }
-            (_, since) => Selection::between("updatedDate", since, None),
+        match (self.range, stream.range_field) {
+            (Some(range), Some(field)) => Selection::between(field, range.from, range.until),
+            _ => Selection::between("updatedDate", checkpoint.since, None),
         }
     }
 }
@@ -228,7 +226,7 @@ impl Run<'_> {
             if ended.iter().any(|(_, error)| error.as_ref().is_some_and(SyncError::ends_the_run)) {
                 break;
             }
-            ended.extend(self.sync_streams(store, streams).await);
+            ended.extend(self.sync_streams(store, &streams).await);
         }
         let (mut streams, errors): (Vec<StreamSummary>, Vec<Option<SyncError>>) = ended.into_iter().unzip();
         let mut errors: Vec<SyncError> = errors.into_iter().flatten().collect();
@@ -406,12 +404,12 @@ impl Run<'_> {
     }
 }
 
-/// The tables in the order in which they are synced. Customers come first, since the others link to them. Appointments
-/// and orders are independent: links between them are set after both.
-fn side_by_side(streams: &[Stream]) -> impl Iterator<Item = &[Stream]> {
-    let customers = streams.iter().take_while(|stream| **stream == Stream::Customers).count();
-    let (first, others) = streams.split_at(customers);
-    [first, others].into_iter().filter(|streams| !streams.is_empty())
+/// The tables in groups that are synced one after the other. The tables of a group, at most two, are synced at the same
+/// time: none of them needs another table of the run that is not synced yet.
+fn side_by_side(tables: &[Stream]) -> Vec<Vec<Stream>> {
+    let (later, first): (Vec<Stream>, Vec<Stream>) =
+        tables.iter().partition(|table| table.needs.iter().any(|needed| tables.contains(needed)));
+    first.chunks(2).chain(later.chunks(2)).map(<[Stream]>::to_vec).collect()
 }
 
 /// `sync_logs.error`: each table that failed, with the reason.

@@ -2,8 +2,8 @@
 
 use std::pin::{Pin, pin};
 
-use crate::page::{Page, PageRequest};
 use crate::wix::WixError;
+use crate::wix::page::{Page, PageRequest};
 
 type Exchange<'a> = Pin<Box<dyn Future<Output = Result<Page, WixError>> + 'a>>;
 
@@ -57,8 +57,8 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::Prefetch;
-    use crate::page::{NextPage, Page, PageRequest};
     use crate::wix::WixError;
+    use crate::wix::page::{NextPage, Page, PageRequest};
 
     fn page(record: &str) -> Page {
         Page {

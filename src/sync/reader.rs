@@ -16,12 +16,14 @@ use super::room::Room;
 use super::walk::{Accepted, Start, Walk};
 use super::{Run, SyncError};
 use crate::checkpoint::Checkpoint;
-use crate::entity::{Entity, entity_of, map_record};
 use crate::off_thread::off_thread;
-use crate::page::{NextPage, Page, PageRequest};
-use crate::record::{MappedRecord, RecordMark, mark_of};
 use crate::run::PassKind;
-use crate::wix::{Paging, RequestCounter, Selection, WixError};
+use crate::table::Table;
+use crate::table::listing::Paging;
+use crate::table::map::map_record;
+use crate::table::row::{MappedRecord, RecordMark, mark_of};
+use crate::wix::page::{NextPage, Page, PageRequest};
+use crate::wix::{RequestCounter, Selection, WixError};
 
 /// Maximum number of pages that are read ahead of those that are being written, even if a batch takes more.
 const MAX_PAGES_AHEAD: usize = 3;
@@ -69,7 +71,7 @@ pub(super) trait PageSink {
 /// What is read, and how.
 pub(super) struct Reading<'a> {
     pub(super) run: &'a Run<'a>,
-    pub(super) entity: &'a dyn Entity,
+    pub(super) entity: &'static Table,
     pub(super) selection: Selection,
     /// Where the pass starts or continues.
     pub(super) start: Checkpoint,
@@ -79,7 +81,7 @@ pub(super) struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// Reads to the end and passes the pages to `sink`. If reading fails, the sink still gets the pages read before.
     pub(super) async fn into_sink(self, sink: &mut impl PageSink) -> Result<(), SyncError> {
-        let page_limit = self.entity.listing().page_limit as usize;
+        let page_limit = self.entity.listing.page_limit as usize;
         let pages_ahead = (self.run.plan.batch_size / page_limit).clamp(1, MAX_PAGES_AHEAD);
         let (sender, mut receiver) = channel(pages_ahead);
         let deal = async {
@@ -103,13 +105,13 @@ impl<'a> Reading<'a> {
         request: PageRequest,
     ) -> impl Future<Output = Result<Page, WixError>> + use<'a> {
         let (run, entity, counter) = (self.run, self.entity, self.counter);
-        async move { run.wix.fetch_page(entity.listing(), &selection, &request, counter).await }
+        async move { run.wix.fetch_page(&entity.listing, &selection, &request, counter).await }
     }
 
     /// Whether a refused request may be sent again without its sort. Whether bookings can be sorted by their creation
     /// is not documented (wix-api.md 3.2). By cursor the whole list can be read in any order; offsets need an order.
     fn may_do_unsorted(&self) -> bool {
-        self.entity.listing().paging == Paging::Cursor && !self.selection.unsorted
+        self.entity.listing.paging == Paging::Cursor && !self.selection.unsorted
     }
 }
 
@@ -135,7 +137,7 @@ impl<'a> Reader<'a> {
         let Checkpoint { created_from, records_before, watermark, shortfall, .. } = reading.start;
         let walk = Walk::starting_at(Start { created_from, records_before });
         Reader {
-            walk: walk.with_page_limit(reading.entity.listing().page_limit),
+            walk: walk.with_page_limit(reading.entity.listing.page_limit),
             reading,
             first_answer_at: watermark,
             shortfall,
@@ -158,7 +160,7 @@ impl<'a> Reader<'a> {
 
     /// The current selection, in pages of the size that is due.
     pub(super) fn sized_selection(&self) -> Selection {
-        let (limit, whole) = (self.page_limit(), self.reading.entity.listing().page_limit);
+        let (limit, whole) = (self.page_limit(), self.reading.entity.listing.page_limit);
         if limit < whole { self.selection().with_limit(limit) } else { self.selection() }
     }
 
@@ -242,10 +244,10 @@ impl<'a> Reader<'a> {
     async fn take_page(&mut self, page: Page, bytes: usize) -> Result<Option<MappedPage>, SyncError> {
         let Page { records: texts, next, total, lacking, server_time, repaired_characters } = page;
         self.first_answer_at = self.first_answer_at.or(server_time);
-        let (stream, whole) = (self.reading.entity.stream(), self.reading.entity.listing().page_limit);
+        let (stream, whole) = (self.reading.entity, self.reading.entity.listing.page_limit);
         self.page_size.note(texts.len(), bytes, whole);
         let mapping = off_thread(move || {
-            let entity = entity_of(stream);
+            let entity = stream;
             let records: Vec<MappedRecord> = texts.into_iter().map(|raw| map_record(entity, raw)).collect();
             let marks: Vec<RecordMark> = records.iter().map(mark_of).collect();
             (records, marks)
@@ -263,7 +265,7 @@ impl<'a> Reader<'a> {
         let is_full = self.reading.start.pass == PassKind::Full;
         if !at_end
             && is_full
-            && self.reading.entity.listing().paging == Paging::Cursor
+            && self.reading.entity.listing.paging == Paging::Cursor
             && self.walk.is_overfull_without_order()
         {
             self.begin_unsorted();

@@ -7,21 +7,21 @@ use super::patience::persist;
 use super::stream_sync::{describe_empty_listing, describe_shortfall};
 use super::{Run, SyncError};
 use crate::comparison::Comparison;
-use crate::entity::Entity;
 use crate::run::StreamSummary;
 use crate::store::Store;
+use crate::table::Table;
 use crate::wix::RequestCounter;
 
 /// Fetches what is missing or outdated, and looks up the rows that Wix did not list, as carefully as a full pass.
 pub(super) async fn repair(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &dyn Entity,
+    entity: &'static Table,
     gaps: &Comparison,
     counter: &RequestCounter,
     summary: &mut StreamSummary,
 ) -> Result<(), SyncError> {
-    let stream = entity.stream();
+    let stream = entity;
     let listed_id = gaps.listed_id.as_deref();
     let to_fetch: Vec<&String> = gaps.missing_ids.iter().chain(&gaps.outdated_ids).collect();
     let (mut unsettled, mut control) = (Unsettled::default(), Control::with(listed_id));

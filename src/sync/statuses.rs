@@ -12,10 +12,11 @@ use serde_json::Value;
 
 use super::{Run, SyncError};
 use crate::checkpoint::KnownStatuses;
-use crate::entity::Entity;
-use crate::json::Object;
-use crate::page::{NextPage, PageRequest};
-use crate::wix::query::{Listing, Statuses};
+use crate::table::Table;
+use crate::table::json::Object;
+use crate::table::listing::{Listing, Statuses};
+use crate::table::map::record_of;
+use crate::wix::page::{NextPage, PageRequest};
 use crate::wix::{RequestCounter, Selection};
 
 /// Maximum requests of one look: each but the first is only for a page that is full of hidden statuses, or of new ones.
@@ -49,11 +50,11 @@ pub(super) fn all_at_once(listing: &Listing, known: &KnownStatuses) -> Option<Va
 /// Asks for records of other statuses than the known ones. If Wix refuses such a filter, nothing is learned.
 pub(super) async fn look(
     run: &Run<'_>,
-    entity: &dyn Entity,
+    entity: &'static Table,
     known: &KnownStatuses,
     counter: &RequestCounter,
 ) -> Result<Look, SyncError> {
-    let (listing, mut look) = (entity.listing(), Look::default());
+    let (listing, mut look) = (&entity.listing, Look::default());
     let Some(statuses) = &listing.statuses else { return Ok(look) };
     // First those that are hidden by default are not excluded: are they returned?
     let shown = statuses.known.iter().filter(|status| !statuses.hidden.contains(status));
@@ -95,7 +96,7 @@ fn note(look: &mut Look, statuses: &Statuses, seen: &BTreeSet<String>) {
     }
 }
 
-fn status_of(entity: &dyn Entity, record: &str) -> Option<String> {
-    let status = entity.body(&Object::parse(record).ok()?).text("status").ok()??;
+fn status_of(entity: &'static Table, record: &str) -> Option<String> {
+    let status = record_of(entity, &Object::parse(record).ok()?).text("status").ok()??;
     (!status.is_empty() && status.len() <= MAX_STATUS_BYTES).then_some(status)
 }

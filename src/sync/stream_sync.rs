@@ -20,17 +20,18 @@ use super::repair::repair;
 use super::statuses::{self, Look};
 use super::{Run, SyncError};
 use crate::checkpoint::{Checkpoint, KnownStatuses, StreamState};
-use crate::entity::{Entity, entity_of};
 use crate::event::Event;
 use crate::run::{PassKind, StreamSummary};
 use crate::store::Store;
 use crate::store::state::FinishedPass;
 use crate::stream::Stream;
+use crate::table::Relation;
+use crate::table::Table;
 use crate::wix::{RequestCounter, Selection, WixError};
 
 /// Syncs one table. What was done is in `summary`, even if it ends with an error.
 pub async fn sync_stream(run: &Run<'_>, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
-    let (stream, entity) = (summary.stream, entity_of(summary.stream));
+    let (stream, entity) = (summary.stream, summary.stream);
     let begun_at = store.now();
     ensure_connected(store, run.stop).await?;
     let counter = RequestCounter::of(stream);
@@ -74,7 +75,7 @@ async fn run_passes(
         PassKind::Range => return pass.run(store, PassPlan::range(), summary).await.map(drop),
         PassKind::Errors => retry_errors(run, store, entity, Due::All, (None, begun_at), counter, summary).await?,
         PassKind::Repair => {
-            let Some(gaps) = run.plan.repairs.iter().find(|gaps| gaps.table == entity.stream()) else { return Ok(()) };
+            let Some(gaps) = run.plan.repairs.iter().find(|gaps| gaps.table == entity) else { return Ok(()) };
             repair(run, store, entity, gaps, counter, summary).await?;
         }
     }
@@ -143,7 +144,7 @@ async fn run_due_passes(pass: Pass<'_>, store: &mut Store, summary: &mut StreamS
 #[derive(Clone, Copy)]
 struct Pass<'a> {
     run: &'a Run<'a>,
-    entity: &'a dyn Entity,
+    entity: &'static Table,
     counter: &'a RequestCounter,
     /// What was known when the work on the table started.
     state: &'a StreamState,
@@ -173,7 +174,7 @@ impl<'a> Pass<'a> {
     /// Looks for statuses that the program does not know, and reads the records that have one.
     async fn read_new_statuses(self, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
         let Pass { run, entity, counter, state, .. } = self;
-        let (stream, listing) = (entity.stream(), entity.listing());
+        let (stream, listing) = (entity, &entity.listing);
         if listing.statuses.is_none() {
             return Ok(());
         }
@@ -218,7 +219,7 @@ impl<'a> Pass<'a> {
 
     async fn run(self, store: &mut Store, plan: PassPlan, summary: &mut StreamSummary) -> Result<PassEnd, SyncError> {
         let Pass { run, entity, counter, state, .. } = self;
-        let stream = entity.stream();
+        let stream = entity;
         let is_full = plan.checkpoint.pass == PassKind::Full;
         if plan.checkpoint.pass != PassKind::Range {
             (summary.pass, summary.resumed) = (plan.checkpoint.pass, plan.is_resumed);
@@ -230,8 +231,8 @@ impl<'a> Pass<'a> {
         let has_held = state.has_held || summary.incomplete;
         let has_unreadable = state.has_unreadable || !summary.unreadable_fields.is_empty();
         let status = match is_full {
-            true => statuses::all(entity.listing(), &state.statuses),
-            false => statuses::all_at_once(entity.listing(), &state.statuses),
+            true => statuses::all(&entity.listing, &state.statuses),
+            false => statuses::all_at_once(&entity.listing, &state.statuses),
         };
         let selection = Selection { status, ..run.plan.selection(stream, &plan.checkpoint) };
         let start = plan.checkpoint.clone();
@@ -261,7 +262,11 @@ impl<'a> Pass<'a> {
         if coverage.is_overfull() {
             hold_back(run, summary, describe_overfull(stream));
         }
-        if stream == Stream::Appointments {
+        let (is_booking, is_customer) = (
+            matches!(stream.relation, Some(Relation::Booking { .. })),
+            matches!(stream.relation, Some(Relation::Customer)),
+        );
+        if is_booking {
             restore_placeholders(run, store, summary).await?;
         }
         // Records that are looked up by id may lose a part as well.
@@ -286,7 +291,7 @@ impl<'a> Pass<'a> {
         } else if is_full || (state.has_missing && !self.is_beside_full_sync) {
             settle_missing(run, store, entity, listed_id, counter, summary).await?;
         }
-        if is_full && stream == Stream::Customers {
+        if is_full && is_customer {
             follow_merges(run, store, entity, begun_at, counter, summary).await?;
         }
         if is_full && !plan.is_resumed && listed_id.is_some() && shortfall == 0 {
@@ -298,7 +303,7 @@ impl<'a> Pass<'a> {
         if looks_up || batch.has_held() {
             settle_losses(run, store, entity, counter, summary).await?;
         }
-        if is_full && stream == Stream::Appointments {
+        if is_full && is_booking {
             erase_untold_customers(run, store, summary).await?;
         }
         if !is_full && state.shortfall > 0 {

@@ -23,8 +23,8 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use self::tally::{MAX_RECORDS, Place, Sighting, Tally};
 pub use self::window::Conclusion;
 use self::window::{Check, Window};
-use crate::page::{NextPage, PageRequest};
-use crate::record::RecordMark;
+use crate::table::row::RecordMark;
+use crate::wix::page::{NextPage, PageRequest};
 
 /// Largest offset that is requested as long as a window by date can avoid it: some Wix endpoints fail near 10,000
 /// (wix-api.md 2.2), and on most servers a page costs more the larger its offset is.

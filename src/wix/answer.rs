@@ -9,11 +9,11 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use serde_json::value::RawValue;
 
-use super::query::{Listing, Paging};
-use crate::json::{Object, scalar};
-use crate::json_damage::{repair_strings, split_list};
-use crate::json_text;
-use crate::page::{NextPage, Page};
+use super::sanitize;
+use crate::table::json::{Object, scalar};
+use crate::table::json_damage::{repair_strings, split_list};
+use crate::table::listing::{Listing, Paging};
+use crate::wix::page::{NextPage, Page};
 
 /// The fields in which Wix's endpoints describe a page. Each endpoint has one of them, and both are read for every
 /// list.
@@ -155,7 +155,7 @@ fn read<T>(
     damageable: Option<&str>,
     read: impl Fn(&Object<'_>, Option<Vec<&str>>, u64) -> Result<T, String>,
 ) -> Result<T, String> {
-    let (mut text, repairs) = json_text::storable(body);
+    let (mut text, repairs) = sanitize::storable(body);
     let mut repaired = repairs.count();
     if let Ok(answer) = Object::parse(&text) {
         return read(&answer, None, repaired);
@@ -190,8 +190,8 @@ fn describe_bad_json(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::query::{Count, Listing, Lookup, Paging, Statuses};
-    use crate::page::NextPage;
+    use crate::table::listing::{Count, Listing, Lookup, Paging, Statuses};
+    use crate::wix::page::NextPage;
 
     const OFFSET: Listing = Listing {
         path: "/things",
@@ -204,6 +204,7 @@ mod tests {
         lookup: Lookup::List,
         count: Count::None,
         statuses: None,
+        api: "things API",
         permission: "Read Things",
         app: "Wix Things",
     };

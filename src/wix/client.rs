@@ -22,16 +22,17 @@ use self::answered::{Answer, is_transient, no_answer};
 use super::auth::{AccessToken, Credentials, TokenAnswer, TokenStore};
 use super::error::{WixAnswer, WixError};
 use super::gate::Gate;
-use super::query::{Listing, Lookup, Selection};
+use super::query::Selection;
 use crate::address::Address;
 use crate::event::{Event, Reporter};
 use crate::network::{Network, chain};
 use crate::off_thread::off_thread;
-use crate::page::{Found, Page, PageRequest};
 use crate::retry::{RetryPolicy, THROTTLE_PATIENCE};
 use crate::secret::Secret;
 use crate::stop::Stop;
 use crate::stream::Stream;
+use crate::table::listing::{Listing, Lookup};
+use crate::wix::page::{Found, Page, PageRequest};
 
 const TOKEN_PATH: &str = "/oauth2/token";
 

@@ -10,7 +10,7 @@ use crate::holder::Holder;
 use crate::store::connect::Store;
 use crate::store::error::StoreError;
 use crate::store::status::{RunFilter, RunningState, TableRow};
-use crate::stream::Stream;
+use crate::table::Table;
 
 /// A heartbeat comes every 15 seconds; after three that did not come something is wrong.
 const QUIET_SECS: i64 = 50;
@@ -107,7 +107,7 @@ impl Store {
 }
 
 fn freshness(table: &TableRow, now: DateTime<Utc>) -> Finding {
-    let stream = Stream::ALL.iter().find(|stream| stream.table() == table.table);
+    let stream = Table::ALL.iter().find(|stream| stream.table() == table.table);
     let check = stream.map_or("tables", |stream| stream.table());
     let (Some(success), Some(age)) = (table.last_success_at, table.age_seconds) else {
         let mend =

@@ -3,17 +3,18 @@
 use super::{Work, stream_of};
 use crate::store::catalog::Catalog;
 use crate::store::error::StoreError;
-use crate::store::needs::{TABLES, Table};
+use crate::store::needs::{NeededTable, TABLES};
 use crate::store::schema::quoted;
 use crate::stream::Stream;
+use crate::table::Relation;
 
 impl Work<'_> {
     /// Wix's ids are in the records themselves, and those of placeholders in the bookings that name them.
     pub(super) async fn restore_wix_ids(&self, stream: Stream) -> Result<Option<String>, StoreError> {
         let (table, id, schema) = (stream.table(), stream.id_column(), self.session.schema);
-        let path = if stream == Stream::Appointments { "{booking,id}" } else { "{id}" };
+        let path = stream.inside.map_or_else(|| "{id}".to_owned(), |inside| format!("{{{inside},id}}"));
         self.execute(&format!("update {schema}.{table} set {id} = raw #>> '{path}' where raw is not null")).await?;
-        if stream == Stream::Customers {
+        if let Some(Relation::Customer) = stream.relation {
             self.execute(&format!(
                 "update {schema}.customers c set wix_contact_id = named.contact
                  from (
@@ -36,7 +37,7 @@ impl Work<'_> {
     /// Links to customers that are gone are made anew by the next run. What people linked by hand stays.
     pub(super) async fn link_to_customers(
         &mut self,
-        table: &'static Table,
+        table: &'static NeededTable,
         facts: &Catalog,
     ) -> Result<Option<String>, StoreError> {
         let (name, schema) = (self.name(table), self.session.schema);

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 
 use super::{Conclusion, MAX_OFFSET, Start, Walk, WalkError};
-use crate::page::{NextPage, PageRequest};
-use crate::record::{RecordMark, Version};
+use crate::table::row::{RecordMark, Version};
+use crate::wix::page::{NextPage, PageRequest};
 
 fn mark(id: u32, created: i64) -> RecordMark {
     RecordMark {

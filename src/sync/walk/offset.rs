@@ -2,8 +2,8 @@
 
 use super::window::Left;
 use super::{Accepted, MAX_OFFSET, MAX_RESTARTS, Walk, WalkError, created};
-use crate::page::PageRequest;
-use crate::record::RecordMark;
+use crate::table::row::RecordMark;
+use crate::wix::page::PageRequest;
 
 impl Walk {
     pub(super) fn accept_by_offset(

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{Order, Walk};
-use crate::page::PageRequest;
+use crate::wix::page::PageRequest;
 
 impl Walk {
     pub fn set_page_limit(&mut self, page_limit: u32) {

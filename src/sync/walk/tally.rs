@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::record::{RecordMark, Version};
+use crate::table::row::{RecordMark, Version};
 
 /// Maximum number of records before the latest date that are remembered while the list is sorted: about 1 MB. Behind
 /// them a sorted list can repeat a record only at one date.

@@ -4,8 +4,8 @@ use chrono::DateTime;
 use proptest::prelude::*;
 
 use super::{Conclusion, MAX_OFFSET, Walk, WalkError};
-use crate::page::{NextPage, PageRequest};
-use crate::record::{RecordMark, Version};
+use crate::table::row::{RecordMark, Version};
+use crate::wix::page::{NextPage, PageRequest};
 
 /// A listing by offset: ids with creation seconds, sorted.
 struct Listing(Vec<(u32, i64)>);

@@ -11,8 +11,8 @@ use chrono::{DateTime, Utc};
 
 use super::tally::Tally;
 use super::{MAX_OFFSET, Order, Walk, created};
-use crate::page::{NextPage, PageRequest};
-use crate::record::RecordMark;
+use crate::table::row::RecordMark;
+use crate::wix::page::{NextPage, PageRequest};
 
 /// A part of the list: the records created at a date or later.
 #[derive(Clone, Copy, Debug, Default)]

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use reqwest::Response;
 
-use crate::excerpt::{Excerpt, MAX_RECORD_BYTES};
+use crate::table::excerpt::{Excerpt, MAX_RECORD_BYTES};
 use crate::wix::error::Oversize;
 
 /// Largest page that is held, in bytes: several times what Wix's pages usually have, and more than the largest record.

@@ -3,9 +3,10 @@
 use serde_json::json;
 
 use super::{Answer, Payload, RequestCounter, WixClient};
-use crate::page::PageRequest;
+use crate::table::listing::{Count, Listing, Paging};
 use crate::wix::WixError;
-use crate::wix::query::{Count, Listing, Paging, Selection};
+use crate::wix::page::PageRequest;
+use crate::wix::query::Selection;
 
 impl WixClient {
     /// How many records Wix counts in a list; `None` if it does not offer that, or refuses it.

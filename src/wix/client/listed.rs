@@ -2,9 +2,10 @@
 
 use super::answered::Answer;
 use super::{Payload, RequestCounter, WixClient};
-use crate::page::{Found, NextPage, PageRequest};
+use crate::table::listing::Listing;
 use crate::wix::error::WixError;
-use crate::wix::query::{Listing, Selection};
+use crate::wix::page::{Found, NextPage, PageRequest};
+use crate::wix::query::Selection;
 
 /// Maximum number of empty pages whose cursors are followed.
 const MAX_EMPTY_PAGES: usize = 20;

@@ -9,9 +9,9 @@ use tokio::time::{Instant, timeout};
 
 use super::{Attempt, Payload, RequestCounter, WixClient};
 use crate::installation::TokenInfo;
+use crate::table::listing::Listing;
 use crate::wix::auth::Credentials;
 use crate::wix::error::{WixAnswer, WixError};
-use crate::wix::query::Listing;
 
 /// An answer that takes longer does not count.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -5,17 +5,22 @@
 //! number written `1.0`. Anything else is an error that names the path and never the value, which may be personal.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::fmt;
+use std::rc::Rc;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::record::MAX_KEY_BYTES;
-use crate::timestamp::{self, Timestamp};
+use super::timestamp::{self, Timestamp};
 
 /// A field of a record has the wrong type or format.
+/// Maximum bytes of an id, of a reference to one, and of an email: Postgres refuses a row with an indexed value of more
+/// than 2,704 bytes.
+pub const MAX_KEY_BYTES: usize = 512;
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}` is not {expected}")]
 pub struct FieldError {
@@ -27,60 +32,77 @@ pub struct FieldError {
 
 pub type Reading<T> = Result<T, FieldError>;
 
-/// The fields of one JSON object; their values are parsed only when asked for.
+/// The fields of one JSON object. Their values are parsed only when asked for, and nested objects only once. Functions that
+/// read a field take its name, or its path from here, such as `info.name.first`.
 #[derive(Clone, Debug, Default)]
-pub struct Object<'a> {
+pub struct Object<'a>(Rc<Inner<'a>>);
+
+#[derive(Debug, Default)]
+struct Inner<'a> {
     path: String,
     fields: Vec<(Cow<'a, str>, &'a RawValue)>,
     /// True if Wix sent something other than an object: then none of its fields can be read.
     is_unreadable: bool,
+    /// The nested objects that were asked for, by name.
+    objects: RefCell<Vec<(String, Object<'a>)>>,
 }
 
 impl<'a> Object<'a> {
     /// The fields of a whole record. An error if `json` is not an object.
     pub fn parse(json: &'a str) -> Reading<Object<'a>> {
         let record = Object::at(String::new(), json);
-        match record.is_unreadable {
+        match record.0.is_unreadable {
             true => Err(FieldError { path: "the record".to_owned(), expected: "an object" }),
             false => Ok(record),
         }
     }
 
     fn at(path: String, json: &'a str) -> Object<'a> {
-        match serde_json::from_str::<Fields<'a>>(json) {
-            Ok(Fields(fields)) => Object { path, fields, is_unreadable: false },
-            Err(_) => Object { path, fields: Vec::new(), is_unreadable: true },
-        }
+        let inner = match serde_json::from_str::<Fields<'a>>(json) {
+            Ok(Fields(fields)) => Inner { path, fields, ..Inner::default() },
+            Err(_) => Inner { path, is_unreadable: true, ..Inner::default() },
+        };
+        Object(Rc::new(inner))
     }
 
     /// All occurrences of a field as written, `null` included.
     pub fn every<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'a RawValue> {
-        self.fields.iter().filter(move |(key, _)| key == name).map(|(_, value)| *value)
+        self.0.fields.iter().filter(move |(key, _)| key == name).map(|(_, value)| *value)
     }
 
     /// A field as it is written; `None` if it is absent or `null`. If a name comes twice, the last one counts, as for jsonb.
-    pub fn raw(&self, name: &str) -> Reading<Option<&'a RawValue>> {
-        if self.is_unreadable {
-            return Err(FieldError { path: self.path.clone(), expected: "an object" });
+    pub fn raw(&self, path: &str) -> Reading<Option<&'a RawValue>> {
+        if let Some((parent, name)) = path.rsplit_once('.') {
+            return self.object(parent).raw(name);
         }
-        let field = self.fields.iter().rev().find(|(key, _)| key == name);
+        if self.0.is_unreadable {
+            return Err(FieldError { path: self.0.path.clone(), expected: "an object" });
+        }
+        let field = self.0.fields.iter().rev().find(|(key, _)| key == path);
         Ok(field.map(|(_, value)| *value).filter(|value| value.get() != "null"))
     }
 
     /// A nested object; one without fields if it is absent.
-    pub fn object(&self, name: &str) -> Object<'a> {
-        let path = self.path_of(name);
-        match self.raw(name) {
-            Ok(Some(value)) => Object::at(path, value.get()),
-            Ok(None) => Object { path, ..Object::default() },
-            Err(error) => Object { path: error.path, is_unreadable: true, ..Object::default() },
+    pub fn object(&self, path: &str) -> Object<'a> {
+        if let Some((name, rest)) = path.split_once('.') {
+            return self.object(name).object(rest);
         }
+        if let Some((_, object)) = self.0.objects.borrow().iter().find(|(name, _)| name == path) {
+            return object.clone();
+        }
+        let object = match self.raw(path) {
+            Ok(Some(value)) => Object::at(self.path_of(path), value.get()),
+            Ok(None) => Object(Rc::new(Inner { path: self.path_of(path), ..Inner::default() })),
+            Err(error) => Object(Rc::new(Inner { path: error.path, is_unreadable: true, ..Inner::default() })),
+        };
+        self.0.objects.borrow_mut().push((path.to_owned(), object.clone()));
+        object
     }
 
     /// Like [`Object::object`], but an error if it is something else.
     pub fn checked_object(&self, name: &str) -> Reading<Object<'a>> {
         let object = self.object(name);
-        if object.is_unreadable { Err(self.error(name, "an object")) } else { Ok(object) }
+        if object.0.is_unreadable { Err(self.error(name, "an object")) } else { Ok(object) }
     }
 
     /// The items of a list; none if it is absent.
@@ -167,13 +189,25 @@ impl<'a> Object<'a> {
     }
 
     fn path_of(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+        if self.0.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.0.path) }
     }
 
     /// Text without the spaces around it; `None` if nothing is left.
     fn filled_text(&self, name: &str) -> Reading<Option<String>> {
         Ok(self.text(name)?.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
     }
+}
+
+/// The value; if it could not be read, `None`, and the column's name is noted.
+pub fn value_or_note<T>(
+    reading: Reading<Option<T>>,
+    column: &'static str,
+    unreadable: &mut Vec<&'static str>,
+) -> Option<T> {
+    reading.unwrap_or_else(|_| {
+        unreadable.push(column);
+        None
+    })
 }
 
 /// Wix's ids are GUIDs in lower case. A GUID in upper case, or with spaces around it, is the same id; any other id is

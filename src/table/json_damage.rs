@@ -9,7 +9,7 @@ use std::ops::Range;
 use memchr::memchr2;
 use serde_json::value::RawValue;
 
-use crate::json::scalar;
+use crate::table::json::scalar;
 
 /// The text with its strings repaired, and the number of repaired characters: a control character becomes its escape,
 /// and a backslash that starts no escape is doubled. `None` if there was nothing to repair.

@@ -2,22 +2,22 @@
 
 use serde_json::Value;
 
-use super::entity_of;
-use crate::page::{NextPage, Page};
 use crate::stream::Stream;
+use crate::table::{APPOINTMENTS, CUSTOMERS, ORDERS};
+use crate::wix::page::{NextPage, Page};
 
 fn json_of(text: &str) -> Value {
     serde_json::from_str(text).expect("a sample is JSON")
 }
 
 fn decode(stream: Stream, answer: &str) -> Page {
-    entity_of(stream).listing().decode_page(answer.as_bytes(), None).expect("a page")
+    stream.listing.decode_page(answer.as_bytes(), None).expect("a page")
 }
 
 #[test]
 fn the_sample_answers_decode_to_their_records_their_end_and_their_total() {
     let cursor = |text: &str| NextPage::Cursor(text.to_owned());
-    let (customers, appointments, orders) = (Stream::Customers, Stream::Appointments, Stream::Orders);
+    let (customers, appointments, orders) = (&CUSTOMERS, &APPOINTMENTS, &ORDERS);
     for (stream, answer, count, next, total) in [
         (customers, include_str!("../../tests/it/wix/payloads/contacts-v4-list.json"), 4, NextPage::ByOffset, Some(4)),
         (
@@ -70,7 +70,7 @@ fn the_sample_answers_decode_to_their_records_their_end_and_their_total() {
         let page = decode(stream, answer);
         assert_eq!((page.records.len(), &page.next, page.total), (count, &next, total), "{answer:.80}");
         let listed = json_of(answer);
-        let listed = listed[entity_of(stream).listing().items].as_array().expect("a list").clone();
+        let listed = listed[stream.listing.items].as_array().expect("a list").clone();
         let decoded: Vec<Value> = page.records.iter().map(|record| json_of(record)).collect();
         assert_eq!(decoded, listed);
     }

@@ -1,81 +1,12 @@
 //! A record mapped to its row, or the reason why it is rejected.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Utc};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::content_hash::ContentHash;
+use super::field::Cell;
+use super::hash::ContentHash;
 
-/// The type of a column; decides how cells are sent to Postgres.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ColumnKind {
-    /// `text`.
-    Text,
-    /// `text[]`.
-    TextList,
-    /// `timestamptz`.
-    Timestamp,
-    /// `date`.
-    Date,
-    /// `bigint`.
-    Integer,
-    /// `numeric`.
-    Decimal,
-}
-
-/// Maximum bytes of an id, of a reference to one, and of an email: Postgres refuses a row with an indexed value of more
-/// than 2,704 bytes.
-pub const MAX_KEY_BYTES: usize = 512;
-
-/// One of a table's own columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Column {
-    /// Also names a field that could not be read.
-    pub name: &'static str,
-    pub kind: ColumnKind,
-    /// False if the upsert statement writes the cell elsewhere than into a column of this table.
-    pub is_stored: bool,
-}
-
-impl Column {
-    pub const fn named(name: &'static str, kind: ColumnKind) -> Column {
-        Column { name, kind, is_stored: true }
-    }
-
-    /// A cell that is not a column of the table.
-    pub const fn elsewhere(name: &'static str, kind: ColumnKind) -> Column {
-        Column { name, kind, is_stored: false }
-    }
-}
-
-/// One value of a row. A variant other than `Null` is used only in a column of its kind.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Cell {
-    /// What Wix did not send.
-    Null,
-    Text(String),
-    TextList(Vec<String>),
-    Timestamp(DateTime<Utc>),
-    Date(NaiveDate),
-    Integer(i64),
-    /// Decimal digits, exact.
-    Decimal(String),
-}
-
-impl Cell {
-    pub fn text(value: Option<String>) -> Cell {
-        value.map_or(Cell::Null, Cell::Text)
-    }
-
-    pub fn timestamp(value: Option<DateTime<Utc>>) -> Cell {
-        value.map_or(Cell::Null, Cell::Timestamp)
-    }
-
-    pub fn decimal(value: Option<String>) -> Cell {
-        value.map_or(Cell::Null, Cell::Decimal)
-    }
-}
-
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
     /// Rows are matched by it.
     pub wix_id: String,
@@ -88,10 +19,30 @@ pub struct Row {
     pub content_hash: ContentHash,
     /// The record as Wix sent it.
     pub raw: String,
-    /// The table's own columns, in the order of its column list.
+    /// One per field of the table, in their order.
     pub cells: Vec<Cell>,
+    /// The contact that a booking names.
+    pub contact: Option<Box<Contact>>,
     /// Columns that are null because Wix's value could not be read.
     pub unreadable_fields: Vec<&'static str>,
+}
+
+/// The contact that a booking names, and what the booking says about it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Contact {
+    pub wix_id: Option<String>,
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+    pub email: Option<String>,
+    pub phone: Option<String>,
+}
+
+impl Contact {
+    /// Whether the booking says nothing but the contact's id.
+    pub fn has_no_details(&self) -> bool {
+        let Contact { wix_id: _, first_name, last_name, email, phone } = self;
+        [first_name, last_name, email, phone].into_iter().all(Option::is_none)
+    }
 }
 
 /// Tells which of two copies of a record is newer.
@@ -121,7 +72,12 @@ impl Row {
             Cell::TextList(texts) => texts.iter().map(String::len).sum(),
             Cell::Null | Cell::Timestamp(_) | Cell::Date(_) | Cell::Integer(_) => 0,
         };
-        self.raw.len() + self.cells.iter().map(of_cell).sum::<usize>()
+        let contact = self.contact.iter().flat_map(|contact| {
+            let Contact { wix_id, first_name, last_name, email, phone } = &**contact;
+            [wix_id, first_name, last_name, email, phone].into_iter().flatten()
+        });
+        let of_contact: usize = contact.map(String::len).sum();
+        self.raw.len() + self.cells.iter().map(of_cell).sum::<usize>() + of_contact
     }
 
     pub fn version(&self) -> Version {
