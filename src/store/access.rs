@@ -25,9 +25,9 @@ pub(super) async fn existing_relations(session: &Session<'_>) -> Result<Vec<Rela
     rows.map(|(name, is_view)| Relation { name, is_view })
 }
 
-/// Closes tables and views that were just created, in the same transaction: row level security without a
-/// policy (views have none of their own), nothing granted to PUBLIC, `anon` and `authenticated` (row level
-/// security does not cover TRUNCATE), select for `service_role`. No role is assumed to exist.
+/// Closes new tables and views to the public, in the transaction that created them: row level security without a policy
+/// (views have none of their own), no grants to PUBLIC, `anon` and `authenticated` (row level security does not cover
+/// TRUNCATE), select for `service_role`. Works without these roles too.
 pub(super) async fn close(session: &Session<'_>, relations: &[Relation]) -> Result<(), StoreError> {
     let roles = existing_roles(session).await?;
     let mut statements = String::new();

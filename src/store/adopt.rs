@@ -1,8 +1,8 @@
-//! Takes over tables that are there already: those of the predecessor, AsyncSyncAgent.
+//! Adopts existing tables: those of the predecessor, AsyncSyncAgent.
 //!
-//! Rows keep their ids, and what people wrote by hand stays. What the tables should look like is read
-//! from the migrations themselves: they are run once more in the session's temporary schema, and the
-//! catalog tells the difference. Checks come first: a table that can't be taken over is left as it is.
+//! Rows keep their ids, and columns that people filled manually keep their values. What the tables should look like is
+//! read from the migrations: they are run in the session's temporary schema, and the catalog tells the difference. All
+//! checks come first: a table that cannot be adopted is left as it is.
 
 mod changes;
 
@@ -68,8 +68,8 @@ struct ColumnDefinition {
 
 type Columns = BTreeMap<String, ColumnDefinition>;
 
-/// Makes existing tables ready for the migrations. `definitions` are those that create them. Returns what
-/// was taken over, with its rows.
+/// Makes existing tables ready for the migrations. `definitions` are the migrations that create them. Returns the
+/// adopted tables with the number of their rows.
 pub(super) async fn adopt(
     session: &Session<'_>,
     definitions: &[&str],
@@ -108,7 +108,7 @@ pub(super) async fn adopt(
         }
     }
     for definition in definitions {
-        // As the file says, but in the session's own temporary schema.
+        // Creates them in the session's own temporary schema.
         let definition = definition.replace("{schema}", "pg_temp");
         session.run("could not work out what the tables should look like", &definition).await?;
     }
@@ -205,7 +205,7 @@ async fn drop_later_indexes(session: &Session<'_>, table: &str) -> Result<(), St
 fn check_relation(schema: &Schema, table: &str, relation: &Relation) -> Result<(), StoreError> {
     let name = format!("{}.{table}", schema.name());
     let problem = if relation.kind == "p" {
-        // What a statement wrote is not told of them (`returning xmax`).
+        // A partitioned table does not tell which rows a statement inserted (`returning xmax`).
         format!("{name} is there already and is partitioned; choose another schema with --schema")
     } else if relation.kind != "r" {
         format!("{name} is there already and is no table; choose another schema with --schema")
@@ -291,8 +291,8 @@ async fn temporary_schema(session: &Session<'_>) -> Result<String, StoreError> {
     session.rows(doing, statement, params![]).await?.value()
 }
 
-/// Postgres does not change the type of a column that a view, a policy or a trigger uses: names them all, with
-/// the mend.
+/// An error with everything that keeps a column's type from being changed: Postgres does not change the type of a
+/// column that a view, a policy or a trigger uses.
 async fn check_dependents(session: &Session<'_>, changes: &[TableChanges]) -> Result<(), StoreError> {
     let doing = "could not look for what uses the columns of an existing table";
     let mut in_the_way = Vec::new();
@@ -319,8 +319,8 @@ async fn check_dependents(session: &Session<'_>, changes: &[TableChanges]) -> Re
     )))
 }
 
-/// Rows are matched by Wix's id, so it has to be unique, and at once: an upsert can't use a constraint that may
-/// wait for the end of its transaction.
+/// Makes Wix's id unique: rows are matched by it. Not deferrable, because an upsert cannot use a constraint that may be
+/// checked at the end of its transaction.
 async fn make_unique(session: &Session<'_>, table: &str, column: Option<&str>) -> Result<(), StoreError> {
     let Some(column) = column else { return Ok(()) };
     let doing = "could not make the Wix ids of an existing table unique";

@@ -61,8 +61,8 @@ struct Stored {
 }
 
 impl Stored {
-    /// Whether a copy is to be written. One by id is not if the row has the same version: it may have other fields than the
-    /// list's copy, which the next full sync would write again.
+    /// Whether a copy is to be written. A copy that was looked up by id is not if the row has the same version: it may
+    /// have other fields than the list's copy, and the next full sync would write the row again.
     fn needs(&self, row: &Row, is_looked_up: bool) -> bool {
         let is_known = self.content_hash.is_some() && self.version != Version::default();
         let has_version = is_looked_up && is_known && self.version == row.version();
@@ -71,10 +71,10 @@ impl Stored {
 }
 
 impl Store {
-    /// Writes rows that have each id once, and with them how far the pass has come. All of it, or nothing and an error.
-    /// `outcome` tells what became of them also where the answer to COMMIT was lost.
+    /// Writes rows, with each id once, and how far the pass has come, in one transaction. `outcome` is set even if the
+    /// answer to COMMIT is lost.
     ///
-    /// Where some copies differ from their rows and look older, nothing is written, and their Wix ids are returned: an
+    /// If some copies differ from their rows and look older, nothing is written and their Wix ids are returned: an
     /// older date is no proof, so they have to be looked up by id first.
     pub async fn write_batch(
         &mut self,
@@ -142,8 +142,8 @@ impl Store {
         let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
         let replaced: Vec<&str> = ids.iter().copied().filter(|id| !held.contains(*id)).collect();
         let entry = Entry { stream: context.stream, added, progress, now: context.now };
-        // Sent together, in this order: over a long line every answer that is waited for counts. After the first that
-        // fails, all fail; the books, which may take more than one statement, come last.
+        // Sent together, in this order: one round trip. If one fails, all that follow fail. The books come last,
+        // because they may take more than one statement.
         let (forgotten, resolved, released, noted, renewed, entered) = tokio::join!(
             biased;
             forget(&session, context.stream, &ids),
@@ -261,8 +261,7 @@ fn contacts_without_details(rows: &[&Row]) -> Vec<String> {
     contacts.filter(|contact| contact.has_no_details()).filter_map(|contact| contact.wix_id.clone()).collect()
 }
 
-/// The deleted customers that the stored rows of bookings name which are about to be written: they may name another one
-/// then.
+/// The deleted customers that the stored rows of these bookings name. After the write, the bookings may name others.
 async fn contacts_of_stored(
     session: &Session<'_>,
     rows: &[&Row],

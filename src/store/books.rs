@@ -1,10 +1,10 @@
 //! The books of a table, in its row of `sync_state`: how many live rows it must hold, and a number that grows with each
 //! transaction that writes the table.
 //!
-//! The database is the source of truth about what was committed. A run writes on only from the number that it wrote
-//! last. After a failover to a standby that is behind, or where an older data directory was put back, the database has
-//! another number, and the run fails instead of building on rows that are not there. The count of rows shows what
-//! something else truncated, restored or deleted, during a run or between two.
+//! The database is the source of truth about what was committed. A run writes only if the number is the one that it
+//! wrote last. After a failover to a standby that is behind, or if an older data directory was restored, the database
+//! has another number, and the run fails instead of building on rows that are not there. The number of rows shows what
+//! another program truncated, restored or deleted, during a run or between two.
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::types::Json;
@@ -57,9 +57,9 @@ pub(super) struct Entry<'a> {
 }
 
 impl Books {
-    /// Enters a transaction in the books, and saves its progress. Returns the books as they are once it is committed.
+    /// Enters a transaction in the books, and saves its progress. Returns the books as they are after the commit.
     ///
-    /// One number above ours is accepted too: it is that of the same work, whose COMMIT got no answer.
+    /// The next number is accepted too: it was written by the same work, whose COMMIT got no answer.
     pub(super) async fn enter(self, session: &Session<'_>, entry: Entry<'_>) -> Result<Books, StoreError> {
         let Entry { stream, added, progress, now } = entry;
         if let Some(progress) = progress {
@@ -107,8 +107,8 @@ impl Store {
         self.books.get(&stream).copied().unwrap_or_default()
     }
 
-    /// Takes the rows that a table has now for those that it must hold. What was read before is not relied on any more: the
-    /// next pass is a full sync, in this run or a later one.
+    /// Sets the number of rows that the table must hold to the number that it has. Its state is no longer relied on:
+    /// the next pass is a full sync, in this run or a later one.
     pub async fn accept_rows(&mut self, stream: Stream) -> Result<(), StoreError> {
         let statement = "update {schema}.sync_state
              set live_rows = $2, last_full_pass_at = null, checkpoint = null, full_checkpoint = null
@@ -117,8 +117,8 @@ impl Store {
         self.write("could not change sync_state", statement, params![table, counted]).await
     }
 
-    /// Whether the transaction was committed whose COMMIT got no answer. Waits while its backend is still in COMMIT: that
-    /// holds the row of the books. A lock time-out means that it still does.
+    /// Whether a transaction was committed if its COMMIT got no answer. Waits while its backend is still in COMMIT:
+    /// that holds the row of the books. A lock time-out means that it still does.
     pub async fn was_committed(&mut self, stream: Stream) -> Result<bool, StoreError> {
         let doing = "could not ask what became of a transaction";
         let statement = "select write_number from {schema}.sync_state where table_name = $1 for update";
@@ -141,9 +141,9 @@ impl Store {
         self.books.extend(&sibling.books);
     }
 
-    /// What the end of a run has to deal with, in one statement: whether these tables are as this run left them and hold
-    /// as many live rows as they must, whether orders wait for their links, and whether the log has rows that ended before
-    /// `logs_before`.
+    /// What the end of a run has to deal with, in one statement: whether these tables are as this run left them and
+    /// hold as many live rows as they must, whether links are still to be made, and whether the logs have rows that
+    /// ended before `logs_before`.
     pub async fn look_at_end(
         &self,
         streams: &[Stream],

@@ -1,7 +1,7 @@
-//! How long a statement may take, and whose lock it waited for.
+//! Limits the time of a statement, and finds out who holds the lock that it waits for.
 //!
-//! The bounds are settings of each transaction, so they hold through transaction poolers too. A stricter limit of the
-//! user's own stays in force.
+//! The limits are settings of each transaction, so they also hold through transaction poolers. A stricter limit of the
+//! user stays in force.
 
 use std::fmt;
 use std::time::Duration;
@@ -31,8 +31,8 @@ pub(super) const MIGRATION_PATIENCE: Duration = Duration::from_secs(3600);
 /// Maximum wait of `migrate` for another one.
 pub(super) const OTHER_MIGRATION_PATIENCE: Duration = Duration::from_secs(600);
 
-/// Maximum wait, on this side, for the answer to a statement that takes no lock and reads nothing. Poolers keep a client
-/// waiting while all their servers are busy.
+/// Maximum wait, on this side, for the answer to a statement that takes no lock and reads nothing. Poolers keep a
+/// client waiting while all their servers are busy.
 pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Maximum time to find out who holds a lock.
@@ -102,9 +102,9 @@ pub(super) fn bound(name: &str, most: Duration) -> String {
     )
 }
 
-/// Sessions with a lock on one of our tables that keeps others out, or that wait for one: those behind them wait as well.
-/// Then those with rows locked, and for `migrate` those that only read. Where the database user may not see the state of
-/// another's session, that is null.
+/// The session that most likely blocks others: first one that holds a table lock which conflicts with ours, or waits
+/// for one (others queue behind it), then one that has locked rows, then, for `migrate`, one that only reads. The state
+/// is null if the database user may not see it.
 const BLOCKERS: &str = "select l.pid, coalesce(c.relname::text, 'the schema (wix-sync migrate)') as lock, l.mode,
         a.usename::text as user, a.application_name as application, a.state,
         greatest(floor(extract(epoch from clock_timestamp() - a.state_change)), 0)::bigint as seconds
@@ -133,11 +133,10 @@ impl Store {
         self.lock_patience = LAST_LOCK_PATIENCE;
     }
 
-    /// The error; if it says that a lock was not granted in time, then with the session that has it, where that can be
-    /// found out.
+    /// If the error is a lock time-out, an error that names the session which holds the lock, if that can be found out.
     pub async fn name_blocker(&self, error: StoreError) -> StoreError {
         match error {
-            // Raised by a trigger of the user: no lock was waited for.
+            // Raised by a user-defined trigger: it is not about a lock.
             error if error.is_refusal() => error,
             StoreError::Database { doing, state: Some(SqlState::LOCK_NOT_AVAILABLE), .. } => match self.blocker().await
             {

@@ -83,7 +83,7 @@ fn catalog(rows: &Rows) -> Result<Catalog, StoreError> {
         match fact.as_str() {
             "relation" => facts.kind = definition,
             "column" => {
-                // A role may have all names quoted.
+                // With `quote_all_identifiers` names are quoted.
                 let data_type = definition.replace('"', "");
                 facts.columns.insert(name, ColumnFact { data_type, marks });
             }
@@ -146,8 +146,8 @@ impl Store {
         catalog(&self.rows(READING, &whole(), params![self.schema.name(), names()]).await?)
     }
 
-    /// The same without definitions of indexes and CHECK constraints, but with the checksums of the applied migrations by number.
-    /// An error if `sync_migrations` is not there.
+    /// The same without definitions of indexes and CHECK constraints, but with the checksums of the applied migrations.
+    /// An error if `sync_migrations` is missing.
     pub(super) async fn load_catalog_and_migrations(&self) -> Result<(Catalog, Checksums), StoreError> {
         let statement = format!(
             "{FACTS} union all

@@ -1,7 +1,7 @@
-//! CHECK constraints that somebody added and that refuse what wix-sync writes.
+//! User-defined CHECK constraints that refuse what wix-sync writes.
 //!
-//! Each is asked about sample rows: one with nothing but what every record has, and one for each value that Wix documents
-//! for a status (docs/wix-api.md 7 and 8). A constraint on anything else may refuse single records, which is its purpose.
+//! Each is evaluated on sample rows: one with only what every record has, and one for each value that Wix documents for
+//! a status (docs/wix-api.md 7 and 8). A constraint on anything else may refuse single records: that is its purpose.
 
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ fn questions(schema: &Schema, catalog: &Catalog) -> Vec<Question> {
                 continue;
             }
             let statement = format!(
-                // The constraint names its columns only: ours must not have names that a column may have.
+                // The expression names columns without their table: our names must not be names that a column may have.
                 "select wix_sync_sample ->> 'label'
                  from jsonb_array_elements($1::jsonb) with ordinality samples (wix_sync_sample, wix_sync_position)
                  cross join lateral jsonb_populate_record(null::{schema}.{0}, wix_sync_sample -> 'row') {0}
@@ -72,7 +72,7 @@ pub(super) async fn refusing_checks(session: &Session<'_>, catalog: &Catalog) ->
     let mut problems = Vec::new();
     for question in questions(session.schema, catalog) {
         session.run(ASKING, "savepoint asking").await?;
-        // As it is: it holds an expression of somebody else's.
+        // Not `session.rows`: the expression is user-defined and may hold the text `{schema}`.
         let rows = session.transaction.query_typed(&question.statement, params![question.samples]).await;
         match Rows::of(ASKING, rows) {
             Ok(rows) => problems.extend(question.problem(session.schema, &rows.values()?)),

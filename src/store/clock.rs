@@ -1,5 +1,5 @@
-//! The database server's clock, which decides what is due, stale, to be tried again or to be kept. This machine's own may
-//! be wrong by years; it only measures how much time passed.
+//! The database server's clock. It decides what is due or stale, and what is retried or kept. This machine's clock may
+//! be wrong by years: it only measures how much time passed.
 
 use std::time::Instant;
 
@@ -9,8 +9,8 @@ use tokio_postgres::Client;
 use super::error::StoreError;
 use super::session::Rows;
 
-/// What the server's clock showed, and when that was heard. It is never ahead of the server's: the time that the answer
-/// took is left out.
+/// What the server's clock showed, and when the answer came. Never ahead of the server: the time that the answer took
+/// is not added.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServerClock {
     showed: DateTime<Utc>,

@@ -62,8 +62,8 @@ impl Store {
         Ok(rows.iter().map(standing).collect())
     }
 
-    /// Columns that do not hold what these records make of them, by Wix's id: somebody else changed them, or another
-    /// version of the program wrote them. Only of rows that have the hash of the very record.
+    /// Columns that differ from what these records map to, by Wix id: another program changed them, or another version
+    /// of this one wrote them. Only of rows with the hash of the record.
     pub async fn compare_columns(
         &mut self,
         stream: Stream,
@@ -78,8 +78,8 @@ impl Store {
         found.all()
     }
 
-    /// The live rows of a span that Wix did not list there, `limit` ids of them. Placeholders of which Wix has a booking
-    /// are left out: Wix need not have those contacts.
+    /// The live rows of a span that Wix did not list there, with at most `limit` ids. Placeholders whose booking exists in
+    /// Wix are not counted: Wix need not have those contacts.
     pub async fn list_unlisted(&self, stream: Stream, span: &Span, limit: i64) -> Result<Unlisted, StoreError> {
         let (table, id, is_placeholder) = (stream.table(), stream.id_column(), is_placeholder(stream));
         let listed_key = listed_key_of_row(stream);
@@ -137,7 +137,7 @@ impl Store {
 
     async fn count(&self, statement: &str, parameters: &[Parameter<'_>]) -> Result<u64, StoreError> {
         let doing = "could not count rows to compare";
-        Ok(self.rows(doing, statement, parameters).await?.value::<i64>()?.unsigned_abs())
+        self.rows(doing, statement, parameters).await?.count()
     }
 
     pub async fn load_raw(&self, stream: Stream, wix_id: &str) -> Result<Option<String>, StoreError> {
@@ -162,8 +162,8 @@ impl Store {
     }
 }
 
-/// Lets live rows be written again by the same transaction, also with the content that they have. By itself it would leave
-/// rows that any copy of the record may overwrite.
+/// Clears the content hash, so that the same transaction writes live rows even if their content is unchanged. If it
+/// were committed alone, any copy of the record could overwrite these rows.
 pub(super) async fn forget_content(session: &Session<'_>, stream: Stream, rows: &[&Row]) -> Result<(), StoreError> {
     let (table, id) = (stream.table(), stream.id_column());
     let doing = "could not prepare a row for its repair";
@@ -173,7 +173,7 @@ pub(super) async fn forget_content(session: &Session<'_>, stream: Stream, rows: 
     let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
     let live = session.rows(doing, &live, params![ids]).await?;
     let forgotten = session.write_counted(doing, &forget, params![ids]).await?;
-    // A trigger may leave a row out, without an error.
+    // A trigger may skip a row without an error.
     if forgotten < live.len() as u64 { Err(StoreError::Swallowed) } else { Ok(()) }
 }
 

@@ -18,8 +18,8 @@ use super::session::{Parameter, Rows, Session};
 use super::target::Target;
 use crate::stream::Stream;
 
-/// Names in our statements mean the server's own functions, operators and types, whatever the role's search path is and
-/// whoever may create in its schemas. The tables are named with their schema.
+/// With this, names in our statements mean the server's own functions, operators and types, whatever the role's search
+/// path is and whoever may create in its schemas. Tables are named with their schema.
 macro_rules! search_path {
     () => {
         "set local search_path to pg_catalog, pg_temp; "
@@ -79,8 +79,8 @@ impl Store {
         Ok(())
     }
 
-    /// A second connection, under the same lease: for what is written at the same time. An error also where it does
-    /// not answer soon: a pooler that has only one for us would let it wait for the first.
+    /// A second connection under the same lease, for writes at the same time. An error if it does not answer soon: a
+    /// pooler with only one server for us would let it wait for the first.
     pub async fn sibling(&self) -> Result<Store, StoreError> {
         let client = dial(&self.target).await?;
         let answer = tokio::time::timeout(SIBLING_PATIENCE, client.simple_query("select 1")).await;
@@ -127,9 +127,9 @@ impl Store {
         &self.schema
     }
 
-    /// One statement in a transaction of its own, without the lease: for what only reads, and for the lease itself.
+    /// Runs one statement in a transaction of its own, without the fence: for reads, and for the lease itself.
     /// `{schema}` in it becomes the schema's name. If a lock is not granted in time, the error names the session that
-    /// has it.
+    /// holds it.
     pub(super) async fn rows(
         &self,
         doing: &'static str,
@@ -142,9 +142,9 @@ impl Store {
         }
     }
 
-    /// The same with a statement as it is, and without asking who has a lock. The three messages are sent together: one
-    /// round trip. If the call is cancelled, the transaction stays open until the next one of this connection, which ends
-    /// it: nothing in it was written.
+    /// The same with a statement as it is, and without asking who holds a lock. The three messages are sent together:
+    /// one round trip. If the call is cancelled, the transaction stays open until the next one of this connection ends
+    /// it; it has written nothing.
     pub(super) async fn ask(
         &self,
         doing: &'static str,
@@ -180,10 +180,10 @@ impl Store {
         session.commit(doing).await
     }
 
-    /// Begins a transaction, fenced by the lease once that is taken. Its waits for locks and its statements are bounded
-    /// ([`super::bounds`]), and the server may end it if this program falls silent for a minute: it never waits for
-    /// Wix while a transaction is open. Its statements look rows up by index ([`Session::read_whole_tables`]). Its COMMIT waits for
-    /// the disk, also where the server's default is not to: what comes behind it relies on it.
+    /// Begins a transaction, fenced by the lease if there is one. Its waits for locks and its statements are limited
+    /// ([`super::bounds`]), and the server may end it if this program is silent for a minute: no request is sent to Wix
+    /// while a transaction is open. Its statements look up rows by index ([`Session::read_whole_tables`]). Forces
+    /// `synchronous_commit`: checkpoints rely on it.
     pub(super) async fn begin(&mut self) -> Result<Session<'_>, StoreError> {
         self.begin_fenced_by(self.lease).await
     }
@@ -195,8 +195,8 @@ impl Store {
 
     async fn begin_fenced_by(&mut self, lease: Option<Lease>) -> Result<Session<'_>, StoreError> {
         let doing = "could not begin a transaction";
-        // The search path first: with it, the functions of the other settings are the server's own. Whatever the server's
-        // default of the isolation level: what another run committed while we waited has to be seen.
+        // The search path comes first: with it, the functions of the other settings are the server's own. Read
+        // committed, whatever the server's default: what another run committed while we waited has to be seen.
         let settings = format!(
             concat!(
                 search_path!(),
@@ -229,7 +229,7 @@ async fn answered<T>(doing: &'static str, patience: Duration, work: impl Future<
     timeout(patience, work).await.map_err(|_| StoreError::Silent { doing, seconds: patience.as_secs() })
 }
 
-/// The existing schemas of the configured search path. Not of the one in force: a pooler may lend us a session in which
+/// The existing schemas of the configured search path, not of the one in force: a pooler may lend us a session in which
 /// another client has set its own. These statements run with the session's search path, so they name every function,
 /// operator and type with its schema.
 async fn searched_schemas(client: &Client, target: &Target) -> Result<Vec<String>, StoreError> {
@@ -239,7 +239,7 @@ async fn searched_schemas(client: &Client, target: &Target) -> Result<Vec<String
         from pg_catalog.pg_settings where name operator(pg_catalog.=) 'search_path'";
     let rows = Rows::of(doing, client.query_typed(statement, &[]).await)?;
     let (schemas, is_unchanged): (Vec<String>, bool) = rows.first()?.ok_or(StoreError::NoSchema)?;
-    // If the URL sets it, a pooler that passes it on does so with a SET too.
+    // If the URL sets it, a pooler passes it on with a SET.
     if is_unchanged || target.sets_search_path() {
         return Ok(schemas);
     }

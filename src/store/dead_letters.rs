@@ -73,7 +73,7 @@ impl Store {
                 )
                 .await?;
         }
-        // Wix has them, although they can't be written.
+        // Wix has these records, although they cannot be written.
         let ids: Vec<&str> = rejections.iter().filter_map(|rejection| rejection.wix_id.as_deref()).collect();
         forget(&session, stream, &ids).await?;
         release(&session, stream, &ids).await?;
@@ -83,9 +83,9 @@ impl Store {
         Ok(())
     }
 
-    /// The next records to try again, those that wait longest first: not tried since `before`, or by another version of the
-    /// program; and none that was tried since `since`, which ends the queue. Also those tried at a time that is still to
-    /// come, by a wrong clock.
+    /// The next records to try again, those that wait longest first: last tried before `before`, or by another version
+    /// of the program. None that was tried since `since`, which ends the queue. Also those whose last try is in the
+    /// future, by a wrong clock.
     pub async fn list_due_errors(
         &self,
         stream: Stream,
@@ -133,8 +133,8 @@ impl Store {
         session.commit("could not resolve errors").await
     }
 
-    /// Resolves the errors of records without an id that a whole full pass, begun at `begun_at`, did not bring
-    /// again: Wix has them no longer, or has mended them.
+    /// Resolves the errors of records without an id that a complete full pass, begun at `begun_at`, did not bring
+    /// again: they are deleted or corrected in Wix.
     pub async fn resolve_unlisted(
         &mut self,
         stream: Stream,
@@ -146,8 +146,7 @@ impl Store {
         self.write("could not resolve errors", statement, params![stream.table(), begun_at, now]).await
     }
 
-    /// The records that could not be written, and the fields that could not be read; `limit` of the first, and as many ids
-    /// of each of the second.
+    /// The rejected records, at most `limit`, and the unreadable fields, each with at most `limit` ids.
     pub async fn list_errors(&self, limit: i64) -> Result<ErrorList, StoreError> {
         let statement = "select count(*) over (), table_name as table, wix_id, reason, tries, first_failed_at, last_failed_at, run_id,
                 program_version

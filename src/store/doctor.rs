@@ -1,7 +1,7 @@
-//! What `doctor` looks at in the database. Reads only, and goes on after a look that failed.
+//! The checks of `doctor` in the database. They only read, and continue after a check that failed.
 //!
-//! `connection` examines the connection and the server, `tables` the contents of the tables, `access` who else can use
-//! them; this file the schema: whether it is migrated, and what this database user may do with it.
+//! `connection` checks the connection and the server, `tables` the contents of the tables, `access` who else can use
+//! them, this file the schema: whether it is migrated, and what this database user may do with it.
 
 mod access;
 mod connection;
@@ -40,8 +40,8 @@ const SCHEMA: &str = "schema";
 const VIEW: &str = "sync_health";
 
 impl Store {
-    /// Everything about the database, in the order in which one thing rests on the other. `site_id` is what the
-    /// configuration names, where it names one; `observer` is this process.
+    /// All checks of the database, in the order in which they depend on each other. `site_id` is the configured site,
+    /// `observer` this process.
     pub async fn examine(&self, site_id: Option<&str>, observer: &Holder) -> Vec<Finding> {
         let mut findings = vec![
             connection::tls(&self.target).await,

@@ -11,18 +11,17 @@ fn emptied(table: &Table) -> String {
     table.personal.iter().map(|column| format!(", {column} = null")).collect()
 }
 
-/// Of a customer `t`: that no booking which Wix has holds more of the person than the contact's id. Written so that the
-/// planner can't take the index on live rows' dates for it, and read all of that.
+/// SQL: whether no booking in Wix holds more of the customer `t` than the contact's id. Written so that the planner
+/// cannot use the index on live rows' dates, of which it would read everything.
 const NO_BOOKING_TELLS: &str = "not exists (
         select from {schema}.appointments a
         where a.wix_contact_id = t.wix_contact_id and coalesce(a.deleted_at, 'infinity') = 'infinity'
             and jsonb_strip_nulls(a.raw #> '{booking,contactDetails}') ?| array['firstName', 'lastName', 'email', 'phone']
     )";
 
-/// What Wix erased of a person is erased here too: of a row that is marked as deleted remain its ids and dates,
-/// its links, amounts and states, and what people wrote in `notes`. If the record comes back, all of it does.
-/// A customer that was made from a booking keeps what that booking tells, as long as Wix has it
-/// ([`Store::list_untold_customers`]).
+/// Removes the personal data of a row that is marked as deleted. Its ids, dates, links, amounts, states and `notes`
+/// stay. If the record comes back, all of its data does. A customer that was made from a booking keeps what that
+/// booking tells, as long as Wix has it ([`Store::list_untold_customers`]).
 pub(super) async fn erase(session: &Session<'_>, stream: Stream, wix_id: &str) -> Result<(), StoreError> {
     let is_erased = match stream.relation {
         Some(Relation::Customer) => format!("(t.raw is not null or {NO_BOOKING_TELLS})"),
@@ -37,8 +36,8 @@ pub(super) async fn erase(session: &Session<'_>, stream: Stream, wix_id: &str) -
 }
 
 impl Store {
-    /// The deleted customers that still hold what a booking told which Wix no longer has either, or which names another
-    /// contact now.
+    /// The deleted customers that still hold data of a booking which Wix no longer has, or which names another contact
+    /// now.
     pub async fn list_untold_customers(&mut self) -> Result<Vec<String>, StoreError> {
         let statement = "select c.wix_contact_id::text from {schema}.customers c
              where c.deleted_at is not null and c.raw is null and c.wix_contact_id is not null
@@ -65,7 +64,7 @@ impl Store {
     }
 }
 
-/// Erases what these deleted customers still hold of bookings, unless another booking tells of the person: Wix has
+/// Removes what these deleted customers still hold of bookings, unless another booking tells of the person: Wix has
 /// cleared one of its details, it is gone, or it names another contact now.
 pub(super) async fn erase_cleared_customers(session: &Session<'_>, wix_ids: &[&str]) -> Result<(), StoreError> {
     let personal = emptied(&CUSTOMERS);

@@ -124,7 +124,7 @@ impl Origin {
             Some("exec_stmt_raise" | "exec_stmt_assert") => Origin::Raised,
             // Where the server itself cancels a statement.
             Some("ProcessInterrupts") => Origin::Statement,
-            // Nothing else in the server ends a statement in this way, so the code was chosen in another language.
+            // The server itself cancels no statement in this way: a user-defined function chose the code.
             _ if is_in_function && *error.code() == SqlState::QUERY_CANCELED => Origin::Raised,
             Some("ExecWithCheckOptions") => Origin::Policy,
             _ if is_in_function => Origin::Function,
@@ -139,8 +139,8 @@ impl StoreError {
         move |error| StoreError::of(doing, &error, describe(&error))
     }
 
-    /// The same for a change of the schema, with what depends on a column that can't be changed therefore: there DETAIL
-    /// quotes no row.
+    /// The same for a change of the schema. Names what depends on a column that cannot be changed: there DETAIL quotes
+    /// no row.
     pub(super) fn of_change(doing: &'static str) -> impl FnOnce(tokio_postgres::Error) -> StoreError {
         move |error| {
             let detail = error.as_db_error().filter(|db| matches!(&db.code().code()[..2], "0A" | "2B"));
@@ -155,16 +155,16 @@ impl StoreError {
     pub(super) fn of(doing: &'static str, error: &tokio_postgres::Error, message: String) -> StoreError {
         let ends_session = match error.as_db_error() {
             Some(db) => matches!(db.parsed_severity(), Some(Severity::Fatal | Severity::Panic)),
-            // A column of another type than expected says nothing about the connection.
+            // A column of an unexpected type says nothing about the connection.
             None => !error.to_string().starts_with("error deserializing column"),
         };
         let origin = error.as_db_error().map_or(Origin::Statement, Origin::of);
         StoreError::Database { doing, message, state: error.code().cloned(), ends_session, origin }
     }
 
-    /// True if Postgres, or a trigger or policy of the user, refused what was written: then a batch is narrowed down to
-    /// the records concerned. False if the error is about the connection, a lock, the state of the server, the cost of
-    /// the statement, or about a statement that fails for every record, such as one on a table that is missing.
+    /// True if Postgres, or a user-defined trigger or policy, refused what was written: then a batch is narrowed down
+    /// to the records concerned. False if the error is about the connection, a lock, the state of the server or the
+    /// cost of the statement, or if the statement fails for every record, for example because a table is missing.
     pub fn is_refusal(&self) -> bool {
         let (state, origin) = match self {
             StoreError::Swallowed => return true,
@@ -312,8 +312,8 @@ fn also(others: usize) -> String {
 
 /// The error in one line: Postgres's message with its SQLSTATE, or the whole chain of the driver.
 ///
-/// Postgres's DETAIL quotes rows, and messages quote values: neither may reach a log. Names of
-/// constraints, columns and tables stay; they are people's own.
+/// Postgres's DETAIL quotes rows, and messages quote values: neither may reach a log. Names of constraints, columns and
+/// tables stay.
 pub fn describe(error: &tokio_postgres::Error) -> String {
     one_line(&words(error)).into_owned()
 }
@@ -329,7 +329,7 @@ fn words(error: &tokio_postgres::Error) -> String {
         return text;
     };
     let code = db.code().code();
-    // Whatever SQLSTATE it gives itself, the text of a RAISE is people's own and may quote a row.
+    // Whatever its SQLSTATE is, the text of a RAISE is user-defined and may quote a row.
     let is_raised = db.routine() == Some("exec_stmt_raise") || code.starts_with("P0");
     let message = match &code[..2] {
         _ if is_raised => "a trigger or function refused it".to_owned(),
@@ -349,8 +349,8 @@ fn words(error: &tokio_postgres::Error) -> String {
     format!("{message}{column}{constraint} (SQLSTATE {code})")
 }
 
-/// `text` without what it quotes, in whatever language: from the first quotation mark to the last, since what is quoted
-/// may hold some as well.
+/// `text` without what it quotes, in any language: from the first quotation mark to the last, because what is quoted
+/// may hold some too.
 fn without_quotation(text: &str) -> String {
     const MARKS: [char; 14] = ['"', '„', '“', '”', '«', '»', '‹', '›', '‘', '’', '‚', '「', '」', '\''];
     match (text.find(MARKS), text.rfind(MARKS)) {

@@ -1,5 +1,5 @@
-//! `sync_held`: copies of records that lose a part which their rows have. They wait there until the end of the pass, when
-//! it is known how many rows would lose it.
+//! `sync_held`: copies of records that lack a part which their rows have. They wait there until the end of the pass,
+//! when it is known how many rows would lose it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -67,8 +67,8 @@ pub(super) async fn release(session: &Session<'_>, stream: Stream, wix_ids: &[&s
 }
 
 impl Store {
-    /// What held copies lose, the part that most of them lose first; and how many rows of the table Wix is supposed to
-    /// have. Copies of rows that are gone, or whose row has that very content by now, are forgotten.
+    /// What the held copies lack, the most frequent part first, and the number of live rows with a record. Copies whose
+    /// row is gone are deleted.
     pub async fn list_losses(&mut self, stream: Stream) -> Result<(Vec<Loss>, u64), StoreError> {
         let doing = "could not count the held copies";
         let (table, id) = (stream.table(), stream.id_column());

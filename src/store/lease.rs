@@ -1,6 +1,6 @@
-//! The lease: one run at a time per schema, direct and through poolers alike.
+//! The lease: one run at a time per schema, directly and through poolers.
 //!
-//! Held by renewal, ended by time, and fenced: whoever lost it can no longer write. Only the server's
+//! It is held by renewal, ends by time, and fences writes: a run that lost it can no longer write. Only the server's
 //! clock counts.
 
 use std::sync::Arc;
@@ -22,17 +22,17 @@ use crate::stop::{StopReason, Stopper};
 /// Without a renewal the lease ends after this time; a run that died elsewhere blocks no longer.
 const LEASE_SECS: f64 = 60.0;
 
-/// SQL: whether the row `l` of `sync_locks` is held. One that ends later than any lease can is not believed: the clock was
-/// wrong when it was written. A few seconds more, since the clock of a standby that took over may be behind. The view
-/// `sync_health` has the same condition.
+/// SQL: whether the row `l` of `sync_locks` is held. If it expires later than any lease can, the clock was wrong when
+/// it was written, and it is not held. A few seconds are added, since the clock of a standby that took over may be
+/// behind. The view `sync_health` has the same condition.
 pub(super) const IS_HELD: &str =
     "(l.expires_at >= clock_timestamp() and l.expires_at <= clock_timestamp() + interval '65 seconds')";
 
 /// Three renewals fit into the time of a lease.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(15);
 
-/// The first beat comes soon, so that `status` can say of a short run as well how far it is; but a run that has
-/// nothing to do is over before it, and opens no second connection.
+/// The first heartbeat comes soon, so that `status` can show the progress of a short run too. A run that has nothing to
+/// do ends before it, and opens no second connection.
 const FIRST_BEAT: Duration = Duration::from_secs(1);
 
 /// After this time a renewal is tried again on a new connection.
@@ -41,8 +41,8 @@ const RENEWAL_PATIENCE: Duration = Duration::from_secs(10);
 /// After this many renewals in a row without an answer, about two minutes, the run is stopped.
 const MAX_UNANSWERED: u32 = 6;
 
-/// A lease that was taken: what fences writes. The number alone does not: after a failover to a standby that is behind,
-/// the next run takes the same number again.
+/// A lease that was taken. The token alone does not fence writes: after a failover to a standby that is behind, the
+/// next run takes the same token again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     token: i64,
@@ -67,7 +67,7 @@ impl Store {
     /// [`StoreError::Locked`] while another run holds it.
     pub async fn acquire_lease(&mut self, run_id: Uuid, holder: &Holder) -> Result<(), StoreError> {
         let doing = "could not take the lease in sync_locks";
-        // A look first: the insert would wait behind a write of the holder's.
+        // Reads first: the insert would wait behind a write of the holder.
         let mut dead = None;
         if let Some(current) = self.current_lease().await?.filter(|current| current.is_held) {
             match &current.holder {
@@ -89,7 +89,7 @@ impl Store {
         let session = self.begin().await?;
         let parameters = params![run_id, holder, LEASE_SECS, dead_token, dead_run];
         let taken = match session.rows(doing, &statement, parameters).await {
-            // The holder was stopped within a write: it holds its lease row until that is over.
+            // The holder was stopped during a write: it holds its lease row until that ends.
             Err(error @ StoreError::Database { state: Some(SqlState::LOCK_NOT_AVAILABLE), .. }) => {
                 drop(session);
                 return Err(match self.current_lease().await?.filter(|current| current.is_held) {
@@ -156,8 +156,8 @@ impl Current {
 }
 
 impl Lease {
-    /// The first statement of a write transaction: an error if the lease is another run's by now. Held
-    /// until the transaction ends, so no take-over comes between.
+    /// The first statement of a write transaction: an error if another run has taken the lease. It locks the row until
+    /// the transaction ends, so no other run takes the lease meanwhile.
     pub(super) async fn fence(self, session: &Session<'_>) -> Result<(), StoreError> {
         let statement =
             "select 1 from {schema}.sync_locks where name = 'sync' and token = $1 and run_id = $2 for key share";
@@ -165,8 +165,8 @@ impl Lease {
         if rows.is_empty() { Err(StoreError::LeaseLost) } else { Ok(()) }
     }
 
-    /// Renews the lease with a batch where the heartbeat could not for half its time: it may have no connection, as where
-    /// a pooler or a role has only two.
+    /// Renews the lease with a batch if the heartbeat has not for half its time: it may have no connection, for example
+    /// if a pooler or a role allows only two.
     pub(super) async fn renew_if_due(self, session: &Session<'_>) -> Result<(), StoreError> {
         let statement = "update {schema}.sync_locks
              set renewed_at = clock_timestamp(), expires_at = clock_timestamp() + make_interval(secs => $2)
@@ -178,9 +178,9 @@ impl Lease {
     }
 }
 
-/// Renews a lease on a connection of its own until it is dropped. If the lease is lost, the run is asked to
-/// stop; what it writes until then is refused by the fence. Also if the database does not answer any more, which is all
-/// that it looks for where there is no lease.
+/// Renews a lease on a connection of its own until it is dropped. If the lease is lost, the run is asked to stop; what
+/// it writes until then is refused by the fence. The run is also asked to stop if the database no longer answers.
+/// Without a lease, that is all that is checked.
 #[derive(Debug)]
 pub struct Heartbeat(JoinHandle<()>);
 
@@ -217,7 +217,7 @@ impl Heartbeat {
                         unanswered = 0;
                         continue;
                     }
-                    // An answer, if not a renewal: the run's own connection may well be served meanwhile.
+                    // An answer, even if not a renewal: the run's own connection may be served meanwhile.
                     Ok(Err(error)) => {
                         unanswered = 0;
                         error.to_string()

@@ -15,8 +15,7 @@ use crate::table::{Relation, Table};
 pub enum Reach {
     /// Also what follows for rows of other tables: placeholders, links, and personal data that is to be removed.
     AllTables,
-    /// Only the rows: a trigger or constraint refuses the rest. What is left undone is noted, or found again by a later
-    /// run.
+    /// Only the rows: a trigger or constraint refuses the rest. What is left undone is noted, or found by a later run.
     RowsOnly,
 }
 
@@ -142,8 +141,8 @@ pub(super) async fn emails_of(session: &Session<'_>, wix_ids: &[String]) -> Resu
     session.rows(doing, statement, params![wix_ids]).await?.values()
 }
 
-/// Links appointments to customers that the table did not have until now, or had as deleted: somebody may have deleted
-/// the row, a contact was merged into one that could not be written then, or one that was merged is back.
+/// Links appointments to customers that the table did not have until now, or had as deleted: the row was deleted
+/// manually, a contact was merged into one that could not be written then, or a merged contact is back.
 pub(super) async fn link_appointments(
     session: &Session<'_>,
     wix_ids: &[String],

@@ -122,8 +122,8 @@ impl Store {
         let session = self.begin().await?;
         let schema = session.schema;
         let doing = "could not prepare the migrations";
-        // A lock of the transaction: one of the session would stay on a pooler's server. It is waited for as long as another
-        // migrate may take. A role's limit on statements is not meant for changes of a schema.
+        // A lock of the transaction: a session's lock would stay on a pooler's server. It is waited for as long as
+        // another `migrate` may take. A role's limit on statements is not meant for changes of a schema.
         let (most, other) = (MIGRATION_PATIENCE.as_secs(), OTHER_MIGRATION_PATIENCE.as_secs());
         let limits = format!("set local statement_timeout = '{most}s'; set local lock_timeout = '{other}s'");
         session.run(doing, &limits).await?;
@@ -238,8 +238,9 @@ pub(super) fn state_of(schema: &Schema, applied: &Checksums) -> Result<SchemaSta
     })
 }
 
-/// Where the tables are there and `sync_migrations` is not, or has no row, somebody dropped it: all migrations count as
-/// applied, and the comparison that follows finds what is missing. Returns those, or nothing where this is not so.
+/// If the tables exist and `sync_migrations` does not, or is empty, somebody dropped it: all migrations count as
+/// applied, and the comparison that follows finds what is missing. Returns those migrations, or nothing if this is not
+/// the case.
 async fn recover_record(session: &Session<'_>, existing: &mut Vec<Relation>) -> Result<Checksums, StoreError> {
     let facts = catalog::load(session).await?;
     if !catalog::holds_state(&facts) {

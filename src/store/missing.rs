@@ -27,8 +27,8 @@ pub struct Span {
     pub listed: Vec<ListedKey>,
 }
 
-/// Stands for a Wix id where many have to be remembered: the first bytes of its SHA-256, which Postgres can compute too.
-/// Where two ids had the same, a deleted row would stay until another full sync.
+/// Stands for a Wix id where many have to be remembered: the first bytes of its SHA-256, which Postgres can compute
+/// too. If two ids had the same, a deleted row would stay until another full sync.
 pub type ListedKey = [u8; 8];
 
 pub fn listed_key(wix_id: &str) -> ListedKey {
@@ -69,9 +69,9 @@ pub enum Scope {
 /// SQL: whether the entry `m` of `sync_missing` waits for its second lookup: a lookup did not find it less than 24 hours ago.
 pub(super) const IS_WAITING: &str = "coalesce(m.absent_at > clock_timestamp() - interval '24 hours', false)";
 
-/// SQL: whether the customer `t` is a placeholder, made from a booking and never returned by Wix. It was made together
-/// with the appointment that names it, or later. A row of an adopted table has no record either until its contact comes,
-/// but it is older than the appointments that wix-sync wrote.
+/// SQL: whether the customer `t` is a placeholder, made from a booking and never returned by Wix. It was created with
+/// the appointment that names it, or later. A row of an adopted table has no record until its contact comes, but it is
+/// older than the appointments that wix-sync wrote.
 const IS_PLACEHOLDER: &str = "(t.raw is null and exists (
         select from {schema}.appointments a
         where a.wix_contact_id = t.wix_contact_id and a.wix_booking_id is not null and a.created_at <= t.created_at
@@ -114,8 +114,8 @@ pub(super) async fn clear_missing(session: &Session<'_>, stream: Stream) -> Resu
 }
 
 impl Store {
-    /// Whether anything of this table is pending deletion. A time of absence that is still to come, by the server's clock, is
-    /// set to now: that clock was wrong then, and the wait has to end.
+    /// Whether anything of this table is pending deletion. A time of absence in the future, by the server's clock, is
+    /// set to now: that clock was wrong, and the wait has to end.
     pub async fn has_missing(&mut self, stream: Stream) -> Result<bool, StoreError> {
         let doing = "could not look for rows that Wix no longer lists";
         let table = stream.table();
@@ -138,8 +138,7 @@ impl Store {
              where m.table_name = $1 and t.deleted_at is null and {IS_WAITING}"
         );
         let doing = "could not count the rows that wait for a second lookup";
-        let rows = self.rows(doing, &statement, params![table]).await?;
-        Ok(rows.value::<i64>()?.unsigned_abs())
+        self.rows(doing, &statement, params![table]).await?.count()
     }
 
     /// Notes that a lookup did not find a record. True if an earlier lookup, at least 24 hours ago, did not find it either,
@@ -165,9 +164,9 @@ impl Store {
         Ok(!is_waiting)
     }
 
-    /// Counts the rows pending deletion, after forgetting those that were seen again or are marked already. Also rows
-    /// without a date whose record waits in `sync_errors`: Wix may have listed it, long before the end at which they came
-    /// in.
+    /// Counts the rows pending deletion, after forgetting those that were seen again or are marked already, and rows
+    /// without a date whose record is in `sync_errors`: Wix may have listed it long before the end of the list, where
+    /// they are looked for.
     pub async fn count_missing(&mut self, stream: Stream) -> Result<Pending, StoreError> {
         let doing = "could not count the rows that Wix no longer lists";
         let (table, id, is_placeholder) = (stream.table(), stream.id_column(), is_placeholder(stream));
@@ -202,8 +201,8 @@ impl Store {
         Ok(Pending { limited, placeholders: placeholders.unsigned_abs() })
     }
 
-    /// The next rows pending deletion that were not tried since `since` and do not wait for their second lookup; those that
-    /// never gave a clear answer come last. A try at a time that is still to come, by a wrong clock, does not count.
+    /// The next rows pending deletion that were not tried since `since` and do not wait for their second lookup. Those
+    /// that never gave a clear answer come last. A try in the future, by a wrong clock, does not count.
     pub async fn list_missing(
         &self,
         stream: Stream,
@@ -273,9 +272,9 @@ impl Store {
         self.write(doing, statement, params![stream.table(), wix_id, now]).await
     }
 
-    /// Marks a row as deleted; one that was merged, with the survivor's id, to which moves what hung on it.
-    /// Also merges into the deleted one now lead to the survivor. Its record in `sync_errors` goes. True if
-    /// there was such a live row.
+    /// Marks a row as deleted. If it was merged, it gets the survivor's id, what hung on it moves to the survivor, and
+    /// earlier merges into it lead to the survivor too. Its record in `sync_errors` goes. True if there was such a live
+    /// row.
     pub async fn mark_deleted(
         &mut self,
         stream: Stream,
@@ -294,7 +293,7 @@ impl Store {
         let marked = session.write_counted(doing, &statement, params![wix_id, now]).await?;
         let mut is_marked = marked == 1;
         if !is_marked {
-            // Marked by this very call, whose COMMIT got no answer; or not at all, by a trigger.
+            // Marked by this call, whose COMMIT got no answer; or skipped by a trigger.
             let statement = format!(
                 "select coalesce(deleted_at = $2, false), deleted_at is null from {{schema}}.{table} where {id} = $1"
             );
@@ -335,8 +334,9 @@ pub(super) async fn forget(session: &Session<'_>, stream: Stream, wix_ids: &[&st
     session.write("could not clear sync_missing", statement, params![stream.table(), wix_ids]).await
 }
 
-/// Moves appointments and orders away from a customer that is gone: to the survivor of a merge, else orders to whom their
-/// email leads. Appointments of a deleted customer stay with it. Of rows only, this is left to the end of the run.
+/// Moves appointments and orders away from a customer that is gone: to the survivor of a merge, else orders to the
+/// customer with their email. Appointments of a deleted customer stay with it. With [`Reach::RowsOnly`] this is left to
+/// the end of the run.
 async fn end_customer(
     session: &Session<'_>,
     (wix_id, merged_into): (&str, Option<&str>),

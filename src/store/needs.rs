@@ -16,7 +16,7 @@ pub(super) struct NeededTable {
     /// Whether `customer_id` references `customers`.
     pub(super) has_customer: bool,
     pub(super) indexes: &'static [Index],
-    /// Columns of which every row that wix-sync writes has a value: NOT NULL does no harm there. `None`: all that are
+    /// Columns that have a value in every row that wix-sync writes: NOT NULL does no harm there. `None`: all that are
     /// NOT NULL here.
     pub(super) filled: Option<&'static [&'static str]>,
 }
@@ -28,8 +28,8 @@ pub(super) struct Column {
     pub(super) data_type: &'static str,
     pub(super) not_null: bool,
     pub(super) default: Option<&'static str>,
-    /// For a restored column that is NOT NULL without a default: what the rows get that are there already. Without it
-    /// they are deleted.
+    /// For a restored column that is NOT NULL without a default: the value of existing rows. Without it they are
+    /// deleted.
     pub(super) refill: Option<&'static str>,
 }
 

@@ -1,7 +1,7 @@
-//! Restores what is missing in the schema, within the transaction of `migrate`.
+//! Restores what is missing in the schema, in the transaction of `migrate`.
 //!
-//! What Wix has is not invented: a restored table or column is filled by the next run, which reads everything and writes
-//! the rows again.
+//! Records of Wix are not invented: a restored table or column is filled by the next run, which reads everything and
+//! writes the rows again.
 
 mod refill;
 
@@ -178,8 +178,7 @@ impl Work<'_> {
 
     async fn count(&self, statement: &str) -> Result<u64, StoreError> {
         let doing = "could not count rows of a table";
-        let rows = self.session.rows(doing, statement, params![]).await?;
-        Ok(rows.value::<i64>()?.unsigned_abs())
+        self.session.rows(doing, statement, params![]).await?.count()
     }
 
     /// The name, unless something else in the schema has it.
@@ -254,7 +253,7 @@ impl Work<'_> {
                 self.run(&format!("alter table {name} add column {} {}", column.name, column.data_type)).await?;
                 self.execute(&format!("update {name} set {} = {value}", column.name)).await?;
                 self.run(&format!("alter table {name} alter column {} set not null", column.name)).await?;
-                // Those that went with the column.
+                // Constraints that were dropped with the column.
                 let has = |check: &str| {
                     facts.get(table.name).is_some_and(|facts| facts.checks.iter().any(|it| it.0 == check))
                 };
@@ -295,7 +294,7 @@ impl Work<'_> {
             Some(stream) => {
                 self.to_read.insert(stream);
             }
-            // What they say of rejected records, pending deletions and links is found again by reading everything.
+            // What they hold of rejected records, pending deletions and links is found again by reading everything.
             None if !matches!(table.name, "sync_logs" | "sync_locks" | "sync_migrations") => {
                 self.to_read.extend(Table::ALL);
             }

@@ -9,8 +9,8 @@ use super::session::params;
 use crate::run::{RunSummary, Status};
 
 impl Store {
-    /// Records that a run begins, and as failed all others that say they are running: whoever holds the lease knows that
-    /// none is. Also those that the predecessor left so. Returns how many there were.
+    /// Records that a run begins, and all others that are `running` as failed: the holder of the lease knows that none
+    /// is. Also those of the predecessor. Returns how many there were.
     pub async fn begin_run(&mut self, run_id: Uuid, sync_type: &str, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let begin =
             "insert into {schema}.sync_logs (id, sync_type, status, started_at, synced_count, error_count, created_at)
@@ -28,8 +28,8 @@ impl Store {
         Ok(closed)
     }
 
-    /// Records how a run ended; with the same `now` it may be said twice. One that another run has recorded as
-    /// failed meanwhile stays so.
+    /// Records how a run ended. It may be called again with the same `now`. A run that another run has recorded as
+    /// failed stays so.
     pub async fn finish_run(&mut self, summary: &RunSummary, now: DateTime<Utc>) -> Result<(), StoreError> {
         let statement = "update {schema}.sync_logs
              set status = $2, completed_at = $3, synced_count = $4, error_count = $5, results = $6, error = $7
@@ -61,8 +61,8 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes runs that ended before `before`, but for the last that was completed of each type; and of
-    /// `sync_errors` what was resolved before.
+    /// Deletes runs that ended before `before`, except the last completed one of each type, and rows of `sync_errors`
+    /// that were resolved before.
     pub async fn trim_logs(&mut self, before: DateTime<Utc>) -> Result<(), StoreError> {
         let doing = "could not delete old rows of sync_logs";
         let statement = "with logs as (

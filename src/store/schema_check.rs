@@ -12,15 +12,15 @@ use super::problem::{Cause, Effect, Problem, Repair, Step};
 use super::schema::{Schema, quoted};
 
 impl Store {
-    /// An error unless all migrations are applied, and nothing that was changed by hand stands in the way of a run. One
-    /// statement where all is well.
+    /// An error unless all migrations are applied and no manual change of the schema stops a run. One statement if all
+    /// is well.
     pub async fn check_ready(&self) -> Result<(), StoreError> {
         match self.load_catalog_and_migrations().await {
             Ok((catalog, applied)) if !applied.is_empty() => {
                 state_of(&self.schema, &applied)?.check(&self.schema)?;
                 self.refuse(&catalog, |problem| problem.effect == Effect::StopsRuns)
             }
-            // `sync_migrations` can't be read as it is, or has no row that can be seen.
+            // `sync_migrations` cannot be read, or has no visible row.
             Ok(_) | Err(StoreError::Database { .. }) => match self.check_migrated().await {
                 Err(error @ StoreError::Database { .. }) => Err(self.explain(error).await),
                 other => other,
@@ -182,7 +182,7 @@ impl Comparison<'_> {
             ));
         }
         if !holds(column.data_type, &fact.data_type) {
-            // Runs only write the line items, and verify casts them.
+            // Runs only write the line items; verify casts them.
             let is_json_items = (table.name, name, fact.data_type.as_str()) == ("orders", "items", "json");
             let is_usable = is_json_items || works(table, column.data_type, &fact.data_type);
             let effect = if is_usable { Effect::Other } else { Effect::StopsRuns };
@@ -302,7 +302,7 @@ fn view_problem(schema: &Schema, catalog: &Catalog) -> Option<Problem> {
         let sql = format!("drop view {schema}.{VIEW};");
         return problem(format!("view {VIEW} has other columns"), Cause::Changed, Repair::Sql(sql));
     }
-    // It stays with a table that is renamed.
+    // The view still reads a table after it was renamed.
     let is_read = |table: &&str| {
         catalog.get(*table).is_none_or(|facts| facts.kind != "r" || facts.columns.values().any(|fact| fact.has('h')))
     };

@@ -111,9 +111,8 @@ impl Session<'_> {
         self.transaction.batch_execute(statements).await.map_err(StoreError::database(doing))
     }
 
-    /// Lets the rest of the transaction read tables from their start to their end. Other statements look up the rows of
-    /// a batch, and without statistics, as in a first load, the planner would rather read a whole table or index for
-    /// that, each time.
+    /// Lets the rest of the transaction read whole tables. Other statements look up the rows of a batch; without
+    /// statistics, as in a first load, the planner would read a whole table or index for that, each time.
     pub(super) async fn read_whole_tables(&self) -> Result<(), StoreError> {
         let settings = "set local enable_seqscan = on; set local enable_bitmapscan = on";
         self.run("could not change a setting", settings).await
@@ -168,6 +167,11 @@ impl Rows {
     /// The first column of the first row. If there is no row, the default: 0, false or `None`.
     pub(super) fn value<T: FromSqlOwned + Default>(&self) -> Result<T, StoreError> {
         Ok(self.first()?.map_or_else(T::default, |(value,)| value))
+    }
+
+    /// The same of a statement that counts.
+    pub(super) fn count(&self) -> Result<u64, StoreError> {
+        self.value().map(i64::unsigned_abs)
     }
 
     /// The column with this name of the first row. If there is no row, the default.

@@ -16,8 +16,8 @@ use crate::stream::Stream;
 use crate::table::Table;
 
 impl Store {
-    /// The site whose records the tables hold; more than one only by somebody's hand. None where nothing ever came, whatever
-    /// was noted: that was a wrong id.
+    /// The site whose records the tables hold; more than one only after a manual change. None if no record ever came,
+    /// whatever was noted: that was a wrong id.
     pub(super) async fn noted_sites(&self) -> Result<Vec<String>, StoreError> {
         let statement =
             format!("select distinct wix_site_id from {{schema}}.sync_state where {} order by 1", has_data());
@@ -80,7 +80,7 @@ impl Store {
     }
 
     /// How far the table's passes have come, and what it holds. From here on this run writes the table only if nothing
-    /// else did ([`super::books`]).
+    /// else has written it ([`super::books`]).
     pub async fn load_stream_state(&mut self, stream: Stream) -> Result<StreamState, StoreError> {
         let doing = "could not read sync_state";
         let statement = format!(
@@ -132,9 +132,9 @@ impl Store {
         })
     }
 
-    /// Notes that a pass reached the end of Wix's list: its watermark is stored, and its checkpoint goes. The watermark
-    /// never moves back, except where a full sync finds the stored one more than a day in Wix's future: until then each
-    /// pass would have to be a full one.
+    /// Notes that a pass reached the end of Wix's list: stores its watermark and clears its checkpoint. The watermark
+    /// never moves back, except if a full sync finds that the stored one is more than a day ahead of Wix's clock:
+    /// otherwise each pass until then would have to be a full one.
     pub async fn finish_pass(
         &mut self,
         stream: Stream,
@@ -187,8 +187,8 @@ impl Store {
         self.update_state(statement, params![stream.table(), Json(statuses)]).await
     }
 
-    /// How many records of Wix's list the table has: live rows with a record, and records that Postgres refused. Not the
-    /// customers that bookings made.
+    /// How many records of Wix's list the database has: live rows with a record, and rejected records. Not the
+    /// placeholders.
     pub async fn count_of_wix(&self, stream: Stream) -> Result<i64, StoreError> {
         let doing = "could not count the rows of the table";
         let (table, id) = (stream.table(), stream.id_column());
@@ -202,8 +202,7 @@ impl Store {
              )",
             live_records(stream)
         );
-        let rows = self.rows(doing, &statement, params![table]).await?;
-        rows.value()
+        self.rows(doing, &statement, params![table]).await?.value()
     }
 
     /// Notes a success without a pass: Wix has no such data.
@@ -228,8 +227,7 @@ impl Store {
              limit 1"
         );
         let doing = "could not look for a live row";
-        let rows = self.rows(doing, &statement, params![table]).await?;
-        rows.value()
+        self.rows(doing, &statement, params![table]).await?.value()
     }
 
     pub async fn has_live_rows(&self, stream: Stream) -> Result<bool, StoreError> {
@@ -241,8 +239,8 @@ impl Store {
     }
 }
 
-/// An SQL expression: whether a run has read something from Wix. A range leaves only its rows, which have a content hash;
-/// rows of adopted tables have none.
+/// SQL: whether a run has read anything from Wix. A range leaves only its rows, which have a content hash; rows of
+/// adopted tables have none.
 fn has_data() -> String {
     let rows = Table::ALL
         .map(|stream| format!(" or exists (select from {{schema}}.{} where content_hash is not null)", stream.table()));

@@ -143,8 +143,8 @@ impl Store {
         rows.all()
     }
 
-    /// The run that stands as running: the one that holds the lease, else the newest. `observer` is this
-    /// process: of one that ran on the same machine it is known at once that it died.
+    /// The run that is `running` in `sync_logs`: the one that holds the lease, else the newest. `observer` is this
+    /// process: if a run on the same machine died, that is known at once.
     pub async fn running_run(&self, observer: &Holder) -> Result<Option<RunningRun>, StoreError> {
         let statement = format!(
             "select r.id, r.sync_type::text, r.started_at, l.holder, l.progress, l.renewed_at,
@@ -160,7 +160,7 @@ impl Store {
         let rows = self.rows(doing, &statement, params![]).await?;
         let Some(row) = rows.first()? else { return Ok(None) };
         let (run_id, sync_type, started_at, holder, progress, renewed_at, heard_seconds_ago, is_held, is_hidden) = row;
-        // What another version of this program wrote may not be readable; the rest is.
+        // Another version of this program may have written something unreadable. The rest is still shown.
         let holder: Option<Holder> = readable(holder);
         let tables = readable(progress).unwrap_or_default();
         let (state, reason) = match &holder {

@@ -23,7 +23,7 @@ impl Store {
     /// The fields that could not be read, with `limit` ids of each.
     pub(super) async fn list_unreadable_fields(&self, limit: i64) -> Result<Vec<UnreadableField>, StoreError> {
         let doing = "could not read sync_unreadable";
-        // A row that somebody deleted is no longer there to be fixed.
+        // Rows that were deleted manually are not counted: there is nothing to fix.
         let of = |stream: Stream| {
             let (table, id) = (stream.table(), stream.id_column());
             format!(
