@@ -1,4 +1,4 @@
-//! How far an unfinished pass has come, and how far a stream's passes have come altogether.
+//! How far an unfinished pass has come, and how far a table's passes have come altogether.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -31,9 +31,9 @@ impl Checkpoint {
     }
 }
 
-/// What the store remembers of a stream's passes, and what the table holds.
+/// What the store remembers of a table's passes, and what the table holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StreamState {
+pub struct TableState {
     /// Wix's clock at the first answer of the last complete pass.
     pub watermark: Option<DateTime<Utc>>,
     /// When the last full sync reached its end.
@@ -59,7 +59,7 @@ pub struct StreamState {
     pub now: DateTime<Utc>,
 }
 
-impl StreamState {
+impl TableState {
     /// Whether something other than wix-sync removed or added rows since the last run.
     pub fn rows_differ(&self) -> bool {
         self.must_hold.is_some_and(|must_hold| must_hold != self.holds)

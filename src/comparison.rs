@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::run::{PassKind, UnreadableFields};
-use crate::stream::Stream;
+use crate::table::Table;
 use crate::table::hash::ContentHash;
 
 /// Maximum ids remembered of each kind, so that memory does not depend on how much is wrong.
@@ -25,7 +25,7 @@ pub struct Sample {
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
     #[serde(serialize_with = "table_name")]
-    pub table: Stream,
+    pub table: &'static Table,
     pub pass: PassKind,
     pub listed: u64,
     /// Listed records that the table does not have, or has as deleted: a sync would insert or restore them.
@@ -74,12 +74,12 @@ pub struct Comparison {
     pub listed_hashes: HashMap<String, ContentHash>,
 }
 
-fn table_name<S: serde::Serializer>(stream: &Stream, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(stream.table())
+fn table_name<S: serde::Serializer>(table: &&'static Table, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(table.name)
 }
 
 impl Comparison {
-    pub fn of(table: Stream, pass: PassKind) -> Comparison {
+    pub fn of(table: &'static Table, pass: PassKind) -> Comparison {
         Comparison {
             table,
             pass,

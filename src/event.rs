@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::run::{PassKind, RunSummary, StreamSummary};
-use crate::stream::Stream;
+use crate::run::{PassKind, RunSummary, TableSummary};
+use crate::table::Table;
 
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
@@ -13,19 +13,19 @@ pub enum Event<'a> {
     RunStarted {
         run_id: Uuid,
     },
-    StreamStarted {
-        stream: Stream,
+    TableStarted {
+        table: &'static Table,
     },
     PassPlanned {
-        stream: Stream,
+        table: &'static Table,
         pass: PassKind,
     },
     RequestSent {
         /// `None` for a command that only checks something.
-        stream: Option<Stream>,
+        table: Option<&'static Table>,
     },
     BatchCommitted {
-        stream: Stream,
+        table: &'static Table,
         /// Records of this pass so far, written or rejected.
         record_count: u64,
         /// Records in the whole listing, if Wix tells.
@@ -33,24 +33,24 @@ pub enum Event<'a> {
     },
     /// Records were compared with the table; nothing was written.
     RecordsCompared {
-        stream: Stream,
+        table: &'static Table,
         record_count: u64,
         total: Option<u64>,
     },
     /// A table's comparison ended, successfully or not.
     ComparisonFinished {
-        stream: Stream,
+        table: &'static Table,
     },
     /// A record was rejected and stored in `sync_errors`.
     RecordRejected {
-        stream: Stream,
+        table: &'static Table,
         wix_id: Option<&'a str>,
         /// Holds no value of the record.
         reason: &'a str,
     },
     /// Something that the operator should know and that is not a failure.
     Notice {
-        stream: Option<Stream>,
+        table: Option<&'static Table>,
         /// A sentence.
         text: &'a str,
     },
@@ -61,8 +61,8 @@ pub enum Event<'a> {
         reason: &'a str,
     },
     /// A table's pass ended, successfully or not.
-    StreamFinished {
-        summary: &'a StreamSummary,
+    TableFinished {
+        summary: &'a TableSummary,
     },
     /// The run ended and its end is recorded.
     RunFinished {

@@ -7,7 +7,7 @@
 //! - `cli`: commands, flags, exit codes. Connects everything below.
 //! - `report`: the only place that prints: progress bars, log lines, tables, JSON, errors.
 //! - `sync`: a run, and the loop that takes a page of records from Wix to COMMIT.
-//! - `entity`: what differs between the three tables: where Wix lists the records, how a record maps to a row.
+//! - `table`: what differs between the three tables: where Wix lists the records, how a record maps to a row.
 //! - `wix`: Wix over HTTP: credentials, rate limit, retries, pages.
 //! - `store`: Postgres: connection, migrations, writing rows, the run log, status.
 //! - `healthcheck`: tells a monitor how a run ended.
@@ -46,5 +46,4 @@ mod retry;
 mod run;
 mod secret;
 mod stop;
-mod stream;
 mod visible;

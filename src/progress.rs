@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Event, Reporter};
 use crate::run::{PassKind, Status};
-use crate::stream::Stream;
+use crate::table::Table;
 
 /// Progress of each table that the run has started, by the table's name.
 pub type RunProgress = BTreeMap<String, TableProgress>;
@@ -49,8 +49,8 @@ impl Tracker {
 }
 
 impl State {
-    fn table(&mut self, stream: Stream) -> &mut TableProgress {
-        self.tables.entry(stream.table().to_owned()).or_insert(TableProgress {
+    fn table(&mut self, table: &'static Table) -> &mut TableProgress {
+        self.tables.entry(table.name.to_owned()).or_insert(TableProgress {
             status: Status::Running,
             pass: None,
             records: 0,
@@ -65,18 +65,18 @@ impl Reporter for Tracker {
         {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             match &event {
-                Event::StreamStarted { stream } => {
-                    state.table(*stream);
+                Event::TableStarted { table } => {
+                    state.table(table);
                 }
-                Event::PassPlanned { stream, pass } => state.table(*stream).pass = Some(*pass),
-                Event::RequestSent { stream: Some(stream) } => state.table(*stream).requests += 1,
-                Event::BatchCommitted { stream, record_count, total } => {
-                    let table = state.table(*stream);
+                Event::PassPlanned { table, pass } => state.table(table).pass = Some(*pass),
+                Event::RequestSent { table: Some(table) } => state.table(table).requests += 1,
+                Event::BatchCommitted { table, record_count, total } => {
+                    let table = state.table(table);
                     table.records = *record_count;
                     table.total = total.or(table.total);
                 }
-                Event::StreamFinished { summary } => {
-                    let table = state.table(summary.stream);
+                Event::TableFinished { summary } => {
+                    let table = state.table(summary.table);
                     table.status = summary.status;
                     table.pass = Some(summary.pass);
                     table.requests = summary.requests;
@@ -107,14 +107,14 @@ mod tests {
     #[test]
     fn requests_count_for_their_table_and_a_total_once_told_stays() {
         let tracker = Tracker::new(Arc::new(Silence));
-        let stream = &ORDERS;
-        tracker.report(Event::RequestSent { stream: None });
-        tracker.report(Event::StreamStarted { stream });
-        tracker.report(Event::PassPlanned { stream, pass: PassKind::Full });
-        tracker.report(Event::RequestSent { stream: Some(stream) });
-        tracker.report(Event::BatchCommitted { stream, record_count: 100, total: Some(250) });
-        tracker.report(Event::RequestSent { stream: Some(stream) });
-        tracker.report(Event::BatchCommitted { stream, record_count: 200, total: None });
+        let table = &ORDERS;
+        tracker.report(Event::RequestSent { table: None });
+        tracker.report(Event::TableStarted { table });
+        tracker.report(Event::PassPlanned { table, pass: PassKind::Full });
+        tracker.report(Event::RequestSent { table: Some(table) });
+        tracker.report(Event::BatchCommitted { table, record_count: 100, total: Some(250) });
+        tracker.report(Event::RequestSent { table: Some(table) });
+        tracker.report(Event::BatchCommitted { table, record_count: 200, total: None });
         let expected = TableProgress {
             status: Status::Running,
             pass: Some(PassKind::Full),

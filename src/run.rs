@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::stream::Stream;
+use crate::table::Table;
 use crate::table::row::Row;
 
 /// Maximum record errors that `sync_logs.results` lists per table; all are in `sync_errors`.
@@ -108,9 +108,9 @@ pub struct ErrorDetail {
 
 /// What one pass did: an entry of `sync_logs.results`.
 #[derive(Clone, Debug, Serialize)]
-pub struct StreamSummary {
+pub struct TableSummary {
     #[serde(skip)]
-    pub stream: Stream,
+    pub table: &'static Table,
     pub status: Status,
     pub pass: PassKind,
     /// True if it resumed a pass of an earlier run.
@@ -152,10 +152,10 @@ impl RecordCounts {
     }
 }
 
-impl StreamSummary {
-    pub fn new(stream: Stream, pass: PassKind) -> StreamSummary {
-        StreamSummary {
-            stream,
+impl TableSummary {
+    pub fn new(table: &'static Table, pass: PassKind) -> TableSummary {
+        TableSummary {
+            table,
             status: Status::Running,
             pass,
             resumed: false,
@@ -204,21 +204,21 @@ pub struct RunSummary {
     pub started_at: DateTime<Utc>,
     pub duration_ms: u64,
     /// One per table that was started, in order.
-    pub streams: Vec<StreamSummary>,
+    pub tables: Vec<TableSummary>,
     pub error: Option<String>,
 }
 
 impl RunSummary {
     pub fn synced_count(&self) -> u64 {
-        self.streams.iter().map(|summary| summary.counts.synced).sum()
+        self.tables.iter().map(|summary| summary.counts.synced).sum()
     }
 
     pub fn error_count(&self) -> u64 {
-        self.streams.iter().map(|summary| summary.counts.errors).sum()
+        self.tables.iter().map(|summary| summary.counts.errors).sum()
     }
 
-    /// `sync_logs.results`: an object with one member per stream.
+    /// `sync_logs.results`: an object with one member per table.
     pub fn results(&self) -> serde_json::Value {
-        self.streams.iter().map(|summary| (summary.stream.table().to_owned(), serde_json::json!(summary))).collect()
+        self.tables.iter().map(|summary| (summary.table.name.to_owned(), serde_json::json!(summary))).collect()
     }
 }

@@ -8,7 +8,6 @@ use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::help;
-use crate::stream::Stream;
 use crate::table::Table;
 
 /// Keeps the Postgres tables customers, appointments and orders as Wix has them.
@@ -117,7 +116,7 @@ impl ValueEnum for Target {
 
 impl Target {
     /// The tables in the order in which they are synced.
-    pub fn streams(self) -> Vec<Stream> {
+    pub fn tables(self) -> Vec<&'static Table> {
         match self {
             Target::Table(table) => vec![table],
             Target::All => Table::ALL.to_vec(),

@@ -115,8 +115,8 @@ async fn look_at_wix(settings: &WixSettings) -> (Vec<Finding>, Option<Result<Tok
         }
     }
     let mut clock = None;
-    for stream in Table::ALL {
-        let listing = &stream.listing;
+    for table in Table::ALL {
+        let listing = &table.listing;
         let (finding, ahead) = api(listing, wix.probe_listing(listing).await);
         findings.push(finding);
         clock = clock.or(ahead);

@@ -43,7 +43,7 @@ async fn retry(
     let target = args.target.unwrap_or(Target::All);
     let plan = Plan {
         sync_type: target.sync_type(),
-        streams: target.streams(),
+        tables: target.tables(),
         batch_size: config.batch_size,
         range: None,
         allow_mass_delete: false,

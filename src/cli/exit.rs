@@ -33,7 +33,7 @@ impl Exit {
     pub fn of_run(summary: &RunSummary, stopped: Option<StopReason>) -> Exit {
         match (stopped, summary.status) {
             (Some(reason), _) => Exit::of_stop(reason),
-            (None, Status::Completed) if summary.streams.iter().all(|stream| stream.is_complete()) => Exit::Done,
+            (None, Status::Completed) if summary.tables.iter().all(|table| table.is_complete()) => Exit::Done,
             (None, Status::Completed) => Exit::Incomplete,
             (None, _) => Exit::Failed,
         }
@@ -62,22 +62,22 @@ mod tests {
     use uuid::Uuid;
 
     use super::Exit;
-    use crate::run::{PassKind, RunSummary, Status, StreamSummary};
+    use crate::run::{PassKind, RunSummary, Status, TableSummary};
     use crate::stop::StopReason;
 
     use crate::table::ORDERS;
 
-    fn summary(status: Status, change: impl FnOnce(&mut StreamSummary)) -> RunSummary {
-        let mut stream = StreamSummary::new(&ORDERS, PassKind::Full);
-        stream.status = status;
-        change(&mut stream);
+    fn summary(status: Status, change: impl FnOnce(&mut TableSummary)) -> RunSummary {
+        let mut table = TableSummary::new(&ORDERS, PassKind::Full);
+        table.status = status;
+        change(&mut table);
         RunSummary {
             run_id: Uuid::nil(),
             sync_type: "orders",
             status,
             started_at: Utc::now(),
             duration_ms: 0,
-            streams: vec![stream],
+            tables: vec![table],
             error: None,
         }
     }
@@ -86,13 +86,10 @@ mod tests {
     fn only_a_run_that_left_nothing_out_is_zero() {
         assert_eq!(Exit::of_run(&summary(Status::Completed, |_| {}), None), Exit::Done);
         assert_eq!(
-            Exit::of_run(&summary(Status::Completed, |stream| stream.add_error(None, "x".into())), None),
+            Exit::of_run(&summary(Status::Completed, |table| table.add_error(None, "x".into())), None),
             Exit::Incomplete
         );
-        assert_eq!(
-            Exit::of_run(&summary(Status::Completed, |stream| stream.incomplete = true), None),
-            Exit::Incomplete
-        );
+        assert_eq!(Exit::of_run(&summary(Status::Completed, |table| table.incomplete = true), None), Exit::Incomplete);
         assert_eq!(Exit::of_run(&summary(Status::Failed, |_| {}), None), Exit::Failed);
         assert_eq!(Exit::of_run(&summary(Status::Failed, |_| {}), Some(StopReason::Interrupt)) as u8, 130);
         assert_eq!(Exit::of_run(&summary(Status::Failed, |_| {}), Some(StopReason::HangUp)) as u8, 129);

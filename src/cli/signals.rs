@@ -12,7 +12,7 @@ use super::exit::Exit;
 use crate::config::{ConfigError, Environment};
 use crate::healthcheck::{Healthcheck, Signal};
 use crate::report::{MetricsFile, RunMetrics};
-use crate::run::{RunSummary, StreamSummary};
+use crate::run::{RunSummary, TableSummary};
 use crate::visible;
 
 pub(super) struct Signals {
@@ -145,15 +145,15 @@ impl Signals {
             let text = format!("exit code {}: {:#}\n", failure.exit as u8, failure.error);
             return visible::lines(&text).into_owned();
         }
-        let streams = self.summary.as_ref().map_or(&[][..], |summary| &summary.streams);
-        streams.iter().map(line_of).collect()
+        let tables = self.summary.as_ref().map_or(&[][..], |summary| &summary.tables);
+        tables.iter().map(line_of).collect()
     }
 }
 
 /// One table in a line, with what was left out of it.
-fn line_of(summary: &StreamSummary) -> String {
+fn line_of(summary: &TableSummary) -> String {
     let counts = &summary.counts;
-    let mut line = format!("{}: {} synced, {} deleted", summary.stream, counts.synced, counts.deleted);
+    let mut line = format!("{}: {} synced, {} deleted", summary.table, counts.synced, counts.deleted);
     if counts.errors > 0 {
         line.push_str(&format!(", {} left out (see `wix-sync errors`)", counts.errors));
     }

@@ -49,7 +49,7 @@ async fn confirm_installation(
     let accepted = judge(&remembered, &claim, &info)?;
     if let Some(notice) = &accepted.notice {
         let later = if accepted.is_confirmed { "" } else { "; the run continues, and the next one asks again" };
-        reporter.report(Event::Notice { stream: None, text: &format!("{notice}{later}") });
+        reporter.report(Event::Notice { table: None, text: &format!("{notice}{later}") });
     }
     Ok(Some(accepted))
 }

@@ -71,7 +71,7 @@ async fn begin(
     let config = SyncConfig::resolve(environment, flags)?;
     let plan = Plan {
         sync_type: args.target.sync_type(),
-        streams: args.target.streams(),
+        tables: args.target.tables(),
         batch_size: config.batch_size,
         range,
         allow_mass_delete: args.allow_mass_delete,
@@ -108,7 +108,7 @@ pub(super) async fn execute(
     let tracker = Arc::new(Tracker::new(report::choose(&console.bars, console.draws_bars)));
     let reporter: Arc<dyn Reporter> = tracker.clone();
     for notice in &config.notices {
-        reporter.report(Event::Notice { stream: None, text: notice });
+        reporter.report(Event::Notice { table: None, text: notice });
     }
     let (stopper, stop) = stop_pair();
     listen_for_signals(stopper.clone())?;
@@ -255,7 +255,7 @@ fn range(args: &SyncArgs) -> Result<Option<Range>, ConfigError> {
     if from.is_none() && until.is_none() {
         return Ok(None);
     }
-    if args.target.streams().iter().all(|table| table.range_field.is_none()) {
+    if args.target.tables().iter().all(|table| table.range_field.is_none()) {
         let message = format!("--start and --end are for appointments, not for {}", args.target.sync_type());
         return Err(ConfigError { message, hint: None });
     }

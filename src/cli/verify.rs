@@ -19,7 +19,7 @@ use crate::progress::Tracker;
 use crate::report::{self, Purpose};
 use crate::stop::stop_pair;
 use crate::store::lease::Heartbeat;
-use crate::sync::compare::{Extent, compare_stream};
+use crate::sync::compare::{Extent, compare_table};
 use crate::sync::patience::LAST_PATIENCE;
 use crate::sync::plan::FullPolicy;
 use crate::sync::{Plan, Run, SyncError, Uncompared};
@@ -36,7 +36,7 @@ pub(super) async fn run(
     let config = SyncConfig::resolve(environment, flags())?;
     let mut plan = Plan {
         sync_type: args.target.sync_type(),
-        streams: args.target.streams(),
+        tables: args.target.tables(),
         batch_size: config.batch_size,
         range: None,
         allow_mass_delete: args.allow_mass_delete,
@@ -65,7 +65,7 @@ pub(super) async fn run(
     if !args.json {
         report::print_comparison(&found, Purpose::Verify, false)?;
     }
-    plan.streams.retain(|stream| found.iter().any(|comparison| comparison.table == *stream && comparison.gaps() > 0));
+    plan.tables.retain(|table| found.iter().any(|comparison| comparison.table == *table && comparison.gaps() > 0));
     (plan.repairs, plan.uncompared) = (found, uncompared);
     let config = SyncConfig::resolve(environment, flags())?;
     let mut signals = Signals::silent(plan.sync_type);
@@ -99,8 +99,7 @@ struct Compared {
 
 impl Compared {
     fn failure(&self) -> Option<Failure> {
-        let reasons: Vec<String> =
-            self.uncompared.iter().map(|one| format!("{}: {}", one.stream, one.reason)).collect();
+        let reasons: Vec<String> = self.uncompared.iter().map(|one| format!("{}: {}", one.table, one.reason)).collect();
         let hint = self.uncompared.iter().find_map(|one| one.hint.clone());
         let error = anyhow::anyhow!(reasons.join("\n"));
         (!reasons.is_empty()).then_some(Failure { exit: Exit::Failed, hint, error })
@@ -121,7 +120,7 @@ async fn compare(
     let tracker = Arc::new(Tracker::new(report::choose(&console.bars, console.draws_bars)));
     let reporter: Arc<dyn Reporter> = tracker.clone();
     for notice in &config.notices {
-        reporter.report(Event::Notice { stream: None, text: notice });
+        reporter.report(Event::Notice { table: None, text: notice });
     }
     let (stopper, stop) = stop_pair();
     listen_for_signals(stopper.clone())?;
@@ -134,17 +133,17 @@ async fn compare(
         let _heartbeat = Heartbeat::start(&store, stopper, tracker);
         check_site(&store, &wix, &*reporter).await?;
         let (mut found, mut uncompared) = (Vec::new(), Vec::new());
-        for stream in &plan.streams {
-            match compare_stream(&run, &mut store, *stream, extent).await {
+        for table in &plan.tables {
+            match compare_table(&run, &mut store, table, extent).await {
                 Ok(comparison) => found.push(comparison),
                 Err(error) if error.ends_the_run() => {
                     let exit = error.stop_reason().map_or(Exit::Failed, Exit::of_stop);
                     let hint = compare_hint(&error);
-                    return Err(Failure { exit, hint, error: anyhow::anyhow!("{stream}: {error}") });
+                    return Err(Failure { exit, hint, error: anyhow::anyhow!("{table}: {error}") });
                 }
                 Err(error) => {
                     let hint = compare_hint(&error);
-                    uncompared.push(Uncompared { stream: *stream, reason: error.to_string(), hint });
+                    uncompared.push(Uncompared { table, reason: error.to_string(), hint });
                 }
             }
         }

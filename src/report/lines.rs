@@ -8,8 +8,8 @@ use tracing::{debug, error, info, trace, warn};
 
 use super::text::{counted, duration, outcome};
 use crate::event::{Event, Reporter};
-use crate::run::{Status, StreamSummary};
-use crate::stream::Stream;
+use crate::run::{Status, TableSummary};
+use crate::table::Table;
 
 /// Maximum rejected records that are named per table; all are in `sync_errors`.
 const MAX_NAMED_RECORDS: u32 = 10;
@@ -19,63 +19,63 @@ const MIN_TOLD_WAIT: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
 pub(super) struct Lines {
-    named: Mutex<HashMap<Stream, u32>>,
+    named: Mutex<HashMap<&'static Table, u32>>,
 }
 
 impl Reporter for Lines {
     fn report(&self, event: Event<'_>) {
         match event {
             Event::RunStarted { run_id } => info!(%run_id, "run {run_id} started"),
-            Event::StreamStarted { stream } => debug!(%stream, "{stream}: started"),
-            Event::PassPlanned { stream, pass } => {
-                debug!(%stream, pass = pass.as_str(), "{stream}: {} pass", pass.as_str())
+            Event::TableStarted { table } => debug!(%table, "{table}: started"),
+            Event::PassPlanned { table, pass } => {
+                debug!(%table, pass = pass.as_str(), "{table}: {} pass", pass.as_str())
             }
             Event::RequestSent { .. } => trace!("request sent to Wix"),
-            Event::BatchCommitted { stream, record_count, total } => {
-                debug!(%stream, record_count, total, "{stream}: batch committed")
+            Event::BatchCommitted { table, record_count, total } => {
+                debug!(%table, record_count, total, "{table}: batch committed")
             }
-            Event::RecordsCompared { stream, record_count, total } => {
-                debug!(%stream, record_count, total, "{stream}: records compared")
+            Event::RecordsCompared { table, record_count, total } => {
+                debug!(%table, record_count, total, "{table}: records compared")
             }
-            Event::ComparisonFinished { stream } => debug!(%stream, "{stream}: compared"),
-            Event::RecordRejected { stream, wix_id, reason } => {
+            Event::ComparisonFinished { table } => debug!(%table, "{table}: compared"),
+            Event::RecordRejected { table, wix_id, reason } => {
                 let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-                let count = named.entry(stream).or_default();
+                let count = named.entry(table).or_default();
                 *count += 1;
                 match *count {
                     1..=MAX_NAMED_RECORDS => {
-                        warn!(%stream, wix_id, "{stream}: record {} left out: {reason}", wix_id.unwrap_or("without an id"))
+                        warn!(%table, wix_id, "{table}: record {} left out: {reason}", wix_id.unwrap_or("without an id"))
                     }
                     n if n == MAX_NAMED_RECORDS + 1 => {
-                        warn!(%stream, "{stream}: more records were left out; all are in sync_errors")
+                        warn!(%table, "{table}: more records were left out; all are in sync_errors")
                     }
                     _ => {}
                 }
             }
-            Event::Notice { stream: Some(stream), text } => warn!(%stream, "{stream}: {text}"),
-            Event::Notice { stream: None, text } => warn!("{text}"),
+            Event::Notice { table: Some(table), text } => warn!(%table, "{table}: {text}"),
+            Event::Notice { table: None, text } => warn!("{text}"),
             Event::Waiting { delay, reason } if delay >= MIN_TOLD_WAIT => {
                 warn!(delay_ms = as_ms(delay), "waiting {}: {reason}", duration(delay))
             }
             Event::Waiting { delay, reason } => {
                 debug!(delay_ms = as_ms(delay), "waiting {}: {reason}", duration(delay))
             }
-            Event::StreamFinished { summary } => {
-                let (stream, counts) = (summary.stream, &summary.counts);
+            Event::TableFinished { summary } => {
+                let (table, counts) = (summary.table, &summary.counts);
                 match &summary.error {
                     None => info!(
-                        %stream,
+                        %table,
                         synced = counts.synced,
                         inserted = counts.inserted,
                         updated = counts.updated,
                         errors = counts.errors,
                         requests = summary.requests,
                         elapsed_ms = summary.duration_ms,
-                        "{stream}: {}",
+                        "{table}: {}",
                         outcome(summary)
                     ),
                     Some(reason) => {
-                        error!(%stream, error = reason, elapsed_ms = summary.duration_ms, "{stream}: failed after {}", outcome(summary))
+                        error!(%table, error = reason, elapsed_ms = summary.duration_ms, "{table}: failed after {}", outcome(summary))
                     }
                 }
             }
@@ -84,8 +84,8 @@ impl Reporter for Lines {
                 let (synced, errors) = (summary.synced_count(), summary.error_count());
                 match summary.status {
                     // Also with --quiet, so that cron mails it.
-                    Status::Completed if !summary.streams.iter().all(StreamSummary::is_complete) => {
-                        let reasons: Vec<String> = summary.streams.iter().filter_map(left_out).collect();
+                    Status::Completed if !summary.tables.iter().all(TableSummary::is_complete) => {
+                        let reasons: Vec<String> = summary.tables.iter().filter_map(left_out).collect();
                         error!(%run_id, synced, errors, elapsed_ms = summary.duration_ms, "run {run_id} completed in {}, but left something out: {}", duration(elapsed), reasons.join("; "))
                     }
                     Status::Completed => {
@@ -101,7 +101,7 @@ impl Reporter for Lines {
 }
 
 /// What was left out of a table, if anything.
-fn left_out(summary: &StreamSummary) -> Option<String> {
+fn left_out(summary: &TableSummary) -> Option<String> {
     let mut reasons = Vec::new();
     if summary.counts.errors > 0 {
         reasons.push(format!("{} in sync_errors", counted(summary.counts.errors, "record")));
@@ -109,7 +109,7 @@ fn left_out(summary: &StreamSummary) -> Option<String> {
     if summary.incomplete {
         reasons.push(summary.notices.join(", "));
     }
-    (!reasons.is_empty()).then(|| format!("{}: {}", summary.stream, reasons.join("; ")))
+    (!reasons.is_empty()).then(|| format!("{}: {}", summary.table, reasons.join("; ")))
 }
 
 fn as_ms(delay: Duration) -> u64 {

@@ -14,11 +14,11 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::run::{PassKind, RunSummary, Status, StreamSummary};
-use crate::stream::Stream;
+use crate::run::{PassKind, RunSummary, Status, TableSummary};
+use crate::table::Table;
 
 /// A metric's value for one table.
-type Count = fn(&StreamSummary) -> u64;
+type Count = fn(&TableSummary) -> u64;
 
 const LAST_SUCCESS: &str = "wix_sync_last_success_timestamp_seconds";
 const EXIT_CODE: &str = "wix_sync_last_run_exit_code";
@@ -181,8 +181,8 @@ fn render(metrics: &RunMetrics<'_>, before: &str) -> String {
     );
     gauge(EXIT_CODE, "Its exit code: 3 is completed, with something left out.", &one(metrics.exit_code.into()));
 
-    let streams: &[StreamSummary] = metrics.summary.map_or(&[], |summary| &summary.streams);
-    let labels = |stream: Stream| format!("schema=\"{schema}\",table=\"{}\"", stream.table());
+    let tables: &[TableSummary] = metrics.summary.map_or(&[], |summary| &summary.tables);
+    let labels = |table: &'static Table| format!("schema=\"{schema}\",table=\"{}\"", table.name);
     let counts: [(&str, &str, Count); 9] = [
         ("table_success", "1 if the table's pass reached Wix's own end.", |it| {
             u64::from(it.status == Status::Completed)
@@ -198,7 +198,7 @@ fn render(metrics: &RunMetrics<'_>, before: &str) -> String {
     ];
     for (name, help, count) in counts {
         let samples: Vec<(String, f64)> =
-            streams.iter().map(|summary| (labels(summary.stream), count(summary) as f64)).collect();
+            tables.iter().map(|summary| (labels(summary.table), count(summary) as f64)).collect();
         gauge(&format!("wix_sync_last_run_{name}"), help, &samples);
     }
     let mut successes = before.successes;
@@ -206,8 +206,8 @@ fn render(metrics: &RunMetrics<'_>, before: &str) -> String {
         // A success in the future comes from a wrong clock, so it is unknown.
         successes.values_mut().filter(|at| **at > seconds(metrics.ended_at)).for_each(|at| *at = 0.0);
     }
-    for summary in streams.iter().filter(|summary| is_whole(summary)) {
-        successes.insert(labels(summary.stream), seconds(metrics.ended_at));
+    for summary in tables.iter().filter(|summary| is_whole(summary)) {
+        successes.insert(labels(summary.table), seconds(metrics.ended_at));
     }
     // With another schema, the previous file was another site's.
     let ours = format!("schema=\"{schema}\",");
@@ -217,7 +217,7 @@ fn render(metrics: &RunMetrics<'_>, before: &str) -> String {
 }
 
 /// A pass that read everything: neither a range of time nor only records that failed before.
-fn is_whole(summary: &StreamSummary) -> bool {
+fn is_whole(summary: &TableSummary) -> bool {
     summary.status == Status::Completed && matches!(summary.pass, PassKind::Full | PassKind::Changes)
 }
 
@@ -264,13 +264,13 @@ mod tests {
     use uuid::Uuid;
 
     use super::{RunMetrics, render};
-    use crate::run::{PassKind, RunSummary, Status, StreamSummary};
-    use crate::stream::Stream;
+    use crate::run::{PassKind, RunSummary, Status, TableSummary};
+    use crate::table::Table;
     use crate::table::{CUSTOMERS, ORDERS};
 
-    fn summary(statuses: &[(Stream, Status)]) -> RunSummary {
-        let stream = |(stream, status): &(Stream, Status)| {
-            let mut summary = StreamSummary::new(*stream, PassKind::Changes);
+    fn summary(statuses: &[(&'static Table, Status)]) -> RunSummary {
+        let table = |(table, status): &(&'static Table, Status)| {
+            let mut summary = TableSummary::new(table, PassKind::Changes);
             summary.status = *status;
             summary.counts.add(5, 0, 1995);
             summary
@@ -281,7 +281,7 @@ mod tests {
             status: Status::Failed,
             started_at: Utc::now(),
             duration_ms: 0,
-            streams: statuses.iter().map(stream).collect(),
+            tables: statuses.iter().map(table).collect(),
             error: None,
         }
     }

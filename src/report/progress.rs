@@ -10,8 +10,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use super::text::{broken, columns, duration, short_outcome};
 use crate::event::{Event, Reporter};
-use crate::run::{Status, StreamSummary};
-use crate::stream::Stream;
+use crate::run::{Status, TableSummary};
+use crate::table::Table;
 use crate::visible;
 
 // Each fits into 80 columns: if a bar wraps, a part of it stays on the screen.
@@ -24,7 +24,7 @@ const NAME_WIDTH: usize = 12;
 
 pub(super) struct Progress {
     area: MultiProgress,
-    bars: Mutex<HashMap<Stream, ProgressBar>>,
+    bars: Mutex<HashMap<&'static Table, ProgressBar>>,
 }
 
 impl Progress {
@@ -32,11 +32,10 @@ impl Progress {
         Progress { area, bars: Mutex::default() }
     }
 
-    fn with_bar(&self, stream: Stream, change: impl FnOnce(&ProgressBar)) {
+    fn with_bar(&self, table: &'static Table, change: impl FnOnce(&ProgressBar)) {
         let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
-        let bar = bars.entry(stream).or_insert_with(|| {
-            let bar =
-                self.area.add(ProgressBar::no_length().with_style(style(WITHOUT_TOTAL)).with_prefix(stream.table()));
+        let bar = bars.entry(table).or_insert_with(|| {
+            let bar = self.area.add(ProgressBar::no_length().with_style(style(WITHOUT_TOTAL)).with_prefix(table.name));
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
@@ -64,19 +63,19 @@ impl Reporter for Progress {
     fn report(&self, event: Event<'_>) {
         match event {
             Event::RunStarted { .. } | Event::PassPlanned { .. } | Event::RequestSent { .. } => {}
-            Event::StreamStarted { stream } => self.with_bar(stream, |_| {}),
-            Event::BatchCommitted { stream, record_count, total }
-            | Event::RecordsCompared { stream, record_count, total } => self.with_bar(stream, |bar| {
+            Event::TableStarted { table } => self.with_bar(table, |_| {}),
+            Event::BatchCommitted { table, record_count, total }
+            | Event::RecordsCompared { table, record_count, total } => self.with_bar(table, |bar| {
                 if let (Some(total), None) = (total, bar.length()) {
                     bar.set_length(total);
                 }
                 bar.set_style(style(if bar.length().is_some() { WITH_TOTAL } else { WITHOUT_TOTAL }));
                 bar.set_position(record_count);
             }),
-            Event::ComparisonFinished { stream } => self.with_bar(stream, |bar| bar.finish_and_clear()),
+            Event::ComparisonFinished { table } => self.with_bar(table, |bar| bar.finish_and_clear()),
             Event::RecordRejected { .. } => {}
-            Event::Notice { stream: Some(stream), text } => self.say(&format!("{stream}: {text}")),
-            Event::Notice { stream: None, text } => self.say(text),
+            Event::Notice { table: Some(table), text } => self.say(&format!("{table}: {text}")),
+            Event::Notice { table: None, text } => self.say(text),
             Event::Waiting { delay, reason } => {
                 let bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
                 for bar in bars.values().filter(|bar| !bar.is_finished()) {
@@ -84,15 +83,15 @@ impl Reporter for Progress {
                     bar.set_message(format!("waiting {}: {}", duration(delay), visible::one_line(reason)));
                 }
             }
-            Event::StreamFinished { summary } => {
-                self.with_bar(summary.stream, |bar| bar.finish_and_clear());
-                self.say_of(summary.stream.table(), &finish_line(summary));
+            Event::TableFinished { summary } => {
+                self.with_bar(summary.table, |bar| bar.finish_and_clear());
+                self.say_of(summary.table.name, &finish_line(summary));
             }
             Event::RunFinished { summary } => {
-                for stream in &summary.streams {
-                    for error in stream.error_details.iter().take(10) {
+                for table in &summary.tables {
+                    for error in table.error_details.iter().take(10) {
                         let id = error.wix_id.as_deref().unwrap_or("without an id");
-                        self.say(&format!("{}: record {id} left out: {}", stream.stream, error.reason));
+                        self.say(&format!("{}: record {id} left out: {}", table.table, error.reason));
                     }
                 }
                 let word = if summary.status == Status::Completed { "completed" } else { "failed" };
@@ -103,7 +102,7 @@ impl Reporter for Progress {
     }
 }
 
-fn finish_line(summary: &StreamSummary) -> String {
+fn finish_line(summary: &TableSummary) -> String {
     match &summary.error {
         None => short_outcome(summary),
         Some(_) => format!("failed after {}", short_outcome(summary)),

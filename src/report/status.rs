@@ -129,7 +129,7 @@ fn render_running(run: &RunningRun) -> String {
         let _ = writeln!(out, "{holder}");
     }
     // In the order in which a run takes them.
-    let tables = Table::ALL.iter().filter_map(|stream| Some((stream.table(), run.tables.get(stream.table())?)));
+    let tables = Table::ALL.iter().filter_map(|table| Some((table.name, run.tables.get(table.name)?)));
     let rows: Vec<Vec<String>> = tables
         .map(|(table, progress)| {
             vec![

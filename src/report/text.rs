@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 use console::Term;
 
-use crate::run::{StreamSummary, UnreadableFields};
+use crate::run::{TableSummary, UnreadableFields};
 use crate::visible::one_line;
 
 /// `12,345`.
@@ -61,7 +61,7 @@ pub(super) fn time(instant: DateTime<Utc>) -> String {
 }
 
 /// What a pass did, in one line without the table's name.
-pub(super) fn outcome(summary: &StreamSummary) -> String {
+pub(super) fn outcome(summary: &TableSummary) -> String {
     let counts = &summary.counts;
     let kinds = format!(
         "{} new, {} changed, {} as before",
@@ -73,7 +73,7 @@ pub(super) fn outcome(summary: &StreamSummary) -> String {
 }
 
 /// Like [`outcome`], without zeros: for a terminal, where room is scarce.
-pub(super) fn short_outcome(summary: &StreamSummary) -> String {
+pub(super) fn short_outcome(summary: &TableSummary) -> String {
     let counts = &summary.counts;
     let kinds = [(counts.inserted, "new"), (counts.updated, "changed"), (counts.unchanged, "as before")];
     let kinds: Vec<String> = kinds
@@ -84,7 +84,7 @@ pub(super) fn short_outcome(summary: &StreamSummary) -> String {
     describe(summary, kinds.join(", "))
 }
 
-fn describe(summary: &StreamSummary, kinds: String) -> String {
+fn describe(summary: &TableSummary, kinds: String) -> String {
     let counts = &summary.counts;
     let mut parts = vec![format!("{} synced", grouped(counts.synced))];
     if !kinds.is_empty() {

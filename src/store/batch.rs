@@ -17,7 +17,7 @@ use super::missing::forget;
 use super::session::{Session, parameter, params};
 use super::unreadable::note_unreadable;
 use super::upsert::upsert_statement;
-use crate::stream::Stream;
+use crate::table::Table;
 use crate::table::row::{Contact, Row, Version};
 use crate::table::{CUSTOMERS, Relation};
 
@@ -34,7 +34,7 @@ pub struct BatchOutcome {
 
 #[derive(Clone, Debug)]
 pub struct BatchContext {
-    pub stream: Stream,
+    pub table: &'static Table,
     /// Goes into `created_at` and `updated_at`.
     pub now: DateTime<Utc>,
     /// Whether `sync_errors` holds unresolved records of this table, which a written row resolves.
@@ -84,9 +84,9 @@ impl Store {
         reach: Reach,
         outcome: &mut BatchOutcome,
     ) -> Result<Vec<String>, StoreError> {
-        let (lease, books) = (self.lease, self.books(context.stream));
+        let (lease, books) = (self.lease, self.books(context.table));
         let session = self.begin().await?;
-        let stored = load_stored(&session, context.stream, rows).await?;
+        let stored = load_stored(&session, context.table, rows).await?;
         let is_due = |row: &&Row| {
             let is_looked_up = context.shapes_differ && context.looked_up.contains(&row.wix_id);
             let stored = stored.get(row.wix_id.as_str());
@@ -104,7 +104,7 @@ impl Store {
         if !to_write.is_empty() {
             let (mut touched, mut left) = (None, Vec::new());
             if reach == Reach::AllTables {
-                match context.stream.relation {
+                match context.table.relation {
                     Some(Relation::Customer) => {
                         touched = Some(Touched::by(&session, &to_write, &stored).await?);
                     }
@@ -117,11 +117,11 @@ impl Store {
                 }
             }
             if context.rewrites {
-                forget_content(&session, context.stream, &to_write).await?;
+                forget_content(&session, context.table, &to_write).await?;
             }
             let written = upsert(&session, context, &to_write).await?;
             if written.len() < to_write.len() {
-                check_whole(&session, context.stream, &to_write).await?;
+                check_whole(&session, context.table, &to_write).await?;
             }
             outcome.inserted = written.iter().filter(|inserted| **inserted).count() as u64;
             outcome.updated = to_write.len() as u64 - outcome.inserted;
@@ -134,35 +134,35 @@ impl Store {
             if let Some(Touched { appeared, wix_ids, emails }) = touched {
                 link_appointments(&session, &appeared, context.now).await?;
                 relink_orders(&session, &wix_ids, &emails, context.now).await?;
-            } else if let Some(Relation::Customer) = context.stream.relation {
+            } else if let Some(Relation::Customer) = context.table.relation {
                 let wix_ids: Vec<&str> = to_write.iter().map(|row| row.wix_id.as_str()).collect();
                 note_unlinked(&session, &wix_ids).await?;
             }
         }
         let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
         let replaced: Vec<&str> = ids.iter().copied().filter(|id| !held.contains(*id)).collect();
-        let entry = Entry { stream: context.stream, added, progress, now: context.now };
+        let entry = Entry { table: context.table, added, progress, now: context.now };
         // Sent together, in this order: one round trip. If one fails, all that follow fail. The books come last,
         // because they may take more than one statement.
         let (forgotten, resolved, released, noted, renewed, entered) = tokio::join!(
             biased;
-            forget(&session, context.stream, &ids),
+            forget(&session, context.table, &ids),
             async {
                 match context.has_unresolved_errors {
-                    true => resolve_errors(&session, context.stream, &replaced, context.now).await,
+                    true => resolve_errors(&session, context.table, &replaced, context.now).await,
                     false => Ok(()),
                 }
             },
             async {
                 match context.has_held {
-                    true => release(&session, context.stream, &replaced).await,
+                    true => release(&session, context.table, &replaced).await,
                     false => Ok(()),
                 }
             },
             async {
                 let rows = rows.iter().filter(|row| !held.contains(&row.wix_id));
                 match context.has_unreadable {
-                    true => note_unreadable(&session, context.stream, rows).await,
+                    true => note_unreadable(&session, context.table, rows).await,
                     false => Ok(()),
                 }
             },
@@ -177,7 +177,7 @@ impl Store {
         forgotten.and(resolved).and(released).and(noted).and(renewed)?;
         let books = entered?;
         session.commit("could not commit a batch").await?;
-        self.books.insert(context.stream, books);
+        self.books.insert(context.table, books);
         Ok(Vec::new())
     }
 }
@@ -204,9 +204,9 @@ async fn hold_losing_copies(
     }
     let is_live = |row: &&&Row| stored.get(&row.wix_id).is_some_and(|stored| !stored.deleted);
     let changed: Vec<&Row> = to_write.iter().filter(is_live).copied().collect();
-    let lost = losing(session, context.stream, &changed).await?;
+    let lost = losing(session, context.table, &changed).await?;
     if !lost.is_empty() {
-        hold(session, context.stream, &changed, &lost, context.now).await?;
+        hold(session, context.table, &changed, &lost, context.now).await?;
         to_write.retain(|row| !lost.contains_key(&row.wix_id));
     }
     Ok(lost.into_keys().collect())
@@ -214,13 +214,13 @@ async fn hold_losing_copies(
 
 async fn load_stored(
     session: &Session<'_>,
-    stream: Stream,
+    table: &'static Table,
     rows: &[Row],
 ) -> Result<HashMap<String, Stored>, StoreError> {
-    let (table, id) = (stream.table(), stream.id_column());
+    let Table { name, id_column, .. } = table;
     let statement = format!(
-        "select {id}::text, content_hash, deleted_at is not null, wix_revision, wix_updated_at
-         from {{schema}}.{table} where {id} = any ($1)"
+        "select {id_column}::text, content_hash, deleted_at is not null, wix_revision, wix_updated_at
+         from {{schema}}.{name} where {id_column} = any ($1)"
     );
     let doing = "could not read the rows of a batch";
     let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
@@ -232,21 +232,21 @@ async fn load_stored(
 
 /// One item per row that was written: true if it is new.
 async fn upsert(session: &Session<'_>, context: &BatchContext, rows: &[&Row]) -> Result<Vec<bool>, StoreError> {
-    let columns = Columns::of(context.stream, rows).with_new_ids(rows.len());
+    let columns = Columns::of(context.table, rows).with_new_ids(rows.len());
     let mut parameters = columns.parameters();
     parameters.push(parameter(&context.now));
-    let statement = upsert_statement(context.stream, &columns, parameters.len());
+    let statement = upsert_statement(context.table, &columns, parameters.len());
     session.rows("could not write a batch", &statement, &parameters).await?.values()
 }
 
 /// Fewer rows were written than should be: then a trigger left some out, unless those have the content already.
-async fn check_whole(session: &Session<'_>, stream: Stream, rows: &[&Row]) -> Result<(), StoreError> {
-    let (table, id) = (stream.table(), stream.id_column());
+async fn check_whole(session: &Session<'_>, table: &'static Table, rows: &[&Row]) -> Result<(), StoreError> {
+    let Table { name, id_column, .. } = table;
     let statement = format!(
         "select from unnest($1::text[], $2::bytea[]) as u (wix_id, content_hash)
          where not exists (
-            select from {{schema}}.{table} t
-            where t.{id} = u.wix_id and t.deleted_at is null and t.content_hash = u.content_hash
+            select from {{schema}}.{name} t
+            where t.{id_column} = u.wix_id and t.deleted_at is null and t.content_hash = u.content_hash
          ) limit 1"
     );
     let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();

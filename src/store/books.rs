@@ -15,8 +15,8 @@ use super::missing::{Span, clear_missing, insert_missing};
 use super::session::{Session, params};
 use crate::checkpoint::Checkpoint;
 use crate::run::PassKind;
-use crate::stream::Stream;
 use crate::table::CUSTOMERS;
+use crate::table::Table;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Books {
@@ -48,7 +48,7 @@ pub struct RunEnd {
 }
 
 pub(super) struct Entry<'a> {
-    pub(super) stream: Stream,
+    pub(super) table: &'static Table,
     /// Live rows that the transaction adds; fewer than 0 where it marks rows as deleted.
     pub(super) added: i64,
     /// How far the pass has come with it, where that is to be kept.
@@ -61,13 +61,13 @@ impl Books {
     ///
     /// The next number is accepted too: it was written by the same work, whose COMMIT got no answer.
     pub(super) async fn enter(self, session: &Session<'_>, entry: Entry<'_>) -> Result<Books, StoreError> {
-        let Entry { stream, added, progress, now } = entry;
+        let Entry { table, added, progress, now } = entry;
         if let Some(progress) = progress {
             if progress.opens_full_sync {
-                clear_missing(session, stream).await?;
+                clear_missing(session, table).await?;
             }
             if let Some(span) = &progress.span {
-                insert_missing(session, stream, span, now).await?;
+                insert_missing(session, table, span, now).await?;
             }
         }
         let saved = match progress.map(|progress| progress.checkpoint.pass) {
@@ -81,7 +81,7 @@ impl Books {
              where table_name = $1 and write_number between $2 and $2 + 1
              returning write_number"
         );
-        let (doing, table) = ("could not save the checkpoint", stream.table());
+        let (doing, table) = ("could not save the checkpoint", table.name);
         let checkpoint = progress.map(|progress| Json(&progress.checkpoint));
         let parameters = params![table, self.number, added, self.counted, now, checkpoint];
         let parameters = if checkpoint.is_some() { &parameters[..] } else { &parameters[..4] };
@@ -99,40 +99,40 @@ pub(super) async fn add_customers(session: &Session<'_>, added: i64) -> Result<(
     }
     let statement = "update {schema}.sync_state set live_rows = live_rows + $2 where table_name = $1";
     let doing = "could not count the customers that bookings name";
-    session.write(doing, statement, params![&CUSTOMERS.table(), added]).await
+    session.write(doing, statement, params![&CUSTOMERS.name, added]).await
 }
 
 impl Store {
-    pub(super) fn books(&self, stream: Stream) -> Books {
-        self.books.get(&stream).copied().unwrap_or_default()
+    pub(super) fn books(&self, table: &'static Table) -> Books {
+        self.books.get(&table).copied().unwrap_or_default()
     }
 
     /// Sets the number of rows that the table must hold to the number that it has. Its state is no longer relied on:
     /// the next pass is a full sync, in this run or a later one.
-    pub async fn accept_rows(&mut self, stream: Stream) -> Result<(), StoreError> {
+    pub async fn accept_rows(&mut self, table: &'static Table) -> Result<(), StoreError> {
         let statement = "update {schema}.sync_state
              set live_rows = $2, last_full_pass_at = null, checkpoint = null, full_checkpoint = null
              where table_name = $1";
-        let (table, counted) = (stream.table(), self.books(stream).counted);
+        let (table, counted) = (table.name, self.books(table).counted);
         self.write("could not change sync_state", statement, params![table, counted]).await
     }
 
     /// Whether a transaction was committed if its COMMIT got no answer. Waits while its backend is still in COMMIT:
     /// that holds the row of the books. A lock time-out means that it still does.
-    pub async fn was_committed(&mut self, stream: Stream) -> Result<bool, StoreError> {
+    pub async fn was_committed(&mut self, table: &'static Table) -> Result<bool, StoreError> {
         let doing = "could not ask what became of a transaction";
         let statement = "select write_number from {schema}.sync_state where table_name = $1 for update";
-        let books = self.books(stream);
+        let books = self.books(table);
         let session = self.begin().await?;
-        let number = session.rows(doing, statement, params![stream.table()]).await?.value::<Option<i64>>()?;
+        let number = session.rows(doing, statement, params![table.name]).await?.value::<Option<i64>>()?;
         session.rollback(doing).await?;
         match number {
             Some(number) if number == books.number => Ok(false),
             Some(number) if number == books.number + 1 => {
-                self.books.insert(stream, Books { number, ..books });
+                self.books.insert(table, Books { number, ..books });
                 Ok(true)
             }
-            _ => Err(StoreError::Behind { table: stream.table() }),
+            _ => Err(StoreError::Behind { table: table.name }),
         }
     }
 
@@ -146,14 +146,14 @@ impl Store {
     /// ended before `logs_before`.
     pub async fn look_at_end(
         &self,
-        streams: &[Stream],
+        tables: &[&'static Table],
         logs_before: Option<DateTime<Utc>>,
     ) -> Result<RunEnd, StoreError> {
         let doing = "could not look at the tables at the end of the run";
-        let counts: Vec<String> = streams
+        let counts: Vec<String> = tables
             .iter()
-            .map(|stream| {
-                let (table, live) = (stream.table(), live_rows(*stream));
+            .map(|table| {
+                let (table, live) = (table.name, live_rows(table));
                 let of_table = format!("from {{schema}}.sync_state where table_name = '{table}'");
                 format!("(select write_number {of_table}), (select live_rows {of_table}), ({live})")
             })
@@ -168,44 +168,42 @@ impl Store {
         let rows = self.rows(doing, &statement, params![logs_before]).await?;
         let Some((has_unlinked, has_old_logs, counts)) = rows.first()? else { return Ok(RunEnd::default()) };
         let counts: Vec<Option<i64>> = counts;
-        let differing = streams.iter().zip(counts.chunks(3)).find_map(|(stream, counts)| match counts {
-            [Some(number), must_hold, Some(holds)] if *number == self.books(*stream).number => {
-                check_count(*stream, *must_hold, *holds).err()
+        let differing = tables.iter().zip(counts.chunks(3)).find_map(|(table, counts)| match counts {
+            [Some(number), must_hold, Some(holds)] if *number == self.books(table).number => {
+                check_count(table, *must_hold, *holds).err()
             }
-            _ => Some(StoreError::Behind { table: stream.table() }),
+            _ => Some(StoreError::Behind { table: table.name }),
         });
         Ok(RunEnd { has_unlinked, has_old_logs, differing })
     }
 }
 
 /// Whether a table holds as many live rows as its books say, in a transaction that ends a full sync.
-pub(super) async fn check_own_books(session: &Session<'_>, stream: Stream) -> Result<(), StoreError> {
+pub(super) async fn check_own_books(session: &Session<'_>, table: &'static Table) -> Result<(), StoreError> {
     let doing = "could not count the rows of the table";
     session.read_whole_tables().await?;
     let statement =
-        format!("select live_rows, ({}) from {{schema}}.sync_state where table_name = $1", live_rows(stream));
-    match session.rows(doing, &statement, params![stream.table()]).await?.first()? {
-        Some((must_hold, holds)) => check_count(stream, must_hold, holds),
-        None => Err(StoreError::Behind { table: stream.table() }),
+        format!("select live_rows, ({}) from {{schema}}.sync_state where table_name = $1", live_rows(table));
+    match session.rows(doing, &statement, params![table.name]).await?.first()? {
+        Some((must_hold, holds)) => check_count(table, must_hold, holds),
+        None => Err(StoreError::Behind { table: table.name }),
     }
 }
 
-fn check_count(stream: Stream, must_hold: Option<i64>, holds: i64) -> Result<(), StoreError> {
+fn check_count(table: &'static Table, must_hold: Option<i64>, holds: i64) -> Result<(), StoreError> {
     match must_hold {
-        Some(must_hold) if must_hold != holds => {
-            Err(StoreError::RowsDiffer { table: stream.table(), must_hold, holds })
-        }
+        Some(must_hold) if must_hold != holds => Err(StoreError::RowsDiffer { table: table.name, must_hold, holds }),
         _ => Ok(()),
     }
 }
 
 /// A query: how many live rows a table holds.
-pub(super) fn live_rows(stream: Stream) -> String {
-    let (table, id) = (stream.table(), stream.id_column());
-    format!("select count(*) from {{schema}}.{table} where {id} is not null and deleted_at is null")
+pub(super) fn live_rows(table: &'static Table) -> String {
+    let Table { name, id_column, .. } = table;
+    format!("select count(*) from {{schema}}.{name} where {id_column} is not null and deleted_at is null")
 }
 
 /// A query: how many live rows hold a record of Wix. Customers that only bookings name hold none.
-pub(super) fn live_records(stream: Stream) -> String {
-    format!("{} and raw is not null", live_rows(stream))
+pub(super) fn live_records(table: &'static Table) -> String {
+    format!("{} and raw is not null", live_rows(table))
 }

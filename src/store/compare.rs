@@ -12,7 +12,6 @@ use super::error::StoreError;
 use super::links::{OWN_CUSTOMER, customer_of};
 use super::missing::{IS_WAITING, ListedKey, Span, is_placeholder, listed_key_of_row};
 use super::session::{Parameter, Session, params};
-use crate::stream::Stream;
 use crate::table::field::Kind;
 use crate::table::row::Row;
 use crate::table::{Relation, Table};
@@ -39,12 +38,16 @@ pub struct Unlisted {
 
 impl Store {
     /// How the table has each of these records, and whether its row does not know when it was created at Wix.
-    pub async fn compare_rows(&mut self, stream: Stream, rows: &[Row]) -> Result<Vec<(Standing, bool)>, StoreError> {
+    pub async fn compare_rows(
+        &mut self,
+        table: &'static Table,
+        rows: &[Row],
+    ) -> Result<Vec<(Standing, bool)>, StoreError> {
         let doing = "could not read the rows to compare";
-        let (table, id) = (stream.table(), stream.id_column());
+        let Table { name, id_column, .. } = table;
         let statement = format!(
-            "select {id}::text, content_hash, wix_created_at is null from {{schema}}.{table}
-             where {id} = any ($1) and deleted_at is null"
+            "select {id_column}::text, content_hash, wix_created_at is null from {{schema}}.{name}
+             where {id_column} = any ($1) and deleted_at is null"
         );
         let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
         let session = self.begin().await?;
@@ -66,12 +69,12 @@ impl Store {
     /// of this one wrote them. Only of rows with the hash of the record.
     pub async fn compare_columns(
         &mut self,
-        stream: Stream,
+        table: &'static Table,
         rows: &[&Row],
     ) -> Result<HashMap<String, Vec<String>>, StoreError> {
         let doing = "could not compare the columns of rows";
-        let columns = Columns::of(stream, rows);
-        let statement = comparing_statement(stream, &columns);
+        let columns = Columns::of(table, rows);
+        let statement = comparing_statement(table, &columns);
         let session = self.begin().await?;
         let found = session.rows(doing, &statement, &columns.parameters()).await?;
         session.rollback(doing).await?;
@@ -80,21 +83,22 @@ impl Store {
 
     /// The live rows of a span that Wix did not list there, with at most `limit` ids. Placeholders whose booking exists in
     /// Wix are not counted: Wix need not have those contacts.
-    pub async fn list_unlisted(&self, stream: Stream, span: &Span, limit: i64) -> Result<Unlisted, StoreError> {
-        let (table, id, is_placeholder) = (stream.table(), stream.id_column(), is_placeholder(stream));
-        let listed_key = listed_key_of_row(stream);
+    pub async fn list_unlisted(&self, table: &'static Table, span: &Span, limit: i64) -> Result<Unlisted, StoreError> {
+        let Table { name, id_column, .. } = table;
+        let is_placeholder = is_placeholder(table);
+        let listed_key = listed_key_of_row(table);
         let statement = format!(
-            "select t.{id}::text, count(*) over () as count,
+            "select t.{id_column}::text, count(*) over () as count,
                 count(*) filter (where not {is_placeholder}) over () as limited,
                 count(*) filter (where not {is_placeholder} and not exists (
                     select from {{schema}}.sync_missing m
-                    where m.table_name = $6 and m.wix_id = t.{id} and {IS_WAITING}
+                    where m.table_name = $6 and m.wix_id = t.{id_column} and {IS_WAITING}
                 )) over () as due
-             from {{schema}}.{table} t
-             where t.deleted_at is null and t.{id} is not null and not {listed_key} = any ($3)
+             from {{schema}}.{name} t
+             where t.deleted_at is null and t.{id_column} is not null and not {listed_key} = any ($3)
                 and not ({is_placeholder} and exists (
                     select from {{schema}}.appointments b
-                    where b.wix_contact_id = t.{id} and b.deleted_at is null
+                    where b.wix_contact_id = t.{id_column} and b.deleted_at is null
                 ))
                 and (
                     (t.wix_created_at >= coalesce($1, '-infinity') and t.wix_created_at < coalesce($2, 'infinity'))
@@ -104,35 +108,37 @@ impl Store {
         );
         let listed: Vec<&[u8]> = span.listed.iter().map(ListedKey::as_slice).collect();
         let doing = "could not look for rows that Wix does not list";
-        let parameters = params![span.from, span.until, listed, span.at_end, limit, table];
+        let parameters = params![span.from, span.until, listed, span.at_end, limit, name];
         let rows = self.rows(doing, &statement, parameters).await?;
         let number = |name: &str| rows.get::<i64>(name).map(i64::unsigned_abs);
         Ok(Unlisted { ids: rows.values()?, count: number("count")?, limited: number("limited")?, due: number("due")? })
     }
 
-    pub async fn count_live_rows(&self, stream: Stream) -> Result<u64, StoreError> {
-        self.count(&live_rows(stream), params![]).await
+    pub async fn count_live_rows(&self, table: &'static Table) -> Result<u64, StoreError> {
+        self.count(&live_rows(table), params![]).await
     }
 
     /// Live rows that the deletion limit is a share of.
-    pub async fn count_limited_rows(&self, stream: Stream) -> Result<u64, StoreError> {
-        let (table, id, is_placeholder) = (stream.table(), stream.id_column(), is_placeholder(stream));
+    pub async fn count_limited_rows(&self, table: &'static Table) -> Result<u64, StoreError> {
+        let Table { name, id_column, .. } = table;
+        let is_placeholder = is_placeholder(table);
         let statement = format!(
-            "select count(*) from {{schema}}.{table} t
-             where t.{id} is not null and t.deleted_at is null and not {is_placeholder}"
+            "select count(*) from {{schema}}.{name} t
+             where t.{id_column} is not null and t.deleted_at is null and not {is_placeholder}"
         );
         self.count(&statement, params![]).await
     }
 
     /// How many rows that the deletion limit applies to are pending deletion, and how many of them a sync would look up now.
-    pub async fn count_noted_missing(&self, stream: Stream) -> Result<(u64, u64), StoreError> {
-        let (table, id, is_placeholder) = (stream.table(), stream.id_column(), is_placeholder(stream));
+    pub async fn count_noted_missing(&self, table: &'static Table) -> Result<(u64, u64), StoreError> {
+        let Table { name, id_column, .. } = table;
+        let is_placeholder = is_placeholder(table);
         let noted = format!(
-            "select count(*) from {{schema}}.sync_missing m join {{schema}}.{table} t on t.{id} = m.wix_id
+            "select count(*) from {{schema}}.sync_missing m join {{schema}}.{name} t on t.{id_column} = m.wix_id
              where m.table_name = $1 and t.deleted_at is null and not {is_placeholder}"
         );
         let due = format!("{noted} and not {IS_WAITING}");
-        Ok((self.count(&noted, params![table]).await?, self.count(&due, params![table]).await?))
+        Ok((self.count(&noted, params![name]).await?, self.count(&due, params![name]).await?))
     }
 
     async fn count(&self, statement: &str, parameters: &[Parameter<'_>]) -> Result<u64, StoreError> {
@@ -140,9 +146,9 @@ impl Store {
         self.rows(doing, statement, parameters).await?.count()
     }
 
-    pub async fn load_raw(&self, stream: Stream, wix_id: &str) -> Result<Option<String>, StoreError> {
-        let (table, id) = (stream.table(), stream.id_column());
-        let statement = format!("select raw::text from {{schema}}.{table} where {id} = $1");
+    pub async fn load_raw(&self, table: &'static Table, wix_id: &str) -> Result<Option<String>, StoreError> {
+        let Table { name, id_column, .. } = table;
+        let statement = format!("select raw::text from {{schema}}.{name} where {id_column} = $1");
         let doing = "could not read a row to compare";
         self.rows(doing, &statement, params![wix_id]).await?.value()
     }
@@ -150,7 +156,7 @@ impl Store {
     /// Adds rows to `sync_missing`.
     pub async fn note_missing(
         &mut self,
-        stream: Stream,
+        table: &'static Table,
         wix_ids: &[String],
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
@@ -158,18 +164,22 @@ impl Store {
         let statement = "insert into {schema}.sync_missing (table_name, wix_id, found_at)
              select $1, t, $3 from unnest($2::text[]) t
              on conflict (table_name, wix_id) do nothing";
-        self.write(doing, statement, params![stream.table(), wix_ids, now]).await
+        self.write(doing, statement, params![table.name, wix_ids, now]).await
     }
 }
 
 /// Clears the content hash, so that the same transaction writes live rows even if their content is unchanged. If it
 /// were committed alone, any copy of the record could overwrite these rows.
-pub(super) async fn forget_content(session: &Session<'_>, stream: Stream, rows: &[&Row]) -> Result<(), StoreError> {
-    let (table, id) = (stream.table(), stream.id_column());
+pub(super) async fn forget_content(
+    session: &Session<'_>,
+    table: &'static Table,
+    rows: &[&Row],
+) -> Result<(), StoreError> {
+    let Table { name, id_column, .. } = table;
     let doing = "could not prepare a row for its repair";
-    let live = format!("select from {{schema}}.{table} where {id} = any ($1) and deleted_at is null for update");
+    let live = format!("select from {{schema}}.{name} where {id_column} = any ($1) and deleted_at is null for update");
     let forget =
-        format!("update {{schema}}.{table} set content_hash = null where {id} = any ($1) and deleted_at is null");
+        format!("update {{schema}}.{name} set content_hash = null where {id_column} = any ($1) and deleted_at is null");
     let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
     let live = session.rows(doing, &live, params![ids]).await?;
     let forgotten = session.write_counted(doing, &forget, params![ids]).await?;

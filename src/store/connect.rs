@@ -16,7 +16,7 @@ use super::lease::Lease;
 use super::schema::Schema;
 use super::session::{Parameter, Rows, Session};
 use super::target::Target;
-use crate::stream::Stream;
+use crate::table::Table;
 
 /// With this, names in our statements mean the server's own functions, operators and types, whatever the role's search
 /// path is and whoever may create in its schemas. Tables are named with their schema.
@@ -39,7 +39,7 @@ pub struct Store {
     /// For further connections.
     pub(super) target: Target,
     /// The books of the tables whose pass has begun.
-    pub(super) books: HashMap<Stream, Books>,
+    pub(super) books: HashMap<&'static Table, Books>,
     pub(super) lock_patience: Duration,
     clock: ServerClock,
 }

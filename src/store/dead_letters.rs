@@ -13,7 +13,7 @@ use super::held::release;
 use super::missing::forget;
 use super::session::{Session, from_row, params};
 use super::unreadable::UnreadableField;
-use crate::stream::Stream;
+use crate::table::Table;
 use crate::table::hash::content_hash;
 use crate::table::row::Rejection;
 
@@ -55,13 +55,13 @@ impl Store {
     /// Keeps rejected records, and with them how far the pass has come, in one transaction.
     pub async fn save_rejections(
         &mut self,
-        stream: Stream,
+        table: &'static Table,
         run_id: Uuid,
         rejections: &[Rejection],
         progress: Option<&Progress>,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let books = self.books(stream);
+        let books = self.books(table);
         let session = self.begin().await?;
         for rejection in rejections {
             let (key, Rejection { wix_id, reason, raw, .. }) = (rejection_key(rejection), rejection);
@@ -69,17 +69,17 @@ impl Store {
                 .write(
                     "could not keep a record in sync_errors",
                     include_str!("sql/upsert_error.sql"),
-                    params![stream.table(), key, wix_id, run_id, reason, raw, now, PROGRAM_VERSION],
+                    params![table.name, key, wix_id, run_id, reason, raw, now, PROGRAM_VERSION],
                 )
                 .await?;
         }
         // Wix has these records, although they cannot be written.
         let ids: Vec<&str> = rejections.iter().filter_map(|rejection| rejection.wix_id.as_deref()).collect();
-        forget(&session, stream, &ids).await?;
-        release(&session, stream, &ids).await?;
-        let books = books.enter(&session, Entry { stream, added: 0, progress, now }).await?;
+        forget(&session, table, &ids).await?;
+        release(&session, table, &ids).await?;
+        let books = books.enter(&session, Entry { table, added: 0, progress, now }).await?;
         session.commit("could not keep records in sync_errors").await?;
-        self.books.insert(stream, books);
+        self.books.insert(table, books);
         Ok(())
     }
 
@@ -88,7 +88,7 @@ impl Store {
     /// future, by a wrong clock.
     pub async fn list_due_errors(
         &self,
-        stream: Stream,
+        table: &'static Table,
         before: DateTime<Utc>,
         since: DateTime<Utc>,
         limit: i64,
@@ -97,23 +97,23 @@ impl Store {
              where table_name = $1 and resolved_at is null and (last_failed_at > $6 or (last_failed_at < $3
                 and (last_failed_at < $2 or program_version is distinct from $4)))
              order by last_failed_at, record_key limit $5";
-        let (table, now) = (stream.table(), self.now());
+        let (table, now) = (table.name, self.now());
         let parameters = params![table, before, since, PROGRAM_VERSION, limit, now];
         let rows = self.rows("could not read sync_errors", statement, parameters).await?;
         rows.map(|(key, wix_id)| KeptRecord { key, wix_id })
     }
 
     /// A rejected record as Wix sent it.
-    pub async fn load_rejected(&self, stream: Stream, key: &str) -> Result<Option<String>, StoreError> {
+    pub async fn load_rejected(&self, table: &'static Table, key: &str) -> Result<Option<String>, StoreError> {
         let doing = "could not read a record in sync_errors";
         let statement = "select record from {schema}.sync_errors where table_name = $1 and record_key = $2";
-        self.rows(doing, statement, params![stream.table(), key]).await?.value()
+        self.rows(doing, statement, params![table.name, key]).await?.value()
     }
 
     /// Notes that a record was tried again, and failed as before.
     pub async fn note_failed_try(
         &mut self,
-        stream: Stream,
+        table: &'static Table,
         key: &str,
         run_id: Uuid,
         now: DateTime<Utc>,
@@ -121,15 +121,20 @@ impl Store {
         let statement = "update {schema}.sync_errors
              set tries = tries + 1, last_failed_at = $3, run_id = $4, program_version = $5
              where table_name = $1 and record_key = $2 and resolved_at is null";
-        let table = stream.table();
-        let parameters = params![table, key, now, run_id, PROGRAM_VERSION];
+        let name = table.name;
+        let parameters = params![name, key, now, run_id, PROGRAM_VERSION];
         self.write("could not note a try in sync_errors", statement, parameters).await
     }
 
     /// Resolves one error, of a record that was written under an id which was not known when it was kept.
-    pub async fn resolve_error(&mut self, stream: Stream, key: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
+    pub async fn resolve_error(
+        &mut self,
+        table: &'static Table,
+        key: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
         let session = self.begin().await?;
-        resolve_errors(&session, stream, &[key], now).await?;
+        resolve_errors(&session, table, &[key], now).await?;
         session.commit("could not resolve errors").await
     }
 
@@ -137,13 +142,13 @@ impl Store {
     /// again: they are deleted or corrected in Wix.
     pub async fn resolve_unlisted(
         &mut self,
-        stream: Stream,
+        table: &'static Table,
         begun_at: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let statement = "update {schema}.sync_errors set resolved_at = $3, record = null
              where table_name = $1 and wix_id is null and resolved_at is null and (last_failed_at < $2 or last_failed_at > $3)";
-        self.write("could not resolve errors", statement, params![stream.table(), begun_at, now]).await
+        self.write("could not resolve errors", statement, params![table.name, begun_at, now]).await
     }
 
     /// The rejected records, at most `limit`, and the unreadable fields, each with at most `limit` ids.
@@ -160,31 +165,31 @@ impl Store {
     /// The reasons of those of these records that are in `sync_errors`, by key.
     pub async fn known_rejections(
         &self,
-        stream: Stream,
+        table: &'static Table,
         keys: &[String],
     ) -> Result<HashMap<String, String>, StoreError> {
         let statement = "select record_key, reason from {schema}.sync_errors
              where table_name = $1 and record_key = any ($2) and resolved_at is null";
-        self.rows("could not read sync_errors", statement, params![stream.table(), keys]).await?.all()
+        self.rows("could not read sync_errors", statement, params![table.name, keys]).await?.all()
     }
 
-    pub async fn has_unresolved_errors(&self, stream: Stream) -> Result<bool, StoreError> {
+    pub async fn has_unresolved_errors(&self, table: &'static Table) -> Result<bool, StoreError> {
         let statement =
             "select exists (select from {schema}.sync_errors where table_name = $1 and resolved_at is null)";
-        self.rows("could not read sync_errors", statement, params![stream.table()]).await?.value()
+        self.rows("could not read sync_errors", statement, params![table.name]).await?.value()
     }
 }
 
 /// Notes that records were written, or are gone from Wix: what was kept of them goes.
 pub(super) async fn resolve_errors(
     session: &Session<'_>,
-    stream: Stream,
+    table: &'static Table,
     wix_ids: &[&str],
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let statement = "update {schema}.sync_errors set resolved_at = $3, record = null
          where table_name = $1 and record_key = any ($2) and resolved_at is null";
-    session.write("could not resolve errors", statement, params![stream.table(), wix_ids, now]).await
+    session.write("could not resolve errors", statement, params![table.name, wix_ids, now]).await
 }
 
 from_row!(ErrorRow { table, wix_id, reason, tries, first_failed_at, last_failed_at, run_id, program_version });

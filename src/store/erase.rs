@@ -3,7 +3,6 @@
 use super::connect::Store;
 use super::error::StoreError;
 use super::session::{Session, params};
-use crate::stream::Stream;
 use crate::table::{CUSTOMERS, Relation, Table};
 
 /// SQL: empties the columns of a table that hold personal data.
@@ -22,15 +21,16 @@ const NO_BOOKING_TELLS: &str = "not exists (
 /// Removes the personal data of a row that is marked as deleted. Its ids, dates, links, amounts, states and `notes`
 /// stay. If the record comes back, all of its data does. A customer that was made from a booking keeps what that
 /// booking tells, as long as Wix has it ([`Store::list_untold_customers`]).
-pub(super) async fn erase(session: &Session<'_>, stream: Stream, wix_id: &str) -> Result<(), StoreError> {
-    let is_erased = match stream.relation {
+pub(super) async fn erase(session: &Session<'_>, table: &'static Table, wix_id: &str) -> Result<(), StoreError> {
+    let is_erased = match table.relation {
         Some(Relation::Customer) => format!("(t.raw is not null or {NO_BOOKING_TELLS})"),
         Some(Relation::Booking { .. } | Relation::Order) | None => "true".to_owned(),
     };
-    let (table, id, personal) = (stream.table(), stream.id_column(), emptied(stream));
+    let Table { name, id_column, .. } = table;
+    let personal = emptied(table);
     let statement = format!(
-        "update {{schema}}.{table} t set raw = null, content_hash = null{personal}
-         where t.{id} = $1 and t.deleted_at is not null and {is_erased}"
+        "update {{schema}}.{name} t set raw = null, content_hash = null{personal}
+         where t.{id_column} = $1 and t.deleted_at is not null and {is_erased}"
     );
     session.write("could not remove the personal data of a deleted record", &statement, params![wix_id]).await
 }

@@ -9,7 +9,7 @@ use super::books::live_records;
 use super::connect::Store;
 use super::error::StoreError;
 use super::session::{Session, params};
-use crate::stream::Stream;
+use crate::table::Table;
 use crate::table::row::Row;
 
 /// A part of records, such as `booking.contactDetails`, and how many rows would lose it.
@@ -24,15 +24,14 @@ pub struct Loss {
 /// Which of these copies lose parts that their rows have, by Wix id.
 pub(super) async fn losing(
     session: &Session<'_>,
-    stream: Stream,
+    table: &'static Table,
     rows: &[&Row],
 ) -> Result<HashMap<String, Vec<String>>, StoreError> {
     let doing = "could not compare the records of a batch with their rows";
     if rows.is_empty() {
         return Ok(HashMap::new());
     }
-    let statement =
-        include_str!("sql/lost_parts.sql").replace("{table}", stream.table()).replace("{id}", stream.id_column());
+    let statement = include_str!("sql/lost_parts.sql").replace("{table}", table.name).replace("{id}", table.id_column);
     let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
     let records: Vec<&str> = rows.iter().map(|row| row.raw.as_str()).collect();
     session.rows(doing, &statement, params![ids, records]).await?.all()
@@ -41,7 +40,7 @@ pub(super) async fn losing(
 /// Holds copies until the end of the pass.
 pub(super) async fn hold(
     session: &Session<'_>,
-    stream: Stream,
+    table: &'static Table,
     rows: &[&Row],
     lost: &HashMap<String, Vec<String>>,
     now: DateTime<Utc>,
@@ -55,36 +54,34 @@ pub(super) async fn hold(
     let parts: Vec<String> =
         held.iter().filter_map(|row| lost.get(&row.wix_id)).map(|parts| parts.join("\n")).collect();
     let records: Vec<&str> = held.iter().map(|row| row.raw.as_str()).collect();
-    session
-        .write("could not hold copies in sync_held", statement, params![stream.table(), ids, parts, records, now])
-        .await
+    session.write("could not hold copies in sync_held", statement, params![table.name, ids, parts, records, now]).await
 }
 
 /// Forgets copies that were held: a newer one came.
-pub(super) async fn release(session: &Session<'_>, stream: Stream, wix_ids: &[&str]) -> Result<(), StoreError> {
+pub(super) async fn release(session: &Session<'_>, table: &'static Table, wix_ids: &[&str]) -> Result<(), StoreError> {
     let statement = "delete from {schema}.sync_held where table_name = $1 and wix_id = any ($2)";
-    session.write("could not clear sync_held", statement, params![stream.table(), wix_ids]).await
+    session.write("could not clear sync_held", statement, params![table.name, wix_ids]).await
 }
 
 impl Store {
     /// What the held copies lack, the most frequent part first, and the number of live rows with a record. Copies whose
     /// row is gone are deleted.
-    pub async fn list_losses(&mut self, stream: Stream) -> Result<(Vec<Loss>, u64), StoreError> {
+    pub async fn list_losses(&mut self, table: &'static Table) -> Result<(Vec<Loss>, u64), StoreError> {
         let doing = "could not count the held copies";
-        let (table, id) = (stream.table(), stream.id_column());
+        let Table { name, id_column, .. } = table;
         let tidy = format!(
             "delete from {{schema}}.sync_held h where h.table_name = $1 and not exists (
-                select from {{schema}}.{table} t where t.{id} = h.wix_id and t.deleted_at is null and t.raw is not null
+                select from {{schema}}.{name} t where t.{id_column} = h.wix_id and t.deleted_at is null and t.raw is not null
              )"
         );
-        self.write(doing, &tidy, params![table]).await?;
+        self.write(doing, &tidy, params![name]).await?;
         let statement = format!(
             "select part, count(*), ({}) as live
              from {{schema}}.sync_held h cross join lateral unnest(h.lost) part
              where h.table_name = $1 group by part order by 2 desc, 1",
-            live_records(stream)
+            live_records(table)
         );
-        let rows = self.rows(doing, &statement, params![table]).await?;
+        let rows = self.rows(doing, &statement, params![name]).await?;
         let live = rows.get::<i64>("live")?.unsigned_abs();
         let losses = rows.map(|(part, rows)| Loss { part, rows: i64::unsigned_abs(rows) })?;
         Ok((losses, live))
@@ -93,7 +90,7 @@ impl Store {
     /// The next held copies that lose none of these parts, of about this many bytes: one at least.
     pub async fn list_held(
         &self,
-        stream: Stream,
+        table: &'static Table,
         blocked: &HashSet<String>,
         (limit, max_bytes): (i64, i64),
     ) -> Result<Vec<String>, StoreError> {
@@ -107,6 +104,6 @@ impl Store {
                 ) next
              ) counted
              where before < $4 order by wix_id";
-        self.rows(doing, statement, params![stream.table(), blocked, limit, max_bytes]).await?.values()
+        self.rows(doing, statement, params![table.name, blocked, limit, max_bytes]).await?.values()
     }
 }

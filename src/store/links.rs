@@ -7,7 +7,6 @@ use super::books::add_customers;
 use super::connect::Store;
 use super::error::StoreError;
 use super::session::{Session, params};
-use crate::stream::Stream;
 use crate::table::{Relation, Table};
 
 /// How far a write goes beyond the rows themselves.
@@ -39,20 +38,20 @@ impl Store {
     }
 
     /// The rows of a table that name this contact.
-    pub async fn list_linked(&mut self, stream: Stream, wix_id: &str) -> Result<Vec<LinkedRow>, StoreError> {
+    pub async fn list_linked(&mut self, table: &'static Table, wix_id: &str) -> Result<Vec<LinkedRow>, StoreError> {
         let doing = "could not read what names a customer";
         let wix_ids = vec![wix_id.to_owned()];
         let session = self.begin().await?;
         let emails = emails_around(&session, &wix_ids).await?;
         let parameters = params![wix_ids, emails];
-        let (chosen, parameters) = match stream.relation {
+        let (chosen, parameters) = match table.relation {
             Some(Relation::Order) => (include_str!("sql/orders_to_link.sql"), &parameters[..]),
             Some(Relation::Booking { .. }) => (include_str!("sql/appointments_to_link.sql"), &parameters[..1]),
             Some(Relation::Customer) | None => return Ok(Vec::new()),
         };
-        let (table, id) = (stream.table(), stream.id_column());
+        let Table { name, id_column, .. } = table;
         let statement = format!(
-            "select t.id, t.{id}::text from {{schema}}.{table} t where t.{id} is not null and t.id = any (array({chosen}))"
+            "select t.id, t.{id_column}::text from {{schema}}.{name} t where t.{id_column} is not null and t.id = any (array({chosen}))"
         );
         session.rows(doing, &statement, parameters).await?.map(|(id, wix_id)| LinkedRow { id, wix_id })
     }
@@ -60,7 +59,7 @@ impl Store {
     /// Links some of the rows that name this contact.
     pub async fn link_rows(
         &mut self,
-        stream: Stream,
+        table: &'static Table,
         wix_id: &str,
         rows: &[LinkedRow],
         now: DateTime<Utc>,
@@ -69,7 +68,7 @@ impl Store {
         let (wix_ids, ids): (_, Vec<Uuid>) = ([wix_id.to_owned()], rows.iter().map(|row| row.id).collect());
         let session = self.begin().await?;
         let emails = emails_around(&session, &wix_ids).await?;
-        match stream.relation {
+        match table.relation {
             Some(Relation::Order) => relink_some_orders(&session, &wix_ids, &emails, Some(&ids), now).await?,
             Some(Relation::Booking { .. }) => link_some_appointments(&session, &wix_ids, Some(&ids), now).await?,
             Some(Relation::Customer) | None => {}

@@ -172,7 +172,7 @@ impl Store {
             .filter(|relation| !before.contains(relation) || outcome.created.contains(relation.name.as_str()))
             .collect();
         report.restored.extend(outcome.repaired);
-        report.to_read.extend(outcome.to_read.iter().map(|stream| stream.table()));
+        report.to_read.extend(outcome.to_read.iter().map(|table| table.name));
         report.remaining.extend(outcome.remaining.into_iter().map(Problem::into_text));
         if report.applied.is_empty() && report.restored.is_empty() {
             return Ok(report);

@@ -12,8 +12,8 @@ use super::held::release;
 use super::links::{Reach, note_unlinked, relink_orders};
 use super::session::{Session, params};
 use super::unreadable::forget_unreadable;
-use crate::stream::Stream;
 use crate::table::Relation;
+use crate::table::Table;
 
 /// A part of a full pass whose records are all known: what Wix did not list in it is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +39,8 @@ pub fn listed_key(wix_id: &str) -> ListedKey {
 }
 
 /// SQL: the [`ListedKey`] of the row `t`.
-pub(super) fn listed_key_of_row(stream: Stream) -> String {
-    format!("substring(sha256(convert_to(t.{}::text, 'UTF8')) from 1 for 8)", stream.id_column())
+pub(super) fn listed_key_of_row(table: &'static Table) -> String {
+    format!("substring(sha256(convert_to(t.{}::text, 'UTF8')) from 1 for 8)", table.id_column)
 }
 
 /// How many rows are missing, of how many: what the deletion limit compares. Placeholders are in neither number.
@@ -78,8 +78,8 @@ const IS_PLACEHOLDER: &str = "(t.raw is null and exists (
     ))";
 
 /// SQL: whether the row `t` of this table is a placeholder.
-pub(super) fn is_placeholder(stream: Stream) -> &'static str {
-    match stream.relation {
+pub(super) fn is_placeholder(table: &'static Table) -> &'static str {
+    match table.relation {
         Some(Relation::Customer) => IS_PLACEHOLDER,
         Some(Relation::Booking { .. } | Relation::Order) | None => "false",
     }
@@ -88,68 +88,68 @@ pub(super) fn is_placeholder(stream: Stream) -> &'static str {
 /// Notes the rows that are missing in a span, in the transaction that writes its records.
 pub(super) async fn insert_missing(
     session: &Session<'_>,
-    stream: Stream,
+    table: &'static Table,
     span: &Span,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     let statement = include_str!("sql/insert_missing.sql")
-        .replace("{table}", stream.table())
-        .replace("{id}", stream.id_column())
-        .replace("{listed_key}", &listed_key_of_row(stream));
+        .replace("{table}", table.name)
+        .replace("{id}", table.id_column)
+        .replace("{listed_key}", &listed_key_of_row(table));
     let listed: Vec<&[u8]> = span.listed.iter().map(ListedKey::as_slice).collect();
     session
         .write(
             "could not look for rows that Wix no longer lists",
             &statement,
-            params![stream.table(), span.from, span.until, listed, span.at_end, now],
+            params![table.name, span.from, span.until, listed, span.at_end, now],
         )
         .await
 }
 
 /// Forgets the rows pending deletion of a table, in the transaction of a new full sync's first checkpoint. Those that wait
 /// for a second lookup stay: they go when the record is listed or found again.
-pub(super) async fn clear_missing(session: &Session<'_>, stream: Stream) -> Result<(), StoreError> {
+pub(super) async fn clear_missing(session: &Session<'_>, table: &'static Table) -> Result<(), StoreError> {
     let statement = "delete from {schema}.sync_missing where table_name = $1 and absent_at is null";
-    session.write("could not clear sync_missing", statement, params![stream.table()]).await
+    session.write("could not clear sync_missing", statement, params![table.name]).await
 }
 
 impl Store {
     /// Whether anything of this table is pending deletion. A time of absence in the future, by the server's clock, is
     /// set to now: that clock was wrong, and the wait has to end.
-    pub async fn has_missing(&mut self, stream: Stream) -> Result<bool, StoreError> {
+    pub async fn has_missing(&mut self, table: &'static Table) -> Result<bool, StoreError> {
         let doing = "could not look for rows that Wix no longer lists";
-        let table = stream.table();
+        let name = table.name;
         let statement = "select count(*) > 0, count(*) filter (where absent_at > clock_timestamp()) > 0 as is_ahead
              from {schema}.sync_missing where table_name = $1";
-        let rows = self.rows(doing, statement, params![table]).await?;
+        let rows = self.rows(doing, statement, params![name]).await?;
         if rows.get("is_ahead")? {
             let statement = "update {schema}.sync_missing set absent_at = clock_timestamp()
                  where table_name = $1 and absent_at > clock_timestamp()";
-            self.write(doing, statement, params![table]).await?;
+            self.write(doing, statement, params![name]).await?;
         }
         rows.value()
     }
 
     /// How many live rows wait for their second lookup.
-    pub async fn count_waiting(&self, stream: Stream) -> Result<u64, StoreError> {
-        let (table, id) = (stream.table(), stream.id_column());
+    pub async fn count_waiting(&self, table: &'static Table) -> Result<u64, StoreError> {
+        let Table { name, id_column, .. } = table;
         let statement = format!(
-            "select count(*) from {{schema}}.sync_missing m join {{schema}}.{table} t on t.{id} = m.wix_id
+            "select count(*) from {{schema}}.sync_missing m join {{schema}}.{name} t on t.{id_column} = m.wix_id
              where m.table_name = $1 and t.deleted_at is null and {IS_WAITING}"
         );
         let doing = "could not count the rows that wait for a second lookup";
-        self.rows(doing, &statement, params![table]).await?.count()
+        self.rows(doing, &statement, params![name]).await?.count()
     }
 
     /// Notes that a lookup did not find a record. True if an earlier lookup, at least 24 hours ago, did not find it either,
     /// or if nothing of it is stored that could be lost: neither a live row nor a rejected record.
-    pub async fn confirm_absence(&mut self, stream: Stream, wix_id: &str) -> Result<bool, StoreError> {
+    pub async fn confirm_absence(&mut self, table: &'static Table, wix_id: &str) -> Result<bool, StoreError> {
         let doing = "could not note a lookup in sync_missing";
-        let (table, id) = (stream.table(), stream.id_column());
+        let Table { name, id_column, .. } = table;
         let statement = format!(
             "insert into {{schema}}.sync_missing as m (table_name, wix_id, found_at, absent_at)
              select $1, $2, clock_timestamp(), clock_timestamp()
-             where exists (select from {{schema}}.{table} where {id} = $2 and deleted_at is null)
+             where exists (select from {{schema}}.{name} where {id_column} = $2 and deleted_at is null)
                 or exists (
                     select from {{schema}}.sync_errors
                     where table_name = $1 and record_key = $2 and resolved_at is null
@@ -159,7 +159,7 @@ impl Store {
              returning {IS_WAITING}"
         );
         let session = self.begin().await?;
-        let is_waiting: bool = session.rows(doing, &statement, params![table, wix_id]).await?.value()?;
+        let is_waiting: bool = session.rows(doing, &statement, params![name, wix_id]).await?.value()?;
         session.commit(doing).await?;
         Ok(!is_waiting)
     }
@@ -167,16 +167,17 @@ impl Store {
     /// Counts the rows pending deletion, after forgetting those that were seen again or are marked already, and rows
     /// without a date whose record is in `sync_errors`: Wix may have listed it long before the end of the list, where
     /// they are looked for.
-    pub async fn count_missing(&mut self, stream: Stream) -> Result<Pending, StoreError> {
+    pub async fn count_missing(&mut self, table: &'static Table) -> Result<Pending, StoreError> {
         let doing = "could not count the rows that Wix no longer lists";
-        let (table, id, is_placeholder) = (stream.table(), stream.id_column(), is_placeholder(stream));
+        let Table { name, id_column, .. } = table;
+        let is_placeholder = is_placeholder(table);
         let session = self.begin().await?;
         session.read_whole_tables().await?;
         let tidy = format!(
             "delete from {{schema}}.sync_missing m
              where m.table_name = $1 and not exists (
-                select from {{schema}}.{table} t
-                where t.{id} = m.wix_id and t.deleted_at is null
+                select from {{schema}}.{name} t
+                where t.{id_column} = m.wix_id and t.deleted_at is null
                     and (t.wix_created_at is not null or not exists (
                         select from {{schema}}.sync_errors e
                         where e.table_name = $1 and e.wix_id = m.wix_id and e.resolved_at is null
@@ -186,15 +187,15 @@ impl Store {
                 where e.table_name = $1 and e.record_key = m.wix_id and e.resolved_at is null
              ))"
         );
-        session.write(doing, &tidy, params![table]).await?;
+        session.write(doing, &tidy, params![name]).await?;
         let count = format!(
             "select count(*) filter (where not {is_placeholder}), count(*) filter (where {is_placeholder}),
-                (select count(*) from {{schema}}.{table} t
-                 where t.{id} is not null and t.deleted_at is null and not {is_placeholder})
-             from {{schema}}.sync_missing m join {{schema}}.{table} t on t.{id} = m.wix_id
+                (select count(*) from {{schema}}.{name} t
+                 where t.{id_column} is not null and t.deleted_at is null and not {is_placeholder})
+             from {{schema}}.sync_missing m join {{schema}}.{name} t on t.{id_column} = m.wix_id
              where m.table_name = $1 and t.deleted_at is null"
         );
-        let counts = session.rows(doing, &count, params![table]).await?.first::<(i64, i64, i64)>()?;
+        let counts = session.rows(doing, &count, params![name]).await?.first::<(i64, i64, i64)>()?;
         session.commit(doing).await?;
         let (missing, placeholders, live) = counts.unwrap_or_default();
         let limited = MissingCount { missing: missing.unsigned_abs(), live: live.unsigned_abs() };
@@ -205,17 +206,17 @@ impl Store {
     /// that never gave a clear answer come last. A try in the future, by a wrong clock, does not count.
     pub async fn list_missing(
         &self,
-        stream: Stream,
+        table: &'static Table,
         scope: Scope,
         since: DateTime<Utc>,
         limit: i64,
     ) -> Result<Vec<String>, StoreError> {
-        let (table, id) = (stream.table(), stream.id_column());
+        let Table { name, id_column, .. } = table;
         let is_wanted = match scope {
             Scope::All => "true".to_owned(),
             Scope::Placeholders => format!(
-                "exists (select from {{schema}}.{table} t where t.{id} = m.wix_id and {})",
-                is_placeholder(stream)
+                "exists (select from {{schema}}.{name} t where t.{id_column} = m.wix_id and {})",
+                is_placeholder(table)
             ),
         };
         let statement = format!(
@@ -225,16 +226,17 @@ impl Store {
              order by m.tried_at nulls first, m.wix_id limit $3"
         );
         let doing = "could not list the rows that Wix no longer lists";
-        self.rows(doing, &statement, params![table, since, limit, self.now()]).await?.values()
+        self.rows(doing, &statement, params![name, since, limit, self.now()]).await?.values()
     }
 
     /// Whether the table has live rows that are not placeholders.
-    pub async fn has_rows_of_wix(&self, stream: Stream) -> Result<bool, StoreError> {
-        let (table, id, is_placeholder) = (stream.table(), stream.id_column(), is_placeholder(stream));
+    pub async fn has_rows_of_wix(&self, table: &'static Table) -> Result<bool, StoreError> {
+        let Table { name, id_column, .. } = table;
+        let is_placeholder = is_placeholder(table);
         let statement = format!(
             "select exists (
-                select from {{schema}}.{table} t
-                where t.{id} is not null and t.deleted_at is null and not {is_placeholder}
+                select from {{schema}}.{name} t
+                where t.{id_column} is not null and t.deleted_at is null and not {is_placeholder}
              )"
         );
         let doing = "could not look whether the table has rows";
@@ -253,23 +255,23 @@ impl Store {
     }
 
     /// Forgets a candidate that Wix still has.
-    pub async fn forget_missing(&mut self, stream: Stream, wix_id: &str) -> Result<(), StoreError> {
+    pub async fn forget_missing(&mut self, table: &'static Table, wix_id: &str) -> Result<(), StoreError> {
         let doing = "could not clear sync_missing";
         let session = self.begin().await?;
-        forget(&session, stream, &[wix_id]).await?;
+        forget(&session, table, &[wix_id]).await?;
         session.commit(doing).await
     }
 
     /// Notes that Wix gave no clear answer about a candidate.
     pub async fn note_tried_missing(
         &mut self,
-        stream: Stream,
+        table: &'static Table,
         wix_id: &str,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
         let doing = "could not note a try in sync_missing";
         let statement = "update {schema}.sync_missing set tried_at = $3 where table_name = $1 and wix_id = $2";
-        self.write(doing, statement, params![stream.table(), wix_id, now]).await
+        self.write(doing, statement, params![table.name, wix_id, now]).await
     }
 
     /// Marks a row as deleted. If it was merged, it gets the survivor's id, what hung on it moves to the survivor, and
@@ -277,25 +279,25 @@ impl Store {
     /// row.
     pub async fn mark_deleted(
         &mut self,
-        stream: Stream,
+        table: &'static Table,
         wix_id: &str,
         merged_into: Option<&str>,
         reach: Reach,
         now: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let doing = "could not mark a row as deleted";
-        let (table, id) = (stream.table(), stream.id_column());
-        let books = self.books(stream);
+        let Table { name, id_column, .. } = table;
+        let books = self.books(table);
         let session = self.begin().await?;
         let statement = format!(
-            "update {{schema}}.{table} set deleted_at = $2, updated_at = $2 where {id} = $1 and deleted_at is null"
+            "update {{schema}}.{name} set deleted_at = $2, updated_at = $2 where {id_column} = $1 and deleted_at is null"
         );
         let marked = session.write_counted(doing, &statement, params![wix_id, now]).await?;
         let mut is_marked = marked == 1;
         if !is_marked {
             // Marked by this call, whose COMMIT got no answer; or skipped by a trigger.
             let statement = format!(
-                "select coalesce(deleted_at = $2, false), deleted_at is null from {{schema}}.{table} where {id} = $1"
+                "select coalesce(deleted_at = $2, false), deleted_at is null from {{schema}}.{name} where {id_column} = $1"
             );
             let rows = session.rows(doing, &statement, params![wix_id, now]).await?;
             is_marked = match rows.first()? {
@@ -304,7 +306,7 @@ impl Store {
                 None => false,
             };
         }
-        match stream.relation {
+        match table.relation {
             Some(Relation::Booking { .. }) if reach == Reach::AllTables => {
                 let contact = "select wix_contact_id::text from {schema}.appointments where wix_booking_id = $1";
                 let rows = session.rows(doing, contact, params![wix_id]).await?;
@@ -315,23 +317,23 @@ impl Store {
             Some(Relation::Customer) => end_customer(&session, (wix_id, merged_into), reach, now).await?,
             Some(Relation::Booking { .. } | Relation::Order) | None => {}
         }
-        erase(&session, stream, wix_id).await?;
-        resolve_errors(&session, stream, &[wix_id], now).await?;
-        forget(&session, stream, &[wix_id]).await?;
-        release(&session, stream, &[wix_id]).await?;
-        forget_unreadable(&session, stream, wix_id).await?;
-        let entry = Entry { stream, added: -i64::from(marked == 1), progress: None, now };
+        erase(&session, table, wix_id).await?;
+        resolve_errors(&session, table, &[wix_id], now).await?;
+        forget(&session, table, &[wix_id]).await?;
+        release(&session, table, &[wix_id]).await?;
+        forget_unreadable(&session, table, wix_id).await?;
+        let entry = Entry { table, added: -i64::from(marked == 1), progress: None, now };
         let books = books.enter(&session, entry).await?;
         session.commit(doing).await?;
-        self.books.insert(stream, books);
+        self.books.insert(table, books);
         Ok(is_marked)
     }
 }
 
 /// Forgets candidates that were seen again, or are settled.
-pub(super) async fn forget(session: &Session<'_>, stream: Stream, wix_ids: &[&str]) -> Result<(), StoreError> {
+pub(super) async fn forget(session: &Session<'_>, table: &'static Table, wix_ids: &[&str]) -> Result<(), StoreError> {
     let statement = "delete from {schema}.sync_missing where table_name = $1 and wix_id = any ($2)";
-    session.write("could not clear sync_missing", statement, params![stream.table(), wix_ids]).await
+    session.write("could not clear sync_missing", statement, params![table.name, wix_ids]).await
 }
 
 /// Moves appointments and orders away from a customer that is gone: to the survivor of a merge, else orders to the

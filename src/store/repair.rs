@@ -17,7 +17,6 @@ use super::problem::{Cause, Effect, Problem, Repair, Step};
 use super::schema::quoted;
 use super::schema_check::{compare, is_from_wix};
 use super::session::{Session, params};
-use crate::stream::Stream;
 use crate::table::Relation;
 use crate::table::Table;
 
@@ -30,7 +29,7 @@ pub(super) struct Outcome {
     /// Problems that a person has to repair.
     pub(super) remaining: Vec<Problem>,
     /// Tables that the next run reads from the beginning.
-    pub(super) to_read: BTreeSet<Stream>,
+    pub(super) to_read: BTreeSet<&'static Table>,
     pub(super) created: BTreeSet<&'static str>,
 }
 
@@ -53,8 +52,8 @@ struct Work<'a> {
     refused: Vec<Refused>,
     /// Tables under another name, beside those that were restored.
     lookalikes: Vec<Problem>,
-    to_read: BTreeSet<Stream>,
-    to_rewrite: BTreeSet<Stream>,
+    to_read: BTreeSet<&'static Table>,
+    to_rewrite: BTreeSet<&'static Table>,
 }
 
 /// Restores what is missing. `migrations` are those that are applied.
@@ -274,13 +273,13 @@ impl Work<'_> {
         if column.name == "id" && table.is_of_wix() {
             notes = Some("every row has a new id".to_owned());
         }
-        if let Some(stream) = stream_of(table).filter(|stream| stream.id_column() == column.name) {
-            notes = self.restore_wix_ids(stream).await?;
+        if let Some(table) = synced_table(table).filter(|table| table.id_column == column.name) {
+            notes = self.restore_wix_ids(table).await?;
         }
-        match stream_of(table) {
-            Some(stream) if is_from_wix(column.name) => {
-                self.to_read.insert(stream);
-                self.to_rewrite.insert(stream);
+        match synced_table(table) {
+            Some(table) if is_from_wix(column.name) => {
+                self.to_read.insert(table);
+                self.to_rewrite.insert(table);
             }
             Some(_) => {}
             None => self.needs_reading(table),
@@ -290,9 +289,9 @@ impl Work<'_> {
 
     /// Whether what a table lost makes the next run read everything.
     fn needs_reading(&mut self, table: &NeededTable) {
-        match stream_of(table) {
-            Some(stream) => {
-                self.to_read.insert(stream);
+        match synced_table(table) {
+            Some(table) => {
+                self.to_read.insert(table);
             }
             // What they hold of rejected records, pending deletions and links is found again by reading everything.
             None if !matches!(table.name, "sync_logs" | "sync_locks" | "sync_migrations") => {
@@ -357,6 +356,6 @@ fn is_about_the_schema(state: &SqlState) -> bool {
     *state != SqlState::INSUFFICIENT_PRIVILEGE && matches!(&state.code()[..2], "42" | "23" | "22" | "21" | "0A" | "2B")
 }
 
-fn stream_of(table: &NeededTable) -> Option<Stream> {
-    Table::ALL.into_iter().find(|stream| stream.table() == table.name)
+fn synced_table(_table: &NeededTable) -> Option<&'static Table> {
+    Table::ALL.into_iter().find(|table| table.name == table.name)
 }

@@ -9,10 +9,9 @@ use super::books::{Books, check_own_books, live_records, live_rows};
 use super::connect::Store;
 use super::error::StoreError;
 use super::session::{Parameter, params};
-use crate::checkpoint::{Checkpoint, Drift, KnownStatuses, StreamState};
+use crate::checkpoint::{Checkpoint, Drift, KnownStatuses, TableState};
 use crate::installation::{Claim, Remembered, RememberedInstallation};
 use crate::run::PassKind;
-use crate::stream::Stream;
 use crate::table::Table;
 
 impl Store {
@@ -43,7 +42,7 @@ impl Store {
 
     /// Notes the site. The schema belongs to it as soon as something was read from it.
     pub async fn note_site(&mut self, site_id: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
-        let tables: Vec<&str> = Table::ALL.iter().map(|stream| stream.table()).collect();
+        let tables: Vec<&str> = Table::ALL.iter().map(|table| table.name).collect();
         let statement = "insert into {schema}.sync_state (table_name, wix_site_id, updated_at)
              select t, $2, $3 from unnest($1::text[]) t order by t
              on conflict (table_name) do update set wix_site_id = excluded.wix_site_id";
@@ -81,7 +80,7 @@ impl Store {
 
     /// How far the table's passes have come, and what it holds. From here on this run writes the table only if nothing
     /// else has written it ([`super::books`]).
-    pub async fn load_stream_state(&mut self, stream: Stream) -> Result<StreamState, StoreError> {
+    pub async fn load_table_state(&mut self, table: &'static Table) -> Result<TableState, StoreError> {
         let doing = "could not read sync_state";
         let statement = format!(
             "select s.watermark, s.last_full_pass_at, s.checkpoint, s.full_checkpoint, s.live_rows, s.shortfall, s.drift,
@@ -92,31 +91,31 @@ impl Store {
                 exists (select from {{schema}}.sync_unreadable u where u.table_name = $1) as has_unreadable,
                 clock_timestamp() as now
              from {{schema}}.sync_state s where s.table_name = $1",
-            live_rows(stream)
+            live_rows(table)
         );
-        let rows = self.rows(doing, &statement, params![stream.table()]).await?;
+        let rows = self.rows(doing, &statement, params![table.name]).await?;
         if rows.is_empty() {
-            return Ok(StreamState::default());
+            return Ok(TableState::default());
         }
-        let state = StreamState {
+        let state = TableState {
             watermark: rows.get("watermark")?,
             last_full_pass_at: rows.get("last_full_pass_at")?,
-            checkpoint: self.read_json(rows.get("checkpoint")?, "the checkpoint", stream)?,
-            full_checkpoint: self.read_json(rows.get("full_checkpoint")?, "the checkpoint", stream)?,
+            checkpoint: self.read_json(rows.get("checkpoint")?, "the checkpoint", table)?,
+            full_checkpoint: self.read_json(rows.get("full_checkpoint")?, "the checkpoint", table)?,
             must_hold: rows.get("live_rows")?,
             holds: rows.get("holds")?,
             shortfall: rows.get::<i64>("shortfall")?.unsigned_abs(),
-            drift: self.read_json(rows.get("drift")?, "the drift check", stream)?,
+            drift: self.read_json(rows.get("drift")?, "the drift check", table)?,
             has_unresolved_errors: rows.get("has_errors")?,
             has_missing: rows.get("has_missing")?,
             has_held: rows.get("has_held")?,
             has_unreadable: rows.get("has_unreadable")?,
             statuses: self
-                .read_json(rows.get("order_statuses")?, "what is known of the statuses", stream)?
+                .read_json(rows.get("order_statuses")?, "what is known of the statuses", table)?
                 .unwrap_or_default(),
             now: rows.get("now")?,
         };
-        self.books.insert(stream, Books { number: rows.get("write_number")?, counted: state.holds });
+        self.books.insert(table, Books { number: rows.get("write_number")?, counted: state.holds });
         Ok(state)
     }
 
@@ -124,11 +123,11 @@ impl Store {
         &self,
         json: Option<serde_json::Value>,
         what: &str,
-        stream: Stream,
+        table: &'static Table,
     ) -> Result<Option<T>, StoreError> {
         json.map(serde_json::from_value).transpose().map_err(|_| StoreError::Diverged {
             schema: self.schema.name().to_owned(),
-            what: format!("{what} of {stream} in sync_state is from another version of wix-sync"),
+            what: format!("{what} of {table} in sync_state is from another version of wix-sync"),
         })
     }
 
@@ -137,12 +136,12 @@ impl Store {
     /// otherwise each pass until then would have to be a full one.
     pub async fn finish_pass(
         &mut self,
-        stream: Stream,
+        table: &'static Table,
         run_id: Uuid,
         end: &FinishedPass<'_>,
     ) -> Result<(), StoreError> {
         let doing = "could not note the end of the pass in sync_state";
-        let books = self.books(stream);
+        let books = self.books(table);
         let is_full = end.checkpoint.pass == PassKind::Full;
         let saved = if is_full { "full_checkpoint" } else { "checkpoint" };
         let statement = format!(
@@ -160,56 +159,61 @@ impl Store {
              where table_name = $1 and write_number between $2 and $2 + 1
              returning write_number"
         );
-        let table = stream.table();
+        let name = table.name;
         let shortfall = i64::try_from(end.shortfall).unwrap_or(i64::MAX);
         let FinishedPass { checkpoint, proves_all, is_success, now, .. } = end;
         let (number, watermark) = (books.number, checkpoint.watermark);
         let parameters =
-            params![table, number, watermark, run_id, now, is_full, proves_all, shortfall, is_success, books.counted];
+            params![name, number, watermark, run_id, now, is_full, proves_all, shortfall, is_success, books.counted];
         let session = self.begin().await?;
         let rows = session.rows(doing, &statement, parameters).await?;
-        let Some((number,)) = rows.first()? else { return Err(StoreError::Behind { table }) };
+        let Some((number,)) = rows.first()? else { return Err(StoreError::Behind { table: table.name }) };
         if is_full {
-            check_own_books(&session, stream).await?;
+            check_own_books(&session, table).await?;
         }
         session.commit(doing).await?;
-        self.books.insert(stream, Books { number, ..books });
+        self.books.insert(table, Books { number, ..books });
         Ok(())
     }
 
-    pub async fn save_drift(&mut self, stream: Stream, drift: &Drift) -> Result<(), StoreError> {
+    pub async fn save_drift(&mut self, table: &'static Table, drift: &Drift) -> Result<(), StoreError> {
         let statement = "update {schema}.sync_state set drift = $2 where table_name = $1";
-        self.update_state(statement, params![stream.table(), Json(drift)]).await
+        self.update_state(statement, params![table.name, Json(drift)]).await
     }
 
-    pub async fn save_statuses(&mut self, stream: Stream, statuses: &KnownStatuses) -> Result<(), StoreError> {
+    pub async fn save_statuses(&mut self, table: &'static Table, statuses: &KnownStatuses) -> Result<(), StoreError> {
         let statement = "update {schema}.sync_state set order_statuses = $2 where table_name = $1";
-        self.update_state(statement, params![stream.table(), Json(statuses)]).await
+        self.update_state(statement, params![table.name, Json(statuses)]).await
     }
 
     /// How many records of Wix's list the database has: live rows with a record, and rejected records. Not the
     /// placeholders.
-    pub async fn count_of_wix(&self, stream: Stream) -> Result<i64, StoreError> {
+    pub async fn count_of_wix(&self, table: &'static Table) -> Result<i64, StoreError> {
         let doing = "could not count the rows of the table";
-        let (table, id) = (stream.table(), stream.id_column());
+        let Table { name, id_column, .. } = table;
         let statement = format!(
             "select ({}) + (
                 select count(*) from {{schema}}.sync_errors e
                 where e.table_name = $1 and e.resolved_at is null and not exists (
-                    select from {{schema}}.{table} t
-                    where t.{id} = e.wix_id and t.deleted_at is null and t.raw is not null
+                    select from {{schema}}.{name} t
+                    where t.{id_column} = e.wix_id and t.deleted_at is null and t.raw is not null
                 )
              )",
-            live_records(stream)
+            live_records(table)
         );
-        self.rows(doing, &statement, params![table]).await?.value()
+        self.rows(doing, &statement, params![name]).await?.value()
     }
 
     /// Notes a success without a pass: Wix has no such data.
-    pub async fn note_success(&mut self, stream: Stream, run_id: Uuid, now: DateTime<Utc>) -> Result<(), StoreError> {
+    pub async fn note_success(
+        &mut self,
+        table: &'static Table,
+        run_id: Uuid,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
         let statement = "update {schema}.sync_state set last_success_at = $3, last_run_id = $2, updated_at = $3
              where table_name = $1";
-        self.update_state(statement, params![stream.table(), run_id, now]).await
+        self.update_state(statement, params![table.name, run_id, now]).await
     }
 
     async fn update_state(&mut self, statement: &str, parameters: &[Parameter<'_>]) -> Result<(), StoreError> {
@@ -217,23 +221,24 @@ impl Store {
     }
 
     /// The Wix id of some live row with a record that is not pending deletion.
-    pub async fn any_live_id(&self, stream: Stream) -> Result<Option<String>, StoreError> {
-        let (table, id) = (stream.table(), stream.id_column());
+    pub async fn any_live_id(&self, table: &'static Table) -> Result<Option<String>, StoreError> {
+        let Table { name, id_column, .. } = table;
         let statement = format!(
-            "select t.{id}::text from {{schema}}.{table} t
-             where t.{id} is not null and t.deleted_at is null and t.raw is not null and not exists (
-                select from {{schema}}.sync_missing m where m.table_name = $1 and m.wix_id = t.{id}
+            "select t.{id_column}::text from {{schema}}.{name} t
+             where t.{id_column} is not null and t.deleted_at is null and t.raw is not null and not exists (
+                select from {{schema}}.sync_missing m where m.table_name = $1 and m.wix_id = t.{id_column}
              )
              limit 1"
         );
         let doing = "could not look for a live row";
-        self.rows(doing, &statement, params![table]).await?.value()
+        self.rows(doing, &statement, params![name]).await?.value()
     }
 
-    pub async fn has_live_rows(&self, stream: Stream) -> Result<bool, StoreError> {
-        let (table, id) = (stream.table(), stream.id_column());
-        let statement =
-            format!("select exists (select from {{schema}}.{table} where {id} is not null and deleted_at is null)");
+    pub async fn has_live_rows(&self, table: &'static Table) -> Result<bool, StoreError> {
+        let Table { name, id_column, .. } = table;
+        let statement = format!(
+            "select exists (select from {{schema}}.{name} where {id_column} is not null and deleted_at is null)"
+        );
         let doing = "could not look whether the table has rows";
         self.rows(doing, &statement, params![]).await?.value()
     }
@@ -243,7 +248,7 @@ impl Store {
 /// adopted tables have none.
 fn has_data() -> String {
     let rows = Table::ALL
-        .map(|stream| format!(" or exists (select from {{schema}}.{} where content_hash is not null)", stream.table()));
+        .map(|table| format!(" or exists (select from {{schema}}.{} where content_hash is not null)", table.name));
     let progress = "exists (
         select from {schema}.sync_state s
         where s.watermark is not null or s.checkpoint is not null or s.full_checkpoint is not null

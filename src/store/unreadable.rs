@@ -5,7 +5,6 @@ use serde::Serialize;
 use super::connect::Store;
 use super::error::StoreError;
 use super::session::{Session, params};
-use crate::stream::Stream;
 use crate::table::Table;
 use crate::table::row::Row;
 
@@ -24,13 +23,13 @@ impl Store {
     pub(super) async fn list_unreadable_fields(&self, limit: i64) -> Result<Vec<UnreadableField>, StoreError> {
         let doing = "could not read sync_unreadable";
         // Rows that were deleted manually are not counted: there is nothing to fix.
-        let of = |stream: Stream| {
-            let (table, id) = (stream.table(), stream.id_column());
+        let of = |table: &'static Table| {
+            let Table { name, id_column, .. } = table;
             format!(
                 "select u.table_name, field, count(*), (array_agg(u.wix_id order by u.wix_id))[1:$1::bigint]
                  from {{schema}}.sync_unreadable u cross join lateral unnest(u.fields) field
-                 where u.table_name = '{table}'
-                    and exists (select from {{schema}}.{table} t where t.{id} = u.wix_id and t.deleted_at is null)
+                 where u.table_name = '{name}'
+                    and exists (select from {{schema}}.{name} t where t.{id_column} = u.wix_id and t.deleted_at is null)
                  group by u.table_name, field"
             )
         };
@@ -43,7 +42,7 @@ impl Store {
 /// Notes which fields of rows could not be read, where a batch writes them or finds them unchanged.
 pub(super) async fn note_unreadable<'a>(
     session: &Session<'_>,
-    stream: Stream,
+    table: &'static Table,
     rows: impl Iterator<Item = &'a Row>,
 ) -> Result<(), StoreError> {
     let (unreadable, readable): (Vec<&Row>, Vec<&Row>) = rows.partition(|row| !row.unreadable_fields.is_empty());
@@ -53,12 +52,16 @@ pub(super) async fn note_unreadable<'a>(
         .write(
             "could not note fields in sync_unreadable",
             include_str!("sql/note_unreadable.sql"),
-            params![stream.table(), ids(&readable), ids(&unreadable), fields],
+            params![table.name, ids(&readable), ids(&unreadable), fields],
         )
         .await
 }
 
-pub(super) async fn forget_unreadable(session: &Session<'_>, stream: Stream, wix_id: &str) -> Result<(), StoreError> {
+pub(super) async fn forget_unreadable(
+    session: &Session<'_>,
+    table: &'static Table,
+    wix_id: &str,
+) -> Result<(), StoreError> {
     let statement = "delete from {schema}.sync_unreadable where table_name = $1 and wix_id = $2";
-    session.write("could not clear sync_unreadable", statement, params![stream.table(), wix_id]).await
+    session.write("could not clear sync_unreadable", statement, params![table.name, wix_id]).await
 }

@@ -10,7 +10,7 @@ use super::patience::{in_time, persist, prepare_retry, reconnect};
 use super::room::Room;
 use super::{Run, SyncError};
 use crate::event::Event;
-use crate::run::StreamSummary;
+use crate::run::TableSummary;
 use crate::stop::Stop;
 use crate::store::batch::{BatchContext, BatchOutcome};
 use crate::store::books::Progress;
@@ -64,7 +64,7 @@ fn next_part(rows: &[Row], max_rows: usize) -> (&[Row], &[Row]) {
 /// The records that are written next.
 pub(super) struct Batch<'a> {
     run: &'a Run<'a>,
-    entity: &'static Table,
+    table: &'static Table,
     counter: &'a RequestCounter,
     context: BatchContext,
     rows: Vec<Row>,
@@ -75,9 +75,9 @@ pub(super) struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     /// An empty batch. Copies that lose a part of the record are held; each copy of a page may be older than its row.
-    pub(super) fn new(run: &'a Run<'a>, entity: &'static Table, counter: &'a RequestCounter) -> Batch<'a> {
+    pub(super) fn new(run: &'a Run<'a>, table: &'static Table, counter: &'a RequestCounter) -> Batch<'a> {
         let context = BatchContext {
-            stream: entity,
+            table,
             // Set with each commit.
             now: DateTime::UNIX_EPOCH,
             has_unresolved_errors: true,
@@ -85,10 +85,10 @@ impl<'a> Batch<'a> {
             has_unreadable: true,
             holds_losses: true,
             looked_up: HashSet::new(),
-            shapes_differ: entity.listing.lookup != Lookup::List,
+            shapes_differ: table.listing.lookup != Lookup::List,
             rewrites: false,
         };
-        Batch { run, entity, counter, context, rows: Vec::new(), rejections: Vec::new(), expected_again: 0 }
+        Batch { run, table, counter, context, rows: Vec::new(), rejections: Vec::new(), expected_again: 0 }
     }
 
     /// For a table that is known to have no unresolved errors, no held copies, or no fields that could not be read:
@@ -160,7 +160,7 @@ impl<'a> Batch<'a> {
         mut self,
         store: &mut Store,
         row: Row,
-        summary: &mut StreamSummary,
+        summary: &mut TableSummary,
     ) -> Result<Option<String>, SyncError> {
         (self.context.rewrites, self.context.now) = (true, store.now());
         self.context.looked_up.insert(row.wix_id.clone());
@@ -175,7 +175,7 @@ impl<'a> Batch<'a> {
         &mut self,
         store: &mut Store,
         progress: Option<&Progress>,
-        summary: &mut StreamSummary,
+        summary: &mut TableSummary,
         total: Option<u64>,
     ) -> Result<(), SyncError> {
         // A page without new records can still complete a span: its pending deletions must not be lost.
@@ -211,7 +211,7 @@ impl<'a> Batch<'a> {
             let (unchanged, updated) = (self.not_counted(unchanged), self.not_counted(updated));
             summary.counts.add(inserted, updated, unchanged);
             let record_count = summary.counts.synced + summary.counts.errors;
-            self.run.reporter.report(Event::BatchCommitted { stream: self.context.stream, record_count, total });
+            self.run.reporter.report(Event::BatchCommitted { table: self.context.table, record_count, total });
             (part, rest) = next_part(rest, self.run.plan.batch_size);
         }
         if !rejections.is_empty() || !has_progress {
@@ -219,7 +219,7 @@ impl<'a> Batch<'a> {
         }
         for rejection in rejections {
             self.run.reporter.report(Event::RecordRejected {
-                stream: self.context.stream,
+                table: self.context.table,
                 wix_id: rejection.wix_id.as_deref(),
                 reason: &rejection.reason,
             });
@@ -258,7 +258,7 @@ impl<'a> Batch<'a> {
                 continue;
             }
             self.run.stop.check()?;
-            let why = match ask(self.run, self.entity, &row.wix_id, self.counter).await? {
+            let why = match ask(self.run, self.table, &row.wix_id, self.counter).await? {
                 Reply::Alive(Ok(found)) => {
                     self.context.looked_up.insert(found.wix_id.clone());
                     // Of the same version, the list's copy is taken: the other may have other fields.
@@ -289,10 +289,10 @@ impl<'a> Batch<'a> {
         rejections: &[Rejection],
         progress: Option<&Progress>,
     ) -> Result<(), SyncError> {
-        let (stream, now, run_id) = (self.context.stream, self.context.now, self.run.run_id);
+        let (table, now, run_id) = (self.context.table, self.context.now, self.run.run_id);
         // A later page may bring another version of one of them.
         self.context.has_unresolved_errors |= !rejections.is_empty();
-        let save = async |store: &mut Store| store.save_rejections(stream, run_id, rejections, progress, now).await;
+        let save = async |store: &mut Store| store.save_rejections(table, run_id, rejections, progress, now).await;
         persist(store, self.run.stop, save).await
     }
 }
@@ -388,8 +388,8 @@ impl BatchWriter<'_> {
     async fn was_committed(&mut self) -> Result<bool, SyncError> {
         let mut waits = 0;
         loop {
-            let stream = self.context.stream;
-            let mut ask = async |store: &mut Store| store.was_committed(stream).await;
+            let table = self.context.table;
+            let mut ask = async |store: &mut Store| store.was_committed(table).await;
             match in_time(self.store, self.stop, &mut ask).await? {
                 Ok(is_committed) => return Ok(is_committed),
                 Err(error) if error.is_contention() && waits < MAX_WAITS_FOR_COMMIT => waits += 1,

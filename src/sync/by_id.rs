@@ -7,7 +7,7 @@ use super::batch::Batch;
 use super::lookup::{NO_RECORD, Reply, as_listed, ask};
 use super::patience::persist;
 use super::{Run, SyncError};
-use crate::run::StreamSummary;
+use crate::run::TableSummary;
 use crate::store::Store;
 use crate::store::compare::Standing;
 use crate::store::links::Reach;
@@ -95,11 +95,11 @@ impl Control<'_> {
         &mut self,
         run: &Run<'_>,
         store: &mut Store,
-        entity: &'static Table,
+        table: &'static Table,
         counter: &RequestCounter,
     ) -> Result<Option<String>, SyncError> {
         if self.verdict.is_none() {
-            self.verdict = Some(try_known_record(run, store, entity, self.listed_id, counter).await?);
+            self.verdict = Some(try_known_record(run, store, table, self.listed_id, counter).await?);
         }
         Ok(self.verdict.clone().flatten())
     }
@@ -108,17 +108,16 @@ impl Control<'_> {
 async fn try_known_record(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &'static Table,
+    table: &'static Table,
     listed_id: Option<&str>,
     counter: &RequestCounter,
 ) -> Result<Option<String>, SyncError> {
-    let stream = entity;
     let known_id = match listed_id {
         Some(id) => Some(id.to_owned()),
-        None => persist(store, run.stop, async |store| store.any_live_id(stream).await).await?,
+        None => persist(store, run.stop, async |store| store.any_live_id(table).await).await?,
     };
     let Some(known_id) = known_id else { return Ok(Some("there is none to try it with".to_owned())) };
-    let why = match ask(run, entity, &known_id, counter).await? {
+    let why = match ask(run, table, &known_id, counter).await? {
         Reply::Alive(_) | Reply::Merged { .. } => return Ok(None),
         Reply::Gone => NO_RECORD.to_owned(),
         Reply::Unclear(why) => why,
@@ -142,21 +141,21 @@ enum Answer {
 async fn look_up(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &'static Table,
+    table: &'static Table,
     (wix_id, listed): (&str, Option<&ContentHash>),
     counter: &RequestCounter,
-    summary: &mut StreamSummary,
+    summary: &mut TableSummary,
 ) -> Result<Answer, SyncError> {
-    Ok(match ask(run, entity, wix_id, counter).await? {
+    Ok(match ask(run, table, wix_id, counter).await? {
         Reply::Alive(record) => {
-            let record = as_listed(run, entity, wix_id, record, listed, counter).await?;
-            match write_one(run, store, entity, record, (counter, summary)).await? {
+            let record = as_listed(run, table, wix_id, record, listed, counter).await?;
+            match write_one(run, store, table, record, (counter, summary)).await? {
                 Some(reason) => Answer::Refused(format!("{wix_id}: {reason}")),
                 None => Answer::Alive,
             }
         }
         Reply::Merged { survivor_id, survivor } => {
-            write_one(run, store, entity, survivor, (counter, summary)).await?;
+            write_one(run, store, table, survivor, (counter, summary)).await?;
             Answer::Merged(survivor_id)
         }
         Reply::Gone => Answer::Gone,
@@ -168,37 +167,36 @@ async fn look_up(
 pub(super) async fn settle_one(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &'static Table,
+    table: &'static Table,
     wix_id: &str,
     control: &mut Control<'_>,
     counter: &RequestCounter,
-    summary: &mut StreamSummary,
+    summary: &mut TableSummary,
 ) -> Result<Settled, SyncError> {
-    settle_as_listed(run, store, entity, (wix_id, None), control, counter, summary).await
+    settle_as_listed(run, store, table, (wix_id, None), control, counter, summary).await
 }
 
 /// Like [`settle_one`], for a record whose copy in the list was read; see [`as_listed`].
 pub(super) async fn settle_as_listed(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &'static Table,
+    table: &'static Table,
     (wix_id, listed): (&str, Option<&ContentHash>),
     control: &mut Control<'_>,
     counter: &RequestCounter,
-    summary: &mut StreamSummary,
+    summary: &mut TableSummary,
 ) -> Result<Settled, SyncError> {
-    let stream = entity;
-    let survivor = match look_up(run, store, entity, (wix_id, listed), counter, summary).await? {
+    let survivor = match look_up(run, store, table, (wix_id, listed), counter, summary).await? {
         Answer::Alive => {
-            persist(store, run.stop, async |store| store.forget_missing(stream, wix_id).await).await?;
+            persist(store, run.stop, async |store| store.forget_missing(table, wix_id).await).await?;
             return Ok(Settled::Yes);
         }
         Answer::Merged(survivor) => Some(survivor),
         Answer::Refused(reason) => return Ok(Settled::Refused(reason)),
         Answer::Unclear(reason) => return Ok(Settled::Unclear(reason)),
-        Answer::Gone => match control.why_unreadable(run, store, entity, counter).await? {
-            None if needs_confirmation(entity) => {
-                let note = async |store: &mut Store| store.confirm_absence(stream, wix_id).await;
+        Answer::Gone => match control.why_unreadable(run, store, table, counter).await? {
+            None if needs_confirmation(table) => {
+                let note = async |store: &mut Store| store.confirm_absence(table, wix_id).await;
                 if !persist(store, run.stop, note).await? {
                     return Ok(Settled::Waiting);
                 }
@@ -211,7 +209,7 @@ pub(super) async fn settle_as_listed(
             }
         },
     };
-    end(run, store, entity, wix_id, survivor.as_deref(), summary).await
+    end(run, store, table, wix_id, survivor.as_deref(), summary).await
 }
 
 /// Looks up a record whose row is marked as deleted: it may have been merged since, or restored. "Not found" changes
@@ -219,14 +217,14 @@ pub(super) async fn settle_as_listed(
 pub(super) async fn follow_one(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &'static Table,
+    table: &'static Table,
     wix_id: &str,
     counter: &RequestCounter,
-    summary: &mut StreamSummary,
+    summary: &mut TableSummary,
 ) -> Result<Settled, SyncError> {
-    match look_up(run, store, entity, (wix_id, None), counter, summary).await? {
+    match look_up(run, store, table, (wix_id, None), counter, summary).await? {
         Answer::Alive | Answer::Gone => Ok(Settled::Yes),
-        Answer::Merged(survivor) => end(run, store, entity, wix_id, Some(&survivor), summary).await,
+        Answer::Merged(survivor) => end(run, store, table, wix_id, Some(&survivor), summary).await,
         Answer::Refused(reason) => Ok(Settled::Refused(reason)),
         Answer::Unclear(reason) => Ok(Settled::Unclear(reason)),
     }
@@ -236,16 +234,16 @@ pub(super) async fn follow_one(
 async fn end(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &'static Table,
+    table: &'static Table,
     wix_id: &str,
     survivor: Option<&str>,
-    summary: &mut StreamSummary,
+    summary: &mut TableSummary,
 ) -> Result<Settled, SyncError> {
-    let (stream, now) = (entity, store.now());
+    let (table, now) = (table, store.now());
     let mut result = Ok(false);
     // A trigger or constraint of the user may refuse the row, or only its effect on rows of other tables.
     for reach in [Reach::AllTables, Reach::RowsOnly] {
-        let mark = async |store: &mut Store| store.mark_deleted(stream, wix_id, survivor, reach, now).await;
+        let mark = async |store: &mut Store| store.mark_deleted(table, wix_id, survivor, reach, now).await;
         result = persist(store, run.stop, mark).await;
         if !matches!(&result, Err(SyncError::Store(error)) if error.is_refusal()) {
             break;
@@ -263,8 +261,8 @@ async fn end(
 
 /// Whether "not found" has to be confirmed by a second lookup: where records are looked up through the list itself, a
 /// gap in Wix's index hides them from both, and the canary check does not see that.
-pub(super) fn needs_confirmation(entity: &'static Table) -> bool {
-    matches!(entity.listing.lookup, Lookup::List)
+pub(super) fn needs_confirmation(table: &'static Table) -> bool {
+    matches!(table.listing.lookup, Lookup::List)
 }
 
 /// Writes a record that was looked up by id. A repair also writes it over a row with the same content, of which
@@ -272,15 +270,15 @@ pub(super) fn needs_confirmation(entity: &'static Table) -> bool {
 async fn write_one(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &'static Table,
+    table: &'static Table,
     record: MappedRecord,
-    (counter, summary): (&RequestCounter, &mut StreamSummary),
+    (counter, summary): (&RequestCounter, &mut TableSummary),
 ) -> Result<Option<String>, SyncError> {
-    let mut batch = Batch::new(run, entity, counter);
+    let mut batch = Batch::new(run, table, counter);
     if !run.plan.repairs.is_empty() {
         batch = batch.having_listed_fields();
         if let Ok(row) = &record
-            && has_content(run, store, entity, row).await?
+            && has_content(run, store, table, row).await?
         {
             return batch.rewrite(store, row.clone(), summary).await;
         }
@@ -290,8 +288,8 @@ async fn write_one(
 }
 
 /// Whether a live row has exactly this record.
-async fn has_content(run: &Run<'_>, store: &mut Store, entity: &'static Table, row: &Row) -> Result<bool, SyncError> {
+async fn has_content(run: &Run<'_>, store: &mut Store, table: &'static Table, row: &Row) -> Result<bool, SyncError> {
     let rows = std::slice::from_ref(row);
-    let standings = persist(store, run.stop, async |store| store.compare_rows(entity, rows).await).await?;
+    let standings = persist(store, run.stop, async |store| store.compare_rows(table, rows).await).await?;
     Ok(matches!(standings.first(), Some((Standing::Current, _))))
 }

@@ -23,7 +23,7 @@ use crate::store::Store;
 use crate::store::compare::Standing;
 use crate::store::dead_letters::rejection_key;
 use crate::store::missing::{ListedKey, MissingCount, Span, listed_key};
-use crate::stream::Stream;
+use crate::table::Table;
 use crate::table::row::{Rejection, Row};
 use crate::wix::{RequestCounter, Selection, WixError};
 
@@ -41,42 +41,42 @@ pub enum Extent {
 }
 
 /// Compares a table with what Wix lists. Takes no lease and writes no table.
-pub async fn compare_stream(
+pub async fn compare_table(
     run: &Run<'_>,
     store: &mut Store,
-    stream: Stream,
+    table: &'static Table,
     extent: Extent,
 ) -> Result<Comparison, SyncError> {
-    let counter = RequestCounter::of(stream);
-    let state = store.load_stream_state(stream).await?;
+    let counter = RequestCounter::of(table);
+    let state = store.load_table_state(table).await?;
     let mut statuses = state.statuses;
-    let found = compare_listed(run, store, (stream, extent), &statuses, &counter).await?;
+    let found = compare_listed(run, store, (table, extent), &statuses, &counter).await?;
     let is_known = statuses.exclusion_shows_hidden
         || statuses.looked_at.is_some_and(|at| at <= state.now && state.now - at < LOOK_AFTER);
     if found.pass != PassKind::Full || found.not_installed || (is_known && found.unlisted == 0) {
         return Ok(found);
     }
-    let look = statuses::look(run, stream, &statuses, &counter).await?;
+    let look = statuses::look(run, table, &statuses, &counter).await?;
     if look.new.is_empty() {
         return Ok(Comparison { requests: counter.requests(), ..found });
     }
     // Again, with the statuses that this version does not know.
     statuses.found.extend(look.new);
-    compare_listed(run, store, (stream, extent), &statuses, &counter).await
+    compare_listed(run, store, (table, extent), &statuses, &counter).await
 }
 
 async fn compare_listed(
     run: &Run<'_>,
     store: &mut Store,
-    (stream, extent): (Stream, Extent),
+    (table, extent): (&'static Table, Extent),
     statuses: &KnownStatuses,
     counter: &RequestCounter,
 ) -> Result<Comparison, SyncError> {
-    let entity = stream;
-    let plan = match (extent, run.plan.pass_kind(stream)) {
+    let table = table;
+    let plan = match (extent, run.plan.pass_kind(table)) {
         (Extent::NextPass, PassKind::Range) => PassPlan::range(),
         (Extent::NextPass, _) => {
-            let Passes { incremental, full } = plan_passes(&store.load_stream_state(stream).await?, run.plan.full);
+            let Passes { incremental, full } = plan_passes(&store.load_table_state(table).await?, run.plan.full);
             full.or(incremental).unwrap_or_else(PassPlan::from_the_beginning)
         }
         (Extent::Everything, _) => PassPlan::from_the_beginning(),
@@ -93,24 +93,24 @@ async fn compare_listed(
         limited: 0,
         due: 0,
         // A dry run tells what a sync would do with them.
-        knows_rejections: extent == Extent::Everything && store.has_unresolved_errors(stream).await?,
+        knows_rejections: extent == Extent::Everything && store.has_unresolved_errors(table).await?,
         store,
-        found: Comparison::of(stream, PassKind::Full),
+        found: Comparison::of(table, PassKind::Full),
     };
     comparer.found.pass = comparer.checkpoint.pass;
-    let status = statuses::all_at_once(&entity.listing, statuses);
-    let selection = Selection { status, ..run.plan.selection(stream, &comparer.checkpoint) };
-    let reading = Reading { run, entity, selection, start, counter };
-    run.reporter.report(Event::StreamStarted { stream });
+    let status = statuses::all_at_once(&table.listing, statuses);
+    let selection = Selection { status, ..run.plan.selection(table, &comparer.checkpoint) };
+    let reading = Reading { run, table, selection, start, counter };
+    run.reporter.report(Event::TableStarted { table });
     let read = reading.into_sink(&mut comparer).await;
-    run.reporter.report(Event::ComparisonFinished { stream });
+    run.reporter.report(Event::ComparisonFinished { table });
     comparer.found.requests = counter.requests();
     match read {
         Err(SyncError::Wix(error @ WixError::AppNotInstalled { .. })) => {
-            run.reporter.report(Event::Notice { stream: Some(stream), text: &error.to_string() });
+            run.reporter.report(Event::Notice { table: Some(table), text: &error.to_string() });
             comparer.found.not_installed = true;
             comparer.find_unlisted_all().await?;
-            if comparer.store.count_live_rows(stream).await? > 0 {
+            if comparer.store.count_live_rows(table).await? > 0 {
                 comparer.found.notices.push(describe_missing_app(&error));
             }
             Ok(comparer.found)
@@ -163,8 +163,8 @@ impl PageSink for Comparer<'_> {
             self.count_rejections(rejections).await?;
             self.compare(newest_by_id(rows)).await?;
         }
-        let (stream, record_count) = (self.found.table, self.found.listed);
-        self.run.reporter.report(Event::RecordsCompared { stream, record_count, total });
+        let (table, record_count) = (self.found.table, self.found.listed);
+        self.run.reporter.report(Event::RecordsCompared { table, record_count, total });
         self.found.listed_id = self.coverage.listed_id().map(str::to_owned);
         match self.coverage.progress(&self.checkpoint, at_end).span {
             Some(mut span) => {
@@ -181,26 +181,26 @@ impl PageSink for Comparer<'_> {
 impl Comparer<'_> {
     /// What only the end shows: rows although the listing is empty, and what `sync` would hold back.
     async fn finish(mut self, is_resumed: bool) -> Result<Comparison, SyncError> {
-        let (run, stream, is_full) = (self.run, self.found.table, self.found.pass == PassKind::Full);
+        let (run, table, is_full) = (self.run, self.found.table, self.found.pass == PassKind::Full);
         if self.found.shortfall > 0 {
-            self.found.notices.push(describe_shortfall(stream, self.found.shortfall));
+            self.found.notices.push(describe_shortfall(table, self.found.shortfall));
         }
         if self.coverage.is_overfull() {
-            self.found.notices.push(describe_overfull(stream));
+            self.found.notices.push(describe_overfull(table));
         }
         // A resumed pass begins at a record that was listed.
         if is_full && self.coverage.is_empty() {
             self.find_unlisted_all().await?;
-            self.found.notices.extend(self.found.lists_nothing().then(|| describe_empty_listing(stream)));
+            self.found.notices.extend(self.found.lists_nothing().then(|| describe_empty_listing(table)));
             return Ok(self.found);
         }
         // A new full pass finds its candidates again; any other pass works on those that are noted already.
         let (noted, noted_due) =
-            if is_full && !is_resumed { (0, 0) } else { self.store.count_noted_missing(stream).await? };
+            if is_full && !is_resumed { (0, 0) } else { self.store.count_noted_missing(table).await? };
         let missing = self.limited + noted;
         if self.due + noted_due > 0 {
-            let count = MissingCount { missing, live: self.store.count_limited_rows(stream).await? };
-            self.found.notices.extend(refuse_mass_deletion(run, stream, count));
+            let count = MissingCount { missing, live: self.store.count_limited_rows(table).await? };
+            self.found.notices.extend(refuse_mass_deletion(run, table, count));
         }
         Ok(self.found)
     }

@@ -9,7 +9,7 @@ use super::deletions::hold_back;
 use super::patience::persist;
 use super::{Run, SyncError};
 use crate::event::Event;
-use crate::run::StreamSummary;
+use crate::run::TableSummary;
 use crate::store::Store;
 use crate::store::dead_letters::KeptRecord;
 use crate::table::Table;
@@ -38,14 +38,14 @@ pub(super) enum Due {
 pub(super) async fn retry_errors(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &'static Table,
+    table: &'static Table,
     due: Due,
     (listed_id, begun_at): (Option<&str>, DateTime<Utc>),
     counter: &RequestCounter,
-    summary: &mut StreamSummary,
+    summary: &mut TableSummary,
 ) -> Result<(), SyncError> {
-    let stream = entity;
-    if !persist(store, run.stop, async |store| store.has_unresolved_errors(stream).await).await? {
+    let table = table;
+    if !persist(store, run.stop, async |store| store.has_unresolved_errors(table).await).await? {
         return Ok(());
     }
     let (before, limit) = match due {
@@ -56,7 +56,7 @@ pub(super) async fn retry_errors(
     let mut control = Control::with(listed_id);
     let mut tried = 0;
     'queue: while tried < limit {
-        let list = async |store: &mut Store| store.list_due_errors(stream, before, begun_at, CHUNK).await;
+        let list = async |store: &mut Store| store.list_due_errors(table, before, begun_at, CHUNK).await;
         let chunk = persist(store, run.stop, list).await?;
         if chunk.is_empty() {
             break;
@@ -64,21 +64,21 @@ pub(super) async fn retry_errors(
         for record in &chunk {
             run.stop.check()?;
             tried += 1;
-            let Some(wix_id) = id_to_ask_for(run, store, entity, record).await? else {
+            let Some(wix_id) = id_to_ask_for(run, store, table, record).await? else {
                 note_hopeless(run, store, record, summary).await?;
                 continue;
             };
-            let settled = settle_one(run, store, entity, &wix_id, &mut control, counter, summary).await?;
+            let settled = settle_one(run, store, table, &wix_id, &mut control, counter, summary).await?;
             if !matches!(settled, Settled::Yes) {
                 let now = store.now();
                 persist(store, run.stop, async |store| {
-                    store.note_failed_try(stream, &record.key, run.run_id, now).await
+                    store.note_failed_try(table, &record.key, run.run_id, now).await
                 })
                 .await?;
             } else if record.wix_id.is_none() {
                 // It was stored without an id, and another version of the program found one.
                 let now = store.now();
-                persist(store, run.stop, async |store| store.resolve_error(stream, &record.key, now).await).await?;
+                persist(store, run.stop, async |store| store.resolve_error(table, &record.key, now).await).await?;
             }
             if !unsettled.note(&settled) {
                 break 'queue;
@@ -88,7 +88,7 @@ pub(super) async fn retry_errors(
     if let Some(reasons) = unsettled.describe() {
         hold_back(run, summary, format!("records in sync_errors still wait: {reasons}"));
     } else if summary.counts.errors == 0
-        && persist(store, run.stop, async |store| store.has_unresolved_errors(stream).await).await?
+        && persist(store, run.stop, async |store| store.has_unresolved_errors(table).await).await?
     {
         // As long as the table lacks what Wix has, no run is a full success.
         let text = "records that could not be written before still wait: `wix-sync errors` lists them".to_owned();
@@ -101,15 +101,15 @@ pub(super) async fn retry_errors(
 async fn id_to_ask_for(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &'static Table,
+    table: &'static Table,
     record: &KeptRecord,
 ) -> Result<Option<String>, SyncError> {
     if record.wix_id.is_some() {
         return Ok(record.wix_id.clone());
     }
-    let (stream, key) = (entity, record.key.as_str());
-    let raw = persist(store, run.stop, async |store| store.load_rejected(stream, key).await).await?;
-    Ok(raw.and_then(|raw| map_record(entity, raw).ok()).map(|row| row.wix_id))
+    let (table, key) = (table, record.key.as_str());
+    let raw = persist(store, run.stop, async |store| store.load_rejected(table, key).await).await?;
+    Ok(raw.and_then(|raw| map_record(table, raw).ok()).map(|row| row.wix_id))
 }
 
 /// A record without an id cannot be looked up, and still cannot be mapped.
@@ -117,12 +117,12 @@ async fn note_hopeless(
     run: &Run<'_>,
     store: &mut Store,
     record: &KeptRecord,
-    summary: &mut StreamSummary,
+    summary: &mut TableSummary,
 ) -> Result<(), SyncError> {
-    let (stream, now) = (summary.stream, store.now());
-    persist(store, run.stop, async |store| store.note_failed_try(stream, &record.key, run.run_id, now).await).await?;
+    let (table, now) = (summary.table, store.now());
+    persist(store, run.stop, async |store| store.note_failed_try(table, &record.key, run.run_id, now).await).await?;
     let reason = "it still has no id that could be asked for".to_owned();
-    run.reporter.report(Event::RecordRejected { stream, wix_id: None, reason: &reason });
+    run.reporter.report(Event::RecordRejected { table, wix_id: None, reason: &reason });
     summary.add_error(None, reason);
     Ok(())
 }

@@ -10,10 +10,9 @@ use super::by_id::{Control, Settled, Unsettled, follow_one, needs_confirmation, 
 use super::patience::persist;
 use super::{Run, SyncError};
 use crate::event::Event;
-use crate::run::StreamSummary;
+use crate::run::TableSummary;
 use crate::store::Store;
 use crate::store::missing::{MissingCount, Scope};
-use crate::stream::Stream;
 use crate::table::Table;
 use crate::wix::RequestCounter;
 
@@ -32,8 +31,8 @@ pub(super) fn is_too_many(count: MissingCount) -> bool {
 }
 
 /// Why the deletions are blocked; `None` if they are not too many, or if an operator allows them.
-pub(super) fn refuse_mass_deletion(run: &Run<'_>, entity: &'static Table, count: MissingCount) -> Option<String> {
-    let how_often = if needs_confirmation(entity) { "now, and again a day later," } else { "once" };
+pub(super) fn refuse_mass_deletion(run: &Run<'_>, table: &'static Table, count: MissingCount) -> Option<String> {
+    let how_often = if needs_confirmation(table) { "now, and again a day later," } else { "once" };
     (is_too_many(count) && !run.plan.allow_mass_delete).then(|| {
         format!(
             "{} of {} rows are no longer listed by Wix, which is more than a tenth: nothing was deleted; \
@@ -48,29 +47,28 @@ pub(super) fn refuse_mass_deletion(run: &Run<'_>, entity: &'static Table, count:
 pub(super) async fn settle_missing(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &'static Table,
+    table: &'static Table,
     listed_id: Option<&str>,
     counter: &RequestCounter,
-    summary: &mut StreamSummary,
+    summary: &mut TableSummary,
 ) -> Result<(), SyncError> {
-    let stream = entity;
-    if !persist(store, run.stop, async |store| store.has_missing(stream).await).await? {
+    let table = table;
+    if !persist(store, run.stop, async |store| store.has_missing(table).await).await? {
         return Ok(());
     }
-    settle_due(run, store, entity, listed_id, counter, summary).await?;
-    if needs_confirmation(entity) {
-        let waiting = persist(store, run.stop, async |store| store.count_waiting(stream).await).await?;
+    settle_due(run, store, table, listed_id, counter, summary).await?;
+    if needs_confirmation(table) {
+        let waiting = persist(store, run.stop, async |store| store.count_waiting(table).await).await?;
         if waiting > 0 {
-            tell(run, summary, describe_waiting(stream, waiting));
+            tell(run, summary, describe_waiting(table, waiting));
         }
     }
     Ok(())
 }
 
-fn describe_waiting(stream: Stream, count: u64) -> String {
+fn describe_waiting(table: &'static Table, count: u64) -> String {
     let (are, they_are) = if count == 1 { ("is", "it is") } else { ("are", "they are") };
-    let table = stream.table();
-    let noun = if count == 1 { table.trim_end_matches('s') } else { table };
+    let noun = if count == 1 { table.name.trim_end_matches('s') } else { table.name };
     format!(
         "{count} {noun} {are} no longer returned by Wix; {they_are} marked as deleted if that is still so in a day \
          (Wix's lookup by id reads the same index as its list, which may have a hole)"
@@ -80,20 +78,20 @@ fn describe_waiting(stream: Stream, count: u64) -> String {
 async fn settle_due(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &'static Table,
+    table: &'static Table,
     listed_id: Option<&str>,
     counter: &RequestCounter,
-    summary: &mut StreamSummary,
+    summary: &mut TableSummary,
 ) -> Result<(), SyncError> {
-    let stream = entity;
+    let table = table;
     let begun_at = store.now();
-    let list = async |store: &mut Store, scope, limit| store.list_missing(stream, scope, begun_at, limit).await;
+    let list = async |store: &mut Store, scope, limit| store.list_missing(table, scope, begun_at, limit).await;
     if persist(store, run.stop, async |store| list(store, Scope::All, 1).await).await?.is_empty() {
         return Ok(());
     }
-    let pending = persist(store, run.stop, async |store| store.count_missing(stream).await).await?;
+    let pending = persist(store, run.stop, async |store| store.count_missing(table).await).await?;
     let mut scope = Scope::All;
-    if let Some(text) = refuse_mass_deletion(run, entity, pending.limited) {
+    if let Some(text) = refuse_mass_deletion(run, table, pending.limited) {
         hold_back(run, summary, text);
         scope = Scope::Placeholders;
     }
@@ -105,7 +103,7 @@ async fn settle_due(
         return Ok(());
     }
     let mut control = Control::with(listed_id);
-    if let Some(why) = control.why_unreadable(run, store, entity, counter).await? {
+    if let Some(why) = control.why_unreadable(run, store, table, counter).await? {
         let text = format!(
             "{count} rows are no longer listed by Wix, but a record that Wix has cannot be looked up by id either: \
              nothing was deleted ({why})"
@@ -121,10 +119,10 @@ async fn settle_due(
         }
         for wix_id in &candidates {
             run.stop.check()?;
-            let settled = settle_one(run, store, entity, wix_id, &mut control, counter, summary).await?;
+            let settled = settle_one(run, store, table, wix_id, &mut control, counter, summary).await?;
             if !matches!(settled, Settled::Yes | Settled::Waiting) {
                 let now = store.now();
-                persist(store, run.stop, async |store| store.note_tried_missing(stream, wix_id, now).await).await?;
+                persist(store, run.stop, async |store| store.note_tried_missing(table, wix_id, now).await).await?;
             }
             if !unsettled.note(&settled) {
                 break 'queue;
@@ -143,16 +141,16 @@ async fn settle_due(
 pub(super) async fn follow_merges(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &'static Table,
+    table: &'static Table,
     begun_at: DateTime<Utc>,
     counter: &RequestCounter,
-    summary: &mut StreamSummary,
+    summary: &mut TableSummary,
 ) -> Result<(), SyncError> {
     let list = async |store: &mut Store| store.list_maybe_merged(begun_at, MAX_FOLLOWED).await;
     let mut unsettled = Unsettled::default();
     for wix_id in persist(store, run.stop, list).await? {
         run.stop.check()?;
-        let settled = follow_one(run, store, entity, &wix_id, counter, summary).await?;
+        let settled = follow_one(run, store, table, &wix_id, counter, summary).await?;
         if !unsettled.note(&settled) {
             break;
         }
@@ -164,13 +162,13 @@ pub(super) async fn follow_merges(
 }
 
 /// Tells the operator something, now and in the run's record.
-pub(super) fn tell(run: &Run<'_>, summary: &mut StreamSummary, text: String) {
-    run.reporter.report(Event::Notice { stream: Some(summary.stream), text: &text });
+pub(super) fn tell(run: &Run<'_>, summary: &mut TableSummary, text: String) {
+    run.reporter.report(Event::Notice { table: Some(summary.table), text: &text });
     summary.notices.push(text);
 }
 
 /// Like [`tell`], about something that was left undone: the run is then not a full success.
-pub(super) fn hold_back(run: &Run<'_>, summary: &mut StreamSummary, text: String) {
+pub(super) fn hold_back(run: &Run<'_>, summary: &mut TableSummary, text: String) {
     summary.incomplete = true;
     tell(run, summary, text);
 }

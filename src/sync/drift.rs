@@ -18,21 +18,21 @@ const FULL_SYNC_PAUSE: TimeDelta = TimeDelta::days(1);
 pub(super) async fn check_drift(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &'static Table,
+    table: &'static Table,
     (known, now): (&mut Option<Drift>, DateTime<Utc>),
     counter: &RequestCounter,
 ) -> Result<Option<String>, SyncError> {
-    let stream = entity;
+    let table = table;
     let Some(every) = run.plan.full.check_every else { return Ok(None) };
     // A time in the future comes from a wrong clock.
     if known.as_ref().is_some_and(|last| last.checked_at <= now && now - last.checked_at < every) {
         return Ok(None);
     }
-    let Some(count) = run.wix.fetch_count(&entity.listing, counter).await? else { return Ok(None) };
-    let has = persist(store, run.stop, async |store| store.count_of_wix(stream).await).await?;
+    let Some(count) = run.wix.fetch_count(&table.listing, counter).await? else { return Ok(None) };
+    let has = persist(store, run.stop, async |store| store.count_of_wix(table).await).await?;
     let (drift, needs_full_sync) = judge(known.as_ref(), count - has, now);
-    persist(store, run.stop, async |store| store.save_drift(stream, &drift).await).await?;
-    let text = format!("Wix counts {count} {stream} and the table has {has}, for the second time: everything is read");
+    persist(store, run.stop, async |store| store.save_drift(table, &drift).await).await?;
+    let text = format!("Wix counts {count} {table} and the table has {has}, for the second time: everything is read");
     *known = Some(drift);
     Ok(needs_full_sync.then_some(text))
 }
@@ -54,23 +54,23 @@ fn judge(last: Option<&Drift>, difference: i64, now: DateTime<Utc>) -> (Drift, b
 pub(super) async fn note_full_sync(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &'static Table,
+    table: &'static Table,
     (last, now): (Option<&Drift>, DateTime<Utc>),
     counter: &RequestCounter,
 ) -> Result<(), SyncError> {
     if run.plan.full.check_every.is_none() {
         return Ok(());
     }
-    let stream = entity;
+    let table = table;
     let mut baseline = 0;
     if last.is_some_and(|last| last.difference != 0)
-        && let Some(count) = run.wix.fetch_count(&entity.listing, counter).await?
+        && let Some(count) = run.wix.fetch_count(&table.listing, counter).await?
     {
-        baseline = count - persist(store, run.stop, async |store| store.count_of_wix(stream).await).await?;
+        baseline = count - persist(store, run.stop, async |store| store.count_of_wix(table).await).await?;
     }
     let full_at = last.and_then(|last| last.full_at);
     let drift = Drift { checked_at: now, difference: baseline, baseline, full_at };
-    persist(store, run.stop, async |store| store.save_drift(stream, &drift).await).await
+    persist(store, run.stop, async |store| store.save_drift(table, &drift).await).await
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ impl Reader<'_> {
             format!(
                 "Wix's list of {} ignores the filter by updatedDate: records came that did not change since {}. All records \
                  that it returns are read, which takes longer",
-                self.reading.entity,
+                self.reading.table,
                 timestamp::render(since)
             )
         })

@@ -6,7 +6,7 @@ use super::by_id::{Settled, Unsettled};
 use super::deletions::hold_back;
 use super::patience::persist;
 use super::{Run, SyncError};
-use crate::run::StreamSummary;
+use crate::run::TableSummary;
 use crate::store::Store;
 use crate::table::{CUSTOMERS, Table};
 
@@ -17,7 +17,7 @@ const CHUNK: i64 = 1000;
 pub(super) async fn link_contacts(
     run: &Run<'_>,
     store: &mut Store,
-    summaries: &mut [StreamSummary],
+    summaries: &mut [TableSummary],
 ) -> Result<(), SyncError> {
     let mut after = String::new();
     loop {
@@ -39,23 +39,23 @@ async fn link_rows_of(
     run: &Run<'_>,
     store: &mut Store,
     contact: &str,
-    summaries: &mut [StreamSummary],
+    summaries: &mut [TableSummary],
 ) -> Result<(), SyncError> {
     let mut is_linked = true;
-    for stream in Table::ALL.into_iter().filter(|table| table.needs.contains(&&CUSTOMERS)) {
+    for table in Table::ALL.into_iter().filter(|table| table.needs.contains(&&CUSTOMERS)) {
         let mut unsettled = Unsettled::default();
-        let rows = persist(store, run.stop, async |store| store.list_linked(stream, contact).await).await?;
+        let rows = persist(store, run.stop, async |store| store.list_linked(table, contact).await).await?;
         let refused = narrow(&rows, async |part| {
-            persist(store, run.stop, async |store| store.link_rows(stream, contact, part, store.now()).await).await
+            persist(store, run.stop, async |store| store.link_rows(table, contact, part, store.now()).await).await
         });
         for (row, error) in refused.await? {
             unsettled.note(&Settled::Refused(format!("{}: {error}", row.wix_id)));
         }
         if let Some(reasons) = unsettled.describe() {
             is_linked = false;
-            let of_table = summaries.iter().position(|summary| summary.stream == stream).unwrap_or_default();
+            let of_table = summaries.iter().position(|summary| summary.table == table).unwrap_or_default();
             if let Some(summary) = summaries.get_mut(of_table) {
-                hold_back(run, summary, format!("{stream} could not be linked to their customer: {reasons}"));
+                hold_back(run, summary, format!("{table} could not be linked to their customer: {reasons}"));
             }
         }
     }

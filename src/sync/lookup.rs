@@ -35,15 +35,15 @@ pub(super) enum Reply {
 /// learned about it.
 pub(super) async fn ask(
     run: &Run<'_>,
-    entity: &'static Table,
+    table: &'static Table,
     wix_id: &str,
     counter: &RequestCounter,
 ) -> Result<Reply, SyncError> {
     let identified = |raw| {
-        let record = map_record(entity, raw);
+        let record = map_record(table, raw);
         (mark_of(&record).wix_id, record)
     };
-    Ok(match run.wix.fetch_record(&entity.listing, wix_id, counter).await {
+    Ok(match run.wix.fetch_record(&table.listing, wix_id, counter).await {
         Ok(Found::Alive(raw)) => match identified(raw) {
             (Some(id), record) if id == wix_id => Reply::Alive(record),
             // The row has the id in another case: the record belongs to the row with the id as it is read.
@@ -68,18 +68,18 @@ pub(super) async fn ask(
 /// sent only if it differs.
 pub(super) async fn as_listed(
     run: &Run<'_>,
-    entity: &'static Table,
+    table: &'static Table,
     wix_id: &str,
     found: MappedRecord,
     listed: Option<&ContentHash>,
     counter: &RequestCounter,
 ) -> Result<MappedRecord, SyncError> {
     let is_the_same = found.as_ref().is_ok_and(|row| Some(&row.content_hash) == listed);
-    if is_the_same || listed.is_none() || entity.listing.lookup == Lookup::List {
+    if is_the_same || listed.is_none() || table.listing.lookup == Lookup::List {
         return Ok(found);
     }
-    match run.wix.fetch_listed(&entity.listing, wix_id, counter).await {
-        Ok(Found::Alive(raw)) => Ok(match (map_record(entity, raw), found) {
+    match run.wix.fetch_listed(&table.listing, wix_id, counter).await {
+        Ok(Found::Alive(raw)) => Ok(match (map_record(table, raw), found) {
             (Ok(row), Ok(found)) if row.wix_id != wix_id || found.version().is_newer_than(row.version()) => Ok(found),
             (Ok(row), Err(rejection)) if row.wix_id != wix_id => Err(rejection),
             (Ok(row), _) => Ok(row),

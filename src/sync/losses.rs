@@ -8,7 +8,7 @@ use super::batch::Batch;
 use super::deletions::{hold_back, is_too_many};
 use super::patience::persist;
 use super::{Run, SyncError};
-use crate::run::StreamSummary;
+use crate::run::TableSummary;
 use crate::store::Store;
 use crate::store::held::Loss;
 use crate::store::missing::MissingCount;
@@ -29,25 +29,25 @@ const NAMED: usize = 5;
 pub(super) async fn settle_losses(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &'static Table,
+    table: &'static Table,
     counter: &RequestCounter,
-    summary: &mut StreamSummary,
+    summary: &mut TableSummary,
 ) -> Result<(), SyncError> {
-    let stream = entity;
-    let (losses, live) = persist(store, run.stop, async |store| store.list_losses(stream).await).await?;
+    let table = table;
+    let (losses, live) = persist(store, run.stop, async |store| store.list_losses(table).await).await?;
     let is_blocked =
         |loss: &&Loss| !run.plan.allow_mass_changes && is_too_many(MissingCount { missing: loss.rows, live });
     let blocked: Vec<&Loss> = losses.iter().filter(is_blocked).collect();
     let parts: HashSet<String> = blocked.iter().map(|loss| loss.part.clone()).collect();
-    let mut batch = Batch::new(run, entity, counter).accepting_losses();
+    let mut batch = Batch::new(run, table, counter).accepting_losses();
     loop {
         let records =
-            persist(store, run.stop, async |store| store.list_held(stream, &parts, (CHUNK, CHUNK_BYTES)).await).await?;
+            persist(store, run.stop, async |store| store.list_held(table, &parts, (CHUNK, CHUNK_BYTES)).await).await?;
         if records.is_empty() {
             break;
         }
         run.stop.check()?;
-        batch.gather(records.into_iter().map(|record| map_record(entity, record)).collect());
+        batch.gather(records.into_iter().map(|record| map_record(table, record)).collect());
         batch.commit(store, None, summary, None).await?;
     }
     if !blocked.is_empty() {
@@ -57,7 +57,7 @@ pub(super) async fn settle_losses(
             named.push(format!("{} more parts", blocked.len() - NAMED));
         }
         let text = format!(
-            "{} of {live} rows of {stream} would lose parts of their records, which is more than 10 %: nothing of that was \
+            "{} of {live} rows of {table} would lose parts of their records, which is more than 10 %: nothing of that was \
              written. Lost would be: {}. Check the permissions of the credentials; if the change is real, run once \
              with --allow-mass-changes",
             blocked.iter().map(|loss| loss.rows).max().unwrap_or_default(),

@@ -42,10 +42,10 @@ use self::plan::FullPolicy;
 use crate::checkpoint::Checkpoint;
 use crate::comparison::Comparison;
 use crate::event::{Event, Reporter};
-use crate::run::{PassKind, RunSummary, Status, StreamSummary};
+use crate::run::{PassKind, RunSummary, Status, TableSummary};
 use crate::stop::{Stop, StopReason};
 use crate::store::{Store, StoreError};
-use crate::stream::Stream;
+use crate::table::Table;
 use crate::wix::query::Until;
 use crate::wix::{Selection, WixClient, WixError};
 
@@ -53,7 +53,7 @@ use crate::wix::{Selection, WixClient, WixError};
 pub struct Plan {
     /// A table's name, or `all`, as in `sync_logs.sync_type`.
     pub sync_type: &'static str,
-    pub streams: Vec<Stream>,
+    pub tables: Vec<&'static Table>,
     /// Rows per transaction, at least 1.
     pub batch_size: usize,
     /// Only appointments that start in this range.
@@ -77,7 +77,7 @@ pub struct Plan {
 /// A table that could not be compared.
 #[derive(Clone, Debug)]
 pub struct Uncompared {
-    pub stream: Stream,
+    pub table: &'static Table,
     pub reason: String,
     pub hint: Option<String>,
 }
@@ -90,19 +90,19 @@ pub struct Range {
 
 impl Plan {
     /// How a table is read, as far as that does not depend on earlier passes.
-    fn pass_kind(&self, stream: Stream) -> PassKind {
+    fn pass_kind(&self, table: &'static Table) -> PassKind {
         match self.range {
             _ if self.only_errors => PassKind::Errors,
             _ if !self.repairs.is_empty() => PassKind::Repair,
-            Some(_) if stream.range_field.is_some() => PassKind::Range,
+            Some(_) if table.range_field.is_some() => PassKind::Range,
             _ => PassKind::Full,
         }
     }
 
     /// What to ask Wix for. No upper bound: a record that changes while the list is read would leave the window and
     /// shift the rest (wix-api.md 10).
-    fn selection(&self, stream: Stream, checkpoint: &Checkpoint) -> Selection {
-        match (self.range, stream.range_field) {
+    fn selection(&self, table: &'static Table, checkpoint: &Checkpoint) -> Selection {
+        match (self.range, table.range_field) {
             (Some(range), Some(field)) => Selection::between(field, range.from, range.until),
             _ => Selection::between("updatedDate", checkpoint.since, None),
         }
@@ -220,19 +220,19 @@ impl Run<'_> {
             let text = format!("{stale_count} earlier run(s) ended without recording it; they are failed now");
             self.warn(&text);
         }
-        let mut ended: Vec<(StreamSummary, Option<SyncError>)> =
+        let mut ended: Vec<(TableSummary, Option<SyncError>)> =
             self.plan.uncompared.iter().map(|uncompared| self.fail_uncompared(uncompared)).collect();
-        for streams in side_by_side(&self.plan.streams) {
+        for tables in side_by_side(&self.plan.tables) {
             if ended.iter().any(|(_, error)| error.as_ref().is_some_and(SyncError::ends_the_run)) {
                 break;
             }
-            ended.extend(self.sync_streams(store, &streams).await);
+            ended.extend(self.sync_tables(store, &tables).await);
         }
-        let (mut streams, errors): (Vec<StreamSummary>, Vec<Option<SyncError>>) = ended.into_iter().unzip();
+        let (mut tables, errors): (Vec<TableSummary>, Vec<Option<SyncError>>) = ended.into_iter().unzip();
         let mut errors: Vec<SyncError> = errors.into_iter().flatten().collect();
         let mut has_old_logs = false;
         if !errors.iter().any(SyncError::ends_the_run) {
-            match self.look_at_end(store, &mut streams).await {
+            match self.look_at_end(store, &mut tables).await {
                 Ok((has_old, error)) => {
                     has_old_logs = has_old;
                     errors.extend(error);
@@ -249,8 +249,8 @@ impl Run<'_> {
             status: if first_error.is_none() { Status::Completed } else { Status::Failed },
             started_at,
             duration_ms: elapsed_ms(clock),
-            error: describe_failures(&streams).or_else(|| first_error.as_ref().map(ToString::to_string)),
-            streams,
+            error: describe_failures(&tables).or_else(|| first_error.as_ref().map(ToString::to_string)),
+            tables,
         };
         match (self.record_end(store, &summary).await, &first_error) {
             (Ok(()), _) => {}
@@ -306,7 +306,7 @@ impl Run<'_> {
     }
 
     fn warn(&self, text: &str) {
-        self.reporter.report(Event::Notice { stream: None, text });
+        self.reporter.report(Event::Notice { table: None, text });
     }
 
     /// Runs that ended before this time are removed from the log.
@@ -318,14 +318,18 @@ impl Run<'_> {
     async fn trim_logs(&self, store: &mut Store) {
         let Some(before) = self.logs_before(store) else { return };
         if let Err(error) = store.trim_logs(before).await {
-            self.reporter.report(Event::Notice { stream: None, text: &error.to_string() });
+            self.reporter.report(Event::Notice { table: None, text: &error.to_string() });
         }
     }
 
     /// Syncs tables that do not need each other, at the same time if a second connection can be opened.
-    async fn sync_streams(&self, store: &mut Store, streams: &[Stream]) -> Vec<(StreamSummary, Option<SyncError>)> {
+    async fn sync_tables(
+        &self,
+        store: &mut Store,
+        tables: &[&'static Table],
+    ) -> Vec<(TableSummary, Option<SyncError>)> {
         let mut sibling = None;
-        if streams.len() == 2 {
+        if tables.len() == 2 {
             sibling = store
                 .sibling()
                 .await
@@ -334,24 +338,23 @@ impl Run<'_> {
                 })
                 .ok();
         }
-        let ended = match (streams, sibling) {
+        let ended = match (tables, sibling) {
             (&[first, second], Some(mut sibling)) => {
-                let both =
-                    async { tokio::join!(self.sync_stream(store, first), self.sync_stream(&mut sibling, second)) };
+                let both = async { tokio::join!(self.sync_table(store, first), self.sync_table(&mut sibling, second)) };
                 let ended = <[_; 2]>::from(both.await).into();
                 store.adopt_books(&sibling);
                 ended
             }
             _ => {
                 let mut ended = Vec::new();
-                for stream in streams {
-                    ended.push(self.sync_stream(store, *stream).await);
+                for table in tables {
+                    ended.push(self.sync_table(store, table).await);
                 }
                 ended
             }
         };
         for (summary, _) in &ended {
-            self.reporter.report(Event::StreamFinished { summary });
+            self.reporter.report(Event::TableFinished { summary });
         }
         ended
     }
@@ -362,41 +365,41 @@ impl Run<'_> {
     async fn look_at_end(
         &self,
         store: &mut Store,
-        streams: &mut [StreamSummary],
+        tables: &mut [TableSummary],
     ) -> Result<(bool, Option<SyncError>), SyncError> {
-        let synced: Vec<Stream> = streams
+        let synced: Vec<&'static Table> = tables
             .iter()
             .filter(|summary| summary.status == Status::Completed)
             .filter(|summary| matches!(summary.pass, PassKind::Full | PassKind::Changes))
-            .map(|summary| summary.stream)
+            .map(|summary| summary.table)
             .collect();
         let before = self.logs_before(store);
         let end = persist(store, self.stop, async |store| store.look_at_end(&synced, before).await).await?;
         if end.has_unlinked {
-            link_contacts(self, store, streams).await.inspect_err(|error| {
+            link_contacts(self, store, tables).await.inspect_err(|error| {
                 let text = format!("links to customers are left to the next run: {error}");
-                self.reporter.report(Event::Notice { stream: None, text: &text });
+                self.reporter.report(Event::Notice { table: None, text: &text });
             })?;
         }
         if let Some(error @ (StoreError::RowsDiffer { table, .. } | StoreError::Behind { table })) = &end.differing
-            && let Some(summary) = streams.iter_mut().find(|summary| summary.stream.table() == *table)
+            && let Some(summary) = tables.iter_mut().find(|summary| summary.table.name == *table)
         {
             (summary.status, summary.error) = (Status::Failed, Some(error.to_string()));
         }
         Ok((end.has_old_logs, end.differing.map(SyncError::Store)))
     }
 
-    fn fail_uncompared(&self, uncompared: &Uncompared) -> (StreamSummary, Option<SyncError>) {
-        let mut summary = StreamSummary::new(uncompared.stream, PassKind::Repair);
+    fn fail_uncompared(&self, uncompared: &Uncompared) -> (TableSummary, Option<SyncError>) {
+        let mut summary = TableSummary::new(uncompared.table, PassKind::Repair);
         (summary.status, summary.error) = (Status::Failed, Some(uncompared.reason.clone()));
         (summary, Some(SyncError::NotCompared(uncompared.clone())))
     }
 
-    async fn sync_stream(&self, store: &mut Store, stream: Stream) -> (StreamSummary, Option<SyncError>) {
+    async fn sync_table(&self, store: &mut Store, table: &'static Table) -> (TableSummary, Option<SyncError>) {
         let clock = Instant::now();
-        let mut summary = StreamSummary::new(stream, self.plan.pass_kind(stream));
-        self.reporter.report(Event::StreamStarted { stream });
-        let error = stream_sync::sync_stream(self, store, &mut summary).await.err();
+        let mut summary = TableSummary::new(table, self.plan.pass_kind(table));
+        self.reporter.report(Event::TableStarted { table });
+        let error = stream_sync::sync_table(self, store, &mut summary).await.err();
         summary.status = if error.is_none() { Status::Completed } else { Status::Failed };
         summary.error = error.as_ref().map(ToString::to_string);
         summary.duration_ms = elapsed_ms(clock);
@@ -406,17 +409,17 @@ impl Run<'_> {
 
 /// The tables in groups that are synced one after the other. The tables of a group, at most two, are synced at the same
 /// time: none of them needs another table of the run that is not synced yet.
-fn side_by_side(tables: &[Stream]) -> Vec<Vec<Stream>> {
-    let (later, first): (Vec<Stream>, Vec<Stream>) =
+fn side_by_side(tables: &[&'static Table]) -> Vec<Vec<&'static Table>> {
+    let (later, first): (Vec<&'static Table>, Vec<&'static Table>) =
         tables.iter().partition(|table| table.needs.iter().any(|needed| tables.contains(needed)));
-    first.chunks(2).chain(later.chunks(2)).map(<[Stream]>::to_vec).collect()
+    first.chunks(2).chain(later.chunks(2)).map(<[&'static Table]>::to_vec).collect()
 }
 
 /// `sync_logs.error`: each table that failed, with the reason.
-fn describe_failures(streams: &[StreamSummary]) -> Option<String> {
-    let failures: Vec<String> = streams
+fn describe_failures(tables: &[TableSummary]) -> Option<String> {
+    let failures: Vec<String> = tables
         .iter()
-        .filter_map(|summary| summary.error.as_ref().map(|error| format!("{}: {error}", summary.stream)))
+        .filter_map(|summary| summary.error.as_ref().map(|error| format!("{}: {error}", summary.table)))
         .collect();
     (!failures.is_empty()).then(|| failures.join("\n"))
 }

@@ -93,13 +93,13 @@ impl Reader<'_> {
 
     async fn fetch_part(&self, selection: Selection, request: PageRequest, retries: u32) -> Result<Page, WixError> {
         let (run, counter) = (self.reading.run, self.reading.counter);
-        run.wix.try_page(&self.reading.entity.listing, &selection, &request, counter, retries).await
+        run.wix.try_page(&self.reading.table.listing, &selection, &request, counter, retries).await
     }
 
     /// Whether a page that failed may be requested in smaller parts. Not if failed requests must not be repeated at
     /// all, nor without a sort: then nothing tells which record is next.
     pub(super) fn may_narrow(&self, error: &WixError) -> bool {
-        let is_page = matches!(error, WixError::Unavailable { path, .. } if *path == self.reading.entity.listing.path);
+        let is_page = matches!(error, WixError::Unavailable { path, .. } if *path == self.reading.table.listing.path);
         is_page && self.reading.run.wix.max_retries() > 0 && !self.reading.selection.unsorted
     }
 
@@ -135,7 +135,7 @@ impl Reader<'_> {
     /// Notes a page that came: the bad record is behind it.
     pub(super) fn note_part(&mut self, record_count: usize, overlap: u32) {
         let Some(limit) = self.narrowing.limit else { return };
-        let whole = self.reading.entity.listing.page_limit;
+        let whole = self.reading.table.listing.page_limit;
         let passed = u32::try_from(record_count).unwrap_or(u32::MAX).saturating_sub(overlap);
         self.narrowing.suspects = self.narrowing.suspects.saturating_sub(passed);
         let next = match self.narrowing.suspects {
@@ -171,14 +171,14 @@ impl Reader<'_> {
     /// The record that is too large by itself, as far as it was read.
     fn named_in(&self, cause: &WixError) -> Option<Rejection> {
         let WixError::TooLarge { oversize, .. } = cause else { return None };
-        let rejection = map_record(self.reading.entity, oversize.excerpt.clone()?).err()?;
+        let rejection = map_record(self.reading.table, oversize.excerpt.clone()?).err()?;
         rejection.wix_id.is_some().then_some(rejection)
     }
 
     /// Skips the next record. False if there is no way to do that.
     async fn pass_over(&mut self, named: Option<Rejection>) -> Result<bool, SyncError> {
         let after = self.walk.mark();
-        if self.reading.entity.listing.paging == Paging::Offset {
+        if self.reading.table.listing.paging == Paging::Offset {
             let is_record = self.walk.overlap() == 0;
             self.walk.skip_offset();
             if is_record {
@@ -214,7 +214,7 @@ impl Reader<'_> {
     async fn is_cursor_to_blame(&mut self) -> Result<bool, SyncError> {
         let limit = u32::try_from(self.walk.count_at_mark() + 1).unwrap_or(u32::MAX);
         let is_possible = matches!(self.walk.request(), PageRequest::Cursor(_)) && self.walk.is_in_order();
-        if !is_possible || limit > self.reading.entity.listing.page_limit {
+        if !is_possible || limit > self.reading.table.listing.page_limit {
             return Ok(false);
         }
         let selection = self.reading.selection.clone().with_limit(limit);

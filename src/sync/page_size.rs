@@ -57,7 +57,7 @@ impl Reader<'_> {
     /// The maximum number of records of the next page.
     pub(super) fn page_limit(&self) -> u32 {
         let limits = [self.narrowing.limit(), self.page_size.limit()];
-        limits.into_iter().flatten().fold(self.reading.entity.listing.page_limit, u32::min)
+        limits.into_iter().flatten().fold(self.reading.table.listing.page_limit, u32::min)
     }
 
     /// Makes the next page smaller, because this one was too large. A record that is too large by itself is skipped.

@@ -5,7 +5,7 @@ use super::by_id::{Settled, Unsettled};
 use super::deletions::{hold_back, tell};
 use super::patience::persist;
 use super::{Run, SyncError};
-use crate::run::StreamSummary;
+use crate::run::TableSummary;
 use crate::store::{Store, StoreError};
 
 /// Maximum customers per transaction.
@@ -16,7 +16,7 @@ const CHUNK: i64 = 1000;
 pub(super) async fn restore_placeholders(
     run: &Run<'_>,
     store: &mut Store,
-    summary: &mut StreamSummary,
+    summary: &mut TableSummary,
 ) -> Result<(), SyncError> {
     let (mut restored, mut unsettled, mut after) = (0, Unsettled::default(), String::new());
     loop {
@@ -46,7 +46,7 @@ pub(super) async fn restore_placeholders(
 pub(super) async fn erase_untold_customers(
     run: &Run<'_>,
     store: &mut Store,
-    summary: &mut StreamSummary,
+    summary: &mut TableSummary,
 ) -> Result<(), SyncError> {
     let untold = persist(store, run.stop, async |store| store.list_untold_customers().await).await?;
     if untold.is_empty() {

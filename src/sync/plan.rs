@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::checkpoint::{Checkpoint, StreamState};
+use crate::checkpoint::{Checkpoint, TableState};
 use crate::run::PassKind;
 
 /// How much earlier than the watermark an incremental sync starts: Wix's lists may lag behind what was written
@@ -66,7 +66,7 @@ pub fn is_from_the_future(checkpoint: &Checkpoint, server_time: DateTime<Utc>) -
 /// which takes long or cannot end does not keep changes from arriving. `--full` starts over. So does a table that lost
 /// or gained rows by something else: what was read before is not there any more. An empty table costs one request if
 /// Wix has nothing either.
-pub fn plan_passes(state: &StreamState, policy: FullPolicy) -> Passes {
+pub fn plan_passes(state: &TableState, policy: FullPolicy) -> Passes {
     // A time in the future comes from a wrong clock.
     let older_than =
         |age: TimeDelta| state.last_full_pass_at.is_none_or(|last| last > state.now || state.now - last > age);
@@ -89,12 +89,12 @@ pub fn plan_passes(state: &StreamState, policy: FullPolicy) -> Passes {
 
 /// The incremental sync for a table whose full sync failed: what changed since the last complete pass, else since the
 /// full sync started. `None` if neither is known.
-pub fn plan_incremental(state: &StreamState) -> Option<PassPlan> {
+pub fn plan_incremental(state: &TableState) -> Option<PassPlan> {
     let begun = state.full_checkpoint.as_ref().and_then(|checkpoint| checkpoint.watermark);
     state.watermark.or(begun).map(|watermark| incremental(state, watermark - OVERLAP))
 }
 
-fn incremental(state: &StreamState, since: DateTime<Utc>) -> PassPlan {
+fn incremental(state: &TableState, since: DateTime<Utc>) -> PassPlan {
     match &state.checkpoint {
         Some(unfinished) => PassPlan { checkpoint: unfinished.clone(), is_resumed: true },
         None => {
@@ -108,7 +108,7 @@ mod tests {
     use chrono::{DateTime, TimeDelta, Utc};
 
     use super::{FullPolicy, PassPlan, Passes, is_from_the_future, plan_incremental, plan_passes};
-    use crate::checkpoint::{Checkpoint, StreamState};
+    use crate::checkpoint::{Checkpoint, TableState};
     use crate::run::PassKind;
 
     const NEVER: FullPolicy = FullPolicy { now: false, every: None, check_every: None };
@@ -122,14 +122,14 @@ mod tests {
         FullPolicy { every: Some(TimeDelta::days(7)), ..NEVER }
     }
 
-    fn synced() -> StreamState {
-        StreamState {
+    fn synced() -> TableState {
+        TableState {
             watermark: Some(at(100)),
             last_full_pass_at: Some(at(100)),
             must_hold: Some(5),
             holds: 5,
             now: at(200),
-            ..StreamState::default()
+            ..TableState::default()
         }
     }
 
@@ -140,7 +140,7 @@ mod tests {
 
     /// The kind of each pass, with an R behind a resumed one.
     #[track_caller]
-    fn check(state: &StreamState, policy: FullPolicy, expected: &str) {
+    fn check(state: &TableState, policy: FullPolicy, expected: &str) {
         let Passes { incremental, full } = plan_passes(state, policy);
         let shown: Vec<String> = [incremental, full]
             .into_iter()
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_first_pass_is_full_and_later_ones_ask_for_changes_with_an_overlap() {
-        check(&StreamState::default(), NEVER, "full");
+        check(&TableState::default(), NEVER, "full");
         let plan = plan_passes(&synced(), weekly()).incremental.unwrap();
         assert_eq!(plan.checkpoint, Checkpoint::at_the_beginning(PassKind::Changes, Some(at(90))));
     }
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_full_pass_comes_when_asked_for_and_when_due() {
-        let later = |minutes| StreamState { now: at(minutes), ..synced() };
+        let later = |minutes| TableState { now: at(minutes), ..synced() };
         check(&synced(), NOW, "full");
         check(&later(100 + 7 * 24 * 60), weekly(), "changes");
         check(&later(101 + 7 * 24 * 60), weekly(), "full");
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_shortfall_is_looked_at_again_after_a_day() {
-        let short = |minutes| StreamState { shortfall: 3, now: at(minutes), ..synced() };
+        let short = |minutes| TableState { shortfall: 3, now: at(minutes), ..synced() };
         check(&short(100 + 24 * 60), NEVER, "changes");
         check(&short(101 + 24 * 60), NEVER, "full");
     }
@@ -192,23 +192,23 @@ mod tests {
             (Some(5), 6, "full"),
             (None, 4, "changes"),
         ] {
-            let state = StreamState { must_hold, holds, ..synced() };
+            let state = TableState { must_hold, holds, ..synced() };
             check(&state, NEVER, expected);
             if expected == "full" {
                 let unfinished = unfinished(PassKind::Full);
-                check(&StreamState { full_checkpoint: unfinished, ..state }, NEVER, "full");
+                check(&TableState { full_checkpoint: unfinished, ..state }, NEVER, "full");
             }
         }
     }
 
     #[test]
     fn an_unfinished_full_pass_is_resumed_beside_incremental_ones_unless_full_starts_over() {
-        let full = StreamState { full_checkpoint: unfinished(PassKind::Full), ..synced() };
+        let full = TableState { full_checkpoint: unfinished(PassKind::Full), ..synced() };
         check(&full, NEVER, "changes, full R");
         check(&full, NOW, "full");
-        let both = StreamState { checkpoint: unfinished(PassKind::Changes), ..full };
+        let both = TableState { checkpoint: unfinished(PassKind::Changes), ..full };
         check(&both, NEVER, "changes R, full R");
-        let first = StreamState { watermark: None, last_full_pass_at: None, checkpoint: None, ..both };
+        let first = TableState { watermark: None, last_full_pass_at: None, checkpoint: None, ..both };
         check(&first, weekly(), "full R");
         let since = plan_incremental(&first).unwrap().checkpoint.since;
         assert_eq!(since, Some(at(110)), "since the full pass began");
@@ -216,9 +216,9 @@ mod tests {
 
     #[test]
     fn an_unfinished_incremental_pass_is_resumed_unless_a_full_one_is_due() {
-        let changes = StreamState { checkpoint: unfinished(PassKind::Changes), ..synced() };
+        let changes = TableState { checkpoint: unfinished(PassKind::Changes), ..synced() };
         check(&changes, weekly(), "changes R");
         check(&changes, NOW, "full");
-        check(&StreamState { now: at(20_000), ..changes }, weekly(), "full");
+        check(&TableState { now: at(20_000), ..changes }, weekly(), "full");
     }
 }

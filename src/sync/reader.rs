@@ -71,7 +71,7 @@ pub(super) trait PageSink {
 /// What is read, and how.
 pub(super) struct Reading<'a> {
     pub(super) run: &'a Run<'a>,
-    pub(super) entity: &'static Table,
+    pub(super) table: &'static Table,
     pub(super) selection: Selection,
     /// Where the pass starts or continues.
     pub(super) start: Checkpoint,
@@ -81,7 +81,7 @@ pub(super) struct Reading<'a> {
 impl<'a> Reading<'a> {
     /// Reads to the end and passes the pages to `sink`. If reading fails, the sink still gets the pages read before.
     pub(super) async fn into_sink(self, sink: &mut impl PageSink) -> Result<(), SyncError> {
-        let page_limit = self.entity.listing.page_limit as usize;
+        let page_limit = self.table.listing.page_limit as usize;
         let pages_ahead = (self.run.plan.batch_size / page_limit).clamp(1, MAX_PAGES_AHEAD);
         let (sender, mut receiver) = channel(pages_ahead);
         let deal = async {
@@ -104,14 +104,14 @@ impl<'a> Reading<'a> {
         selection: Selection,
         request: PageRequest,
     ) -> impl Future<Output = Result<Page, WixError>> + use<'a> {
-        let (run, entity, counter) = (self.run, self.entity, self.counter);
-        async move { run.wix.fetch_page(&entity.listing, &selection, &request, counter).await }
+        let (run, table, counter) = (self.run, self.table, self.counter);
+        async move { run.wix.fetch_page(&table.listing, &selection, &request, counter).await }
     }
 
     /// Whether a refused request may be sent again without its sort. Whether bookings can be sorted by their creation
     /// is not documented (wix-api.md 3.2). By cursor the whole list can be read in any order; offsets need an order.
     fn may_do_unsorted(&self) -> bool {
-        self.entity.listing.paging == Paging::Cursor && !self.selection.unsorted
+        self.table.listing.paging == Paging::Cursor && !self.selection.unsorted
     }
 }
 
@@ -137,7 +137,7 @@ impl<'a> Reader<'a> {
         let Checkpoint { created_from, records_before, watermark, shortfall, .. } = reading.start;
         let walk = Walk::starting_at(Start { created_from, records_before });
         Reader {
-            walk: walk.with_page_limit(reading.entity.listing.page_limit),
+            walk: walk.with_page_limit(reading.table.listing.page_limit),
             reading,
             first_answer_at: watermark,
             shortfall,
@@ -160,7 +160,7 @@ impl<'a> Reader<'a> {
 
     /// The current selection, in pages of the size that is due.
     pub(super) fn sized_selection(&self) -> Selection {
-        let (limit, whole) = (self.page_limit(), self.reading.entity.listing.page_limit);
+        let (limit, whole) = (self.page_limit(), self.reading.table.listing.page_limit);
         if limit < whole { self.selection().with_limit(limit) } else { self.selection() }
     }
 
@@ -244,11 +244,11 @@ impl<'a> Reader<'a> {
     async fn take_page(&mut self, page: Page, bytes: usize) -> Result<Option<MappedPage>, SyncError> {
         let Page { records: texts, next, total, lacking, server_time, repaired_characters } = page;
         self.first_answer_at = self.first_answer_at.or(server_time);
-        let (stream, whole) = (self.reading.entity, self.reading.entity.listing.page_limit);
+        let (table, whole) = (self.reading.table, self.reading.table.listing.page_limit);
         self.page_size.note(texts.len(), bytes, whole);
         let mapping = off_thread(move || {
-            let entity = stream;
-            let records: Vec<MappedRecord> = texts.into_iter().map(|raw| map_record(entity, raw)).collect();
+            let table = table;
+            let records: Vec<MappedRecord> = texts.into_iter().map(|raw| map_record(table, raw)).collect();
             let marks: Vec<RecordMark> = records.iter().map(mark_of).collect();
             (records, marks)
         });
@@ -265,7 +265,7 @@ impl<'a> Reader<'a> {
         let is_full = self.reading.start.pass == PassKind::Full;
         if !at_end
             && is_full
-            && self.reading.entity.listing.paging == Paging::Cursor
+            && self.reading.table.listing.paging == Paging::Cursor
             && self.walk.is_overfull_without_order()
         {
             self.begin_unsorted();

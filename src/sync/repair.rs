@@ -7,7 +7,7 @@ use super::patience::persist;
 use super::stream_sync::{describe_empty_listing, describe_shortfall};
 use super::{Run, SyncError};
 use crate::comparison::Comparison;
-use crate::run::StreamSummary;
+use crate::run::TableSummary;
 use crate::store::Store;
 use crate::table::Table;
 use crate::wix::RequestCounter;
@@ -16,19 +16,19 @@ use crate::wix::RequestCounter;
 pub(super) async fn repair(
     run: &Run<'_>,
     store: &mut Store,
-    entity: &'static Table,
+    table: &'static Table,
     gaps: &Comparison,
     counter: &RequestCounter,
-    summary: &mut StreamSummary,
+    summary: &mut TableSummary,
 ) -> Result<(), SyncError> {
-    let stream = entity;
+    let table = table;
     let listed_id = gaps.listed_id.as_deref();
     let to_fetch: Vec<&String> = gaps.missing_ids.iter().chain(&gaps.outdated_ids).collect();
     let (mut unsettled, mut control) = (Unsettled::default(), Control::with(listed_id));
     for wix_id in to_fetch {
         run.stop.check()?;
         let record = (wix_id.as_str(), gaps.listed_hashes.get(wix_id));
-        let settled = settle_as_listed(run, store, entity, record, &mut control, counter, summary).await?;
+        let settled = settle_as_listed(run, store, table, record, &mut control, counter, summary).await?;
         if !unsettled.note(&settled) {
             break;
         }
@@ -40,21 +40,21 @@ pub(super) async fn repair(
     let is_cut = (gaps.missing_ids.len() + gaps.outdated_ids.len() + unlisted.len()) as u64
         != gaps.missing + gaps.outdated + gaps.unlisted;
     if gaps.lists_nothing() {
-        hold_back(run, summary, describe_empty_listing(stream));
+        hold_back(run, summary, describe_empty_listing(table));
     } else if is_cut {
         hold_back(
             run,
             summary,
             format!(
-                "there are more gaps than are mended one by one: run `wix-sync sync {stream} --full`, then verify again"
+                "there are more gaps than are mended one by one: run `wix-sync sync {table} --full`, then verify again"
             ),
         );
     } else if !unlisted.is_empty() {
-        persist(store, run.stop, async |store| store.note_missing(stream, unlisted, store.now()).await).await?;
-        settle_missing(run, store, entity, listed_id, counter, summary).await?;
+        persist(store, run.stop, async |store| store.note_missing(table, unlisted, store.now()).await).await?;
+        settle_missing(run, store, table, listed_id, counter, summary).await?;
     }
     if gaps.shortfall > 0 {
-        hold_back(run, summary, describe_shortfall(stream, gaps.shortfall));
+        hold_back(run, summary, describe_shortfall(table, gaps.shortfall));
     }
     if gaps.rejected > 0 {
         let text =
@@ -63,7 +63,7 @@ pub(super) async fn repair(
     }
     if gaps.new_unreadable() > 0 {
         let text = format!(
-            "{} records of Wix can't become rows: run `wix-sync sync {stream}`, which keeps them in sync_errors",
+            "{} records of Wix can't become rows: run `wix-sync sync {table}`, which keeps them in sync_errors",
             gaps.new_unreadable()
         );
         hold_back(run, summary, text);

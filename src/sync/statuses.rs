@@ -50,11 +50,11 @@ pub(super) fn all_at_once(listing: &Listing, known: &KnownStatuses) -> Option<Va
 /// Asks for records of other statuses than the known ones. If Wix refuses such a filter, nothing is learned.
 pub(super) async fn look(
     run: &Run<'_>,
-    entity: &'static Table,
+    table: &'static Table,
     known: &KnownStatuses,
     counter: &RequestCounter,
 ) -> Result<Look, SyncError> {
-    let (listing, mut look) = (&entity.listing, Look::default());
+    let (listing, mut look) = (&table.listing, Look::default());
     let Some(statuses) = &listing.statuses else { return Ok(look) };
     // First those that are hidden by default are not excluded: are they returned?
     let shown = statuses.known.iter().filter(|status| !statuses.hidden.contains(status));
@@ -72,7 +72,7 @@ pub(super) async fn look(
                 return Ok(look);
             }
         };
-        let seen: BTreeSet<String> = page.records.iter().filter_map(|record| status_of(entity, record)).collect();
+        let seen: BTreeSet<String> = page.records.iter().filter_map(|record| status_of(table, record)).collect();
         if !seen.is_disjoint(&excluded) {
             // The filter was ignored: the page says nothing.
             return Ok(Look::default());
@@ -96,7 +96,7 @@ fn note(look: &mut Look, statuses: &Statuses, seen: &BTreeSet<String>) {
     }
 }
 
-fn status_of(entity: &'static Table, record: &str) -> Option<String> {
-    let status = record_of(entity, &Object::parse(record).ok()?).text("status").ok()??;
+fn status_of(table: &'static Table, record: &str) -> Option<String> {
+    let status = record_of(table, &Object::parse(record).ok()?).text("status").ok()??;
     (!status.is_empty() && status.len() <= MAX_STATUS_BYTES).then_some(status)
 }

@@ -19,38 +19,37 @@ use super::reader::{MappedPage, PageSink, Reading};
 use super::repair::repair;
 use super::statuses::{self, Look};
 use super::{Run, SyncError};
-use crate::checkpoint::{Checkpoint, KnownStatuses, StreamState};
+use crate::checkpoint::{Checkpoint, KnownStatuses, TableState};
 use crate::event::Event;
-use crate::run::{PassKind, StreamSummary};
+use crate::run::{PassKind, TableSummary};
 use crate::store::Store;
 use crate::store::state::FinishedPass;
-use crate::stream::Stream;
 use crate::table::Relation;
 use crate::table::Table;
 use crate::wix::{RequestCounter, Selection, WixError};
 
 /// Syncs one table. What was done is in `summary`, even if it ends with an error.
-pub async fn sync_stream(run: &Run<'_>, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
-    let (stream, entity) = (summary.stream, summary.stream);
+pub async fn sync_table(run: &Run<'_>, store: &mut Store, summary: &mut TableSummary) -> Result<(), SyncError> {
+    let table = summary.table;
     let begun_at = store.now();
     ensure_connected(store, run.stop).await?;
-    let counter = RequestCounter::of(stream);
-    let state = persist(store, run.stop, async |store| store.load_stream_state(stream).await).await?;
+    let counter = RequestCounter::of(table);
+    let state = persist(store, run.stop, async |store| store.load_table_state(table).await).await?;
     if state.rows_differ() {
         let text = format!(
-            "{stream} holds {} rows, but the last run left {}: something else than wix-sync removed or added rows",
+            "{table} holds {} rows, but the last run left {}: something else than wix-sync removed or added rows",
             state.holds,
             state.must_hold.unwrap_or_default()
         );
         match summary.pass {
             PassKind::Full | PassKind::Changes => {
-                persist(store, run.stop, async |store| store.accept_rows(stream).await).await?;
+                persist(store, run.stop, async |store| store.accept_rows(table).await).await?;
                 tell(run, summary, format!("{text}; everything is read again"));
             }
-            _ => hold_back(run, summary, format!("{text}; the next `wix-sync sync {stream}` reads everything again")),
+            _ => hold_back(run, summary, format!("{text}; the next `wix-sync sync {table}` reads everything again")),
         }
     }
-    let pass = Pass { run, entity, counter: &counter, state: &state, is_beside_full_sync: false };
+    let pass = Pass { run, table, counter: &counter, state: &state, is_beside_full_sync: false };
     let result = run_passes(pass, begun_at, store, summary).await;
     summary.requests = counter.requests();
     summary.retries = counter.retries();
@@ -67,20 +66,20 @@ async fn run_passes(
     pass: Pass<'_>,
     begun_at: DateTime<Utc>,
     store: &mut Store,
-    summary: &mut StreamSummary,
+    summary: &mut TableSummary,
 ) -> Result<(), SyncError> {
-    let Pass { run, entity, counter, .. } = pass;
+    let Pass { run, table, counter, .. } = pass;
     match summary.pass {
         PassKind::Full | PassKind::Changes => return run_due_passes(pass, store, summary).await,
         PassKind::Range => return pass.run(store, PassPlan::range(), summary).await.map(drop),
-        PassKind::Errors => retry_errors(run, store, entity, Due::All, (None, begun_at), counter, summary).await?,
+        PassKind::Errors => retry_errors(run, store, table, Due::All, (None, begun_at), counter, summary).await?,
         PassKind::Repair => {
-            let Some(gaps) = run.plan.repairs.iter().find(|gaps| gaps.table == entity) else { return Ok(()) };
-            repair(run, store, entity, gaps, counter, summary).await?;
+            let Some(gaps) = run.plan.repairs.iter().find(|gaps| gaps.table == table) else { return Ok(()) };
+            repair(run, store, table, gaps, counter, summary).await?;
         }
     }
     // Records that were looked up by id may lose a part as well.
-    settle_losses(run, store, entity, counter, summary).await
+    settle_losses(run, store, table, counter, summary).await
 }
 
 /// Warns about an incremental sync that cannot know what changed.
@@ -99,7 +98,7 @@ enum PassEnd {
 /// The passes that are due. A full sync follows an incremental one that could not know what changed, or if the drift
 /// check says so. If a full sync fails for some pages of Wix's list, the changes are still read: the table must not
 /// stand still for as long as a full sync cannot end.
-async fn run_due_passes(pass: Pass<'_>, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
+async fn run_due_passes(pass: Pass<'_>, store: &mut Store, summary: &mut TableSummary) -> Result<(), SyncError> {
     let Passes { incremental, mut full } = plan_passes(pass.state, pass.run.plan.full);
     let beside = Pass { is_beside_full_sync: true, ..pass };
     let (mut first_error, mut drift) = (None, pass.state.drift.clone());
@@ -110,7 +109,7 @@ async fn run_due_passes(pass: Pass<'_>, store: &mut Store, summary: &mut StreamS
             Ok(PassEnd::Reached) if full.is_none() => {
                 pass.check_statuses(store, summary).await?;
                 let known = (&mut drift, pass.state.now);
-                if let Some(text) = check_drift(pass.run, store, pass.entity, known, pass.counter).await? {
+                if let Some(text) = check_drift(pass.run, store, pass.table, known, pass.counter).await? {
                     tell(pass.run, summary, text);
                     full = Some(PassPlan::from_the_beginning());
                 }
@@ -128,7 +127,7 @@ async fn run_due_passes(pass: Pass<'_>, store: &mut Store, summary: &mut StreamS
         match pass.run(store, plan, summary).await {
             Ok(_) => {
                 let known = (drift.as_ref(), pass.state.now);
-                note_full_sync(pass.run, store, pass.entity, known, pass.counter).await?;
+                note_full_sync(pass.run, store, pass.table, known, pass.counter).await?;
             }
             Err(error) if has_incremental || !error.is_about_some_pages() => return Err(first_error.unwrap_or(error)),
             Err(error) => {
@@ -144,10 +143,10 @@ async fn run_due_passes(pass: Pass<'_>, store: &mut Store, summary: &mut StreamS
 #[derive(Clone, Copy)]
 struct Pass<'a> {
     run: &'a Run<'a>,
-    entity: &'static Table,
+    table: &'static Table,
     counter: &'a RequestCounter,
     /// What was known when the work on the table started.
-    state: &'a StreamState,
+    state: &'a TableState,
     /// Whether a full sync of the table is unfinished. Then its pending deletions are not resolved yet, and the table is
     /// not up to date at the end of this pass.
     is_beside_full_sync: bool,
@@ -156,9 +155,9 @@ struct Pass<'a> {
 impl<'a> Pass<'a> {
     /// Reads what changed after a full sync failed, if it is known since when. The full sync's error is the one that
     /// counts.
-    async fn read_changes(self, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
-        let (run, stream, failed_pass) = (self.run, summary.stream, summary.pass);
-        let state = persist(store, run.stop, async |store| store.load_stream_state(stream).await).await?;
+    async fn read_changes(self, store: &mut Store, summary: &mut TableSummary) -> Result<(), SyncError> {
+        let (run, table, failed_pass) = (self.run, summary.table, summary.pass);
+        let state = persist(store, run.stop, async |store| store.load_table_state(table).await).await?;
         if let Some(plan) = plan_incremental(&state)
             && let Err(error) = (Pass { state: &state, ..self }).run(store, plan, summary).await
         {
@@ -172,23 +171,23 @@ impl<'a> Pass<'a> {
     }
 
     /// Looks for statuses that the program does not know, and reads the records that have one.
-    async fn read_new_statuses(self, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
-        let Pass { run, entity, counter, state, .. } = self;
-        let (stream, listing) = (entity, &entity.listing);
+    async fn read_new_statuses(self, store: &mut Store, summary: &mut TableSummary) -> Result<(), SyncError> {
+        let Pass { run, table, counter, state, .. } = self;
+        let (table, listing) = (table, &table.listing);
         if listing.statuses.is_none() {
             return Ok(());
         }
-        let Look { new, exclusion_shows_hidden } = statuses::look(run, entity, &state.statuses, counter).await?;
+        let Look { new, exclusion_shows_hidden } = statuses::look(run, table, &state.statuses, counter).await?;
         let mut known = KnownStatuses { exclusion_shows_hidden, looked_at: Some(state.now), ..state.statuses.clone() };
         if !new.is_empty() {
-            let text = format!("Wix has {stream} with a status that this version does not know: {}", new.join(", "));
+            let text = format!("Wix has {table} with a status that this version does not know: {}", new.join(", "));
             tell(run, summary, format!("{text}; they are read like the others"));
             // Like a range: it does not change the state of the passes.
             let start = Checkpoint::at_the_beginning(PassKind::Range, None);
             let selection = Selection::default().with_status(json!({ "$in": new }));
             let mut writer = PassWriter {
                 run,
-                batch: Batch::new(run, entity, counter),
+                batch: Batch::new(run, table, counter),
                 store: &mut *store,
                 coverage: Coverage::of(&start),
                 checkpoint: start.clone(),
@@ -197,14 +196,14 @@ impl<'a> Pass<'a> {
                 opens_full_sync: false,
                 summary,
             };
-            Reading { run, entity, selection, start, counter }.into_sink(&mut writer).await?;
+            Reading { run, table, selection, start, counter }.into_sink(&mut writer).await?;
             known.found.extend(new);
         }
-        persist(store, run.stop, async |store| store.save_statuses(stream, &known).await).await
+        persist(store, run.stop, async |store| store.save_statuses(table, &known).await).await
     }
 
     /// Like [`Pass::read_new_statuses`], after an incremental sync, if it is due.
-    async fn check_statuses(self, store: &mut Store, summary: &mut StreamSummary) -> Result<(), SyncError> {
+    async fn check_statuses(self, store: &mut Store, summary: &mut TableSummary) -> Result<(), SyncError> {
         let known = &self.state.statuses;
         let Some(every) = self.run.plan.full.check_every.filter(|_| !known.exclusion_shows_hidden) else {
             return Ok(());
@@ -217,13 +216,13 @@ impl<'a> Pass<'a> {
         self.read_new_statuses(store, summary).await
     }
 
-    async fn run(self, store: &mut Store, plan: PassPlan, summary: &mut StreamSummary) -> Result<PassEnd, SyncError> {
-        let Pass { run, entity, counter, state, .. } = self;
-        let stream = entity;
+    async fn run(self, store: &mut Store, plan: PassPlan, summary: &mut TableSummary) -> Result<PassEnd, SyncError> {
+        let Pass { run, table, counter, state, .. } = self;
+        let table = table;
         let is_full = plan.checkpoint.pass == PassKind::Full;
         if plan.checkpoint.pass != PassKind::Range {
             (summary.pass, summary.resumed) = (plan.checkpoint.pass, plan.is_resumed);
-            run.reporter.report(Event::PassPlanned { stream, pass: summary.pass });
+            run.reporter.report(Event::PassPlanned { table, pass: summary.pass });
         }
         let begun_at = store.now();
         // An earlier pass of this run may have left some.
@@ -231,14 +230,14 @@ impl<'a> Pass<'a> {
         let has_held = state.has_held || summary.incomplete;
         let has_unreadable = state.has_unreadable || !summary.unreadable_fields.is_empty();
         let status = match is_full {
-            true => statuses::all(&entity.listing, &state.statuses),
-            false => statuses::all_at_once(&entity.listing, &state.statuses),
+            true => statuses::all(&table.listing, &state.statuses),
+            false => statuses::all_at_once(&table.listing, &state.statuses),
         };
-        let selection = Selection { status, ..run.plan.selection(stream, &plan.checkpoint) };
+        let selection = Selection { status, ..run.plan.selection(table, &plan.checkpoint) };
         let start = plan.checkpoint.clone();
         let mut writer = PassWriter {
             run,
-            batch: Batch::new(run, entity, counter).knowing(has_unresolved_errors, has_held, has_unreadable),
+            batch: Batch::new(run, table, counter).knowing(has_unresolved_errors, has_held, has_unreadable),
             store,
             coverage: Coverage::of(&plan.checkpoint),
             checkpoint: plan.checkpoint,
@@ -247,7 +246,7 @@ impl<'a> Pass<'a> {
             opens_full_sync: is_full && !plan.is_resumed,
             summary,
         };
-        Reading { run, entity, selection, start, counter }.into_sink(&mut writer).await?;
+        Reading { run, table, selection, start, counter }.into_sink(&mut writer).await?;
         let PassWriter { store, checkpoint, coverage, summary, is_from_the_future, batch, .. } = writer;
         if is_from_the_future {
             return Ok(PassEnd::FromTheFuture);
@@ -257,14 +256,14 @@ impl<'a> Pass<'a> {
         }
         let shortfall = checkpoint.shortfall;
         if shortfall > 0 {
-            hold_back(run, summary, describe_shortfall(stream, shortfall));
+            hold_back(run, summary, describe_shortfall(table, shortfall));
         }
         if coverage.is_overfull() {
-            hold_back(run, summary, describe_overfull(stream));
+            hold_back(run, summary, describe_overfull(table));
         }
         let (is_booking, is_customer) = (
-            matches!(stream.relation, Some(Relation::Booking { .. })),
-            matches!(stream.relation, Some(Relation::Customer)),
+            matches!(table.relation, Some(Relation::Booking { .. })),
+            matches!(table.relation, Some(Relation::Customer)),
         );
         if is_booking {
             restore_placeholders(run, store, summary).await?;
@@ -273,7 +272,7 @@ impl<'a> Pass<'a> {
         let looks_up = is_full || state.has_missing || batch.has_unresolved_errors();
         if checkpoint.pass == PassKind::Range {
             if batch.has_held() {
-                settle_losses(run, store, entity, counter, summary).await?;
+                settle_losses(run, store, table, counter, summary).await?;
             }
             return Ok(PassEnd::Reached);
         }
@@ -283,32 +282,32 @@ impl<'a> Pass<'a> {
             tell(run, summary, text.to_owned());
         }
         let is_empty = is_full && !plan.is_resumed && coverage.is_empty();
-        let has_rows = async |store: &mut Store| store.has_rows_of_wix(stream).await;
+        let has_rows = async |store: &mut Store| store.has_rows_of_wix(table).await;
         let lists_nothing = is_empty && persist(store, run.stop, has_rows).await?;
         let listed_id = coverage.listed_id();
         if lists_nothing {
-            hold_back(run, summary, describe_empty_listing(stream));
+            hold_back(run, summary, describe_empty_listing(table));
         } else if is_full || (state.has_missing && !self.is_beside_full_sync) {
-            settle_missing(run, store, entity, listed_id, counter, summary).await?;
+            settle_missing(run, store, table, listed_id, counter, summary).await?;
         }
         if is_full && is_customer {
-            follow_merges(run, store, entity, begun_at, counter, summary).await?;
+            follow_merges(run, store, table, begun_at, counter, summary).await?;
         }
         if is_full && !plan.is_resumed && listed_id.is_some() && shortfall == 0 {
-            persist(store, run.stop, async |store| store.resolve_unlisted(stream, begun_at, store.now()).await).await?;
+            persist(store, run.stop, async |store| store.resolve_unlisted(table, begun_at, store.now()).await).await?;
         }
         if is_full || batch.has_unresolved_errors() {
-            retry_errors(run, store, entity, Due::Daily, (listed_id, begun_at), counter, summary).await?;
+            retry_errors(run, store, table, Due::Daily, (listed_id, begun_at), counter, summary).await?;
         }
         if looks_up || batch.has_held() {
-            settle_losses(run, store, entity, counter, summary).await?;
+            settle_losses(run, store, table, counter, summary).await?;
         }
         if is_full && is_booking {
             erase_untold_customers(run, store, summary).await?;
         }
         if !is_full && state.shortfall > 0 {
             let text = format!(
-                "the last full sync of {stream} returned {} fewer records than Wix announced; everything is read again \
+                "the last full sync of {table} returned {} fewer records than Wix announced; everything is read again \
                  a day after it",
                 state.shortfall
             );
@@ -322,7 +321,7 @@ impl<'a> Pass<'a> {
             shortfall,
             now: store.now(),
         };
-        persist(store, run.stop, async |store| store.finish_pass(stream, run.run_id, &end).await).await?;
+        persist(store, run.stop, async |store| store.finish_pass(table, run.run_id, &end).await).await?;
         Ok(PassEnd::Reached)
     }
 }
@@ -333,19 +332,19 @@ pub(super) fn describe_missing_app(error: &WixError) -> String {
 }
 
 /// Warns that Wix lists none of the table's rows.
-pub(super) fn describe_empty_listing(stream: Stream) -> String {
-    format!("Wix lists no {stream} at all, but the table holds rows: nothing was deleted")
+pub(super) fn describe_empty_listing(table: &'static Table) -> String {
+    format!("Wix lists no {table} at all, but the table holds rows: nothing was deleted")
 }
 
 /// Warns that fewer records came than Wix announced.
-pub(super) fn describe_shortfall(stream: Stream, shortfall: u64) -> String {
-    format!("Wix announced {shortfall} more {stream} than it returned, also when asked again: they may be missing")
+pub(super) fn describe_shortfall(table: &'static Table, shortfall: u64) -> String {
+    format!("Wix announced {shortfall} more {table} than it returned, also when asked again: they may be missing")
 }
 
 /// What to say where more records came than can be remembered.
-pub(super) fn describe_overfull(stream: Stream) -> String {
+pub(super) fn describe_overfull(table: &'static Table) -> String {
     format!(
-        "more than 450,000 {stream} came without an order, or with one creation date: all of them were read, but whether Wix \
+        "more than 450,000 {table} came without an order, or with one creation date: all of them were read, but whether Wix \
          left some out is not known, and deletions are not looked for"
     )
 }
@@ -362,7 +361,7 @@ struct PassWriter<'a> {
     /// True until the first batch of a new full sync.
     opens_full_sync: bool,
     coverage: Coverage,
-    summary: &'a mut StreamSummary,
+    summary: &'a mut TableSummary,
 }
 
 impl PageSink for PassWriter<'_> {
@@ -416,17 +415,17 @@ impl PassWriter<'_> {
 async fn app_not_installed(
     run: &Run<'_>,
     store: &mut Store,
-    summary: &mut StreamSummary,
+    summary: &mut TableSummary,
     error: &WixError,
 ) -> Result<(), SyncError> {
-    let stream = summary.stream;
-    if persist(store, run.stop, async |store| store.has_live_rows(stream).await).await? {
+    let table = summary.table;
+    if persist(store, run.stop, async |store| store.has_live_rows(table).await).await? {
         hold_back(run, summary, describe_missing_app(error));
     } else {
         tell(run, summary, error.to_string());
         // It was checked, and there is nothing: the table matches Wix. What a later pass starts with stays.
         let now = store.now();
-        persist(store, run.stop, async |store| store.note_success(stream, run.run_id, now).await).await?;
+        persist(store, run.stop, async |store| store.note_success(table, run.run_id, now).await).await?;
     }
     Ok(())
 }

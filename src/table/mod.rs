@@ -41,13 +41,3 @@ impl PartialOrd for Table {
         Some(self.cmp(other))
     }
 }
-
-impl Table {
-    pub fn table(&self) -> &'static str {
-        self.name
-    }
-
-    pub fn id_column(&self) -> &'static str {
-        self.id_column
-    }
-}

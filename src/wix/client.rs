@@ -30,7 +30,7 @@ use crate::off_thread::off_thread;
 use crate::retry::{RetryPolicy, THROTTLE_PATIENCE};
 use crate::secret::Secret;
 use crate::stop::Stop;
-use crate::stream::Stream;
+use crate::table::Table;
 use crate::table::listing::{Listing, Lookup};
 use crate::wix::page::{Found, Page, PageRequest};
 
@@ -66,15 +66,15 @@ pub struct WixSettings {
 /// Counts the requests made for one table.
 #[derive(Debug, Default)]
 pub struct RequestCounter {
-    stream: Option<Stream>,
+    table: Option<&'static Table>,
     requests: AtomicU64,
     retries: AtomicU64,
 }
 
 impl RequestCounter {
     /// For a table, which is named in events about requests.
-    pub fn of(stream: Stream) -> RequestCounter {
-        RequestCounter { stream: Some(stream), ..RequestCounter::default() }
+    pub fn of(table: &'static Table) -> RequestCounter {
+        RequestCounter { table: Some(table), ..RequestCounter::default() }
     }
 
     /// Requests sent, retries included.
@@ -405,7 +405,7 @@ impl WixClient {
     ) -> Result<Result<Answer, String>, WixError> {
         self.gate.pass(&self.stop).await?;
         counter.requests.fetch_add(1, Ordering::Relaxed);
-        self.reporter.report(Event::RequestSent { stream: counter.stream });
+        self.reporter.report(Event::RequestSent { table: counter.table });
         let address = format!("{}{address}", self.settings.base_url.reveal());
         let request = match payload {
             Payload::Get => self.http.get(address),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::stream::Stream;
+use crate::table::Table;
 use crate::table::{APPOINTMENTS, CUSTOMERS, ORDERS};
 use crate::wix::page::{NextPage, Page};
 
@@ -10,15 +10,15 @@ fn json_of(text: &str) -> Value {
     serde_json::from_str(text).expect("a sample is JSON")
 }
 
-fn decode(stream: Stream, answer: &str) -> Page {
-    stream.listing.decode_page(answer.as_bytes(), None).expect("a page")
+fn decode(table: &'static Table, answer: &str) -> Page {
+    table.listing.decode_page(answer.as_bytes(), None).expect("a page")
 }
 
 #[test]
 fn the_sample_answers_decode_to_their_records_their_end_and_their_total() {
     let cursor = |text: &str| NextPage::Cursor(text.to_owned());
     let (customers, appointments, orders) = (&CUSTOMERS, &APPOINTMENTS, &ORDERS);
-    for (stream, answer, count, next, total) in [
+    for (table, answer, count, next, total) in [
         (customers, include_str!("../../tests/it/wix/payloads/contacts-v4-list.json"), 4, NextPage::ByOffset, Some(4)),
         (
             customers,
@@ -67,10 +67,10 @@ fn the_sample_answers_decode_to_their_records_their_end_and_their_total() {
         (orders, include_str!("../../tests/it/wix/payloads/orders-search-last.json"), 2, NextPage::End, None),
         (orders, include_str!("../../tests/it/wix/payloads/orders-search-empty.json"), 0, NextPage::End, None),
     ] {
-        let page = decode(stream, answer);
+        let page = decode(table, answer);
         assert_eq!((page.records.len(), &page.next, page.total), (count, &next, total), "{answer:.80}");
         let listed = json_of(answer);
-        let listed = listed[stream.listing.items].as_array().expect("a list").clone();
+        let listed = listed[table.listing.items].as_array().expect("a list").clone();
         let decoded: Vec<Value> = page.records.iter().map(|record| json_of(record)).collect();
         assert_eq!(decoded, listed);
     }

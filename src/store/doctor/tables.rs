@@ -106,18 +106,18 @@ impl Store {
     }
 }
 
-fn freshness(table: &TableRow, now: DateTime<Utc>) -> Finding {
-    let stream = Table::ALL.iter().find(|stream| stream.table() == table.table);
-    let check = stream.map_or("tables", |stream| stream.table());
-    let (Some(success), Some(age)) = (table.last_success_at, table.age_seconds) else {
+fn freshness(row: &TableRow, now: DateTime<Utc>) -> Finding {
+    let table = Table::ALL.iter().find(|table| table.name == row.table);
+    let check = table.map_or("tables", |table| table.name);
+    let (Some(success), Some(age)) = (row.last_success_at, row.age_seconds) else {
         let mend =
             format!("`wix-sync sync {check}` reads them; without the Wix app on the site there is nothing to read");
         return Finding::warn(check, "never synced to the end", mend);
     };
-    let full = table.last_full_pass_at.map_or_else(|| "never".to_owned(), time);
-    let found = format!("{} rows; last success {}, last full pass {full}", table.rows, time(success));
+    let full = row.last_full_pass_at.map_or_else(|| "never".to_owned(), time);
+    let found = format!("{} rows; last success {}, last full pass {full}", row.rows, time(success));
     let is_late =
-        table.last_full_pass_at.is_none_or(|at| (now - at).to_std().map_or(true, |since| since > LATE_FULL_PASS));
+        row.last_full_pass_at.is_none_or(|at| (now - at).to_std().map_or(true, |since| since > LATE_FULL_PASS));
     if age > OLD_SECS {
         Finding::warn(
             check,

@@ -1,20 +1,22 @@
 //! What a restored table or column holds: from the rows themselves where they tell it, else from the next run.
 
-use super::{Work, stream_of};
+use super::{Work, synced_table};
 use crate::store::catalog::Catalog;
 use crate::store::error::StoreError;
 use crate::store::needs::{NeededTable, TABLES};
 use crate::store::schema::quoted;
-use crate::stream::Stream;
 use crate::table::Relation;
+use crate::table::Table;
 
 impl Work<'_> {
     /// Wix's ids are in the records themselves, and those of placeholders in the bookings that name them.
-    pub(super) async fn restore_wix_ids(&self, stream: Stream) -> Result<Option<String>, StoreError> {
-        let (table, id, schema) = (stream.table(), stream.id_column(), self.session.schema);
-        let path = stream.inside.map_or_else(|| "{id}".to_owned(), |inside| format!("{{{inside},id}}"));
-        self.execute(&format!("update {schema}.{table} set {id} = raw #>> '{path}' where raw is not null")).await?;
-        if let Some(Relation::Customer) = stream.relation {
+    pub(super) async fn restore_wix_ids(&self, table: &'static Table) -> Result<Option<String>, StoreError> {
+        let Table { name, id_column, .. } = table;
+        let schema = self.session.schema;
+        let path = table.inside.map_or_else(|| "{id_column}".to_owned(), |inside| format!("{{{inside},id}}"));
+        self.execute(&format!("update {schema}.{name} set {id_column} = raw #>> '{path}' where raw is not null"))
+            .await?;
+        if let Some(Relation::Customer) = table.relation {
             self.execute(&format!(
                 "update {schema}.customers c set wix_contact_id = named.contact
                  from (
@@ -29,7 +31,9 @@ impl Work<'_> {
             .await?;
         }
         let lost = self
-            .count(&format!("select count(*) from {schema}.{table} where {id} is null and deleted_at is not null"))
+            .count(&format!(
+                "select count(*) from {schema}.{name} where {id_column} is null and deleted_at is not null"
+            ))
             .await?;
         Ok((lost > 0).then(|| format!("{lost} rows that Wix had deleted stay without one")))
     }
@@ -41,7 +45,7 @@ impl Work<'_> {
         facts: &Catalog,
     ) -> Result<Option<String>, StoreError> {
         let (name, schema) = (self.name(table), self.session.schema);
-        let Some(stream) = stream_of(table) else { return Ok(None) };
+        let Some(table) = synced_table(table) else { return Ok(None) };
         // One to a table that was renamed would refuse every link.
         for (key, columns, _) in facts.get(table.name).into_iter().flat_map(|facts| &facts.foreign_keys) {
             if columns == "customer_id" {
@@ -54,12 +58,12 @@ impl Work<'_> {
         let unlinked = self
             .execute(&format!(
                 "update {name} t set customer_id = null where {} is not null and {dangling}",
-                stream.id_column()
+                table.id_column
             ))
             .await?;
         if unlinked > 0 {
-            self.to_read.insert(stream);
-            self.to_rewrite.insert(stream);
+            self.to_read.insert(table);
+            self.to_rewrite.insert(table);
         }
         let left = self.count(&format!("select count(*) from {name} t where {dangling}")).await?;
         let unchecked = if left > 0 { " not valid" } else { "" };
@@ -98,16 +102,16 @@ impl Work<'_> {
     /// work meanwhile does not get on: it would note that it has read everything.
     pub(super) async fn have_read_again(&self) -> Result<(), StoreError> {
         let schema = self.session.schema;
-        for stream in &self.to_rewrite {
-            let (table, id) = (stream.table(), stream.id_column());
+        for table in &self.to_rewrite {
+            let Table { name, id_column, .. } = table;
             self.execute(&format!(
-                "update {schema}.{table} set content_hash = null
-                 where {id} is not null and deleted_at is null and content_hash is not null"
+                "update {schema}.{name} set content_hash = null
+                 where {id_column} is not null and deleted_at is null and content_hash is not null"
             ))
             .await?;
         }
         let tables: Vec<String> =
-            self.to_read.union(&self.to_rewrite).map(|stream| format!("'{}'", stream.table())).collect();
+            self.to_read.union(&self.to_rewrite).map(|table| format!("'{}'", table.name)).collect();
         if tables.is_empty() {
             return Ok(());
         }
