@@ -213,3 +213,21 @@ macro_rules! tuples {
 }
 
 tuples!(A B C D E F G H I J);
+
+#[cfg(test)]
+mod tests {
+    use tokio_postgres::types::{Json, Type};
+    use uuid::Uuid;
+
+    use super::Parameter;
+
+    #[test]
+    fn a_parameter_has_the_type_of_its_value() {
+        let (text, texts, bytes) = ("a", vec!["a".to_owned()], vec![&b"a"[..]]);
+        let (ids, number, json) = (Some(&[Uuid::nil()][..]), None::<i64>, Json(&text));
+        let parameters: &[Parameter<'_>] = params![text, texts, bytes, ids, number, json, true, 1.5];
+        let types: Vec<Type> = parameters.iter().map(|(_, data_type)| data_type.clone()).collect();
+        let [text, texts, bytes, ids] = [Type::TEXT, Type::TEXT_ARRAY, Type::BYTEA_ARRAY, Type::UUID_ARRAY];
+        assert_eq!(types, [text, texts, bytes, ids, Type::INT8, Type::JSONB, Type::BOOL, Type::FLOAT8]);
+    }
+}
