@@ -72,7 +72,6 @@ async fn compare_listed(
     statuses: &KnownStatuses,
     counter: &RequestCounter,
 ) -> Result<Comparison, SyncError> {
-    let table = table;
     let plan = match (extent, run.plan.pass_kind(table)) {
         (Extent::NextPass, PassKind::Range) => PassPlan::range(),
         (Extent::NextPass, _) => {

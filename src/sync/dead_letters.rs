@@ -44,7 +44,6 @@ pub(super) async fn retry_errors(
     counter: &RequestCounter,
     summary: &mut TableSummary,
 ) -> Result<(), SyncError> {
-    let table = table;
     if !persist(store, run.stop, async |store| store.has_unresolved_errors(table).await).await? {
         return Ok(());
     }

@@ -52,7 +52,6 @@ pub(super) async fn settle_missing(
     counter: &RequestCounter,
     summary: &mut TableSummary,
 ) -> Result<(), SyncError> {
-    let table = table;
     if !persist(store, run.stop, async |store| store.has_missing(table).await).await? {
         return Ok(());
     }
@@ -83,7 +82,6 @@ async fn settle_due(
     counter: &RequestCounter,
     summary: &mut TableSummary,
 ) -> Result<(), SyncError> {
-    let table = table;
     let begun_at = store.now();
     let list = async |store: &mut Store, scope, limit| store.list_missing(table, scope, begun_at, limit).await;
     if persist(store, run.stop, async |store| list(store, Scope::All, 1).await).await?.is_empty() {

@@ -22,7 +22,6 @@ pub(super) async fn check_drift(
     (known, now): (&mut Option<Drift>, DateTime<Utc>),
     counter: &RequestCounter,
 ) -> Result<Option<String>, SyncError> {
-    let table = table;
     let Some(every) = run.plan.full.check_every else { return Ok(None) };
     // A time in the future comes from a wrong clock.
     if known.as_ref().is_some_and(|last| last.checked_at <= now && now - last.checked_at < every) {
@@ -61,7 +60,6 @@ pub(super) async fn note_full_sync(
     if run.plan.full.check_every.is_none() {
         return Ok(());
     }
-    let table = table;
     let mut baseline = 0;
     if last.is_some_and(|last| last.difference != 0)
         && let Some(count) = run.wix.fetch_count(&table.listing, counter).await?

@@ -33,7 +33,6 @@ pub(super) async fn settle_losses(
     counter: &RequestCounter,
     summary: &mut TableSummary,
 ) -> Result<(), SyncError> {
-    let table = table;
     let (losses, live) = persist(store, run.stop, async |store| store.list_losses(table).await).await?;
     let is_blocked =
         |loss: &&Loss| !run.plan.allow_mass_changes && is_too_many(MissingCount { missing: loss.rows, live });

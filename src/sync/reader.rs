@@ -247,7 +247,6 @@ impl<'a> Reader<'a> {
         let (table, whole) = (self.reading.table, self.reading.table.listing.page_limit);
         self.page_size.note(texts.len(), bytes, whole);
         let mapping = off_thread(move || {
-            let table = table;
             let records: Vec<MappedRecord> = texts.into_iter().map(|raw| map_record(table, raw)).collect();
             let marks: Vec<RecordMark> = records.iter().map(mark_of).collect();
             (records, marks)

@@ -21,7 +21,6 @@ pub(super) async fn repair(
     counter: &RequestCounter,
     summary: &mut TableSummary,
 ) -> Result<(), SyncError> {
-    let table = table;
     let listed_id = gaps.listed_id.as_deref();
     let to_fetch: Vec<&String> = gaps.missing_ids.iter().chain(&gaps.outdated_ids).collect();
     let (mut unsettled, mut control) = (Unsettled::default(), Control::with(listed_id));

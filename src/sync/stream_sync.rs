@@ -218,7 +218,6 @@ impl<'a> Pass<'a> {
 
     async fn run(self, store: &mut Store, plan: PassPlan, summary: &mut TableSummary) -> Result<PassEnd, SyncError> {
         let Pass { run, table, counter, state, .. } = self;
-        let table = table;
         let is_full = plan.checkpoint.pass == PassKind::Full;
         if plan.checkpoint.pass != PassKind::Range {
             (summary.pass, summary.resumed) = (plan.checkpoint.pass, plan.is_resumed);
