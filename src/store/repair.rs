@@ -356,6 +356,6 @@ fn is_about_the_schema(state: &SqlState) -> bool {
     *state != SqlState::INSUFFICIENT_PRIVILEGE && matches!(&state.code()[..2], "42" | "23" | "22" | "21" | "0A" | "2B")
 }
 
-fn synced_table(_table: &NeededTable) -> Option<&'static Table> {
-    Table::ALL.into_iter().find(|table| table.name == table.name)
+fn synced_table(needed: &NeededTable) -> Option<&'static Table> {
+    Table::ALL.into_iter().find(|table| table.name == needed.name)
 }
