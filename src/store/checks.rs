@@ -12,15 +12,9 @@ use super::needs::TABLES;
 use super::problem::{Cause, Effect, Problem, Repair};
 use super::schema::{Schema, quoted};
 use super::session::{Rows, Session, params};
+use crate::table::Table;
 
 const ASKING: &str = "could not evaluate a CHECK constraint";
-
-const BOOKING_STATUSES: [&str; 6] = ["CONFIRMED", "CREATED", "CANCELED", "PENDING", "DECLINED", "WAITING_LIST"];
-const BOOKING_PAYMENTS: [&str; 6] = ["NOT_PAID", "PAID", "PARTIALLY_PAID", "REFUNDED", "EXEMPT", "FAILED"];
-const ORDER_STATUSES: [&str; 4] = ["APPROVED", "CANCELED", "PENDING", "REJECTED"];
-const ORDER_PAYMENTS: [&str; 6] =
-    ["NOT_PAID", "PAID", "PARTIALLY_REFUNDED", "FULLY_REFUNDED", "PENDING", "PARTIALLY_PAID"];
-const FULFILLMENTS: [&str; 3] = ["NOT_FULFILLED", "FULFILLED", "PARTIALLY_FULFILLED"];
 
 /// A constraint to ask, as one query: its first column lists what it refuses.
 struct Question {
@@ -33,7 +27,7 @@ struct Question {
 /// A question for each constraint that a table did not get from wix-sync.
 fn questions(schema: &Schema, catalog: &Catalog) -> Vec<Question> {
     let mut questions = Vec::new();
-    for table in &TABLES {
+    for table in TABLES.iter() {
         let (Some(samples), Some(facts)) = (samples(table.name), catalog.get(table.name)) else { continue };
         for (name, expression) in &facts.checks {
             if table.checks.iter().any(|(own, _)| own == name) {
@@ -103,35 +97,25 @@ impl Store {
 fn samples(table: &str) -> Option<Value> {
     let time = "2026-01-31T10:00:00Z";
     let id = "00000000-0000-4000-8000-000000000000";
+    if table == "sync_logs" {
+        return Some(log_samples(id, time));
+    }
+    let table = Table::ALL.into_iter().find(|synced| synced.name == table)?;
     let mut base = json!({
         "id": id, "raw": {}, "content_hash": "\\x00", "created_at": time, "updated_at": time,
-        "wix_created_at": time, "wix_updated_at": time, "wix_revision": 1,
+        "wix_created_at": time, "wix_updated_at": time, "wix_revision": 1, table.id_column: id,
     });
-    let varied: &[(&str, &[&str])] = match table {
-        "customers" => {
-            base["wix_contact_id"] = json!(id);
-            &[]
-        }
-        "appointments" => {
-            base["wix_booking_id"] = json!(id);
-            &[("status", &BOOKING_STATUSES), ("payment_status", &BOOKING_PAYMENTS)]
-        }
-        "orders" => {
-            base["wix_order_id"] = json!(id);
-            &[("status", &ORDER_STATUSES), ("payment_status", &ORDER_PAYMENTS), ("fulfillment_status", &FULFILLMENTS)]
-        }
-        "sync_logs" => return Some(log_samples(id, time)),
-        _ => return None,
-    };
-    for (column, values) in varied {
-        base[*column] = json!(values.first());
+    let varied =
+        || table.fields.iter().map(|field| (field.name, field.values)).filter(|(_, values)| !values.is_empty());
+    for (column, values) in varied() {
+        base[column] = json!(values.first());
     }
     let bare = json!({ "label": "records of which Wix sends nothing but id, dates and status", "row": base });
     let mut samples = vec![bare];
-    for (column, values) in varied {
-        for value in *values {
+    for (column, values) in varied() {
+        for value in values {
             let mut row = base.clone();
-            row[*column] = json!(value);
+            row[column] = json!(value);
             samples.push(json!({ "label": format!("{column} {value}"), "row": row }));
         }
     }
@@ -141,7 +125,7 @@ fn samples(table: &str) -> Option<Value> {
 /// Rows of `sync_logs` as runs write them.
 fn log_samples(id: &str, time: &str) -> Value {
     let mut samples = Vec::new();
-    for sync_type in ["customers", "appointments", "orders", "all"] {
+    for sync_type in Table::ALL.into_iter().map(|table| table.name).chain(["all"]) {
         for status in ["running", "completed", "failed"] {
             let completed_at = (status != "running").then_some(time);
             let row = json!({

@@ -1,7 +1,8 @@
 //! What wix-sync needs in its schema: tables, columns, keys, links and indexes, as the migrations leave them.
-//!
-//! A test drops everything and has `migrate` restore it from here: the catalog must then be the one that the migrations
-//! made. So a new migration that adds a column needs its line here too.
+
+use std::sync::LazyLock;
+
+use crate::table::{CUSTOMERS, Relation, Table};
 
 #[derive(Debug)]
 pub(super) struct NeededTable {
@@ -45,12 +46,10 @@ const UUID: &str = "uuid";
 const TEXT: &str = "text";
 const TEXTS: &str = "text[]";
 const TIME: &str = "timestamp with time zone";
-const DATE: &str = "date";
 const JSONB: &str = "jsonb";
 const BYTEA: &str = "bytea";
 const INTEGER: &str = "integer";
 const BIGINT: &str = "bigint";
-const NUMERIC: &str = "numeric";
 
 /// A column that may be NULL.
 const fn may(name: &'static str, data_type: &'static str) -> Column {
@@ -80,8 +79,68 @@ const LIVE: &str = "WHERE (deleted_at IS NULL)";
 const RANDOM: &str = "gen_random_uuid()";
 const NOW: &str = "now()";
 
-/// In the order in which they can be created.
-pub(super) const TABLES: [NeededTable; 12] = [
+/// All tables, in the order in which they can be created.
+pub(super) static TABLES: LazyLock<Vec<NeededTable>> = LazyLock::new(|| {
+    let mut tables: Vec<NeededTable> = Table::ALL.into_iter().map(synced).collect();
+    let [migrations, logs, others @ ..] = OWN;
+    tables.splice(0..0, [migrations, logs]);
+    tables.extend(others);
+    tables
+});
+
+/// What a synced table needs. Leaked, since it is made once and lives as long as the program.
+fn synced(table: &'static Table) -> NeededTable {
+    let Table { name, id_column, relation, .. } = *table;
+    let (is_person, has_email) = match relation {
+        Some(Relation::Customer) => (true, Some(LIVE)),
+        Some(Relation::Order) => (false, Some("")),
+        Some(Relation::Booking { .. }) | None => (false, None),
+    };
+    let has_customer = table.needs.contains(&&CUSTOMERS);
+    let mut columns = vec![with("id", UUID, RANDOM), may(id_column, TEXT)];
+    columns.extend(has_customer.then(|| may("customer_id", UUID)));
+    columns.extend(table.fields.iter().map(|field| may(field.name, field.kind.sql_type())));
+    columns.extend(table.has_notes.then(|| may("notes", TEXT)));
+    columns.extend([with("created_at", TIME, NOW), with("updated_at", TIME, NOW)]);
+    columns.extend(is_person.then(|| may("merged_into", TEXT)));
+    columns.extend([
+        may("raw", JSONB),
+        may("content_hash", BYTEA),
+        may("wix_created_at", TIME),
+        may("wix_updated_at", TIME),
+        may("wix_revision", BIGINT),
+        may("deleted_at", TIME),
+    ]);
+    let named = |column: &str, keys: &'static str, condition: &'static str| Index {
+        name: format!("{name}_{column}_idx").leak(),
+        keys,
+        condition,
+    };
+    let mut indexes = vec![named("wix_created_at", "btree (wix_created_at)", LIVE)];
+    if has_customer {
+        indexes.push(named("wix_contact_id", "btree (wix_contact_id)", ""));
+        indexes.push(named("customer_id", "btree (customer_id)", ""));
+    }
+    if is_person {
+        indexes.push(named("merged_into", "btree (merged_into)", "WHERE (merged_into IS NOT NULL)"));
+    }
+    let folded = "btree (lower((btrim(email) COLLATE \"C\")))";
+    indexes.extend(has_email.map(|condition| named("email_folded", folded, condition)));
+    let key: &'static [&'static str] = vec![id_column].leak();
+    NeededTable {
+        name,
+        columns: columns.leak(),
+        unique: vec![(&*format!("{name}_{id_column}_key").leak(), key)].leak(),
+        has_customer,
+        indexes: indexes.leak(),
+        filled: Some(vec!["id", id_column, "created_at", "updated_at"].leak()),
+        ..STATE
+    }
+}
+
+/// wix-sync's own tables. A test drops all of them and has `migrate` restore them from here: the catalog must then be the
+/// one that the migrations made. So a migration that adds a column needs its line here too.
+const OWN: [NeededTable; 9] = [
     NeededTable {
         name: "sync_migrations",
         columns: &[must("number", INTEGER), must("name", TEXT), must("checksum", TEXT), with("applied_at", TIME, NOW)],
@@ -112,118 +171,6 @@ pub(super) const TABLES: [NeededTable; 12] = [
             ("sync_logs_ended_runs_have_an_end", "(status = 'running') = (completed_at is null)"),
         ],
         indexes: &[index("sync_logs_started_at_idx", "btree (started_at DESC)", "")],
-        ..STATE
-    },
-    NeededTable {
-        name: "customers",
-        columns: &[
-            with("id", UUID, RANDOM),
-            may("wix_contact_id", TEXT),
-            may("name", TEXT),
-            may("email", TEXT),
-            may("phone", TEXT),
-            may("notes", TEXT),
-            with("created_at", TIME, NOW),
-            with("updated_at", TIME, NOW),
-            may("first_name", TEXT),
-            may("last_name", TEXT),
-            may("company", TEXT),
-            may("job_title", TEXT),
-            may("birthdate", DATE),
-            may("locale", TEXT),
-            may("labels", TEXTS),
-            may("merged_into", TEXT),
-            may("raw", JSONB),
-            may("content_hash", BYTEA),
-            may("wix_created_at", TIME),
-            may("wix_updated_at", TIME),
-            may("wix_revision", BIGINT),
-            may("deleted_at", TIME),
-        ],
-        unique: &[("customers_wix_contact_id_key", &["wix_contact_id"])],
-        indexes: &[
-            index("customers_email_folded_idx", "btree (lower((btrim(email) COLLATE \"C\")))", LIVE),
-            index("customers_merged_into_idx", "btree (merged_into)", "WHERE (merged_into IS NOT NULL)"),
-            index("customers_wix_created_at_idx", "btree (wix_created_at)", LIVE),
-        ],
-        filled: Some(&["id", "wix_contact_id", "created_at", "updated_at"]),
-        ..STATE
-    },
-    NeededTable {
-        name: "appointments",
-        columns: &[
-            with("id", UUID, RANDOM),
-            may("wix_booking_id", TEXT),
-            may("customer_id", UUID),
-            may("service_name", TEXT),
-            may("staff_member", TEXT),
-            may("start_time", TIME),
-            may("end_time", TIME),
-            may("status", TEXT),
-            may("notes", TEXT),
-            with("created_at", TIME, NOW),
-            with("updated_at", TIME, NOW),
-            may("wix_contact_id", TEXT),
-            may("service_id", TEXT),
-            may("timezone", TEXT),
-            may("location", TEXT),
-            may("participants", INTEGER),
-            may("payment_status", TEXT),
-            may("raw", JSONB),
-            may("content_hash", BYTEA),
-            may("wix_created_at", TIME),
-            may("wix_updated_at", TIME),
-            may("wix_revision", BIGINT),
-            may("deleted_at", TIME),
-        ],
-        unique: &[("appointments_wix_booking_id_key", &["wix_booking_id"])],
-        has_customer: true,
-        indexes: &[
-            index("appointments_wix_contact_id_idx", "btree (wix_contact_id)", ""),
-            index("appointments_customer_id_idx", "btree (customer_id)", ""),
-            index("appointments_wix_created_at_idx", "btree (wix_created_at)", LIVE),
-        ],
-        filled: Some(&["id", "wix_booking_id", "created_at", "updated_at"]),
-        ..STATE
-    },
-    NeededTable {
-        name: "orders",
-        columns: &[
-            with("id", UUID, RANDOM),
-            may("wix_order_id", TEXT),
-            may("customer_id", UUID),
-            may("order_date", TIME),
-            may("total_amount", NUMERIC),
-            may("status", TEXT),
-            may("items", JSONB),
-            with("created_at", TIME, NOW),
-            with("updated_at", TIME, NOW),
-            may("wix_contact_id", TEXT),
-            may("order_number", TEXT),
-            may("email", TEXT),
-            may("payment_status", TEXT),
-            may("fulfillment_status", TEXT),
-            may("currency", TEXT),
-            may("subtotal", NUMERIC),
-            may("shipping", NUMERIC),
-            may("tax", NUMERIC),
-            may("discount", NUMERIC),
-            may("raw", JSONB),
-            may("content_hash", BYTEA),
-            may("wix_created_at", TIME),
-            may("wix_updated_at", TIME),
-            may("wix_revision", BIGINT),
-            may("deleted_at", TIME),
-        ],
-        unique: &[("orders_wix_order_id_key", &["wix_order_id"])],
-        has_customer: true,
-        indexes: &[
-            index("orders_wix_contact_id_idx", "btree (wix_contact_id)", ""),
-            index("orders_customer_id_idx", "btree (customer_id)", ""),
-            index("orders_email_folded_idx", "btree (lower((btrim(email) COLLATE \"C\")))", ""),
-            index("orders_wix_created_at_idx", "btree (wix_created_at)", LIVE),
-        ],
-        filled: Some(&["id", "wix_order_id", "created_at", "updated_at"]),
         ..STATE
     },
     NeededTable {

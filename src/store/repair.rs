@@ -154,9 +154,7 @@ impl Work<'_> {
                 Ok(None)
             }
             Step::View => {
-                let view =
-                    self.finishing.iter().rev().find_map(|sql| sql.find("create or replace view").map(|at| &sql[at..]));
-                let statements = format!("drop view if exists {{schema}}.{VIEW}; {}", view.unwrap_or_default());
+                let statements = format!("drop view if exists {{schema}}.{VIEW}; {}", view_statements());
                 self.run(&self.session.schema.sql(&statements)).await?;
                 Ok(None)
             }
@@ -202,6 +200,9 @@ impl Work<'_> {
         parts.extend(table.checks.iter().map(|(name, check)| format!("constraint {name} check ({check})")));
         let statement = format!("create table {} ({})", self.name(table), parts.join(", "));
         self.run(&statement).await?;
+        if table.is_of_wix() {
+            self.compress(table).await?;
+        }
         self.needs_reading(table);
         if let Some(other) = self.lookalike(table).await? {
             let (schema, name) = (self.session.schema, table.name);
@@ -220,6 +221,26 @@ impl Work<'_> {
             });
         }
         Ok(None)
+    }
+
+    /// Has JSON compressed by lz4, where the server was built with it: it takes a third of the time of Postgres's own method.
+    async fn compress(&self, table: &NeededTable) -> Result<(), StoreError> {
+        let columns = table.columns.iter().filter(|column| column.data_type == "jsonb");
+        let settings: Vec<String> =
+            columns.map(|column| format!("alter column {} set compression lz4", column.name)).collect();
+        self.run(&format!(
+            "do $$ begin
+                if exists (
+                    select from pg_catalog.pg_settings
+                    where name = 'default_toast_compression' and 'lz4' = any (enumvals)
+                ) then
+                    alter table {} {};
+                end if;
+            end $$",
+            self.name(table),
+            settings.join(", ")
+        ))
+        .await
     }
 
     /// Another table of the schema with all columns of this one, if this one holds what Wix has.
@@ -358,4 +379,25 @@ fn is_about_the_schema(state: &SqlState) -> bool {
 
 fn synced_table(needed: &NeededTable) -> Option<&'static Table> {
     Table::ALL.into_iter().find(|table| table.name == needed.name)
+}
+
+/// The statements that create the view over all synced tables.
+fn view_statements() -> String {
+    // Only the first of the parts names the columns, as Postgres writes the view of the migrations.
+    let count = |(index, table): (usize, &&Table)| {
+        let (place, Table { name, id_column, .. }) = (index + 1, table);
+        let named = |column: &'static str| if index == 0 { column } else { "" };
+        let (place_name, table_name) = (named(" as place"), named(" as table_name"));
+        let (rows, deleted_rows) = (named(" as rows"), named(" as deleted_rows"));
+        format!(
+            "select {place}{place_name}, '{name}'{table_name}, count(*) filter (where deleted_at is null){rows},
+                count(*) filter (where deleted_at is not null){deleted_rows}
+             from {{schema}}.{name} where {id_column} is not null"
+        )
+    };
+    let counts: Vec<String> = Table::ALL.iter().enumerate().map(count).collect();
+    let synced = Table::ALL.map(|table| format!("'{{schema}}.{table}'::regclass"));
+    include_str!("sql/sync_health.sql")
+        .replace("{counts}", &counts.join("\n    union all\n    "))
+        .replace("{synced}", &synced.join(", "))
 }

@@ -10,6 +10,7 @@ use super::migrate::{SchemaState, state_of};
 use super::needs::{Column, NeededTable, TABLES, VIEW, VIEW_COLUMNS, VIEW_TABLES};
 use super::problem::{Cause, Effect, Problem, Repair, Step};
 use super::schema::{Schema, quoted};
+use crate::table::Table;
 
 impl Store {
     /// An error unless all migrations are applied and no manual change of the schema stops a run. One statement if all
@@ -55,7 +56,7 @@ impl Store {
 /// What is not as wix-sync needs it, in the order in which it can be repaired.
 pub(super) fn compare(schema: &Schema, catalog: &Catalog) -> Vec<Problem> {
     let mut problems = Vec::new();
-    for table in &TABLES {
+    for table in TABLES.iter() {
         let comparison = Comparison { schema, catalog, table };
         match catalog.get(table.name) {
             None => problems.push(comparison.missing(
@@ -68,7 +69,7 @@ pub(super) fn compare(schema: &Schema, catalog: &Catalog) -> Vec<Problem> {
         }
     }
     // Links and indexes need the tables and their keys.
-    for table in &TABLES {
+    for table in TABLES.iter() {
         let comparison = Comparison { schema, catalog, table };
         if let Some(facts) = catalog.get(table.name).filter(|facts| facts.kind == "r") {
             comparison.links_and_indexes(facts, &mut problems);
@@ -306,7 +307,7 @@ fn view_problem(schema: &Schema, catalog: &Catalog) -> Option<Problem> {
     let is_read = |table: &&str| {
         catalog.get(*table).is_none_or(|facts| facts.kind != "r" || facts.columns.values().any(|fact| fact.has('h')))
     };
-    let unread = VIEW_TABLES.iter().find(|table| !is_read(table))?;
+    let unread = Table::ALL.iter().map(|table| table.name).chain(VIEW_TABLES).find(|table| !is_read(table))?;
     problem(format!("view {VIEW} does not read {unread}"), Cause::Missing, Repair::Step(Step::View))
 }
 

@@ -42,14 +42,17 @@ pub static APPOINTMENTS: Table = Table {
         Field::from("timezone", Text, |booking| Times::of(booking).zone.map(Cell::from)),
         Field::from("location", Text, location),
         Field::from("participants", Integer, participants),
-        Field::at("status", Text, "status"),
-        Field::at("payment_status", Text, "paymentStatus"),
+        Field::status("status", "status", &["CONFIRMED", "CREATED", "CANCELED", "PENDING", "DECLINED", "WAITING_LIST"]),
+        Field::status("payment_status", "paymentStatus", &PAYMENT_STATUSES),
     ],
+    has_notes: true,
     range_field: Some("startDate"),
     needs: &[&CUSTOMERS],
     relation: Some(Relation::Booking { contact }),
     personal: &["location"],
 };
+
+const PAYMENT_STATUSES: [&str; 6] = ["NOT_PAID", "PAID", "PARTIALLY_PAID", "REFUNDED", "EXEMPT", "FAILED"];
 
 /// The contact that a booking names, and what the booking says about it.
 pub(super) fn contact(booking: &Object<'_>, unreadable: &mut Vec<&'static str>) -> Contact {

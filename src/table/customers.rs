@@ -39,6 +39,7 @@ pub static CUSTOMERS: Table = Table {
         Field::at("locale", Text, "info.locale"),
         Field::from("labels", TextList, labels),
     ],
+    has_notes: true,
     range_field: None,
     needs: &[],
     relation: Some(Relation::Customer),

@@ -28,6 +28,8 @@ pub struct Table {
     pub fields: &'static [Field],
     /// The columns with personal data. They are emptied when Wix deletes the record.
     pub personal: &'static [&'static str],
+    /// Whether it has a column `notes`, which only people fill in.
+    pub has_notes: bool,
     /// The field by which `--start` and `--end` select records. `None` if the table is always synced as a whole.
     pub range_field: Option<&'static str>,
     /// The tables to which rows of this one are linked. They are synced before it.

@@ -67,18 +67,25 @@ pub struct Field {
     /// Also names a field that could not be read.
     pub name: &'static str,
     pub kind: Kind,
+    /// The values that Wix documents for it, if it is a status (docs/wix-api.md 7 and 8). Others are stored as well.
+    pub values: &'static [&'static str],
     source: Source,
 }
 
 impl Field {
     /// A column whose value is at one path, such as `info.name.first`.
     pub const fn at(name: &'static str, kind: Kind, path: &'static str) -> Field {
-        Field { name, kind, source: Source::At(path) }
+        Field { name, kind, values: &[], source: Source::At(path) }
     }
 
     /// A column whose value a function finds. It must return a cell of this kind, or null.
     pub const fn from(name: &'static str, kind: Kind, find: fn(&Object<'_>) -> Reading<Cell>) -> Field {
-        Field { name, kind, source: Source::From(find) }
+        Field { name, kind, values: &[], source: Source::From(find) }
+    }
+
+    /// A column with a status, at one path.
+    pub const fn status(name: &'static str, path: &'static str, values: &'static [&'static str]) -> Field {
+        Field { name, kind: Kind::Text, values, source: Source::At(path) }
     }
 
     /// The path of the value, if it is at one.

@@ -22,11 +22,7 @@ pub static ORDERS: Table = Table {
         lookup: Lookup::Get { path: "/ecom/v1/orders/", query: "", member: "order" },
         count: Count::None,
         // Pending and rejected orders are not returned unless the filter names them (wix-api.md 4.1).
-        statuses: Some(Statuses {
-            known: &["APPROVED", "CANCELED", "PENDING", "REJECTED"],
-            hidden: &["PENDING", "REJECTED"],
-            never: &["INITIALIZED"],
-        }),
+        statuses: Some(Statuses { known: &STATUSES, hidden: &["PENDING", "REJECTED"], never: &["INITIALIZED"] }),
         api: "orders API",
         permission: "Read Orders",
         app: "Wix Stores",
@@ -37,9 +33,13 @@ pub static ORDERS: Table = Table {
         Field::at("order_number", Text, "number"),
         Field::at("email", ShortText, "buyerInfo.email"),
         Field::from("order_date", Timestamp, order_date),
-        Field::at("status", Text, "status"),
-        Field::at("payment_status", Text, "paymentStatus"),
-        Field::at("fulfillment_status", Text, "fulfillmentStatus"),
+        Field::status("status", "status", &STATUSES),
+        Field::status("payment_status", "paymentStatus", &PAYMENT_STATUSES),
+        Field::status(
+            "fulfillment_status",
+            "fulfillmentStatus",
+            &["NOT_FULFILLED", "FULFILLED", "PARTIALLY_FULFILLED"],
+        ),
         Field::at("currency", Text, "currency"),
         Field::at("subtotal", Decimal, "priceSummary.subtotal.amount"),
         Field::at("shipping", Decimal, "priceSummary.shipping.amount"),
@@ -48,11 +48,17 @@ pub static ORDERS: Table = Table {
         Field::at("total_amount", Decimal, "priceSummary.total.amount"),
         Field::at("items", List, "lineItems"),
     ],
+    has_notes: false,
     range_field: None,
     needs: &[&CUSTOMERS],
     relation: Some(Relation::Order),
     personal: &["email", "items"],
 };
+
+const STATUSES: [&str; 4] = ["APPROVED", "CANCELED", "PENDING", "REJECTED"];
+
+const PAYMENT_STATUSES: [&str; 6] =
+    ["NOT_PAID", "PAID", "PARTIALLY_REFUNDED", "FULLY_REFUNDED", "PENDING", "PARTIALLY_PAID"];
 
 /// For imported orders the date of creation is that of the import (wix-api.md 4.3).
 fn order_date(order: &Object<'_>) -> Reading<Cell> {

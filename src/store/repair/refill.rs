@@ -3,7 +3,7 @@
 use super::{Work, synced_table};
 use crate::store::catalog::Catalog;
 use crate::store::error::StoreError;
-use crate::store::needs::{NeededTable, TABLES};
+use crate::store::needs::NeededTable;
 use crate::store::schema::quoted;
 use crate::table::Relation;
 use crate::table::Table;
@@ -13,7 +13,7 @@ impl Work<'_> {
     pub(super) async fn restore_wix_ids(&self, table: &'static Table) -> Result<Option<String>, StoreError> {
         let Table { name, id_column, .. } = table;
         let schema = self.session.schema;
-        let path = table.inside.map_or_else(|| "{id_column}".to_owned(), |inside| format!("{{{inside},id}}"));
+        let path = table.inside.map_or_else(|| "{id}".to_owned(), |inside| format!("{{{inside},id}}"));
         self.execute(&format!("update {schema}.{name} set {id_column} = raw #>> '{path}' where raw is not null"))
             .await?;
         if let Some(Relation::Customer) = table.relation {
@@ -74,7 +74,7 @@ impl Work<'_> {
         Ok((unlinked > 0).then(|| format!("{unlinked} links to customers that are gone are made anew")))
     }
 
-    /// Comments, compression and the link to Supabase's users, from the migrations themselves.
+    /// Comments and the link to Supabase's users, from the migrations themselves.
     pub(super) async fn finish_tables(&self) -> Result<(), StoreError> {
         for table in &self.created {
             let about = format!("comment on column {{schema}}.{table}.");
@@ -85,13 +85,8 @@ impl Work<'_> {
                 }
             }
         }
-        let is_of_wix = |name: &&&str| TABLES.iter().any(|table| table.name == **name && table.is_of_wix());
-        for sql in self.finishing {
-            let is_about = |part: &str| sql.contains(part);
-            let has_logs = self.created.contains("sync_logs");
-            if is_about("set compression lz4") && self.created.iter().any(|name| is_of_wix(&name))
-                || is_about("references auth.users") && has_logs
-            {
+        if self.created.contains("sync_logs") {
+            for sql in self.finishing.iter().filter(|sql| sql.contains("references auth.users")) {
                 self.run(&self.session.schema.sql(sql)).await?;
             }
         }
