@@ -13,7 +13,7 @@ use tokio_postgres::error::SqlState;
 use super::connect::Store;
 use super::error::StoreError;
 use super::session::{from_row, params};
-use super::tls::{self, TlsSettings};
+use super::tls::Tls;
 use crate::table::Table;
 
 /// Maximum wait for a lock.
@@ -180,14 +180,13 @@ from_row!(Blocker { pid, lock, mode, user, application, state, seconds });
 /// Cancels the statement that a connection is running.
 pub struct Canceller {
     token: CancelToken,
-    tls: TlsSettings,
+    tls: Tls,
 }
 
 impl Canceller {
     /// Best effort: the server does not report whether it cancelled anything.
     pub async fn cancel(&self) {
-        let Ok(connector) = tls::connector(&self.tls) else { return };
-        match timeout(CANCEL_PATIENCE, self.token.cancel_query(connector)).await {
+        match timeout(CANCEL_PATIENCE, self.token.cancel_query(self.tls.connector.clone())).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(error = error.to_string(), "the statement could not be cancelled"),
             Err(_) => tracing::debug!("the statement could not be cancelled: no answer"),

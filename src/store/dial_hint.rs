@@ -1,12 +1,15 @@
-//! What to do where no connection comes about: one line that names the option and variable to change.
+//! What to do if no connection can be made: one line that names the option and variable to change.
 
 use std::io;
+use std::path::Path;
 
 use rustls::{AlertDescription, CertificateError};
+use tokio_postgres::config::SslNegotiation;
+use tokio_postgres::{Config, Error};
 
-use super::target::Place;
-use super::tls::{RootCertificates, TlsSettings};
-use crate::network::find;
+use super::error::describe;
+use super::target::Target;
+use crate::network::{CertificateProblem, find};
 
 pub(super) const NO_ANSWER: &str = "check host and port in DATABASE_URL (PGHOST, PGPORT), and the firewall between; \
                                     connect_timeout (PGCONNECT_TIMEOUT) says how long to wait";
@@ -15,19 +18,21 @@ pub(super) const NO_HOST: &str = "check the host in DATABASE_URL (PGHOST) and th
                                   direct host has only an IPv6 address, its poolers have others";
 
 /// One line on what to do, if there is something to do.
-pub(super) fn hint(error: &tokio_postgres::Error, place: &Place, tls: &TlsSettings) -> Option<String> {
-    let hint = match error.as_db_error() {
-        Some(refusal) => of_refusal(refusal.code().code(), refusal.message(), place)?,
-        None => of_failure(error, tls)?,
-    };
-    Some(hint)
+pub(super) fn hint(error: &Error, place: &Config, target: &Target) -> Option<String> {
+    match error.as_db_error() {
+        Some(refusal) => {
+            let password_file = target.password_file.as_deref().filter(|_| place.get_password().is_some());
+            of_refusal(refusal.code().code(), refusal.message(), password_file)
+        }
+        None => of_failure(error, place, target.tls.roots.as_deref()),
+    }
 }
 
-/// The hint for an error that the server sent.
-fn of_refusal(state: &str, message: &str, place: &Place) -> Option<String> {
+/// What to do about a server's refusal.
+fn of_refusal(state: &str, message: &str, password_file: Option<&Path>) -> Option<String> {
     let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
     let hint = if state == "28P01" || says(&["no such user"]) {
-        let from = match &place.password_file {
+        let from = match password_file {
             Some(path) => format!("the password comes from {}; check it", path.display()),
             None => "check user and password in DATABASE_URL (PGUSER, PGPASSWORD)".to_owned(),
         };
@@ -55,12 +60,12 @@ fn of_refusal(state: &str, message: &str, place: &Place) -> Option<String> {
 const CLIENT_CERTIFICATE: &str =
     "the server asks for a certificate of the user's: sslcert and sslkey in DATABASE_URL (PGSSLCERT, PGSSLKEY) name it";
 
-/// The hint for an error of the driver.
-fn of_failure(error: &tokio_postgres::Error, tls: &TlsSettings) -> Option<String> {
+/// What to do about an error of the driver.
+fn of_failure(error: &Error, place: &Config, roots: Option<&Path>) -> Option<String> {
     if let Some(error) = find::<rustls::Error>(error) {
-        return of_tls(error, tls);
+        return of_tls(error, roots);
     }
-    let text = super::error::describe(error);
+    let text = describe(error);
     let hint = if text.contains("does not support TLS") {
         "the server has no TLS; sslmode=prefer or disable in DATABASE_URL (PGSSLMODE) connects without"
     } else if text.contains("password missing") {
@@ -78,7 +83,7 @@ fn of_failure(error: &tokio_postgres::Error, tls: &TlsSettings) -> Option<String
             io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
                 "Supabase's direct host has only an IPv6 address; use the connection string of a pooler instead"
             }
-            io::ErrorKind::UnexpectedEof if tls.is_direct => {
+            io::ErrorKind::UnexpectedEof if place.get_ssl_negotiation() == SslNegotiation::Direct => {
                 "sslnegotiation=direct (PGSSLNEGOTIATION) needs Postgres 17 or later; leave it out"
             }
             _ => return None,
@@ -87,57 +92,42 @@ fn of_failure(error: &tokio_postgres::Error, tls: &TlsSettings) -> Option<String
     Some(hint.to_owned())
 }
 
-fn of_tls(error: &rustls::Error, tls: &TlsSettings) -> Option<String> {
+fn of_tls(error: &rustls::Error, roots: Option<&Path>) -> Option<String> {
     use rustls::Error::{AlertReceived, InvalidCertificate, PeerIncompatible};
-    let hint = match error {
-        InvalidCertificate(
-            CertificateError::UnknownIssuer
-            | CertificateError::BadSignature
-            | CertificateError::InvalidPurpose
-            | CertificateError::InvalidPurposeContext { .. },
-        ) => {
-            let whom = match &tls.roots {
-                RootCertificates::System => "no authority that this system knows".to_owned(),
-                RootCertificates::File(path) => format!("no authority in {}", path.display()),
-            };
+    let hint = match (CertificateProblem::of(error), error) {
+        (_, InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature)) => {
+            let place = roots.map_or("of this system".to_owned(), |path| format!("in {}", path.display()));
             return Some(format!(
-                "{whom} has signed the server's certificate; sslrootcert in DATABASE_URL (PGSSLROOTCERT) names the file \
-                 of the one that has, on Supabase the certificate under database settings, SSL Configuration"
+                "none of the CA certificates {place} has signed the server's certificate; sslrootcert in DATABASE_URL \
+                 (PGSSLROOTCERT) names the file of the one that has, on Supabase the certificate under database settings, \
+                 SSL Configuration"
             ));
         }
-        InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }) => {
-            match &tls.roots {
-                RootCertificates::File(_) => {
-                    "connect by a name that the certificate is made out for, or check only its CA with sslmode=verify-ca \
-                     (PGSSLMODE)"
-                }
-                RootCertificates::System => {
-                    "connect by a name that the certificate is made out for, or check only its CA: sslmode=verify-ca and \
-                     that CA's certificate in sslrootcert (PGSSLROOTCERT)"
-                }
-            }
+        (Some(CertificateProblem::OtherName), _) => {
+            "connect by a name that is in the certificate, or check only its CA: sslmode=verify-ca and that CA's \
+             certificate in sslrootcert (PGSSLROOTCERT)"
         }
-        InvalidCertificate(
-            CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. },
-        ) => "the server needs a new certificate, or this machine's clock is wrong",
-        InvalidCertificate(_) => {
-            "the server's certificate can't be verified; it has to be of X.509 version 3, and an authority's own \
-             certificate only does where exactly this one is in sslrootcert (PGSSLROOTCERT)"
+        (Some(CertificateProblem::Expired | CertificateProblem::NotValidYet), _) => {
+            "the server needs a new certificate, or this machine's clock is wrong"
         }
-        PeerIncompatible(_) | AlertReceived(AlertDescription::ProtocolVersion) => {
+        (Some(CertificateProblem::NotTrusted), _) => {
+            "the server's certificate can't be verified; it has to be a server's, of X.509 version 3. A CA's own is \
+             accepted only if it is in sslrootcert (PGSSLROOTCERT) itself"
+        }
+        (None, PeerIncompatible(_) | AlertReceived(AlertDescription::ProtocolVersion)) => {
             "server and wix-sync have no version of TLS in common: 1.2 and 1.3 are known here, within \
              ssl_min_protocol_version and ssl_max_protocol_version"
         }
-        AlertReceived(
-            AlertDescription::CertificateRequired
-            | AlertDescription::BadCertificate
-            | AlertDescription::UnknownCA
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::CertificateExpired
-            | AlertDescription::DecryptError,
+        (
+            None,
+            AlertReceived(
+                AlertDescription::CertificateRequired
+                | AlertDescription::BadCertificate
+                | AlertDescription::UnknownCA
+                | AlertDescription::CertificateUnknown
+                | AlertDescription::CertificateExpired
+                | AlertDescription::DecryptError,
+            ),
         ) => CLIENT_CERTIFICATE,
         _ => return None,
     };

@@ -1,131 +1,114 @@
-//! The options that a connection may have, gathered from the connection string and libpq's variables.
+//! The options of a connection, gathered from the connection string and libpq's variables: which there are, and which
+//! values they take.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
-use super::url;
+use super::connection_string;
 use crate::database::DatabaseSettings;
 
-/// Options of libpq and of other clients that change nothing here.
-const IGNORED: &[&str] = &[
-    "client_encoding",
-    "connection_limit",
-    "gssdelegation",
-    "gsslib",
-    "krbsrvname",
-    "pgbouncer",
-    "pool_timeout",
-    "prepareThreshold",
-    "sslcompression",
-    "statement_cache_size",
-    "supa",
-    "uselibpqcompat",
-    "workaround",
-];
-
-/// Options that would change something, and are not supported.
-const UNSUPPORTED: &[&str] =
-    &["replication", "require_auth", "requirepeer", "service", "sslcrl", "sslcrldir", "sslpassword"];
-
-const FOLLOWED: &[&str] = &[
-    "application_name",
-    "channel_binding",
-    "connect_timeout",
-    "dbname",
-    "fallback_application_name",
-    "gssencmode",
-    "host",
-    "hostaddr",
-    "keepalives",
-    "keepalives_count",
-    "keepalives_idle",
-    "keepalives_interval",
-    "keepalives_retries",
-    "load_balance_hosts",
-    "options",
-    "passfile",
-    "password",
-    "port",
-    "requiressl",
-    "ssl",
-    "ssl_max_protocol_version",
-    "ssl_min_protocol_version",
-    "sslcert",
-    "sslcertmode",
-    "sslkey",
-    "sslmode",
-    "sslnegotiation",
-    "sslrootcert",
-    "sslsni",
-    "target_session_attrs",
-    "tcp_user_timeout",
-    "user",
-];
-
-/// Whether a text may be meant as the name of an option, and not be a piece of a password.
-fn is_name(key: &str) -> bool {
-    key.len() <= 32 && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+enum Kind {
+    Text,
+    Number,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// Has no effect here: an option of libpq or of another client.
+    Ignored,
+    /// Would have an effect, and is not supported: it is refused.
+    Unsupported,
 }
 
-/// Options by name: the value, and how to call them in a message. Empty values count as not given.
-pub(super) struct Options(HashMap<String, (String, String)>);
+fn kind(option: &str) -> Option<Kind> {
+    Some(match option {
+        "application_name" | "dbname" | "fallback_application_name" | "host" | "hostaddr" | "options" => Kind::Text,
+        "passfile" | "password" | "port" | "requiressl" | "sslcert" | "sslkey" | "sslrootcert" | "user" => Kind::Text,
+        "connect_timeout" | "keepalives" | "keepalives_count" | "keepalives_idle" => Kind::Number,
+        "keepalives_interval" | "keepalives_retries" | "tcp_user_timeout" => Kind::Number,
+        "channel_binding" => Kind::Word(&["prefer", "require", "disable"]),
+        "gssencmode" => Kind::Word(&["prefer", "disable"]),
+        "load_balance_hosts" => Kind::Word(&["disable", "random"]),
+        "ssl" => Kind::Word(&["false", "0", "true", "1", "no-verify"]),
+        "ssl_min_protocol_version" => Kind::Word(&["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]),
+        "ssl_max_protocol_version" => Kind::Word(&["TLSv1.2", "TLSv1.3"]),
+        "sslcertmode" => Kind::Word(&["allow", "disable"]),
+        "sslmode" => Kind::Word(&["disable", "allow", "prefer", "require", "verify-ca", "verify-full", "no-verify"]),
+        "sslnegotiation" => Kind::Word(&["postgres", "direct"]),
+        "sslsni" => Kind::Word(&["1", "0"]),
+        "target_session_attrs" => {
+            Kind::Word(&["any", "read-write", "read-only", "primary", "standby", "prefer-standby"])
+        }
+        "client_encoding" | "connection_limit" | "gssdelegation" | "gsslib" | "krbsrvname" | "pgbouncer" => {
+            Kind::Ignored
+        }
+        "pool_timeout" | "prepareThreshold" | "sslcompression" | "statement_cache_size" | "supa" => Kind::Ignored,
+        "uselibpqcompat" | "workaround" => Kind::Ignored,
+        "replication" | "require_auth" | "requirepeer" | "service" | "sslcrl" | "sslcrldir" => Kind::Unsupported,
+        "sslpassword" => Kind::Unsupported,
+        _ => return None,
+    })
+}
+
+/// Options by name: the value, and what a message calls the option. An empty value counts as not given.
+pub(super) struct Options(BTreeMap<String, (String, String)>);
 
 impl Options {
-    /// Puts the string before the variables, and refuses options that are unknown or not supported.
+    /// The connection string has precedence over the variables. An option that is unknown or not supported, or has a
+    /// value that it does not take, is an error.
     pub(super) fn gather(settings: &DatabaseSettings) -> Result<Options, String> {
-        let mut options = HashMap::new();
-        for (variable, option, value) in &settings.variables {
-            options.insert((*option).to_owned(), (value.reveal().to_owned(), (*variable).to_owned()));
-        }
+        let variables = settings.variables.iter().map(|(variable, option, value)| {
+            ((*option).to_owned(), (value.reveal().to_owned(), (*variable).to_owned()))
+        });
+        let mut options = Options(variables.collect());
         if let Some((origin, text)) = &settings.url {
-            let pairs = url::parse(text.reveal()).map_err(|error| format!("{origin}: {error}"))?;
-            let mut previous = "";
-            for (key, value) in &pairs {
-                if ![IGNORED, UNSUPPORTED, FOLLOWED].iter().any(|known| known.contains(&key.as_str())) {
-                    // Behind a password that holds a space, this may be the rest of it.
-                    return Err(match previous {
-                        "password" => format!(
-                            "{origin}: an unknown option stands behind the password; a password with spaces must \
-                             stand in single quotes"
+            let pairs = connection_string::parse(text.reveal()).map_err(|error| format!("{origin}: {error}"))?;
+            let mut previous = String::new();
+            for (key, value) in pairs {
+                if kind(&key).is_none() {
+                    // It may be part of the password.
+                    let is_hidden =
+                        previous == "password" || key.contains(|c: char| !c.is_ascii_lowercase() && c != '_');
+                    return Err(match is_hidden || key.len() > 32 {
+                        false => format!("{origin}: the option `{key}` is unknown"),
+                        true => format!(
+                            "{origin}: one of its options is unknown. A URL must begin with postgresql://, and a \
+                             password with spaces must be in single quotes"
                         ),
-                        _ if is_name(key) => format!("{origin}: the option `{key}` is unknown"),
-                        // It may be a part of the password.
-                        _ => format!("{origin}: one of its options is unknown, and no option's name looks like that"),
                     });
                 }
-                previous = key;
                 if !value.is_empty() {
-                    options.insert(key.clone(), (value.clone(), format!("`{key}` in {origin}")));
+                    options.0.insert(key.clone(), (value, format!("`{key}` in {origin}")));
                 }
+                previous = key;
             }
         }
-        for key in UNSUPPORTED {
-            if let Some((_, name)) = options.get(*key) {
-                return Err(format!("{name} is not supported"));
+        if options.get("sslmode").is_some() {
+            options.0.remove("ssl");
+        }
+        for (option, (value, name)) in &options.0 {
+            match kind(option) {
+                Some(Kind::Unsupported) => return Err(format!("{name} is not supported")),
+                Some(Kind::Number) if value.trim().parse::<i64>().is_err() => {
+                    return Err(format!("{name}: `{value}` is not a whole number"));
+                }
+                Some(Kind::Word(words)) if !words.contains(&value.as_str()) => {
+                    return Err(format!("{name}: `{value}` is unknown or not supported; use {}", words.join(", ")));
+                }
+                _ => {}
             }
         }
-        Ok(Options(options))
+        Ok(options)
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).map(|(value, _)| value.as_str()).filter(|value| !value.is_empty())
+    pub(super) fn get(&self, option: &str) -> Option<&str> {
+        self.0.get(option).map(|(value, _)| value.as_str())
     }
 
-    /// How the option is called where it stands.
-    pub(super) fn name(&self, key: &str) -> String {
-        self.0.get(key).map_or_else(|| format!("`{key}`"), |(_, name)| name.clone())
+    /// What the option is called where it was set.
+    pub(super) fn name(&self, option: &str) -> String {
+        self.0.get(option).map_or_else(|| format!("`{option}`"), |(_, name)| name.clone())
     }
 
-    pub(super) fn number(&self, key: &str) -> Result<Option<i64>, String> {
-        let Some(value) = self.get(key) else { return Ok(None) };
-        value.trim().parse().map(Some).map_err(|_| format!("{}: `{value}` is no whole number", self.name(key)))
-    }
-
-    /// The value that goes with one of these words; the first where the option is not given.
-    pub(super) fn one_of<T: Copy>(&self, key: &str, known: &[(&str, T)]) -> Result<T, String> {
-        let value = self.get(key).unwrap_or(known[0].0);
-        known.iter().find(|(word, _)| *word == value).map(|(_, meaning)| *meaning).ok_or_else(|| {
-            let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
-            format!("{}: `{value}` is unknown or not supported; use {}", self.name(key), words.join(", "))
-        })
+    /// A number above 0: the other ones mean that a default or no limit is wanted.
+    pub(super) fn positive(&self, option: &str) -> Option<u64> {
+        self.get(option)?.trim().parse().ok().filter(|number| *number > 0)
     }
 }

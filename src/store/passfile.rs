@@ -1,81 +1,68 @@
-//! libpq's password file: lines of `host:port:database:user:password`, the first that fits counts.
+//! libpq's password file: lines of `host:port:database:user:password`, of which the first that fits counts.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::secret::Secret;
 
-#[derive(Debug, Default)]
-pub(super) struct PasswordFile {
-    pub(super) path: PathBuf,
-    lines: Vec<([String; 4], Secret)>,
-}
+/// The lines of a password file.
+pub(super) struct PasswordFile(Secret);
 
 impl PasswordFile {
-    /// Reads it. As libpq does, a file that others can read is passed over with a warning, and one that is
-    /// not there (or no file at all) without.
+    /// As in libpq, a file that others can read is not used and gives a warning; one that does not exist gives none.
     pub(super) fn read(path: &Path) -> PasswordFile {
-        let mut file = PasswordFile { path: path.to_owned(), lines: Vec::new() };
-        let Ok(metadata) = fs::metadata(path) else { return file };
         let shown = path.display();
-        if !metadata.is_file() {
-            tracing::warn!("the password file {shown} is not used: it is no plain file");
-        } else if metadata.permissions().mode() & 0o077 != 0 {
-            tracing::warn!("the password file {shown} is not used: others can read or write it; `chmod 600` it");
-        } else {
-            match fs::read_to_string(path) {
-                Ok(text) => file.lines = text.lines().filter_map(parse_line).collect(),
-                Err(error) => tracing::warn!("the password file {shown} is not used: {error}"),
+        let text = match fs::metadata(path) {
+            Err(_) => Ok(String::new()),
+            Ok(metadata) if !metadata.is_file() => Err("it is not a regular file".to_owned()),
+            Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
+                Err("others can read or write it; `chmod 600` it".to_owned())
             }
-        }
-        file
-    }
-
-    /// The password for a place, where there is one.
-    pub(super) fn find(&self, host: &str, port: u16, database: &str, user: &str) -> Option<&Secret> {
-        let port = port.to_string();
-        let wanted = [host, &port, database, user];
-        let fits = |fields: &[String; 4]| {
-            fields.iter().zip(wanted).all(|(field, wanted)| field == ANYTHING || unescaped(field) == wanted)
+            Ok(_) => fs::read_to_string(path).map_err(|error| error.to_string()),
         };
-        self.lines.iter().find(|(fields, _)| fits(fields)).map(|(_, password)| password)
+        let text = text.unwrap_or_else(|reason| {
+            tracing::warn!("the password file {shown} is not used: {reason}");
+            String::new()
+        });
+        PasswordFile(Secret::verbatim(&text))
+    }
+
+    pub(super) fn find(&self, host: &str, port: u16, database: &str, user: &str) -> Option<Secret> {
+        let fields = [host, &port.to_string(), database, user];
+        let mut lines = self.0.reveal().lines().filter(|line| !line.starts_with('#'));
+        lines.find_map(|line| {
+            let rest = fields.iter().try_fold(line, |rest, wanted| after(rest, wanted))?;
+            Some(password(rest)).filter(|password| !password.is_empty()).map(|password| Secret::verbatim(&password))
+        })
     }
 }
 
-const ANYTHING: &str = "*";
-
-fn parse_line(line: &str) -> Option<([String; 4], Secret)> {
-    if line.starts_with('#') {
-        return None;
+/// What follows the first field and its colon, if that field is `wanted` or `*`.
+fn after<'a>(line: &'a str, wanted: &str) -> Option<&'a str> {
+    if let Some(rest) = line.strip_prefix("*:") {
+        return Some(rest);
     }
-    let mut fields = Vec::new();
-    let mut field = String::new();
-    let mut characters = line.chars();
-    while let Some(c) = characters.next() {
-        match c {
-            '\\' => {
-                field.push(c);
-                field.extend(characters.next());
-            }
-            ':' if fields.len() < 4 => fields.push(std::mem::take(&mut field)),
-            // Behind the password libpq ignores what follows a colon.
-            ':' => break,
-            c => field.push(c),
-        }
+    let mut rest = line;
+    for c in wanted.chars() {
+        // A colon within a field must be escaped; any other character may be.
+        rest = match rest.strip_prefix('\\') {
+            Some(escaped) => escaped.strip_prefix(c)?,
+            None if c == ':' => return None,
+            None => rest.strip_prefix(c)?,
+        };
     }
-    let password = unescaped(field.trim_end_matches('\r'));
-    let fields = fields.try_into().ok()?;
-    (!password.is_empty()).then(|| (fields, Secret::verbatim(&password)))
+    rest.strip_prefix(':')
 }
 
-/// A backslash takes the next character as it is.
-fn unescaped(text: &str) -> String {
+/// The password ends at a colon, as in libpq.
+fn password(field: &str) -> String {
     let mut plain = String::new();
-    let mut characters = text.chars();
+    let mut characters = field.chars();
     while let Some(c) = characters.next() {
         match c {
             '\\' => plain.extend(characters.next()),
+            ':' => break,
             c => plain.push(c),
         }
     }
@@ -84,7 +71,8 @@ fn unescaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{PasswordFile, parse_line};
+    use super::PasswordFile;
+    use crate::secret::Secret;
 
     #[test]
     fn the_first_line_that_fits_counts() {
@@ -97,14 +85,14 @@ mod tests {
                     h:*:*:*:a\\:b\\\\c d:rest\n\
                     h:*:*\n\
                     *:*:*:*:any";
-        let lines = text.lines().filter_map(parse_line).collect();
-        let file = PasswordFile { lines, ..PasswordFile::default() };
-        let find = |host, port, database, user| file.find(host, port, database, user).map(|found| found.reveal());
-        assert_eq!(find("h", 5432, "d", "u"), Some("exact"));
-        assert_eq!(find("h", 5433, "d", "u"), Some("other port"));
-        assert_eq!(find("h", 5432, "d", "v"), Some(r"a:b\c d"));
-        assert_eq!(find("::1", 5432, "d", "u"), Some("an address"));
-        assert_eq!(find("g", 1, "a*", "u"), Some("a star"));
-        assert_eq!(find("g", 1, "ab", "u"), Some("any"));
+        let file = PasswordFile(Secret::verbatim(text));
+        let find = |host, port, database, user| file.find(host, port, database, user);
+        let some = |password| Some(Secret::verbatim(password));
+        assert_eq!(find("h", 5432, "d", "u"), some("exact"));
+        assert_eq!(find("h", 5433, "d", "u"), some("other port"));
+        assert_eq!(find("h", 5432, "d", "v"), some(r"a:b\c d"));
+        assert_eq!(find("::1", 5432, "d", "u"), some("an address"));
+        assert_eq!(find("g", 1, "a*", "u"), some("a star"));
+        assert_eq!(find("g", 1, "ab", "u"), some("any"));
     }
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::time::timeout;
 use tokio_postgres::Client;
+use tokio_postgres::config::Host;
 
 use crate::finding::Finding;
 use crate::store::connect::Store;
 use crate::store::dial::dial;
 use crate::store::error::StoreError;
 use crate::store::session::{Rows, params};
-use crate::store::target::{Host, Target};
+use crate::store::target::{Target, is_socket};
 use crate::store::tls::TlsMode;
 
 /// The oldest server that has everything that our statements use.
@@ -81,10 +82,10 @@ async fn insisting(target: &Target) -> Result<Client, StoreError> {
 fn is_local(target: &Target) -> bool {
     let is_loopback =
         |name: &str| name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    target.places.iter().all(|place| match &place.host {
-        Host::Socket(_) => true,
-        Host::Tcp { address: Some(address), .. } => address.is_loopback(),
-        Host::Tcp { name, address: None } => is_loopback(name),
+    target.places.iter().all(|place| match (place.get_hostaddrs(), place.get_hosts()) {
+        ([address, ..], _) => address.is_loopback(),
+        ([], [Host::Tcp(name), ..]) => is_loopback(name),
+        _ => is_socket(place),
     })
 }
 

@@ -5,7 +5,9 @@ use std::process::Command;
 
 use private_postgres::{PgBouncer, PoolMode};
 
-use crate::support::authority::{Authority, Certified, Files, HOST, plain_server, signed_by_itself, tls_server};
+use crate::support::authority::{
+    Authority, Certified, Files, HOST, expired_and_signed_by_itself, plain_server, signed_by_itself, tls_server,
+};
 use crate::support::harness::{Finished, World};
 
 const TRUST: &str = "host all all 127.0.0.1/32 trust\n";
@@ -240,35 +242,18 @@ fn certificates_as_the_manual_makes_them_will_do() {
     door.expect(&format!("sslmode=verify-ca&{file}"), Made::Encrypted);
     door.expect(&format!("sslmode=verify-full&{file}"), Made::Encrypted);
 
+    let expired = expired_and_signed_by_itself(HOST);
+    let mut door = Door { home: door.home, ..Door::to_server(&expired) };
+    let file = format!("sslrootcert={}", door.home.write("expired.crt", &expired.certificate, 0o644));
+    door.expect(&format!("sslmode=verify-ca&{file}"), Made::Not);
+    door.expect_refusal(&format!("sslmode=verify-full&{file}"), "expired", "clock");
+
     let ours = Authority::new("Ours");
     let file = format!("sslrootcert={}", door.home.write("ours.crt", &ours.pem(), 0o644));
     let mut door = Door { home: door.home, ..Door::to_server(&ours.server_with_common_name("*.example.test")) };
     door.expect(&format!("sslmode=verify-full&{file}"), Made::Encrypted);
     let mut door = Door { home: door.home, ..Door::to_server(&ours.server_with_common_name("example.test")) };
     door.expect(&format!("sslmode=verify-full&{file}"), Made::Not);
-}
-
-#[test]
-fn certificates_of_version_1_will_do_where_the_authority_itself_is_trusted() {
-    let (ours, namesake) = (Authority::new("Ours"), Authority::new("Ours"));
-    let mut door = Door::to_server(&ours.server_of_version_1(HOST));
-    let file = format!("sslrootcert={}", door.home.write("ours.crt", &ours.pem(), 0o644));
-    let other = format!("sslrootcert={}", door.home.write("namesake.crt", &namesake.pem(), 0o644));
-    door.expect("sslmode=require", Made::Encrypted);
-    assert_eq!(door.made("sslmode=prefer").0, Made::Encrypted);
-    door.expect(&format!("sslmode=verify-ca&{file}"), Made::Encrypted);
-    door.expect(&format!("sslmode=verify-full&{file}"), Made::Encrypted);
-    door.expect(&format!("sslmode=verify-ca&{other}"), Made::Not);
-    door.expect_refusal(&format!("sslmode=verify-full&{other}"), "UnknownIssuer", "sslrootcert");
-    let system = door.home.write("system.crt", &ours.pem(), 0o644);
-    door.world.set("SSL_CERT_FILE", &system);
-    door.expect_refusal("sslmode=verify-full", "UnknownIssuer", "PGSSLROOTCERT");
-
-    let mut door = Door::to_server(&ours.server_of_version_1("another.example.test"));
-    let file = format!("sslrootcert={}", door.home.write("ours.crt", &ours.pem(), 0o644));
-    door.expect(&format!("sslmode=verify-ca&{file}"), Made::Encrypted);
-    door.expect(&format!("sslmode=verify-full&{file}"), Made::Not);
-    door.expect_refusal(&format!("sslmode=verify-full&{file}"), "NotValidForName", "sslmode=verify-ca");
 }
 
 #[test]

@@ -7,12 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use private_postgres::{Builder, Server};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose, SigningKey, date_time_ymd,
+    KeyUsagePurpose, date_time_ymd,
 };
-use x509_cert::certificate::{Certificate, Version};
-use x509_cert::der::asn1::BitString;
-use x509_cert::der::pem::LineEnding;
-use x509_cert::der::{DecodePem, Encode, EncodePem};
 
 /// The name under which the servers' certificates are made out; `hostaddr` says where that is.
 pub(crate) const HOST: &str = "db.example.test";
@@ -67,18 +63,6 @@ impl Authority {
         self.sign(&params(name, &[]))
     }
 
-    /// For a server, of X.509 version 1: `openssl x509 -req` made them so for decades.
-    pub(crate) fn server_of_version_1(&self, name: &str) -> Certified {
-        let certified = self.server_with_common_name(name);
-        let mut certificate = Certificate::from_pem(&certified.certificate).expect("it is a certificate");
-        let tbs = &mut certificate.tbs_certificate;
-        (tbs.version, tbs.extensions) = (Version::V1, None);
-        let signature = self.0.key().sign(&tbs.to_der().expect("it can be written")).expect("a signature");
-        certificate.signature = BitString::from_bytes(&signature).expect("bits");
-        let pem = certificate.to_pem(LineEnding::LF).expect("it can be written");
-        Certified { certificate: pem, key: certified.key }
-    }
-
     /// For a server, and long over.
     pub(crate) fn expired(&self, names: &[&str]) -> Certified {
         let mut params = params(names[0], names);
@@ -96,7 +80,16 @@ impl Authority {
 
 /// As the Postgres manual makes them: signed by itself, an authority, without alternative names.
 pub(crate) fn signed_by_itself(name: &str) -> Certified {
+    self_signed(params(name, &[]))
+}
+
+pub(crate) fn expired_and_signed_by_itself(name: &str) -> Certified {
     let mut params = params(name, &[]);
+    params.not_after = date_time_ymd(2001, 1, 1);
+    self_signed(params)
+}
+
+fn self_signed(mut params: CertificateParams) -> Certified {
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = key();
     let certificate = params.self_signed(&key).expect("a certificate");

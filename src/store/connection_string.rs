@@ -1,16 +1,18 @@
-//! The syntax of connection strings, URLs and `key=value` pairs alike, read as libpq reads it: text to
-//! options, without a look at what the options mean.
+//! Connection strings, URLs and `key=value` pairs alike, split as libpq splits them. What the options mean is the
+//! matter of [`super::options`].
 //!
-//! An error never quotes what could be part of a password. So an `@` behind the host of a URL is refused,
-//! although libpq takes it: it mostly is the end of a password that was not percent-encoded.
+//! The driver's own parser is not used: it has no way to tell what the string leaves out, which libpq's variables
+//! fill in, it refuses options that it does not know, and it reads `postgresql://a,b?port=5433` as three ports.
+//!
+//! An error never quotes what could be part of a password. For the same reason an `@` after the host of a URL is
+//! refused, although libpq accepts it: mostly it is the end of a password that was not percent-encoded.
 
 use percent_encoding::percent_decode_str;
 
-/// Options with their values, in the order of the string; of two for one name the later counts.
-pub type Pairs = Vec<(String, String)>;
+/// Options with their values, in the order of the string; the last one of a name counts.
+type Pairs = Vec<(String, String)>;
 
-/// Parses a connection string. Empty parts of a URL are left out.
-pub fn parse(text: &str) -> Result<Pairs, String> {
+pub(super) fn parse(text: &str) -> Result<Pairs, String> {
     let text = text.trim();
     if text.to_ascii_uppercase().contains("[YOUR-PASSWORD]") {
         return Err("it still holds the placeholder [YOUR-PASSWORD]; put the database password there".to_owned());
@@ -25,45 +27,26 @@ const ENCODE: &str = "in a password `@` must be written %40, `/` %2F, `?` %3F an
 
 /// `USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE?OPTION=VALUE&OPTION=VALUE`, every part optional.
 fn parse_url(rest: &str) -> Result<Pairs, String> {
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, behind) = rest.split_at(end);
+    let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     if authority.matches('@').count() > 1 {
         return Err(format!("there is more than one `@` before the host; {ENCODE}"));
     }
-    if !authority.is_empty() && behind.contains('@') {
-        return Err(format!("there is an `@` behind the host; {ENCODE}, also in other parts of the URL"));
+    if !authority.is_empty() && path.contains('@') {
+        return Err(format!("there is an `@` after the host; {ENCODE}, also in other parts of the URL"));
     }
-    let (path, query) = behind.split_once('?').unwrap_or((behind, ""));
-    let mut pairs = Pairs::new();
-    let mut add = |key: &str, value: String| {
-        if !value.is_empty() {
-            pairs.push((key.to_owned(), value));
-        }
-    };
     let (login, places) = authority.split_once('@').unwrap_or(("", authority));
     let (user, password) = login.split_once(':').unwrap_or((login, ""));
-    add("user", decode(user, "user")?);
-    add("password", decode(password, "password")?);
-    let (mut hosts, mut ports) = (Vec::new(), Vec::new());
-    for place in places.split(',') {
-        let (host, port) = host_and_port(place)?;
-        hosts.push(decode(host, "host")?);
-        ports.push(decode(port, "port")?);
+    let (hosts, ports): (Vec<&str>, Vec<&str>) = places.split(',').map(host_and_port).collect::<Result<_, _>>()?;
+    let ports = if ports.iter().all(|port| port.is_empty()) { String::new() } else { ports.join(",") };
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let database = path.strip_prefix('/').unwrap_or(path);
+    let hosts = hosts.join(",");
+    let mut pairs =
+        vec![("user", user), ("password", password), ("host", &hosts), ("port", &ports), ("dbname", database)];
+    for option in query.split('&').filter(|option| !option.is_empty()) {
+        pairs.push(option.split_once('=').ok_or_else(|| format!("an option after the `?` has no value; {ENCODE}"))?);
     }
-    for (key, parts) in [("host", hosts), ("port", ports)] {
-        if parts.iter().any(|part| !part.is_empty()) {
-            add(key, parts.join(","));
-        }
-    }
-    add("dbname", decode(path.strip_prefix('/').unwrap_or(path), "database")?);
-    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        let (key, value) =
-            pair.split_once('=').ok_or_else(|| format!("an option behind the `?` has no value; {ENCODE}"))?;
-        let key = decode(key, "options")?;
-        let value = decode(value, &key)?;
-        pairs.push((key, value));
-    }
-    Ok(pairs)
+    pairs.into_iter().map(|(key, value)| Ok((decode(key)?, decode(value)?))).collect()
 }
 
 /// `host:port`, or `[address]:port`, whose colons are the address's own.
@@ -71,24 +54,20 @@ fn host_and_port(place: &str) -> Result<(&str, &str), String> {
     let Some(bracketed) = place.strip_prefix('[') else {
         return Ok(place.split_once(':').unwrap_or((place, "")));
     };
-    let (address, rest) = bracketed.split_once(']').ok_or("a `[` before an address has no `]` behind it")?;
+    let (address, rest) = bracketed.split_once(']').ok_or("a `[` before an address has no `]` after it")?;
     match rest.strip_prefix(':') {
         Some(port) => Ok((address, port)),
         None if rest.is_empty() => Ok((address, "")),
-        None => Err("behind the `]` of an address only `:` and a port may follow".to_owned()),
+        None => Err("after the `]` of an address only `:` and a port may follow".to_owned()),
     }
 }
 
-fn decode(text: &str, part: &str) -> Result<String, String> {
-    let mut rest = text;
-    while let Some((_, behind)) = rest.split_once('%') {
-        let digits = behind.get(..2).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        if digits.is_none_or(|digits| digits == "00") {
-            return Err(format!("a `%` in its {part} begins no character; a `%` itself must be written %25"));
-        }
-        rest = behind;
+fn decode(text: &str) -> Result<String, String> {
+    let is_byte = |digits: &str| digits != "00" && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    if !text.split('%').skip(1).all(|rest| rest.get(..2).is_some_and(is_byte)) {
+        return Err("a `%` in it begins no character; a `%` itself must be written %25".to_owned());
     }
-    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| format!("its {part} is not UTF-8"))?;
+    let decoded = percent_decode_str(text).decode_utf8().map_err(|_| "it is not UTF-8 once it is decoded")?;
     Ok(decoded.into_owned())
 }
 
@@ -97,46 +76,30 @@ fn parse_keywords(text: &str) -> Result<Pairs, String> {
     let mut pairs = Pairs::new();
     let mut rest = text;
     while !rest.is_empty() {
-        let (key, behind) = rest.split_once('=').ok_or_else(|| no_pair(&pairs))?;
-        let key = key.trim_end();
-        if key.is_empty() || key.contains(char::is_whitespace) {
-            return Err(no_pair(&pairs));
-        }
-        let behind = behind.trim_start();
-        let (is_quoted, body) = behind.strip_prefix('\'').map_or((false, behind), |body| (true, body));
+        let pair = rest.split_once('=').map(|(key, value)| (key.trim_end(), value.trim_start()));
+        let pair = pair.filter(|(key, _)| !key.is_empty() && !key.contains(char::is_whitespace));
+        let (key, body) = pair.ok_or(if pairs.is_empty() {
+            "it is neither a postgresql:// URL nor a list of key=value pairs"
+        } else {
+            "one of its parts is not a key=value pair; a value with spaces must be in single quotes"
+        })?;
+        let quoted = body.strip_prefix('\'');
+        let mut characters = quoted.unwrap_or(body).chars();
         let mut value = String::new();
-        let mut end = None;
-        let mut characters = body.char_indices();
-        while let Some((at, c)) = characters.next() {
-            match c {
-                '\\' => value.extend(characters.next().map(|(_, escaped)| escaped)),
-                '\'' if is_quoted => {
-                    end = Some(at + 1);
-                    break;
-                }
-                c if !is_quoted && c.is_whitespace() => {
-                    end = Some(at);
-                    break;
-                }
-                c => value.push(c),
+        loop {
+            match characters.next() {
+                Some('\\') => value.extend(characters.next()),
+                Some('\'') if quoted.is_some() => break,
+                Some(c) if quoted.is_none() && c.is_whitespace() => break,
+                Some(c) => value.push(c),
+                None if quoted.is_some() => return Err("a quoted value does not end".to_owned()),
+                None => break,
             }
         }
-        if is_quoted && end.is_none() {
-            return Err("a quoted value does not end".to_owned());
-        }
         pairs.push((key.to_owned(), value));
-        rest = body[end.unwrap_or(body.len())..].trim_start();
+        rest = characters.as_str().trim_start();
     }
     Ok(pairs)
-}
-
-fn no_pair(pairs: &Pairs) -> String {
-    match pairs.last() {
-        None => "it is neither a postgresql:// URL nor a list of key=value pairs".to_owned(),
-        Some(_) => "what stands behind its first values is no key=value pair; a value with spaces must stand in \
-                    single quotes"
-            .to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -147,6 +110,7 @@ mod tests {
     fn parsed(text: &str, expected: &[(&str, &str)]) {
         let pairs = parse(text).unwrap();
         let pairs: Vec<_> = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let pairs: Vec<_> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
         assert_eq!(pairs, expected, "{text}");
     }
 
@@ -183,7 +147,6 @@ mod tests {
                 ("user", "u"),
                 ("password", r"it's \ here"),
                 ("dbname", "a b"),
-                ("options", ""),
                 ("port", "5"),
             ],
         );
