@@ -11,7 +11,7 @@ use crate::config::Environment;
 use crate::holder::Holder;
 use crate::report::{self, Status};
 use crate::store::StoreError;
-use crate::store::migrate::SchemaState;
+use crate::store::migrations::SchemaState;
 use crate::store::status::{RunFilter, TableRow};
 
 pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &Environment) -> Result<Exit, Failure> {

@@ -8,7 +8,7 @@ mod changes;
 
 use std::collections::BTreeMap;
 
-use self::changes::{TableChanges, plan_changes};
+use self::changes::{ColumnDefinition, Columns, TableChanges, is_from_a_copy, plan_changes};
 use super::error::StoreError;
 use super::problem::{Cause, Effect, Problem, Repair};
 use super::schema::{Schema, quoted};
@@ -57,16 +57,6 @@ const PREDECESSORS: [(&str, &[&str]); 3] = [
     ),
     ("customers", &["id", "wix_contact_id", "name", "email", "phone", "notes", "created_at", "updated_at"]),
 ];
-
-#[derive(Clone, Debug)]
-struct ColumnDefinition {
-    data_type: String,
-    is_enum: bool,
-    not_null: bool,
-    default: Option<String>,
-}
-
-type Columns = BTreeMap<String, ColumnDefinition>;
 
 /// Makes existing tables ready for the migrations. `definitions` are the migrations that create them. Returns the
 /// adopted tables with the number of their rows.
@@ -255,11 +245,6 @@ async fn load_columns(session: &Session<'_>, schema: &str, table: &str) -> Resul
     columns.map(|(name, data_type, is_enum, not_null, default)| {
         (name, ColumnDefinition { data_type, is_enum, not_null, default })
     })
-}
-
-/// Whether a table is one of this program's, from a copy of others that was made without the rest of its own.
-fn is_from_a_copy(columns: &Columns) -> bool {
-    columns.contains_key("content_hash") && columns.contains_key("raw")
 }
 
 /// User-defined columns that hold values and have the name of a new column: they would be filled from Wix, and their

@@ -9,10 +9,9 @@
 use chrono::{DateTime, Utc};
 use tokio_postgres::types::Json;
 
-use super::connect::Store;
 use super::error::StoreError;
-use super::missing::{Span, clear_missing, insert_missing};
 use super::session::{Session, params};
+use super::span::{Span, clear_missing, insert_missing};
 use crate::checkpoint::Checkpoint;
 use crate::run::PassKind;
 use crate::table::CUSTOMERS;
@@ -35,16 +34,6 @@ pub struct Progress {
     pub span: Option<Span>,
     /// Whether it is the first of a new full sync, which forgets the pending deletions of an earlier one.
     pub opens_full_sync: bool,
-}
-
-#[derive(Debug, Default)]
-pub struct RunEnd {
-    /// Whether `sync_unlinked` has rows.
-    pub has_unlinked: bool,
-    /// Whether `sync_logs` or `sync_errors` may have rows to delete.
-    pub has_old_logs: bool,
-    /// The first table that is not as this run left it: behind, or without as many live rows as it must hold.
-    pub differing: Option<StoreError>,
 }
 
 pub(super) struct Entry<'a> {
@@ -102,82 +91,6 @@ pub(super) async fn add_customers(session: &Session<'_>, added: i64) -> Result<(
     session.write(doing, statement, params![&CUSTOMERS.name, added]).await
 }
 
-impl Store {
-    pub(super) fn books(&self, table: &'static Table) -> Books {
-        self.books.get(&table).copied().unwrap_or_default()
-    }
-
-    /// Sets the number of rows that the table must hold to the number that it has. Its state is no longer relied on:
-    /// the next pass is a full sync, in this run or a later one.
-    pub async fn accept_rows(&mut self, table: &'static Table) -> Result<(), StoreError> {
-        let statement = "update {schema}.sync_state
-             set live_rows = $2, last_full_pass_at = null, checkpoint = null, full_checkpoint = null
-             where table_name = $1";
-        let (table, counted) = (table.name, self.books(table).counted);
-        self.write("could not change sync_state", statement, params![table, counted]).await
-    }
-
-    /// Whether a transaction was committed if its COMMIT got no answer. Waits while its backend is still in COMMIT:
-    /// that holds the row of the books. A lock time-out means that it still does.
-    pub async fn was_committed(&mut self, table: &'static Table) -> Result<bool, StoreError> {
-        let doing = "could not ask what became of a transaction";
-        let statement = "select write_number from {schema}.sync_state where table_name = $1 for update";
-        let books = self.books(table);
-        let session = self.begin().await?;
-        let number = session.rows(doing, statement, params![table.name]).await?.value::<Option<i64>>()?;
-        session.rollback(doing).await?;
-        match number {
-            Some(number) if number == books.number => Ok(false),
-            Some(number) if number == books.number + 1 => {
-                self.books.insert(table, Books { number, ..books });
-                Ok(true)
-            }
-            _ => Err(StoreError::Behind { table: table.name }),
-        }
-    }
-
-    /// Takes over what a connection to other tables knows of their books.
-    pub fn adopt_books(&mut self, sibling: &Store) {
-        self.books.extend(&sibling.books);
-    }
-
-    /// What the end of a run has to deal with, in one statement: whether these tables are as this run left them and
-    /// hold as many live rows as they must, whether links are still to be made, and whether the logs have rows that
-    /// ended before `logs_before`.
-    pub async fn look_at_end(
-        &self,
-        tables: &[&'static Table],
-        logs_before: Option<DateTime<Utc>>,
-    ) -> Result<RunEnd, StoreError> {
-        let doing = "could not look at the tables at the end of the run";
-        let counts: Vec<String> = tables
-            .iter()
-            .map(|table| {
-                let (table, live) = (table.name, live_rows(table));
-                let of_table = format!("from {{schema}}.sync_state where table_name = '{table}'");
-                format!("(select write_number {of_table}), (select live_rows {of_table}), ({live})")
-            })
-            .collect();
-        let statement = format!(
-            "select exists (select from {{schema}}.sync_unlinked),
-                exists (select from {{schema}}.sync_logs where started_at < $1 and status <> 'running')
-                    or exists (select from {{schema}}.sync_errors where resolved_at < $1),
-                array[{}]::bigint[]",
-            counts.join(", ")
-        );
-        let rows = self.rows(doing, &statement, params![logs_before]).await?;
-        let Some((has_unlinked, has_old_logs, counts)) = rows.first()? else { return Ok(RunEnd::default()) };
-        let counts: Vec<Option<i64>> = counts;
-        let differing = tables.iter().zip(counts.chunks(3)).find_map(|(table, counts)| match counts {
-            [Some(number), must_hold, Some(holds)] if *number == self.books(table).number => {
-                check_count(table, *must_hold, *holds).err()
-            }
-            _ => Some(StoreError::Behind { table: table.name }),
-        });
-        Ok(RunEnd { has_unlinked, has_old_logs, differing })
-    }
-}
-
 /// Whether a table holds as many live rows as its books say, in a transaction that ends a full sync.
 pub(super) async fn check_own_books(session: &Session<'_>, table: &'static Table) -> Result<(), StoreError> {
     let doing = "could not count the rows of the table";
@@ -190,7 +103,7 @@ pub(super) async fn check_own_books(session: &Session<'_>, table: &'static Table
     }
 }
 
-fn check_count(table: &'static Table, must_hold: Option<i64>, holds: i64) -> Result<(), StoreError> {
+pub(super) fn check_count(table: &'static Table, must_hold: Option<i64>, holds: i64) -> Result<(), StoreError> {
     match must_hold {
         Some(must_hold) if must_hold != holds => Err(StoreError::RowsDiffer { table: table.name, must_hold, holds }),
         _ => Ok(()),

@@ -8,11 +8,11 @@ use tokio::time::timeout;
 use tokio_postgres::{CancelToken, Client};
 
 use super::books::Books;
-use super::bounds::{ANSWER_PATIENCE, LOCK_PATIENCE, STATEMENT_PATIENCE, bounds};
 use super::clock::ServerClock;
 use super::dial::dial;
 use super::error::StoreError;
-use super::lease::Lease;
+use super::fence::Lease;
+use super::limits::{ANSWER_PATIENCE, LOCK_PATIENCE, STATEMENT_PATIENCE, bounds};
 use super::schema::Schema;
 use super::session::{Parameter, Rows, Session};
 use super::target::Target;
@@ -109,6 +109,15 @@ impl Store {
         searched_schemas(&self.client, &self.target).await
     }
 
+    pub(super) fn books(&self, table: &'static Table) -> Books {
+        self.books.get(&table).copied().unwrap_or_default()
+    }
+
+    /// Takes over what a connection to other tables knows of their books.
+    pub fn adopt_books(&mut self, sibling: &Store) {
+        self.books.extend(&sibling.books);
+    }
+
     /// The time by the database server's clock.
     pub fn now(&self) -> DateTime<Utc> {
         self.clock.now()
@@ -181,7 +190,7 @@ impl Store {
     }
 
     /// Begins a transaction, fenced by the lease if there is one. Its waits for locks and its statements are limited
-    /// ([`super::bounds`]), and the server may end it if this program is silent for a minute: no request is sent to Wix
+    /// ([`super::limits`]), and the server may end it if this program is silent for a minute: no request is sent to Wix
     /// while a transaction is open. Its statements look up rows by index ([`Session::read_whole_tables`]). Forces
     /// `synchronous_commit`: checkpoints rely on it.
     pub(super) async fn begin(&mut self) -> Result<Session<'_>, StoreError> {

@@ -9,9 +9,8 @@ use uuid::Uuid;
 use super::books::{Entry, Progress};
 use super::connect::Store;
 use super::error::StoreError;
-use super::held::release;
-use super::missing::forget;
-use super::session::{Session, from_row, params};
+use super::notes::{forget, release, resolve_errors};
+use super::session::{from_row, params};
 use super::unreadable::UnreadableField;
 use crate::table::Table;
 use crate::table::hash::content_hash;
@@ -178,18 +177,6 @@ impl Store {
             "select exists (select from {schema}.sync_errors where table_name = $1 and resolved_at is null)";
         self.rows("could not read sync_errors", statement, params![table.name]).await?.value()
     }
-}
-
-/// Notes that records were written, or are gone from Wix: what was kept of them goes.
-pub(super) async fn resolve_errors(
-    session: &Session<'_>,
-    table: &'static Table,
-    wix_ids: &[&str],
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let statement = "update {schema}.sync_errors set resolved_at = $3, record = null
-         where table_name = $1 and record_key = any ($2) and resolved_at is null";
-    session.write("could not resolve errors", statement, params![table.name, wix_ids, now]).await
 }
 
 from_row!(ErrorRow { table, wix_id, reason, tries, first_failed_at, last_failed_at, run_id, program_version });

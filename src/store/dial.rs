@@ -4,7 +4,6 @@
 //! The driver can take several hosts as well, but reports only the last of them, goes on after a refusal, does not fall
 //! back to another `sslmode`, and limits only the time of the TCP handshake.
 
-
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, Error};

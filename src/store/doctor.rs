@@ -9,7 +9,7 @@ mod tables;
 
 use super::connect::Store;
 use super::error::StoreError;
-use super::migrate::{SchemaState, UNRECORDED};
+use super::migrations::{SchemaState, UNRECORDED};
 use super::problem::Problem;
 use super::schema_check;
 use super::session::params;

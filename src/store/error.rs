@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_postgres::error::{DbError, Severity, SqlState};
 use uuid::Uuid;
 
-use super::bounds::Blocker;
+use super::blocker::Blocker;
 use crate::visible::one_line;
 
 #[derive(Debug, thiserror::Error)]

@@ -57,12 +57,6 @@ pub(super) async fn hold(
     session.write("could not hold copies in sync_held", statement, params![table.name, ids, parts, records, now]).await
 }
 
-/// Forgets copies that were held: a newer one came.
-pub(super) async fn release(session: &Session<'_>, table: &'static Table, wix_ids: &[&str]) -> Result<(), StoreError> {
-    let statement = "delete from {schema}.sync_held where table_name = $1 and wix_id = any ($2)";
-    session.write("could not clear sync_held", statement, params![table.name, wix_ids]).await
-}
-
 impl Store {
     /// What the held copies lack, the most frequent part first, and the number of live rows with a record. Copies whose
     /// row is gone are deleted.

@@ -14,13 +14,11 @@ use uuid::Uuid;
 
 use super::connect::Store;
 use super::error::StoreError;
-use super::session::{Session, params};
+use super::fence::{LEASE_SECS, Lease};
+use super::session::params;
 use crate::holder::Holder;
 use crate::progress::{RunProgress, Tracker};
 use crate::stop::{StopReason, Stopper};
-
-/// Without a renewal the lease ends after this time; a run that died elsewhere blocks no longer.
-const LEASE_SECS: f64 = 60.0;
 
 /// SQL: whether the row `l` of `sync_locks` is held. If it expires later than any lease can, the clock was wrong when
 /// it was written, and it is not held. A few seconds are added, since the clock of a standby that took over may be
@@ -40,14 +38,6 @@ const RENEWAL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// After this many renewals in a row without an answer, about two minutes, the run is stopped.
 const MAX_UNANSWERED: u32 = 6;
-
-/// A lease that was taken. The token alone does not fence writes: after a failover to a standby that is behind, the
-/// next run takes the same token again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lease {
-    token: i64,
-    run_id: Uuid,
-}
 
 struct Current {
     token: i64,
@@ -152,29 +142,6 @@ impl Current {
             holder: self.holder.as_ref().map_or_else(|| "an unknown process".to_owned(), Holder::describe),
             age: Duration::try_from_secs_f64(self.age_secs).unwrap_or_default(),
         }
-    }
-}
-
-impl Lease {
-    /// The first statement of a write transaction: an error if another run has taken the lease. It locks the row until
-    /// the transaction ends, so no other run takes the lease meanwhile.
-    pub(super) async fn fence(self, session: &Session<'_>) -> Result<(), StoreError> {
-        let statement =
-            "select 1 from {schema}.sync_locks where name = 'sync' and token = $1 and run_id = $2 for key share";
-        let rows = session.rows("could not check the lease", statement, params![self.token, self.run_id]).await?;
-        if rows.is_empty() { Err(StoreError::LeaseLost) } else { Ok(()) }
-    }
-
-    /// Renews the lease with a batch if the heartbeat has not for half its time: it may have no connection, for example
-    /// if a pooler or a role allows only two.
-    pub(super) async fn renew_if_due(self, session: &Session<'_>) -> Result<(), StoreError> {
-        let statement = "update {schema}.sync_locks
-             set renewed_at = clock_timestamp(), expires_at = clock_timestamp() + make_interval(secs => $2)
-             where name = 'sync' and token = $1 and run_id = $3
-                and expires_at not between clock_timestamp() + make_interval(secs => $2 / 2)
-                    and clock_timestamp() + make_interval(secs => $2)";
-        let parameters = params![self.token, LEASE_SECS, self.run_id];
-        session.write("could not renew the lease", statement, parameters).await
     }
 }
 

@@ -1,62 +1,22 @@
-//! Brings the schema up to date: numbered, checksummed SQL files that are part of the program.
+//! Brings the schema up to date.
 //!
 //! Everything that is missing is done in one transaction under an advisory lock, with its record: two `migrate` at once
 //! do it once, and a failure changes nothing. Existing tables are adopted (`adopt.rs`). New tables are closed to
 //! Supabase's public roles before anyone can see them (`access.rs`).
 
-use sha2::{Digest, Sha256};
 use tokio_postgres::error::SqlState;
 
 use super::access::Relation;
-use super::bounds::{LOCK_PATIENCE, MIGRATION_PATIENCE, OTHER_MIGRATION_PATIENCE};
 use super::catalog::Checksums;
 use super::connect::Store;
 use super::error::{StoreError, describe};
+use super::limits::{LOCK_PATIENCE, MIGRATION_PATIENCE, OTHER_MIGRATION_PATIENCE};
+use super::migrations::{MIGRATIONS, Migration, SchemaState, check_applied, state_of};
 use super::problem::Problem;
 use super::repair::repair;
 use super::schema::Schema;
 use super::session::{Rows, Session, params};
 use super::{access, adopt, catalog};
-
-struct Migration {
-    number: i32,
-    name: &'static str,
-    sql: &'static str,
-}
-
-macro_rules! migration {
-    ($number:literal, $name:literal) => {
-        Migration { number: $number, name: $name, sql: include_str!(concat!("../../migrations/", $name, ".sql")) }
-    };
-}
-
-/// Forward only: a file that was released is never changed, a new one is added.
-const MIGRATIONS: &[Migration] = &[
-    migration!(1, "0001_sync_logs"),
-    migration!(2, "0002_customers"),
-    migration!(3, "0003_appointments"),
-    migration!(4, "0004_orders"),
-    migration!(5, "0005_sync_state"),
-    migration!(6, "0006_sync_errors"),
-    migration!(7, "0007_sync_logs_user"),
-    migration!(8, "0008_sync_locks"),
-    migration!(9, "0009_sync_state_checkpoint"),
-    migration!(10, "0010_sync_missing"),
-    migration!(11, "0011_sync_errors_tries"),
-    migration!(12, "0012_sync_health"),
-    migration!(13, "0013_sync_unlinked"),
-    migration!(14, "0014_lz4"),
-    migration!(15, "0015_email_indexes"),
-    migration!(16, "0016_books"),
-    migration!(17, "0017_sync_missing_absent"),
-    migration!(18, "0018_sync_state_instance"),
-    migration!(19, "0019_sync_health_honest"),
-    migration!(20, "0020_sync_unreadable"),
-    migration!(21, "0021_ids_emails_statuses"),
-];
-
-/// What is said where [`SchemaState::Unrecorded`] is found.
-pub(super) const UNRECORDED: &str = "sync_migrations is missing or empty, although the other tables are there";
 
 /// The migrations that define the tables which the predecessor has as well.
 const ADOPTABLE_MIGRATIONS: std::ops::RangeInclusive<i32> = 1..=4;
@@ -67,12 +27,6 @@ const CREATE_RECORD: &str = "create table if not exists {schema}.sync_migrations
     checksum text not null,
     applied_at timestamptz not null default now()
 )";
-
-impl Migration {
-    fn checksum(&self) -> String {
-        Sha256::digest(self.sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MigrationReport {
@@ -94,17 +48,6 @@ pub struct MigrateOptions {
     pub keep_policies: bool,
     /// Roll everything back at the end.
     pub dry_run: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SchemaState {
-    /// No migration was ever applied.
-    NotMigrated,
-    /// The tables exist, but `sync_migrations` is missing or empty, so it is unknown which migrations were applied.
-    Unrecorded,
-    /// This many migrations are missing.
-    Pending(usize),
-    Current,
 }
 
 impl Store {
@@ -213,31 +156,6 @@ impl Store {
     }
 }
 
-impl SchemaState {
-    /// An error unless nothing is missing.
-    pub(super) fn check(self, schema: &Schema) -> Result<(), StoreError> {
-        let (schema, total) = (schema.name().to_owned(), MIGRATIONS.len());
-        let pending = match self {
-            SchemaState::Current => return Ok(()),
-            SchemaState::NotMigrated => total,
-            SchemaState::Unrecorded => {
-                return Err(StoreError::Damaged { schema, what: UNRECORDED.to_owned(), others: 0 });
-            }
-            SchemaState::Pending(pending) => pending,
-        };
-        Err(StoreError::NotMigrated { schema, pending, total })
-    }
-}
-
-/// How far a schema is in which these migrations, at least one, are applied.
-pub(super) fn state_of(schema: &Schema, applied: &Checksums) -> Result<SchemaState, StoreError> {
-    check_applied(schema, applied)?;
-    Ok(match MIGRATIONS.len() - applied.len() {
-        0 => SchemaState::Current,
-        pending => SchemaState::Pending(pending),
-    })
-}
-
 /// If the tables exist and `sync_migrations` does not, or is empty, somebody dropped it: all migrations count as
 /// applied, and the comparison that follows finds what is missing. Returns those migrations, or nothing if this is not
 /// the case.
@@ -316,36 +234,5 @@ fn check_not_hidden(schema: &Schema, row_security: &Rows) -> Result<(), StoreErr
     match row_security.value()? {
         true => Err(StoreError::Hidden { schema: schema.name().to_owned() }),
         false => Ok(()),
-    }
-}
-
-fn check_applied(schema: &Schema, applied: &Checksums) -> Result<(), StoreError> {
-    let diverged = |what: String| StoreError::Diverged { schema: schema.name().to_owned(), what };
-    for (number, checksum) in applied {
-        match MIGRATIONS.iter().find(|migration| migration.number == *number) {
-            None => {
-                return Err(diverged(format!(
-                    "migration {number} is from a newer version of wix-sync; use that version"
-                )));
-            }
-            Some(migration) if migration.checksum() != *checksum => {
-                return Err(diverged(format!("migration {} is not the one that was applied here", migration.name)));
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::MIGRATIONS;
-
-    #[test]
-    fn migrations_are_numbered_without_gaps_and_named_by_their_number() {
-        for (index, migration) in MIGRATIONS.iter().enumerate() {
-            assert_eq!(migration.number as usize, index + 1);
-            assert!(migration.name.starts_with(&format!("{:04}_", migration.number)), "{}", migration.name);
-        }
     }
 }

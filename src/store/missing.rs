@@ -1,47 +1,16 @@
 //! `sync_missing` and what follows from it: rows that Wix no longer lists, and their end.
 
 use chrono::{DateTime, Utc};
-use sha2::{Digest, Sha256};
 
 use super::books::Entry;
 use super::connect::Store;
-use super::dead_letters::resolve_errors;
 use super::erase::{erase, erase_cleared_customers};
 use super::error::StoreError;
-use super::held::release;
 use super::links::{Reach, note_unlinked, relink_orders};
+use super::notes::{forget, forget_unreadable, release, resolve_errors};
 use super::session::{Session, params};
-use super::unreadable::forget_unreadable;
 use crate::table::Relation;
 use crate::table::Table;
-
-/// A part of a full pass whose records are all known: what Wix did not list in it is missing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// Records created at this time or later. `None`: from the beginning.
-    pub from: Option<DateTime<Utc>>,
-    /// Records created before this time. `None`: to the end.
-    pub until: Option<DateTime<Utc>>,
-    /// Whether it is the end of the list.
-    pub at_end: bool,
-    pub listed: Vec<ListedKey>,
-}
-
-/// Stands for a Wix id where many have to be remembered: the first bytes of its SHA-256, which Postgres can compute
-/// too. If two ids had the same, a deleted row would stay until another full sync.
-pub type ListedKey = [u8; 8];
-
-pub fn listed_key(wix_id: &str) -> ListedKey {
-    let digest = Sha256::digest(wix_id.as_bytes());
-    let mut key = ListedKey::default();
-    key.copy_from_slice(&digest[..8]);
-    key
-}
-
-/// SQL: the [`ListedKey`] of the row `t`.
-pub(super) fn listed_key_of_row(table: &'static Table) -> String {
-    format!("substring(sha256(convert_to(t.{}::text, 'UTF8')) from 1 for 8)", table.id_column)
-}
 
 /// How many rows are missing, of how many: what the deletion limit compares. Placeholders are in neither number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,34 +52,6 @@ pub(super) fn is_placeholder(table: &'static Table) -> &'static str {
         Some(Relation::Customer) => IS_PLACEHOLDER,
         Some(Relation::Booking { .. } | Relation::Order) | None => "false",
     }
-}
-
-/// Notes the rows that are missing in a span, in the transaction that writes its records.
-pub(super) async fn insert_missing(
-    session: &Session<'_>,
-    table: &'static Table,
-    span: &Span,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
-    let statement = include_str!("sql/insert_missing.sql")
-        .replace("{table}", table.name)
-        .replace("{id}", table.id_column)
-        .replace("{listed_key}", &listed_key_of_row(table));
-    let listed: Vec<&[u8]> = span.listed.iter().map(ListedKey::as_slice).collect();
-    session
-        .write(
-            "could not look for rows that Wix no longer lists",
-            &statement,
-            params![table.name, span.from, span.until, listed, span.at_end, now],
-        )
-        .await
-}
-
-/// Forgets the rows pending deletion of a table, in the transaction of a new full sync's first checkpoint. Those that wait
-/// for a second lookup stay: they go when the record is listed or found again.
-pub(super) async fn clear_missing(session: &Session<'_>, table: &'static Table) -> Result<(), StoreError> {
-    let statement = "delete from {schema}.sync_missing where table_name = $1 and absent_at is null";
-    session.write("could not clear sync_missing", statement, params![table.name]).await
 }
 
 impl Store {
@@ -328,12 +269,6 @@ impl Store {
         self.books.insert(table, books);
         Ok(is_marked)
     }
-}
-
-/// Forgets candidates that were seen again, or are settled.
-pub(super) async fn forget(session: &Session<'_>, table: &'static Table, wix_ids: &[&str]) -> Result<(), StoreError> {
-    let statement = "delete from {schema}.sync_missing where table_name = $1 and wix_id = any ($2)";
-    session.write("could not clear sync_missing", statement, params![table.name, wix_ids]).await
 }
 
 /// Moves appointments and orders away from a customer that is gone: to the survivor of a merge, else orders to the

@@ -6,7 +6,7 @@
 use super::catalog::{Catalog, ColumnFact, Facts, holds, holds_state};
 use super::connect::Store;
 use super::error::StoreError;
-use super::migrate::{SchemaState, state_of};
+use super::migrations::{SchemaState, state_of};
 use super::needs::{Column, NeededTable, TABLES, VIEW, VIEW_COLUMNS, VIEW_TABLES};
 use super::problem::{Cause, Effect, Problem, Repair, Step};
 use super::schema::{Schema, quoted};

@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
-use super::books::{Books, check_own_books, live_records, live_rows};
+use super::books::{Books, check_count, check_own_books, live_records, live_rows};
 use super::connect::Store;
 use super::error::StoreError;
 use super::session::{Parameter, params};
@@ -13,6 +13,16 @@ use crate::checkpoint::{Checkpoint, Drift, KnownStatuses, TableState};
 use crate::installation::{Claim, Remembered, RememberedInstallation};
 use crate::run::PassKind;
 use crate::table::Table;
+
+#[derive(Debug, Default)]
+pub struct RunEnd {
+    /// Whether `sync_unlinked` has rows.
+    pub has_unlinked: bool,
+    /// Whether `sync_logs` or `sync_errors` may have rows to delete.
+    pub has_old_logs: bool,
+    /// The first table that is not as this run left it: behind, or without as many live rows as it must hold.
+    pub differing: Option<StoreError>,
+}
 
 impl Store {
     /// The site whose records the tables hold; more than one only after a manual change. None if no record ever came,
@@ -174,6 +184,71 @@ impl Store {
         session.commit(doing).await?;
         self.books.insert(table, Books { number, ..books });
         Ok(())
+    }
+
+    /// Sets the number of rows that the table must hold to the number that it has. Its state is no longer relied on:
+    /// the next pass is a full sync, in this run or a later one.
+    pub async fn accept_rows(&mut self, table: &'static Table) -> Result<(), StoreError> {
+        let statement = "update {schema}.sync_state
+             set live_rows = $2, last_full_pass_at = null, checkpoint = null, full_checkpoint = null
+             where table_name = $1";
+        let (table, counted) = (table.name, self.books(table).counted);
+        self.write("could not change sync_state", statement, params![table, counted]).await
+    }
+
+    /// Whether a transaction was committed if its COMMIT got no answer. Waits while its backend is still in COMMIT:
+    /// that holds the row of the books. A lock time-out means that it still does.
+    pub async fn was_committed(&mut self, table: &'static Table) -> Result<bool, StoreError> {
+        let doing = "could not ask what became of a transaction";
+        let statement = "select write_number from {schema}.sync_state where table_name = $1 for update";
+        let books = self.books(table);
+        let session = self.begin().await?;
+        let number = session.rows(doing, statement, params![table.name]).await?.value::<Option<i64>>()?;
+        session.rollback(doing).await?;
+        match number {
+            Some(number) if number == books.number => Ok(false),
+            Some(number) if number == books.number + 1 => {
+                self.books.insert(table, Books { number, ..books });
+                Ok(true)
+            }
+            _ => Err(StoreError::Behind { table: table.name }),
+        }
+    }
+
+    /// What the end of a run has to deal with, in one statement: whether these tables are as this run left them and
+    /// hold as many live rows as they must, whether links are still to be made, and whether the logs have rows that
+    /// ended before `logs_before`.
+    pub async fn look_at_end(
+        &self,
+        tables: &[&'static Table],
+        logs_before: Option<DateTime<Utc>>,
+    ) -> Result<RunEnd, StoreError> {
+        let doing = "could not look at the tables at the end of the run";
+        let counts: Vec<String> = tables
+            .iter()
+            .map(|table| {
+                let (table, live) = (table.name, live_rows(table));
+                let of_table = format!("from {{schema}}.sync_state where table_name = '{table}'");
+                format!("(select write_number {of_table}), (select live_rows {of_table}), ({live})")
+            })
+            .collect();
+        let statement = format!(
+            "select exists (select from {{schema}}.sync_unlinked),
+                exists (select from {{schema}}.sync_logs where started_at < $1 and status <> 'running')
+                    or exists (select from {{schema}}.sync_errors where resolved_at < $1),
+                array[{}]::bigint[]",
+            counts.join(", ")
+        );
+        let rows = self.rows(doing, &statement, params![logs_before]).await?;
+        let Some((has_unlinked, has_old_logs, counts)) = rows.first()? else { return Ok(RunEnd::default()) };
+        let counts: Vec<Option<i64>> = counts;
+        let differing = tables.iter().zip(counts.chunks(3)).find_map(|(table, counts)| match counts {
+            [Some(number), must_hold, Some(holds)] if *number == self.books(table).number => {
+                check_count(table, *must_hold, *holds).err()
+            }
+            _ => Some(StoreError::Behind { table: table.name }),
+        });
+        Ok(RunEnd { has_unlinked, has_old_logs, differing })
     }
 
     pub async fn save_drift(&mut self, table: &'static Table, drift: &Drift) -> Result<(), StoreError> {

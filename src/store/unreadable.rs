@@ -56,12 +56,3 @@ pub(super) async fn note_unreadable<'a>(
         )
         .await
 }
-
-pub(super) async fn forget_unreadable(
-    session: &Session<'_>,
-    table: &'static Table,
-    wix_id: &str,
-) -> Result<(), StoreError> {
-    let statement = "delete from {schema}.sync_unreadable where table_name = $1 and wix_id = $2";
-    session.write("could not clear sync_unreadable", statement, params![table.name, wix_id]).await
-}

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use crate::checkpoint::Checkpoint;
 use crate::run::PassKind;
 use crate::store::books::Progress;
-use crate::store::missing::{ListedKey, Span, listed_key};
+use crate::store::span::{ListedKey, Span, listed_key};
 use crate::table::row::MappedRecord;
 
 /// Maximum number of records between two checkpoints that are remembered: 8 MB.

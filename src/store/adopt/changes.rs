@@ -1,8 +1,19 @@
 //! The difference between an existing table and the one that the migrations create, as statements.
 
-use super::{ColumnDefinition, Columns, is_from_a_copy};
+use std::collections::BTreeMap;
+
 use crate::store::error::StoreError;
 use crate::store::schema::Schema;
+
+#[derive(Clone, Debug)]
+pub(super) struct ColumnDefinition {
+    pub(super) data_type: String,
+    pub(super) is_enum: bool,
+    pub(super) not_null: bool,
+    pub(super) default: Option<String>,
+}
+
+pub(super) type Columns = BTreeMap<String, ColumnDefinition>;
 
 pub(super) struct TableChanges {
     pub(super) table: &'static str,
@@ -52,6 +63,11 @@ pub(super) fn plan_changes(
         }
     }
     Ok(changes)
+}
+
+/// Whether a table is one of this program's, from a copy of others that was made without the rest of its own.
+pub(super) fn is_from_a_copy(columns: &Columns) -> bool {
+    columns.contains_key("content_hash") && columns.contains_key("raw")
 }
 
 /// The expression that converts a column to the wanted type: `Some(None)` if it can stay as it is, `None` if it cannot

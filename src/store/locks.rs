@@ -1,106 +1,26 @@
-//! Limits the time of a statement, and finds out who holds the lock that it waits for.
-//!
-//! The limits are settings of each transaction, so they also hold through transaction poolers. A stricter limit of the
-//! user stays in force.
+//! Finds out who holds the lock that a statement waits for, and cancels statements.
 
-use std::fmt;
 use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_postgres::CancelToken;
 use tokio_postgres::error::SqlState;
 
+use super::blocker::{Blocker, STRONG_MODES};
 use super::connect::Store;
 use super::error::StoreError;
 use super::session::{from_row, params};
 use super::tls::Tls;
 use crate::table::Table;
 
-/// Maximum wait for a lock.
-pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(10);
-
 /// Maximum wait for a lock by a run that was asked to stop.
 const LAST_LOCK_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Maximum time of a statement, on the server: far longer than any but `migrate` takes on a table of millions of rows.
-pub(super) const STATEMENT_PATIENCE: Duration = Duration::from_secs(600);
-
-/// The same for `migrate`, which may have to rewrite a table.
-pub(super) const MIGRATION_PATIENCE: Duration = Duration::from_secs(3600);
-
-/// Maximum wait of `migrate` for another one.
-pub(super) const OTHER_MIGRATION_PATIENCE: Duration = Duration::from_secs(600);
-
-/// Maximum wait, on this side, for the answer to a statement that takes no lock and reads nothing. Poolers keep a
-/// client waiting while all their servers are busy.
-pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Maximum time to find out who holds a lock.
 const LOOK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Maximum wait for each step of cancelling a statement.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
-
-/// Table locks that conflict with every statement of ours.
-const STRONG_MODES: [&str; 4] = ["AccessExclusiveLock", "ExclusiveLock", "ShareRowExclusiveLock", "ShareLock"];
-
-/// The session that holds a lock, without its query: that may hold personal data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Blocker {
-    pid: i32,
-    /// The name of the locked table.
-    lock: String,
-    mode: String,
-    user: Option<String>,
-    application: Option<String>,
-    state: Option<String>,
-    /// Whole seconds since it is in that state.
-    seconds: Option<i64>,
-}
-
-impl Blocker {
-    /// True if it surely keeps others waiting, and not only those that want the same rows.
-    fn keeps_others_out(&self) -> bool {
-        STRONG_MODES.contains(&self.mode.as_str())
-            || self.state.as_ref().is_some_and(|state| state.starts_with("idle in"))
-    }
-
-    pub fn hint(&self) -> String {
-        format!("if that session is forgotten, end it: `select pg_terminate_backend({})`", self.pid)
-    }
-}
-
-impl fmt::Display for Blocker {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.seconds.and_then(|seconds| u64::try_from(seconds).ok());
-        let since = seconds.map(|seconds| format!(" for {}", humantime::format_duration(Duration::from_secs(seconds))));
-        let known = [
-            self.user.as_ref().map(|user| format!("user {user}")),
-            self.application.as_ref().filter(|name| !name.is_empty()).map(|name| format!("application {name}")),
-            self.state.as_ref().map(|state| format!("{state}{}", since.unwrap_or_default())),
-        ];
-        let known: Vec<String> = known.into_iter().flatten().collect();
-        write!(out, "pid {} ({}) has {} on {}", self.pid, known.join(", "), self.mode, self.lock)
-    }
-}
-
-/// SQL: the bounds of a transaction, as items of a select list. The search path has to be set before.
-pub(super) fn bounds(lock: Duration, statement: Duration) -> String {
-    let idle = Duration::from_secs(60);
-    [("lock_timeout", lock), ("statement_timeout", statement), ("idle_in_transaction_session_timeout", idle)]
-        .map(|(name, most)| bound(name, most))
-        .join(", ")
-}
-
-/// SQL: sets a time-out, unless the one in force is stricter; 0 is none.
-pub(super) fn bound(name: &str, most: Duration) -> String {
-    let most = most.as_millis();
-    format!(
-        "set_config('{name}', case
-            when current_setting('{name}')::interval between interval '1 millisecond' and interval '{most} milliseconds'
-            then current_setting('{name}') else '{most}' end, true)"
-    )
-}
 
 /// The session that most likely blocks others: first one that holds a table lock which conflicts with ours, or waits
 /// for one (others queue behind it), then one that has locked rows, then, for `migrate`, one that only reads. The state

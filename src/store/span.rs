@@ -1,0 +1,64 @@
+//! What a full sync completed: rows that Wix did not return in it are pending deletions.
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+
+use super::error::StoreError;
+use super::session::{Session, params};
+use crate::table::Table;
+
+/// A part of a full pass whose records are all known: what Wix did not list in it is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Records created at this time or later. `None`: from the beginning.
+    pub from: Option<DateTime<Utc>>,
+    /// Records created before this time. `None`: to the end.
+    pub until: Option<DateTime<Utc>>,
+    /// Whether it is the end of the list.
+    pub at_end: bool,
+    pub listed: Vec<ListedKey>,
+}
+
+/// Stands for a Wix id where many have to be remembered: the first bytes of its SHA-256, which Postgres can compute
+/// too. If two ids had the same, a deleted row would stay until another full sync.
+pub type ListedKey = [u8; 8];
+
+pub fn listed_key(wix_id: &str) -> ListedKey {
+    let digest = Sha256::digest(wix_id.as_bytes());
+    let mut key = ListedKey::default();
+    key.copy_from_slice(&digest[..8]);
+    key
+}
+
+/// SQL: the [`ListedKey`] of the row `t`.
+pub(super) fn listed_key_of_row(table: &'static Table) -> String {
+    format!("substring(sha256(convert_to(t.{}::text, 'UTF8')) from 1 for 8)", table.id_column)
+}
+
+/// Notes the rows that are missing in a span, in the transaction that writes its records.
+pub(super) async fn insert_missing(
+    session: &Session<'_>,
+    table: &'static Table,
+    span: &Span,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let statement = include_str!("sql/insert_missing.sql")
+        .replace("{table}", table.name)
+        .replace("{id}", table.id_column)
+        .replace("{listed_key}", &listed_key_of_row(table));
+    let listed: Vec<&[u8]> = span.listed.iter().map(ListedKey::as_slice).collect();
+    session
+        .write(
+            "could not look for rows that Wix no longer lists",
+            &statement,
+            params![table.name, span.from, span.until, listed, span.at_end, now],
+        )
+        .await
+}
+
+/// Forgets the rows pending deletion of a table, in the transaction of a new full sync's first checkpoint. Those that wait
+/// for a second lookup stay: they go when the record is listed or found again.
+pub(super) async fn clear_missing(session: &Session<'_>, table: &'static Table) -> Result<(), StoreError> {
+    let statement = "delete from {schema}.sync_missing where table_name = $1 and absent_at is null";
+    session.write("could not clear sync_missing", statement, params![table.name]).await
+}
