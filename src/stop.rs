@@ -50,6 +50,11 @@ impl Stopper {
 }
 
 impl Stop {
+    /// One that nobody asks for.
+    pub fn never() -> Stop {
+        stop_pair().1
+    }
+
     pub fn requested(&self) -> Option<StopReason> {
         *self.0.borrow()
     }

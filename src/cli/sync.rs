@@ -21,7 +21,7 @@ use crate::progress::Tracker;
 use crate::report;
 use crate::stop::{Stop, StopReason, Stopper, stop_pair};
 use crate::store::lease::Heartbeat;
-use crate::sync::patience::LAST_PATIENCE;
+use crate::store::retry::LAST_PATIENCE;
 use crate::sync::plan::FullPolicy;
 use crate::sync::{Plan, Range, Run, RunOutcome, SyncError};
 use crate::table::timestamp::{self, Timestamp};

@@ -16,6 +16,7 @@ use super::limits::{ANSWER_PATIENCE, LOCK_PATIENCE, STATEMENT_PATIENCE, bounds};
 use super::schema::Schema;
 use super::session::{Parameter, Rows, Session};
 use super::target::Target;
+use crate::stop::Stop;
 use crate::table::Table;
 
 /// With this, names in our statements mean the server's own functions, operators and types, whatever the role's search
@@ -42,6 +43,8 @@ pub struct Store {
     pub(super) books: HashMap<&'static Table, Books>,
     pub(super) lock_patience: Duration,
     clock: ServerClock,
+    /// When the run is asked to stop.
+    pub(super) stop: Stop,
 }
 
 impl Store {
@@ -70,6 +73,7 @@ impl Store {
             books: HashMap::new(),
             lock_patience: LOCK_PATIENCE,
             clock: clock?,
+            stop: Stop::never(),
         })
     }
 
@@ -92,8 +96,8 @@ impl Store {
             }
         };
         let (schema, target, books) = (self.schema.clone(), self.target.clone(), self.books.clone());
-        let (lease, lock_patience, clock) = (self.lease, self.lock_patience, self.clock);
-        Ok(Store { client, schema, lease, target, books, lock_patience, clock })
+        let (lease, lock_patience, clock, stop) = (self.lease, self.lock_patience, self.clock, self.stop.clone());
+        Ok(Store { client, schema, lease, target, books, lock_patience, clock, stop })
     }
 
     /// Another connection to the same database, in a read-only transaction that ends with the connection.

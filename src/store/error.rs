@@ -7,6 +7,7 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 use uuid::Uuid;
 
 use super::blocker::Blocker;
+use crate::stop::StopReason;
 use crate::visible::one_line;
 
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +68,9 @@ pub enum StoreError {
     /// Another run took the lease: this one may no longer write.
     #[error("the lease was taken by another run, since this one did not renew it in time; it wrote nothing since")]
     LeaseLost,
+    /// The run was asked to stop, and the work did not end in time.
+    #[error(transparent)]
+    Stopped(#[from] StopReason),
     /// The connection broke at COMMIT, and the server has not ended the transaction since.
     #[error(
         "the connection broke at a COMMIT that the server has not ended for a minute; the next run will see what became of it"
@@ -241,6 +245,7 @@ impl StoreError {
                 | StoreError::Silent { .. }
                 | StoreError::Locked { .. }
                 | StoreError::LeaseLost
+                | StoreError::Stopped(_)
                 | StoreError::StillCommitting
                 | StoreError::Swallowed
                 | StoreError::Behind { .. }
@@ -274,6 +279,7 @@ impl StoreError {
             StoreError::Locked { .. } => {
                 Some("it may still be at work; its lease ends by itself a minute after its process died".to_owned())
             }
+            StoreError::Stopped(_) => Some("the next run continues from there".to_owned()),
             StoreError::Behind { .. } => Some("the next run continues from the state that the database has".to_owned()),
             StoreError::RowsDiffer { .. } => Some("the next run reads everything again".to_owned()),
             StoreError::Database { state: Some(state), origin, .. } => match state.code() {

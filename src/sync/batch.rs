@@ -1,29 +1,23 @@
-//! Writing a batch so that one bad record never stops the others: if Postgres refuses it, the batch is halved until the
-//! record is alone. The same is done if a statement takes the server too long.
+//! Collects the records of pages, and writes them as batches. Copies that look older than their rows are looked up by id
+//! first, and what cannot be written is rejected.
 
 use std::collections::{HashMap, HashSet};
 
 use chrono::DateTime;
 
 use super::lookup::{Reply, ask};
-use super::patience::{in_time, persist, prepare_retry, reconnect};
 use super::room::Room;
 use super::{Run, SyncError};
 use crate::event::Event;
 use crate::run::TableSummary;
-use crate::stop::Stop;
+use crate::store::Store;
 use crate::store::batch::{BatchContext, BatchOutcome};
 use crate::store::books::Progress;
-use crate::store::links::Reach;
-use crate::store::{Store, StoreError};
+use crate::store::write::Written;
 use crate::table::Table;
 use crate::table::listing::Lookup;
 use crate::table::row::{MappedRecord, Rejection, Row};
 use crate::wix::RequestCounter;
-
-/// Maximum waits for a transaction that was left behind in COMMIT. Each wait ends at the lock timeout of ten seconds:
-/// one minute in all.
-const MAX_WAITS_FOR_COMMIT: u32 = 6;
 
 /// One row per id, in Wix's order: the newer of two copies, or the later of equally old ones. The difference in length
 /// is the number of records that are left out.
@@ -238,7 +232,7 @@ impl<'a> Batch<'a> {
         self.context.has_unreadable |= rows.iter().any(|row| !row.unreadable_fields.is_empty());
         let is_large = rows.iter().map(Row::size).sum::<usize>() > MAX_PART_BYTES;
         let _room = if is_large { Some(Room::take_for_large_write().await) } else { None };
-        BatchWriter { store, context: &self.context, stop: self.run.stop }.write(rows, progress).await
+        Ok(store.write_rows(&self.context, rows, progress).await?)
     }
 
     /// The same rows; those that look older than the table's are replaced by Wix's copies by id. An older date is no
@@ -293,134 +287,8 @@ impl<'a> Batch<'a> {
         // A later page may bring another version of one of them.
         self.context.has_unresolved_errors |= !rejections.is_empty();
         let save = async |store: &mut Store| store.save_rejections(table, run_id, rejections, progress, now).await;
-        persist(store, self.run.stop, save).await
+        Ok(store.retry(save).await?)
     }
-}
-
-#[derive(Debug, Default)]
-struct Written {
-    /// Of the rows that were written.
-    outcome: BatchOutcome,
-    /// Rows that Postgres refused because of their own content.
-    rejections: Vec<Rejection>,
-    /// Wix ids of copies that look older than their rows. If there are any, nothing was written: see
-    /// [`Store::write_batch`].
-    older: Vec<String>,
-    /// Whether the progress was stored with the rows. False if the batch had to be split.
-    has_progress: bool,
-}
-
-/// Writes batches despite all that may happen to a database: a bad row, a lost connection, a deadlock, a statement that
-/// takes the server too long.
-struct BatchWriter<'a> {
-    store: &'a mut Store,
-    context: &'a BatchContext,
-    /// Ends the wait for a server that is gone.
-    stop: &'a Stop,
-}
-
-impl BatchWriter<'_> {
-    /// Writes all rows except those that Postgres refuses because of their own content.
-    async fn write(&mut self, rows: &[Row], progress: Option<&Progress>) -> Result<Written, SyncError> {
-        let mut written = Written::default();
-        let refused = narrow(rows, async |part| {
-            let is_whole = part.len() == rows.len();
-            let progress = progress.filter(|_| is_whole);
-            let mut result = self.write_part(part, progress, Reach::AllTables).await;
-            // The row alone may be accepted: then its effect on rows of other tables was refused.
-            if let (Err(SyncError::Store(error)), [_]) = (&result, part)
-                && error.is_refusal()
-            {
-                result = self.write_part(part, progress, Reach::RowsOnly).await;
-            }
-            let (outcome, older) = result?;
-            if !older.is_empty() {
-                written.older.extend(older);
-                return Ok(());
-            }
-            written.outcome.inserted += outcome.inserted;
-            written.outcome.updated += outcome.updated;
-            written.outcome.unchanged += outcome.unchanged;
-            written.outcome.held += outcome.held;
-            written.has_progress = progress.is_some();
-            Ok(())
-        });
-        for (row, error) in refused.await? {
-            let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
-            written.rejections.push(Rejection {
-                wix_id: Some(row.wix_id.clone()),
-                wix_created_at: row.wix_created_at,
-                reason: format!("{error}{hint}"),
-                raw: row.raw.clone(),
-            });
-        }
-        Ok(written)
-    }
-
-    /// Writes rows in one transaction, again after a deadlock or a lost connection. If the answer to COMMIT was lost,
-    /// the books tell whether it was committed: nothing is written or counted twice.
-    async fn write_part(
-        &mut self,
-        rows: &[Row],
-        progress: Option<&Progress>,
-        reach: Reach,
-    ) -> Result<(BatchOutcome, Vec<String>), SyncError> {
-        let mut tries = 0;
-        loop {
-            let mut outcome = BatchOutcome::default();
-            let context = self.context;
-            let mut write =
-                async |store: &mut Store| store.write_batch(context, rows, progress, reach, &mut outcome).await;
-            let error = match in_time(self.store, self.stop, &mut write).await? {
-                Ok(older) => return Ok((outcome, older)),
-                Err(error) => error,
-            };
-            tries += 1;
-            let is_connection_lost = error.is_connection_lost();
-            prepare_retry(self.store, self.stop, error, tries).await?;
-            if is_connection_lost && self.was_committed().await? {
-                return Ok((outcome, Vec::new()));
-            }
-        }
-    }
-
-    /// Whether a transaction was committed whose COMMIT got no answer; waits while its backend is still working on it.
-    async fn was_committed(&mut self) -> Result<bool, SyncError> {
-        let mut waits = 0;
-        loop {
-            let table = self.context.table;
-            let mut ask = async |store: &mut Store| store.was_committed(table).await;
-            match in_time(self.store, self.stop, &mut ask).await? {
-                Ok(is_committed) => return Ok(is_committed),
-                Err(error) if error.is_contention() && waits < MAX_WAITS_FOR_COMMIT => waits += 1,
-                Err(error) if error.is_contention() => return Err(StoreError::StillCommitting.into()),
-                Err(error) if error.is_connection_lost() => reconnect(self.store, self.stop).await?,
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-}
-
-/// Calls `write` with all items, and with ever smaller parts if Postgres refuses some of them or takes too long.
-/// Returns the items that are refused even alone, with the reasons.
-pub(super) async fn narrow<'i, T>(
-    items: &'i [T],
-    mut write: impl AsyncFnMut(&'i [T]) -> Result<(), SyncError>,
-) -> Result<Vec<(&'i T, StoreError)>, SyncError> {
-    let mut refused = Vec::new();
-    let mut parts = vec![items];
-    while let Some(part) = parts.pop() {
-        match (write(part).await, part) {
-            (Ok(()), _) => {}
-            (Err(SyncError::Store(error)), [item]) if error.is_refusal() => refused.push((item, error)),
-            (Err(SyncError::Store(error)), [_, _, ..]) if error.is_refusal() || error.is_too_slow() => {
-                let (left, right) = part.split_at(part.len() / 2);
-                parts.extend([right, left]);
-            }
-            (Err(error), _) => return Err(error),
-        }
-    }
-    Ok(refused)
 }
 
 #[cfg(test)]

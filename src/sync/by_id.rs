@@ -5,7 +5,6 @@
 
 use super::batch::Batch;
 use super::lookup::{NO_RECORD, Reply, as_listed, ask};
-use super::patience::persist;
 use super::{Run, SyncError};
 use crate::run::TableSummary;
 use crate::store::Store;
@@ -114,7 +113,7 @@ async fn try_known_record(
 ) -> Result<Option<String>, SyncError> {
     let known_id = match listed_id {
         Some(id) => Some(id.to_owned()),
-        None => persist(store, run.stop, async |store| store.any_live_id(table).await).await?,
+        None => store.retry(async |store| store.any_live_id(table).await).await?,
     };
     let Some(known_id) = known_id else { return Ok(Some("there is none to try it with".to_owned())) };
     let why = match ask(run, table, &known_id, counter).await? {
@@ -188,7 +187,7 @@ pub(super) async fn settle_as_listed(
 ) -> Result<Settled, SyncError> {
     let survivor = match look_up(run, store, table, (wix_id, listed), counter, summary).await? {
         Answer::Alive => {
-            persist(store, run.stop, async |store| store.forget_missing(table, wix_id).await).await?;
+            store.retry(async |store| store.forget_missing(table, wix_id).await).await?;
             return Ok(Settled::Yes);
         }
         Answer::Merged(survivor) => Some(survivor),
@@ -197,7 +196,7 @@ pub(super) async fn settle_as_listed(
         Answer::Gone => match control.why_unreadable(run, store, table, counter).await? {
             None if needs_confirmation(table) => {
                 let note = async |store: &mut Store| store.confirm_absence(table, wix_id).await;
-                if !persist(store, run.stop, note).await? {
+                if !store.retry(note).await? {
                     return Ok(Settled::Waiting);
                 }
                 None
@@ -209,7 +208,7 @@ pub(super) async fn settle_as_listed(
             }
         },
     };
-    end(run, store, table, wix_id, survivor.as_deref(), summary).await
+    end(store, table, wix_id, survivor.as_deref(), summary).await
 }
 
 /// Looks up a record whose row is marked as deleted: it may have been merged since, or restored. "Not found" changes
@@ -224,7 +223,7 @@ pub(super) async fn follow_one(
 ) -> Result<Settled, SyncError> {
     match look_up(run, store, table, (wix_id, None), counter, summary).await? {
         Answer::Alive | Answer::Gone => Ok(Settled::Yes),
-        Answer::Merged(survivor) => end(run, store, table, wix_id, Some(&survivor), summary).await,
+        Answer::Merged(survivor) => end(store, table, wix_id, Some(&survivor), summary).await,
         Answer::Refused(reason) => Ok(Settled::Refused(reason)),
         Answer::Unclear(reason) => Ok(Settled::Unclear(reason)),
     }
@@ -232,29 +231,28 @@ pub(super) async fn follow_one(
 
 /// Marks a row as deleted, or as merged.
 async fn end(
-    run: &Run<'_>,
     store: &mut Store,
     table: &'static Table,
     wix_id: &str,
     survivor: Option<&str>,
     summary: &mut TableSummary,
 ) -> Result<Settled, SyncError> {
-    let (table, now) = (table, store.now());
+    let now = store.now();
     let mut result = Ok(false);
     // A trigger or constraint of the user may refuse the row, or only its effect on rows of other tables.
     for reach in [Reach::AllTables, Reach::RowsOnly] {
         let mark = async |store: &mut Store| store.mark_deleted(table, wix_id, survivor, reach, now).await;
-        result = persist(store, run.stop, mark).await;
-        if !matches!(&result, Err(SyncError::Store(error)) if error.is_refusal()) {
+        result = store.retry(mark).await;
+        if !matches!(&result, Err(error) if error.is_refusal()) {
             break;
         }
     }
     match result {
         Ok(is_live) => summary.counts.deleted += u64::from(is_live),
-        Err(SyncError::Store(error)) if error.is_refusal() => {
+        Err(error) if error.is_refusal() => {
             return Ok(Settled::Refused(format!("{wix_id}: {error}")));
         }
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     }
     Ok(Settled::Yes)
 }
@@ -278,7 +276,7 @@ async fn write_one(
     if !run.plan.repairs.is_empty() {
         batch = batch.having_listed_fields();
         if let Ok(row) = &record
-            && has_content(run, store, table, row).await?
+            && has_content(store, table, row).await?
         {
             return batch.rewrite(store, row.clone(), summary).await;
         }
@@ -288,8 +286,8 @@ async fn write_one(
 }
 
 /// Whether a live row has exactly this record.
-async fn has_content(run: &Run<'_>, store: &mut Store, table: &'static Table, row: &Row) -> Result<bool, SyncError> {
+async fn has_content(store: &mut Store, table: &'static Table, row: &Row) -> Result<bool, SyncError> {
     let rows = std::slice::from_ref(row);
-    let standings = persist(store, run.stop, async |store| store.compare_rows(table, rows).await).await?;
+    let standings = store.retry(async |store| store.compare_rows(table, rows).await).await?;
     Ok(matches!(standings.first(), Some((Standing::Current, _))))
 }

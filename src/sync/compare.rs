@@ -7,7 +7,6 @@ use chrono::TimeDelta;
 use super::batch::newest_by_id;
 use super::coverage::Coverage;
 use super::deletions::refuse_mass_deletion;
-use super::patience::ensure_connected;
 use super::plan::{PassPlan, Passes, is_from_the_future, plan_passes};
 use super::reader::{MappedPage, PageSink, Reading};
 use super::stream_sync::{
@@ -48,6 +47,7 @@ pub async fn compare_table(
     table: &'static Table,
     extent: Extent,
 ) -> Result<Comparison, SyncError> {
+    store.end_with(run.stop);
     let counter = RequestCounter::of(table);
     let state = store.load_table_state(table).await?;
     let mut statuses = state.statuses;
@@ -141,7 +141,7 @@ struct Comparer<'a> {
 
 impl PageSink for Comparer<'_> {
     async fn take(&mut self, pages: Vec<MappedPage>) -> Result<(), SyncError> {
-        ensure_connected(self.store, self.run.stop).await?;
+        self.store.ensure_connected().await?;
         let (mut at_end, mut total) = (false, None);
         for page in pages {
             let is_known = self.found.notices.iter().any(|notice| notice == FROM_THE_FUTURE);

@@ -6,7 +6,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::by_id::{Control, Settled, Unsettled, settle_one};
 use super::deletions::hold_back;
-use super::patience::persist;
 use super::{Run, SyncError};
 use crate::event::Event;
 use crate::run::TableSummary;
@@ -44,7 +43,7 @@ pub(super) async fn retry_errors(
     counter: &RequestCounter,
     summary: &mut TableSummary,
 ) -> Result<(), SyncError> {
-    if !persist(store, run.stop, async |store| store.has_unresolved_errors(table).await).await? {
+    if !store.retry(async |store| store.has_unresolved_errors(table).await).await? {
         return Ok(());
     }
     let (before, limit) = match due {
@@ -56,28 +55,25 @@ pub(super) async fn retry_errors(
     let mut tried = 0;
     'queue: while tried < limit {
         let list = async |store: &mut Store| store.list_due_errors(table, before, begun_at, CHUNK).await;
-        let chunk = persist(store, run.stop, list).await?;
+        let chunk = store.retry(list).await?;
         if chunk.is_empty() {
             break;
         }
         for record in &chunk {
             run.stop.check()?;
             tried += 1;
-            let Some(wix_id) = id_to_ask_for(run, store, table, record).await? else {
+            let Some(wix_id) = id_to_ask_for(store, table, record).await? else {
                 note_hopeless(run, store, record, summary).await?;
                 continue;
             };
             let settled = settle_one(run, store, table, &wix_id, &mut control, counter, summary).await?;
             if !matches!(settled, Settled::Yes) {
                 let now = store.now();
-                persist(store, run.stop, async |store| {
-                    store.note_failed_try(table, &record.key, run.run_id, now).await
-                })
-                .await?;
+                store.retry(async |store| store.note_failed_try(table, &record.key, run.run_id, now).await).await?;
             } else if record.wix_id.is_none() {
                 // It was stored without an id, and another version of the program found one.
                 let now = store.now();
-                persist(store, run.stop, async |store| store.resolve_error(table, &record.key, now).await).await?;
+                store.retry(async |store| store.resolve_error(table, &record.key, now).await).await?;
             }
             if !unsettled.note(&settled) {
                 break 'queue;
@@ -86,9 +82,7 @@ pub(super) async fn retry_errors(
     }
     if let Some(reasons) = unsettled.describe() {
         hold_back(run, summary, format!("records in sync_errors still wait: {reasons}"));
-    } else if summary.counts.errors == 0
-        && persist(store, run.stop, async |store| store.has_unresolved_errors(table).await).await?
-    {
+    } else if summary.counts.errors == 0 && store.retry(async |store| store.has_unresolved_errors(table).await).await? {
         // As long as the table lacks what Wix has, no run is a full success.
         let text = "records that could not be written before still wait: `wix-sync errors` lists them".to_owned();
         hold_back(run, summary, text);
@@ -98,7 +92,6 @@ pub(super) async fn retry_errors(
 
 /// The record's id; for one that was stored without, the id that the program finds in it now.
 async fn id_to_ask_for(
-    run: &Run<'_>,
     store: &mut Store,
     table: &'static Table,
     record: &KeptRecord,
@@ -106,8 +99,8 @@ async fn id_to_ask_for(
     if record.wix_id.is_some() {
         return Ok(record.wix_id.clone());
     }
-    let (table, key) = (table, record.key.as_str());
-    let raw = persist(store, run.stop, async |store| store.load_rejected(table, key).await).await?;
+    let key = record.key.as_str();
+    let raw = store.retry(async |store| store.load_rejected(table, key).await).await?;
     Ok(raw.and_then(|raw| map_record(table, raw).ok()).map(|row| row.wix_id))
 }
 
@@ -119,7 +112,7 @@ async fn note_hopeless(
     summary: &mut TableSummary,
 ) -> Result<(), SyncError> {
     let (table, now) = (summary.table, store.now());
-    persist(store, run.stop, async |store| store.note_failed_try(table, &record.key, run.run_id, now).await).await?;
+    store.retry(async |store| store.note_failed_try(table, &record.key, run.run_id, now).await).await?;
     let reason = "it still has no id that could be asked for".to_owned();
     run.reporter.report(Event::RecordRejected { table, wix_id: None, reason: &reason });
     summary.add_error(None, reason);

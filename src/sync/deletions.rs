@@ -7,7 +7,6 @@
 use chrono::{DateTime, Utc};
 
 use super::by_id::{Control, Settled, Unsettled, follow_one, needs_confirmation, settle_one};
-use super::patience::persist;
 use super::{Run, SyncError};
 use crate::event::Event;
 use crate::run::TableSummary;
@@ -52,12 +51,12 @@ pub(super) async fn settle_missing(
     counter: &RequestCounter,
     summary: &mut TableSummary,
 ) -> Result<(), SyncError> {
-    if !persist(store, run.stop, async |store| store.has_missing(table).await).await? {
+    if !store.retry(async |store| store.has_missing(table).await).await? {
         return Ok(());
     }
     settle_due(run, store, table, listed_id, counter, summary).await?;
     if needs_confirmation(table) {
-        let waiting = persist(store, run.stop, async |store| store.count_waiting(table).await).await?;
+        let waiting = store.retry(async |store| store.count_waiting(table).await).await?;
         if waiting > 0 {
             tell(run, summary, describe_waiting(table, waiting));
         }
@@ -84,10 +83,10 @@ async fn settle_due(
 ) -> Result<(), SyncError> {
     let begun_at = store.now();
     let list = async |store: &mut Store, scope, limit| store.list_missing(table, scope, begun_at, limit).await;
-    if persist(store, run.stop, async |store| list(store, Scope::All, 1).await).await?.is_empty() {
+    if store.retry(async |store| list(store, Scope::All, 1).await).await?.is_empty() {
         return Ok(());
     }
-    let pending = persist(store, run.stop, async |store| store.count_missing(table).await).await?;
+    let pending = store.retry(async |store| store.count_missing(table).await).await?;
     let mut scope = Scope::All;
     if let Some(text) = refuse_mass_deletion(run, table, pending.limited) {
         hold_back(run, summary, text);
@@ -111,7 +110,7 @@ async fn settle_due(
     }
     let mut unsettled = Unsettled::default();
     'queue: loop {
-        let candidates = persist(store, run.stop, async |store| list(store, scope, CHUNK).await).await?;
+        let candidates = store.retry(async |store| list(store, scope, CHUNK).await).await?;
         if candidates.is_empty() {
             break;
         }
@@ -120,7 +119,7 @@ async fn settle_due(
             let settled = settle_one(run, store, table, wix_id, &mut control, counter, summary).await?;
             if !matches!(settled, Settled::Yes | Settled::Waiting) {
                 let now = store.now();
-                persist(store, run.stop, async |store| store.note_tried_missing(table, wix_id, now).await).await?;
+                store.retry(async |store| store.note_tried_missing(table, wix_id, now).await).await?;
             }
             if !unsettled.note(&settled) {
                 break 'queue;
@@ -146,7 +145,7 @@ pub(super) async fn follow_merges(
 ) -> Result<(), SyncError> {
     let list = async |store: &mut Store| store.list_maybe_merged(begun_at, MAX_FOLLOWED).await;
     let mut unsettled = Unsettled::default();
-    for wix_id in persist(store, run.stop, list).await? {
+    for wix_id in store.retry(list).await? {
         run.stop.check()?;
         let settled = follow_one(run, store, table, &wix_id, counter, summary).await?;
         if !unsettled.note(&settled) {

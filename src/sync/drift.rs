@@ -3,7 +3,6 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::patience::persist;
 use super::{Run, SyncError};
 use crate::checkpoint::Drift;
 use crate::store::Store;
@@ -28,9 +27,9 @@ pub(super) async fn check_drift(
         return Ok(None);
     }
     let Some(count) = run.wix.fetch_count(&table.listing, counter).await? else { return Ok(None) };
-    let has = persist(store, run.stop, async |store| store.count_of_wix(table).await).await?;
+    let has = store.retry(async |store| store.count_of_wix(table).await).await?;
     let (drift, needs_full_sync) = judge(known.as_ref(), count - has, now);
-    persist(store, run.stop, async |store| store.save_drift(table, &drift).await).await?;
+    store.retry(async |store| store.save_drift(table, &drift).await).await?;
     let text = format!("Wix counts {count} {table} and the table has {has}, for the second time: everything is read");
     *known = Some(drift);
     Ok(needs_full_sync.then_some(text))
@@ -64,11 +63,11 @@ pub(super) async fn note_full_sync(
     if last.is_some_and(|last| last.difference != 0)
         && let Some(count) = run.wix.fetch_count(&table.listing, counter).await?
     {
-        baseline = count - persist(store, run.stop, async |store| store.count_of_wix(table).await).await?;
+        baseline = count - store.retry(async |store| store.count_of_wix(table).await).await?;
     }
     let full_at = last.and_then(|last| last.full_at);
     let drift = Drift { checked_at: now, difference: baseline, baseline, full_at };
-    persist(store, run.stop, async |store| store.save_drift(table, &drift).await).await
+    Ok(store.retry(async |store| store.save_drift(table, &drift).await).await?)
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! Links to customers that could not be made together with the rows: appointments and orders are written at the same
 //! time, or a trigger or constraint of the user refused a link. A refused link affects only itself.
 
-use super::batch::narrow;
 use super::by_id::{Settled, Unsettled};
 use super::deletions::hold_back;
-use super::patience::persist;
 use super::{Run, SyncError};
 use crate::run::TableSummary;
 use crate::store::Store;
+use crate::store::narrow::narrow;
 use crate::table::{CUSTOMERS, Table};
 
 /// Maximum contacts per transaction.
@@ -22,11 +21,11 @@ pub(super) async fn link_contacts(
     let mut after = String::new();
     loop {
         run.stop.check()?;
-        let contacts = persist(store, run.stop, async |store| store.list_unlinked(&after, CHUNK).await).await?;
+        let contacts = store.retry(async |store| store.list_unlinked(&after, CHUNK).await).await?;
         let Some(last) = contacts.last() else { return Ok(()) };
         after.clone_from(last);
         let refused = narrow(&contacts, async |part| {
-            persist(store, run.stop, async |store| store.link_contacts(part, store.now()).await).await
+            store.retry(async |store| store.link_contacts(part, store.now()).await).await
         });
         for (contact, _) in refused.await? {
             link_rows_of(run, store, contact, summaries).await?;
@@ -44,9 +43,9 @@ async fn link_rows_of(
     let mut is_linked = true;
     for table in Table::ALL.into_iter().filter(|table| table.needs.contains(&&CUSTOMERS)) {
         let mut unsettled = Unsettled::default();
-        let rows = persist(store, run.stop, async |store| store.list_linked(table, contact).await).await?;
+        let rows = store.retry(async |store| store.list_linked(table, contact).await).await?;
         let refused = narrow(&rows, async |part| {
-            persist(store, run.stop, async |store| store.link_rows(table, contact, part, store.now()).await).await
+            store.retry(async |store| store.link_rows(table, contact, part, store.now()).await).await
         });
         for (row, error) in refused.await? {
             unsettled.note(&Settled::Refused(format!("{}: {error}", row.wix_id)));
@@ -60,7 +59,7 @@ async fn link_rows_of(
         }
     }
     if is_linked {
-        persist(store, run.stop, async |store| store.forget_unlinked(contact).await).await?;
+        store.retry(async |store| store.forget_unlinked(contact).await).await?;
     }
     Ok(())
 }

@@ -6,7 +6,6 @@ use std::collections::HashSet;
 
 use super::batch::Batch;
 use super::deletions::{hold_back, is_too_many};
-use super::patience::persist;
 use super::{Run, SyncError};
 use crate::run::TableSummary;
 use crate::store::Store;
@@ -33,15 +32,14 @@ pub(super) async fn settle_losses(
     counter: &RequestCounter,
     summary: &mut TableSummary,
 ) -> Result<(), SyncError> {
-    let (losses, live) = persist(store, run.stop, async |store| store.list_losses(table).await).await?;
+    let (losses, live) = store.retry(async |store| store.list_losses(table).await).await?;
     let is_blocked =
         |loss: &&Loss| !run.plan.allow_mass_changes && is_too_many(MissingCount { missing: loss.rows, live });
     let blocked: Vec<&Loss> = losses.iter().filter(is_blocked).collect();
     let parts: HashSet<String> = blocked.iter().map(|loss| loss.part.clone()).collect();
     let mut batch = Batch::new(run, table, counter).accepting_losses();
     loop {
-        let records =
-            persist(store, run.stop, async |store| store.list_held(table, &parts, (CHUNK, CHUNK_BYTES)).await).await?;
+        let records = store.retry(async |store| store.list_held(table, &parts, (CHUNK, CHUNK_BYTES)).await).await?;
         if records.is_empty() {
             break;
         }

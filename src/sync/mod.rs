@@ -17,7 +17,6 @@ mod lookup;
 mod losses;
 mod narrow;
 mod page_size;
-pub mod patience;
 mod placeholders;
 pub mod plan;
 mod prefetch;
@@ -36,7 +35,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use self::linking::link_contacts;
-use self::patience::{LAST_PATIENCE, persist};
+use crate::store::retry::LAST_PATIENCE;
 
 use self::plan::FullPolicy;
 use crate::checkpoint::Checkpoint;
@@ -158,7 +157,9 @@ impl SyncError {
     /// The reason, if it was a stop that ended the run.
     pub fn stop_reason(&self) -> Option<StopReason> {
         match self {
-            SyncError::Stopped(reason) | SyncError::Wix(WixError::Stopped(reason)) => Some(*reason),
+            SyncError::Stopped(reason)
+            | SyncError::Wix(WixError::Stopped(reason))
+            | SyncError::Store(StoreError::Stopped(reason)) => Some(*reason),
             _ => None,
         }
     }
@@ -207,11 +208,12 @@ impl Run<'_> {
     ///
     /// Only if the start or the end of the run could not be recorded.
     pub async fn execute(&self, store: &mut Store) -> Result<RunOutcome, SyncError> {
+        store.end_with(self.stop);
         let (started_at, clock) = (store.now(), Instant::now());
         let (run_id, sync_type) = (self.run_id, self.plan.sync_type);
         let begin = async |store: &mut Store| store.begin_run(run_id, sync_type, started_at).await;
-        let stale_count = persist(store, self.stop, begin).await.inspect_err(|error| {
-            if error.stop_reason().is_some() {
+        let stale_count = store.retry(begin).await.inspect_err(|error| {
+            if matches!(error, StoreError::Stopped(_)) {
                 self.warn("the run could not be recorded in sync_logs: it was stopped before");
             }
         })?;
@@ -279,9 +281,9 @@ impl Run<'_> {
     async fn record_end(&self, store: &mut Store, summary: &RunSummary) -> Result<(), SyncError> {
         let now = store.now();
         if self.stop.requested().is_none() {
-            match persist(store, self.stop, async |store| store.finish_run(summary, now).await).await {
-                Err(SyncError::Stopped(_)) => {}
-                other => return other,
+            match store.retry(async |store| store.finish_run(summary, now).await).await {
+                Err(StoreError::Stopped(_)) => {}
+                other => return Ok(other?),
             }
         }
         store.hurry();
@@ -374,7 +376,7 @@ impl Run<'_> {
             .map(|summary| summary.table)
             .collect();
         let before = self.logs_before(store);
-        let end = persist(store, self.stop, async |store| store.look_at_end(&synced, before).await).await?;
+        let end = store.retry(async |store| store.look_at_end(&synced, before).await).await?;
         if end.has_unlinked {
             link_contacts(self, store, tables).await.inspect_err(|error| {
                 let text = format!("links to customers are left to the next run: {error}");

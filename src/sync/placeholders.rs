@@ -1,11 +1,10 @@
 //! Customers that only bookings mention: placeholders that somebody deleted, and what is left of deleted ones.
 
-use super::batch::narrow;
 use super::by_id::{Settled, Unsettled};
 use super::deletions::{hold_back, tell};
-use super::patience::persist;
 use super::{Run, SyncError};
 use crate::run::TableSummary;
+use crate::store::narrow::narrow;
 use crate::store::{Store, StoreError};
 
 /// Maximum customers per transaction.
@@ -21,12 +20,12 @@ pub(super) async fn restore_placeholders(
     let (mut restored, mut unsettled, mut after) = (0, Unsettled::default(), String::new());
     loop {
         run.stop.check()?;
-        let lost = persist(store, run.stop, async |store| store.list_lost_placeholders(&after, CHUNK).await).await?;
+        let lost = store.retry(async |store| store.list_lost_placeholders(&after, CHUNK).await).await?;
         let Some(last) = lost.last() else { break };
         after.clone_from(last);
         let refused = narrow(&lost, async |part| {
             let restore = async |store: &mut Store| store.restore_placeholders(part, store.now()).await;
-            restored += persist(store, run.stop, restore).await?;
+            restored += store.retry(restore).await?;
             Ok(())
         });
         note_refused(&mut unsettled, refused.await?);
@@ -48,14 +47,13 @@ pub(super) async fn erase_untold_customers(
     store: &mut Store,
     summary: &mut TableSummary,
 ) -> Result<(), SyncError> {
-    let untold = persist(store, run.stop, async |store| store.list_untold_customers().await).await?;
+    let untold = store.retry(async |store| store.list_untold_customers().await).await?;
     if untold.is_empty() {
         return Ok(());
     }
     let mut unsettled = Unsettled::default();
-    let refused = narrow(&untold, async |part| {
-        persist(store, run.stop, async |store| store.erase_untold_customers(part).await).await
-    });
+    let refused =
+        narrow(&untold, async |part| store.retry(async |store| store.erase_untold_customers(part).await).await);
     note_refused(&mut unsettled, refused.await?);
     if let Some(reasons) = unsettled.describe() {
         hold_back(run, summary, format!("deleted customers still hold personal data: {reasons}"));

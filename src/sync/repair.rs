@@ -3,7 +3,6 @@
 
 use super::by_id::{Control, Unsettled, settle_as_listed};
 use super::deletions::{hold_back, settle_missing};
-use super::patience::persist;
 use super::stream_sync::{describe_empty_listing, describe_shortfall};
 use super::{Run, SyncError};
 use crate::comparison::Comparison;
@@ -49,7 +48,7 @@ pub(super) async fn repair(
             ),
         );
     } else if !unlisted.is_empty() {
-        persist(store, run.stop, async |store| store.note_missing(table, unlisted, store.now()).await).await?;
+        store.retry(async |store| store.note_missing(table, unlisted, store.now()).await).await?;
         settle_missing(run, store, table, listed_id, counter, summary).await?;
     }
     if gaps.shortfall > 0 {

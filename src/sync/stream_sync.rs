@@ -12,7 +12,6 @@ use super::dead_letters::{Due, retry_errors};
 use super::deletions::{follow_merges, hold_back, settle_missing, tell};
 use super::drift::{check_drift, note_full_sync};
 use super::losses::settle_losses;
-use super::patience::{ensure_connected, persist};
 use super::placeholders::{erase_untold_customers, restore_placeholders};
 use super::plan::{PassPlan, Passes, is_from_the_future, plan_incremental, plan_passes};
 use super::reader::{MappedPage, PageSink, Reading};
@@ -32,9 +31,9 @@ use crate::wix::{RequestCounter, Selection, WixError};
 pub async fn sync_table(run: &Run<'_>, store: &mut Store, summary: &mut TableSummary) -> Result<(), SyncError> {
     let table = summary.table;
     let begun_at = store.now();
-    ensure_connected(store, run.stop).await?;
+    store.ensure_connected().await?;
     let counter = RequestCounter::of(table);
-    let state = persist(store, run.stop, async |store| store.load_table_state(table).await).await?;
+    let state = store.retry(async |store| store.load_table_state(table).await).await?;
     if state.rows_differ() {
         let text = format!(
             "{table} holds {} rows, but the last run left {}: something else than wix-sync removed or added rows",
@@ -43,7 +42,7 @@ pub async fn sync_table(run: &Run<'_>, store: &mut Store, summary: &mut TableSum
         );
         match summary.pass {
             PassKind::Full | PassKind::Changes => {
-                persist(store, run.stop, async |store| store.accept_rows(table).await).await?;
+                store.retry(async |store| store.accept_rows(table).await).await?;
                 tell(run, summary, format!("{text}; everything is read again"));
             }
             _ => hold_back(run, summary, format!("{text}; the next `wix-sync sync {table}` reads everything again")),
@@ -157,7 +156,7 @@ impl<'a> Pass<'a> {
     /// counts.
     async fn read_changes(self, store: &mut Store, summary: &mut TableSummary) -> Result<(), SyncError> {
         let (run, table, failed_pass) = (self.run, summary.table, summary.pass);
-        let state = persist(store, run.stop, async |store| store.load_table_state(table).await).await?;
+        let state = store.retry(async |store| store.load_table_state(table).await).await?;
         if let Some(plan) = plan_incremental(&state)
             && let Err(error) = (Pass { state: &state, ..self }).run(store, plan, summary).await
         {
@@ -199,7 +198,7 @@ impl<'a> Pass<'a> {
             Reading { run, table, selection, start, counter }.into_sink(&mut writer).await?;
             known.found.extend(new);
         }
-        persist(store, run.stop, async |store| store.save_statuses(table, &known).await).await
+        Ok(store.retry(async |store| store.save_statuses(table, &known).await).await?)
     }
 
     /// Like [`Pass::read_new_statuses`], after an incremental sync, if it is due.
@@ -282,7 +281,7 @@ impl<'a> Pass<'a> {
         }
         let is_empty = is_full && !plan.is_resumed && coverage.is_empty();
         let has_rows = async |store: &mut Store| store.has_rows_of_wix(table).await;
-        let lists_nothing = is_empty && persist(store, run.stop, has_rows).await?;
+        let lists_nothing = is_empty && store.retry(has_rows).await?;
         let listed_id = coverage.listed_id();
         if lists_nothing {
             hold_back(run, summary, describe_empty_listing(table));
@@ -293,7 +292,7 @@ impl<'a> Pass<'a> {
             follow_merges(run, store, table, begun_at, counter, summary).await?;
         }
         if is_full && !plan.is_resumed && listed_id.is_some() && shortfall == 0 {
-            persist(store, run.stop, async |store| store.resolve_unlisted(table, begun_at, store.now()).await).await?;
+            store.retry(async |store| store.resolve_unlisted(table, begun_at, store.now()).await).await?;
         }
         if is_full || batch.has_unresolved_errors() {
             retry_errors(run, store, table, Due::Daily, (listed_id, begun_at), counter, summary).await?;
@@ -320,7 +319,7 @@ impl<'a> Pass<'a> {
             shortfall,
             now: store.now(),
         };
-        persist(store, run.stop, async |store| store.finish_pass(table, run.run_id, &end).await).await?;
+        store.retry(async |store| store.finish_pass(table, run.run_id, &end).await).await?;
         Ok(PassEnd::Reached)
     }
 }
@@ -365,7 +364,7 @@ struct PassWriter<'a> {
 
 impl PageSink for PassWriter<'_> {
     async fn take(&mut self, pages: Vec<MappedPage>) -> Result<(), SyncError> {
-        ensure_connected(self.store, self.run.stop).await?;
+        self.store.ensure_connected().await?;
         let (mut at_end, mut total) = (false, None);
         for page in pages {
             self.note_server_time(page.server_time);
@@ -418,13 +417,13 @@ async fn app_not_installed(
     error: &WixError,
 ) -> Result<(), SyncError> {
     let table = summary.table;
-    if persist(store, run.stop, async |store| store.has_live_rows(table).await).await? {
+    if store.retry(async |store| store.has_live_rows(table).await).await? {
         hold_back(run, summary, describe_missing_app(error));
     } else {
         tell(run, summary, error.to_string());
         // It was checked, and there is nothing: the table matches Wix. What a later pass starts with stays.
         let now = store.now();
-        persist(store, run.stop, async |store| store.note_success(table, run.run_id, now).await).await?;
+        store.retry(async |store| store.note_success(table, run.run_id, now).await).await?;
     }
     Ok(())
 }
