@@ -9,6 +9,10 @@ use crate::table::Table;
 
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
+    /// The run holds the lease.
+    LeaseTaken {
+        schema: &'a str,
+    },
     /// The run is recorded in `sync_logs` and starts.
     RunStarted {
         run_id: Uuid,

@@ -28,7 +28,7 @@ pub struct TableProgress {
 
 /// Passes events on, and tracks progress from them.
 pub struct Tracker {
-    next: Arc<dyn Reporter>,
+    next: Vec<Arc<dyn Reporter>>,
     state: Mutex<State>,
 }
 
@@ -38,30 +38,16 @@ struct State {
 }
 
 impl Tracker {
-    /// Passes every event on to `next`.
-    pub fn new(next: Arc<dyn Reporter>) -> Tracker {
+    /// Passes every event on to each of `next`.
+    pub fn new(next: Vec<Arc<dyn Reporter>>) -> Tracker {
         Tracker { next, state: Mutex::default() }
     }
 
     pub fn progress(&self) -> RunProgress {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).tables.clone()
     }
-}
 
-impl State {
-    fn table(&mut self, table: &'static Table) -> &mut TableProgress {
-        self.tables.entry(table.name.to_owned()).or_insert(TableProgress {
-            status: Status::Running,
-            pass: None,
-            records: 0,
-            total: None,
-            requests: 0,
-        })
-    }
-}
-
-impl Reporter for Tracker {
-    fn report(&self, event: Event<'_>) {
+    pub fn report(&self, event: Event<'_>) {
         {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             match &event {
@@ -84,29 +70,39 @@ impl Reporter for Tracker {
                 _ => {}
             }
         }
-        self.next.report(event);
+        self.next.iter().for_each(|next| next.report(event.clone()));
+    }
+}
+
+impl Reporter for Tracker {
+    fn report(&self, event: Event<'_>) {
+        Tracker::report(self, event);
+    }
+}
+
+impl State {
+    fn table(&mut self, table: &'static Table) -> &mut TableProgress {
+        self.tables.entry(table.name.to_owned()).or_insert(TableProgress {
+            status: Status::Running,
+            pass: None,
+            records: 0,
+            total: None,
+            requests: 0,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::{TableProgress, Tracker};
-    use crate::event::{Event, Reporter};
+    use crate::event::Event;
     use crate::run::{PassKind, Status};
 
     use crate::table::ORDERS;
 
-    struct Silence;
-
-    impl Reporter for Silence {
-        fn report(&self, _: Event<'_>) {}
-    }
-
     #[test]
     fn requests_count_for_their_table_and_a_total_once_told_stays() {
-        let tracker = Tracker::new(Arc::new(Silence));
+        let tracker = Tracker::new(Vec::new());
         let table = &ORDERS;
         tracker.report(Event::RequestSent { table: None });
         tracker.report(Event::TableStarted { table });

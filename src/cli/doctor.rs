@@ -5,8 +5,9 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use super::args::{DoctorArgs, GlobalArgs};
+use super::connect::connect;
 use super::exit::Exit;
-use super::{Failure, connect};
+use super::failure::Failure;
 use crate::config::{ConfigError, DatabaseConfig, Environment, SyncConfig, SyncFlags};
 use crate::event::{Event, Reporter};
 use crate::finding::{Finding, Mark};

@@ -3,8 +3,9 @@
 use anyhow::anyhow;
 
 use super::args::{GlobalArgs, MigrateArgs};
+use super::connect::connect;
 use super::exit::Exit;
-use super::{Failure, connect};
+use super::failure::Failure;
 use crate::config::Environment;
 use crate::report;
 use crate::store::migrate::MigrateOptions;

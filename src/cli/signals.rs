@@ -1,176 +1,52 @@
-//! Notifications about a run: a monitor's pings, and a file of metrics. Neither ever fails a run.
+//! What asks a run to stop from outside: signals, and the time limit.
 
-use std::path::Path;
-use std::time::Instant;
+use std::io;
+use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use tokio::task::JoinHandle;
-use uuid::Uuid;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::Failure;
-use super::exit::Exit;
-use crate::config::{ConfigError, Environment};
-use crate::healthcheck::{Healthcheck, Signal};
-use crate::report::{MetricsFile, RunMetrics};
-use crate::run::{RunSummary, TableSummary};
-use crate::visible;
+use crate::stop::{StopReason, Stopper};
 
-pub(super) struct Signals {
-    run_id: Uuid,
-    sync_type: &'static str,
-    clock: Instant,
-    healthcheck: Option<Healthcheck>,
-    start: Option<JoinHandle<Result<(), String>>>,
-    metrics: Option<MetricsFile>,
-    schema: Option<String>,
-    summary: Option<RunSummary>,
+/// `--time-limit` asks for a stop as a signal does.
+pub(super) fn stop_after(time_limit: Option<Duration>, stopper: &Stopper) {
+    let Some(limit) = time_limit else { return };
+    let stopper = stopper.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(limit).await;
+        stopper.stop(StopReason::TimeLimit);
+    });
 }
 
-/// Does the work of a run and reports its end, whatever it is.
-pub(super) async fn signalled(
-    environment: &Environment,
-    metrics_file: Option<&Path>,
-    sync_type: &'static str,
-    work: impl AsyncFnOnce(&mut Signals) -> Result<Exit, Failure>,
-) -> Result<Exit, Failure> {
-    let mut signals = Signals::prepare(environment, metrics_file, sync_type)?;
-    let result = work(&mut signals).await;
-    signals.ended(&result).await;
-    result
+/// SIGINT, SIGTERM and SIGHUP ask for a stop: the batch in hand is finished first.
+pub(super) fn listen(stopper: Stopper) -> io::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    // Under nohup SIGHUP is ignored, and must stay ignored.
+    let mut hang_up = if ignores_hang_up() { None } else { Some(signal(SignalKind::hangup())?) };
+    tokio::spawn(async move {
+        loop {
+            let reason = tokio::select! {
+                _ = interrupt.recv() => StopReason::Interrupt,
+                _ = terminate.recv() => StopReason::Terminate,
+                () = received(&mut hang_up) => StopReason::HangUp,
+            };
+            stopper.stop(reason);
+        }
+    });
+    Ok(())
 }
 
-impl Signals {
-    pub(super) fn silent(sync_type: &'static str) -> Signals {
-        Signals {
-            run_id: Uuid::new_v4(),
-            sync_type,
-            clock: Instant::now(),
-            healthcheck: None,
-            start: None,
-            metrics: None,
-            schema: None,
-            summary: None,
-        }
-    }
-
-    /// Checks address and path before anything starts.
-    fn prepare(
-        environment: &Environment,
-        metrics_file: Option<&Path>,
-        sync_type: &'static str,
-    ) -> Result<Signals, ConfigError> {
-        let silent = Signals::silent(sync_type);
-        let network = environment.network()?;
-        let healthcheck = environment
-            .healthcheck_url()
-            .map(|url| Healthcheck::new(&url, &network, silent.run_id))
-            .transpose()
-            .map_err(|what| ConfigError { message: format!("WIX_SYNC_HEALTHCHECK_URL: {what}"), hint: None })?;
-        let metrics = metrics_file
-            .map(|path| {
-                MetricsFile::new(path).map_err(|error| ConfigError {
-                    message: format!("--metrics-file {}: cannot be written: {error}", path.display()),
-                    hint: Some(
-                        "name a regular file, or a new one, in a directory that exists and is writable for this user"
-                            .to_owned(),
-                    ),
-                })
-            })
-            .transpose()?;
-        Ok(Signals { healthcheck, metrics, ..silent })
-    }
-
-    pub(super) fn run_id(&self) -> Uuid {
-        self.run_id
-    }
-
-    /// The run holds the lease and starts. Does not wait for the monitor.
-    pub(super) fn started(&mut self, schema: &str) {
-        self.schema = Some(schema.to_owned());
-        if let Some(healthcheck) = self.healthcheck.clone() {
-            self.start = Some(tokio::spawn(async move { healthcheck.tell(Signal::Start, "").await }));
-        }
-    }
-
-    pub(super) fn finished(&mut self, summary: &RunSummary) {
-        self.summary = Some(summary.clone());
-    }
-
-    async fn ended(mut self, result: &Result<Exit, Failure>) {
-        let exit = match result {
-            Ok(exit) => *exit,
-            Err(failure) => failure.exit,
-        };
-        // The run that holds the lock reports for itself; this one would contradict it.
-        if exit == Exit::Locked {
-            return;
-        }
-        self.write_metrics(exit);
-        let Some(healthcheck) = self.healthcheck.take() else { return };
-        // In order: the start first. One warning is enough about a monitor that does not answer.
-        let start = match self.start.take() {
-            Some(start) => start.await.unwrap_or(Ok(())),
-            None => Ok(()),
-        };
-        let end = healthcheck.tell(signal_of(exit), &self.body(result)).await;
-        if let Err(reason) = start.and(end) {
-            tracing::warn!(error = reason, "the monitor in WIX_SYNC_HEALTHCHECK_URL could not be told: {reason}");
-        }
-    }
-
-    fn write_metrics(&self, exit: Exit) {
-        let Some(file) = &self.metrics else { return };
-        let metrics = RunMetrics {
-            sync_type: self.sync_type,
-            schema: self.schema.as_deref(),
-            ended_at: self.ended_at(),
-            duration: self.clock.elapsed(),
-            exit_code: exit as u8,
-            summary: self.summary.as_ref(),
-        };
-        if let Err(error) = file.write(&metrics) {
-            tracing::warn!(error = error.to_string(), "--metrics-file could not be written: {error}");
-        }
-    }
-
-    /// By the database server's clock where the run knows it: monitors compare it with now.
-    fn ended_at(&self) -> DateTime<Utc> {
-        let Some(summary) = &self.summary else { return Utc::now() };
-        summary.started_at + TimeDelta::milliseconds(summary.duration_ms.try_into().unwrap_or_default())
-    }
-
-    /// The text of `sync_logs.error`, else what was left out, else how much was done.
-    fn body(&self, result: &Result<Exit, Failure>) -> String {
-        if let Err(failure) = result {
-            let text = format!("exit code {}: {:#}\n", failure.exit as u8, failure.error);
-            return visible::lines(&text).into_owned();
-        }
-        let tables = self.summary.as_ref().map_or(&[][..], |summary| &summary.tables);
-        tables.iter().map(line_of).collect()
+/// Waits for the signal; forever if it is not listened for.
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
     }
 }
 
-/// One table in a line, with what was left out of it.
-fn line_of(summary: &TableSummary) -> String {
-    let counts = &summary.counts;
-    let mut line = format!("{}: {} synced, {} deleted", summary.table, counts.synced, counts.deleted);
-    if counts.errors > 0 {
-        line.push_str(&format!(", {} left out (see `wix-sync errors`)", counts.errors));
-    }
-    for notice in &summary.notices {
-        line.push_str(&format!("\n  {}", visible::one_line(notice)));
-    }
-    line.push('\n');
-    line
-}
-
-/// Exit code 3 is a success for a monitor: the tables are fresh, and one bad record must not hide an outage for weeks;
-/// the body says what was left out. The time limit is neither success nor failure: the monitor only logs it, and alerts
-/// by itself if no success follows in time.
-fn signal_of(exit: Exit) -> Signal {
-    match exit {
-        Exit::Done | Exit::Incomplete => Signal::Success,
-        Exit::TimeLimit => Signal::Log,
-        _ => Signal::Fail,
-    }
+/// Whether SIGHUP was ignored when the process started. False where the system does not tell (outside Linux).
+fn ignores_hang_up() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // A bit per signal; SIGHUP is number 1.
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }

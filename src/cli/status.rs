@@ -5,8 +5,9 @@ use std::time::Duration;
 use anyhow::anyhow;
 
 use super::args::{GlobalArgs, StatusArgs};
+use super::connect::{connect, explained};
 use super::exit::Exit;
-use super::{Failure, connect, explained};
+use super::failure::Failure;
 use crate::config::Environment;
 use crate::holder::Holder;
 use crate::report::{self, Status};

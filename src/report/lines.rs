@@ -25,6 +25,7 @@ pub(super) struct Lines {
 impl Reporter for Lines {
     fn report(&self, event: Event<'_>) {
         match event {
+            Event::LeaseTaken { .. } => {}
             Event::RunStarted { run_id } => info!(%run_id, "run {run_id} started"),
             Event::TableStarted { table } => debug!(%table, "{table}: started"),
             Event::PassPlanned { table, pass } => {

@@ -62,7 +62,10 @@ impl Progress {
 impl Reporter for Progress {
     fn report(&self, event: Event<'_>) {
         match event {
-            Event::RunStarted { .. } | Event::PassPlanned { .. } | Event::RequestSent { .. } => {}
+            Event::LeaseTaken { .. }
+            | Event::RunStarted { .. }
+            | Event::PassPlanned { .. }
+            | Event::RequestSent { .. } => {}
             Event::TableStarted { table } => self.with_bar(table, |_| {}),
             Event::BatchCommitted { table, record_count, total }
             | Event::RecordsCompared { table, record_count, total } => self.with_bar(table, |bar| {

@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::SyncError;
+use super::context::SyncError;
 use super::reader::Reader;
 use super::walk::Conclusion;
 use crate::run::PassKind;

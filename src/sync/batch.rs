@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::DateTime;
 
+use super::context::{Run, SyncError};
 use super::lookup::{Reply, ask};
 use super::room::Room;
-use super::{Run, SyncError};
 use crate::event::Event;
 use crate::run::TableSummary;
 use crate::store::Store;

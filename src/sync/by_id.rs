@@ -4,8 +4,8 @@
 //! can also mean a missing permission (wix-api.md 1.6).
 
 use super::batch::Batch;
+use super::context::{Run, SyncError};
 use super::lookup::{NO_RECORD, Reply, as_listed, ask};
-use super::{Run, SyncError};
 use crate::run::TableSummary;
 use crate::store::Store;
 use crate::store::compare::Standing;
@@ -273,7 +273,7 @@ async fn write_one(
     (counter, summary): (&RequestCounter, &mut TableSummary),
 ) -> Result<Option<String>, SyncError> {
     let mut batch = Batch::new(run, table, counter);
-    if !run.plan.repairs.is_empty() {
+    if run.plan.differences(table).is_some() {
         batch = batch.having_listed_fields();
         if let Ok(row) = &record
             && has_content(store, table, row).await?

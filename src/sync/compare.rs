@@ -5,14 +5,15 @@ use std::collections::{HashMap, HashSet};
 use chrono::TimeDelta;
 
 use super::batch::newest_by_id;
+use super::context::{Run, SyncError};
 use super::coverage::Coverage;
 use super::deletions::refuse_mass_deletion;
 use super::plan::{PassPlan, Passes, is_from_the_future, plan_passes};
 use super::reader::{MappedPage, PageSink, Reading};
+use super::statuses;
 use super::stream_sync::{
     FROM_THE_FUTURE, describe_empty_listing, describe_missing_app, describe_overfull, describe_shortfall,
 };
-use super::{Run, SyncError, statuses};
 use crate::checkpoint::{Checkpoint, KnownStatuses};
 use crate::comparison::{Comparison, MAX_REMEMBERED, Sample};
 use crate::difference::changed_members;
@@ -76,7 +77,8 @@ async fn compare_listed(
     let plan = match (extent, run.plan.pass_kind(table)) {
         (Extent::NextPass, PassKind::Range) => PassPlan::range(),
         (Extent::NextPass, _) => {
-            let Passes { incremental, full } = plan_passes(&store.load_table_state(table).await?, run.plan.full);
+            let Passes { incremental, full } =
+                plan_passes(&store.load_table_state(table).await?, run.plan.full_policy());
             full.or(incremental).unwrap_or_else(PassPlan::from_the_beginning)
         }
         (Extent::Everything, _) => PassPlan::from_the_beginning(),

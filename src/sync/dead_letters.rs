@@ -5,8 +5,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::by_id::{Control, Settled, Unsettled, settle_one};
+use super::context::{Run, SyncError};
 use super::deletions::hold_back;
-use super::{Run, SyncError};
 use crate::event::Event;
 use crate::run::TableSummary;
 use crate::store::Store;

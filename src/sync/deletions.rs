@@ -7,7 +7,7 @@
 use chrono::{DateTime, Utc};
 
 use super::by_id::{Control, Settled, Unsettled, follow_one, needs_confirmation, settle_one};
-use super::{Run, SyncError};
+use super::context::{Run, SyncError};
 use crate::event::Event;
 use crate::run::TableSummary;
 use crate::store::Store;

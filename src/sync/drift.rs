@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Run, SyncError};
+use super::context::{Run, SyncError};
 use crate::checkpoint::Drift;
 use crate::store::Store;
 use crate::table::Table;
@@ -21,7 +21,7 @@ pub(super) async fn check_drift(
     (known, now): (&mut Option<Drift>, DateTime<Utc>),
     counter: &RequestCounter,
 ) -> Result<Option<String>, SyncError> {
-    let Some(every) = run.plan.full.check_every else { return Ok(None) };
+    let Some(every) = run.plan.full_policy().check_every else { return Ok(None) };
     // A time in the future comes from a wrong clock.
     if known.as_ref().is_some_and(|last| last.checked_at <= now && now - last.checked_at < every) {
         return Ok(None);
@@ -56,7 +56,7 @@ pub(super) async fn note_full_sync(
     (last, now): (Option<&Drift>, DateTime<Utc>),
     counter: &RequestCounter,
 ) -> Result<(), SyncError> {
-    if run.plan.full.check_every.is_none() {
+    if run.plan.full_policy().check_every.is_none() {
         return Ok(());
     }
     let mut baseline = 0;

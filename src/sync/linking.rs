@@ -2,8 +2,8 @@
 //! time, or a trigger or constraint of the user refused a link. A refused link affects only itself.
 
 use super::by_id::{Settled, Unsettled};
+use super::context::{Run, SyncError};
 use super::deletions::hold_back;
-use super::{Run, SyncError};
 use crate::run::TableSummary;
 use crate::store::Store;
 use crate::store::narrow::narrow;

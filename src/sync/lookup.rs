@@ -1,6 +1,6 @@
 //! Wix's answer to the lookup of one record by its id.
 
-use super::{Run, SyncError};
+use super::context::{Run, SyncError};
 use crate::table::Table;
 use crate::table::hash::ContentHash;
 use crate::table::json::normal_id;

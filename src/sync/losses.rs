@@ -5,8 +5,8 @@
 use std::collections::HashSet;
 
 use super::batch::Batch;
+use super::context::{Run, SyncError};
 use super::deletions::{hold_back, is_too_many};
-use super::{Run, SyncError};
 use crate::run::TableSummary;
 use crate::store::Store;
 use crate::store::held::Loss;

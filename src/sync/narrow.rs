@@ -6,7 +6,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::SyncError;
+use super::context::SyncError;
 use super::reader::Reader;
 use crate::table::listing::Paging;
 use crate::table::map::map_record;

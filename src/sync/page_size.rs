@@ -1,6 +1,6 @@
 //! The size of pages, for lists whose records are so large that a page cannot be read to its end.
 
-use super::SyncError;
+use super::context::SyncError;
 use super::reader::Reader;
 use crate::wix::page::PageRequest;
 use crate::wix::{Oversize, WixError};

@@ -1,8 +1,8 @@
 //! Customers that only bookings mention: placeholders that somebody deleted, and what is left of deleted ones.
 
 use super::by_id::{Settled, Unsettled};
+use super::context::{Run, SyncError};
 use super::deletions::{hold_back, tell};
-use super::{Run, SyncError};
 use crate::run::TableSummary;
 use crate::store::narrow::narrow;
 use crate::store::{Store, StoreError};

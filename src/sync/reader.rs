@@ -9,12 +9,12 @@ use chrono::{DateTime, Utc};
 use tokio::sync::mpsc::{Sender, channel};
 
 use super::by_date::ByDate;
+use super::context::{Run, SyncError};
 use super::narrow::Narrowing;
 use super::page_size::PageSize;
 use super::prefetch::Prefetch;
 use super::room::Room;
 use super::walk::{Accepted, Start, Walk};
-use super::{Run, SyncError};
 use crate::checkpoint::Checkpoint;
 use crate::off_thread::off_thread;
 use crate::run::PassKind;

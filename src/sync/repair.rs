@@ -2,9 +2,9 @@
 //! list returns it, so that the next comparison finds it unchanged.
 
 use super::by_id::{Control, Unsettled, settle_as_listed};
+use super::context::{Run, SyncError};
 use super::deletions::{hold_back, settle_missing};
 use super::stream_sync::{describe_empty_listing, describe_shortfall};
-use super::{Run, SyncError};
 use crate::comparison::Comparison;
 use crate::run::TableSummary;
 use crate::store::Store;

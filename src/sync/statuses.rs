@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Run, SyncError};
+use super::context::{Run, SyncError};
 use crate::checkpoint::KnownStatuses;
 use crate::table::Table;
 use crate::table::json::Object;

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::batch::Batch;
+use super::context::{Run, SyncError};
 use super::coverage::Coverage;
 use super::dead_letters::{Due, retry_errors};
 use super::deletions::{follow_merges, hold_back, settle_missing, tell};
@@ -17,7 +18,6 @@ use super::plan::{PassPlan, Passes, is_from_the_future, plan_incremental, plan_p
 use super::reader::{MappedPage, PageSink, Reading};
 use super::repair::repair;
 use super::statuses::{self, Look};
-use super::{Run, SyncError};
 use crate::checkpoint::{Checkpoint, KnownStatuses, TableState};
 use crate::event::Event;
 use crate::run::{PassKind, TableSummary};
@@ -73,7 +73,7 @@ async fn run_passes(
         PassKind::Range => return pass.run(store, PassPlan::range(), summary).await.map(drop),
         PassKind::Errors => retry_errors(run, store, table, Due::All, (None, begun_at), counter, summary).await?,
         PassKind::Repair => {
-            let Some(gaps) = run.plan.repairs.iter().find(|gaps| gaps.table == table) else { return Ok(()) };
+            let Some(gaps) = run.plan.differences(table) else { return Ok(()) };
             repair(run, store, table, gaps, counter, summary).await?;
         }
     }
@@ -98,7 +98,7 @@ enum PassEnd {
 /// check says so. If a full sync fails for some pages of Wix's list, the changes are still read: the table must not
 /// stand still for as long as a full sync cannot end.
 async fn run_due_passes(pass: Pass<'_>, store: &mut Store, summary: &mut TableSummary) -> Result<(), SyncError> {
-    let Passes { incremental, mut full } = plan_passes(pass.state, pass.run.plan.full);
+    let Passes { incremental, mut full } = plan_passes(pass.state, pass.run.plan.full_policy());
     let beside = Pass { is_beside_full_sync: true, ..pass };
     let (mut first_error, mut drift) = (None, pass.state.drift.clone());
     let has_incremental = incremental.is_some();
@@ -204,7 +204,7 @@ impl<'a> Pass<'a> {
     /// Like [`Pass::read_new_statuses`], after an incremental sync, if it is due.
     async fn check_statuses(self, store: &mut Store, summary: &mut TableSummary) -> Result<(), SyncError> {
         let known = &self.state.statuses;
-        let Some(every) = self.run.plan.full.check_every.filter(|_| !known.exclusion_shows_hidden) else {
+        let Some(every) = self.run.plan.full_policy().check_every.filter(|_| !known.exclusion_shows_hidden) else {
             return Ok(());
         };
         let now = self.state.now;

@@ -1,0 +1,158 @@
+//! Notifications about a run: a monitor's pings, and a file of metrics. Neither ever fails a run.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use super::exit::Exit;
+use super::failure::Failure;
+use crate::config::{ConfigError, Environment};
+use crate::event::{Event, Reporter};
+use crate::healthcheck::{Healthcheck, Signal};
+use crate::report::{MetricsFile, RunMetrics};
+use crate::run::{RunSummary, TableSummary};
+use crate::visible;
+
+pub(super) struct Notifier {
+    pub(super) run_id: Uuid,
+    sync_type: &'static str,
+    clock: Instant,
+    healthcheck: Option<Healthcheck>,
+    metrics: Option<MetricsFile>,
+    heard: Mutex<Heard>,
+}
+
+/// What the events of the run told.
+#[derive(Default)]
+struct Heard {
+    schema: Option<String>,
+    start: Option<JoinHandle<Result<(), String>>>,
+    summary: Option<RunSummary>,
+}
+
+impl Reporter for Notifier {
+    fn report(&self, event: Event<'_>) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::LeaseTaken { schema } => {
+                heard.schema = Some(schema.to_owned());
+                // The run does not wait for the monitor.
+                heard.start = self
+                    .healthcheck
+                    .clone()
+                    .map(|healthcheck| tokio::spawn(async move { healthcheck.tell(Signal::Start, "").await }));
+            }
+            Event::RunFinished { summary } => heard.summary = Some(summary.clone()),
+            _ => {}
+        }
+    }
+}
+
+impl Notifier {
+    /// Checks address and path before anything starts.
+    pub(super) fn prepare(
+        environment: &Environment,
+        metrics_file: Option<&Path>,
+        sync_type: &'static str,
+    ) -> Result<Notifier, ConfigError> {
+        let run_id = Uuid::new_v4();
+        let network = environment.network()?;
+        let healthcheck = environment
+            .healthcheck_url()
+            .map(|url| Healthcheck::new(&url, &network, run_id))
+            .transpose()
+            .map_err(|what| ConfigError { message: format!("WIX_SYNC_HEALTHCHECK_URL: {what}"), hint: None })?;
+        let metrics = metrics_file
+            .map(|path| {
+                MetricsFile::new(path).map_err(|error| ConfigError {
+                    message: format!("--metrics-file {}: cannot be written: {error}", path.display()),
+                    hint: Some(
+                        "name a regular file, or a new one, in a directory that exists and is writable for this user"
+                            .to_owned(),
+                    ),
+                })
+            })
+            .transpose()?;
+        Ok(Notifier { run_id, sync_type, clock: Instant::now(), healthcheck, metrics, heard: Mutex::default() })
+    }
+
+    /// Tells of the end, whatever it is.
+    pub(super) async fn ended(&self, result: &Result<Exit, Failure>) {
+        let exit = match result {
+            Ok(exit) => *exit,
+            Err(failure) => failure.exit,
+        };
+        // The run that holds the lock reports for itself; this one would contradict it.
+        if exit == Exit::Locked {
+            return;
+        }
+        let heard = std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner));
+        let summary = heard.summary.as_ref();
+        if let Some(file) = &self.metrics {
+            let metrics = RunMetrics {
+                sync_type: self.sync_type,
+                schema: heard.schema.as_deref(),
+                ended_at: summary.map_or_else(Utc::now, ended_at),
+                duration: self.clock.elapsed(),
+                exit_code: exit as u8,
+                summary,
+            };
+            if let Err(error) = file.write(&metrics) {
+                tracing::warn!(error = error.to_string(), "--metrics-file could not be written: {error}");
+            }
+        }
+        let Some(healthcheck) = &self.healthcheck else { return };
+        // In order: the start first. One warning is enough about a monitor that does not answer.
+        let start = match heard.start {
+            Some(start) => start.await.unwrap_or(Ok(())),
+            None => Ok(()),
+        };
+        let end = healthcheck.tell(signal_of(exit), &body(result, summary)).await;
+        if let Err(reason) = start.and(end) {
+            tracing::warn!(error = reason, "the monitor in WIX_SYNC_HEALTHCHECK_URL could not be told: {reason}");
+        }
+    }
+}
+
+/// By the database server's clock: monitors compare it with now.
+fn ended_at(summary: &RunSummary) -> DateTime<Utc> {
+    summary.started_at + TimeDelta::milliseconds(summary.duration_ms.try_into().unwrap_or_default())
+}
+
+/// The text of `sync_logs.error`, else what was left out, else how much was done.
+fn body(result: &Result<Exit, Failure>, summary: Option<&RunSummary>) -> String {
+    if let Err(failure) = result {
+        let text = format!("exit code {}: {:#}\n", failure.exit as u8, failure.error);
+        return visible::lines(&text).into_owned();
+    }
+    summary.map_or(&[][..], |summary| &summary.tables).iter().map(line_of).collect()
+}
+
+/// One table in a line, with what was left out of it.
+fn line_of(summary: &TableSummary) -> String {
+    let counts = &summary.counts;
+    let mut line = format!("{}: {} synced, {} deleted", summary.table, counts.synced, counts.deleted);
+    if counts.errors > 0 {
+        line.push_str(&format!(", {} left out (see `wix-sync errors`)", counts.errors));
+    }
+    for notice in &summary.notices {
+        line.push_str(&format!("\n  {}", visible::one_line(notice)));
+    }
+    line.push('\n');
+    line
+}
+
+/// Exit code 3 is a success for a monitor: the tables are fresh, and one bad record must not hide an outage for weeks;
+/// the body says what was left out. The time limit is neither success nor failure: the monitor only logs it, and alerts
+/// by itself if no success follows in time.
+fn signal_of(exit: Exit) -> Signal {
+    match exit {
+        Exit::Done | Exit::Incomplete => Signal::Success,
+        Exit::TimeLimit => Signal::Log,
+        _ => Signal::Fail,
+    }
+}

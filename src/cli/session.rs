@@ -1,0 +1,108 @@
+//! What `sync`, `verify` and `errors retry` share: settings, reporters, stops, connections, and the end of a run as the
+//! outcome of a command.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use uuid::Uuid;
+
+use super::args::{GlobalArgs, Target};
+use super::connect::connect;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::logging::Console;
+use super::notify::Notifier;
+use super::signals;
+use crate::config::{Environment, SyncConfig, SyncFlags};
+use crate::event::{Event, Reporter};
+use crate::progress::Tracker;
+use crate::report;
+use crate::stop::{Stop, Stopper, stop_pair};
+use crate::store::Store;
+use crate::store::retry::LAST_PATIENCE;
+use crate::sync::{self, Plan, Run, RunOutcome, SyncError, Work, unless_overdue};
+use crate::wix::WixClient;
+
+/// How the program was called.
+pub(super) struct Invocation<'a> {
+    pub(super) global: &'a GlobalArgs,
+    pub(super) environment: &'a Environment,
+    pub(super) console: &'a Console,
+}
+
+/// Checked settings, and what a run or a comparison works with.
+pub(super) struct Session<'a> {
+    invocation: &'a Invocation<'a>,
+    run_id: Uuid,
+    batch_size: usize,
+    wix: WixClient,
+    stopper: Stopper,
+    stop: Stop,
+    reporter: Arc<Tracker>,
+}
+
+impl<'a> Session<'a> {
+    /// Checks the settings. From here on, a signal asks for a stop: the batch in hand is finished first.
+    pub(super) fn start(
+        invocation: &'a Invocation<'a>,
+        flags: SyncFlags,
+        time_limit: Option<Duration>,
+        notifier: Option<&Arc<Notifier>>,
+    ) -> Result<Session<'a>, Failure> {
+        let config = SyncConfig::resolve(invocation.environment, flags)?;
+        let console = invocation.console;
+        let mut reporters = vec![report::choose(&console.bars, console.draws_bars)];
+        reporters.extend(notifier.map(|notifier| notifier.clone() as Arc<dyn Reporter>));
+        let reporter = Arc::new(Tracker::new(reporters));
+        for notice in &config.notices {
+            reporter.report(Event::Notice { table: None, text: notice });
+        }
+        let (stopper, stop) = stop_pair();
+        signals::listen(stopper.clone())?;
+        signals::stop_after(time_limit, &stopper);
+        let wix = WixClient::new(config.wix, stop.clone(), reporter.clone()).map_err(SyncError::from)?;
+        let run_id = notifier.map_or_else(Uuid::new_v4, |notifier| notifier.run_id);
+        Ok(Session { invocation, run_id, batch_size: config.batch_size, wix, stopper, stop, reporter })
+    }
+
+    /// A plan for this work that allows nothing unusual.
+    pub(super) fn plan(&self, target: Target, work: Work) -> Plan {
+        Plan {
+            sync_type: target.sync_type(),
+            tables: target.tables(),
+            work,
+            batch_size: self.batch_size,
+            allow_mass_delete: false,
+            allow_mass_changes: false,
+            keep_logs: None,
+        }
+    }
+
+    pub(super) fn context<'b>(&'b self, plan: &'b Plan) -> Run<'b> {
+        let Session { run_id, wix, stop, stopper, reporter, .. } = self;
+        Run { run_id: *run_id, plan, wix, stop, stopper, reporter }
+    }
+
+    pub(super) async fn connect(&self) -> Result<Store, Failure> {
+        let Invocation { global, environment, .. } = self.invocation;
+        unless_overdue(&self.stop, LAST_PATIENCE, connect(global, environment)).await
+    }
+
+    /// One run, under the lease and recorded in `sync_logs`.
+    pub(super) async fn run(&self, plan: &Plan, as_json: bool) -> Result<Exit, Failure> {
+        let mut store = self.connect().await?;
+        let RunOutcome { summary, error } = sync::run(&self.context(plan), &mut store).await?;
+        let exit = Exit::of_run(&summary, error.as_ref().and_then(SyncError::stop_reason));
+        if as_json {
+            report::print_run_json(&summary, exit as u8)?;
+        }
+        match error {
+            Some(error) => {
+                let hint = error.hint();
+                Err(Failure { exit, error: anyhow!(summary.error.unwrap_or_else(|| error.to_string())), hint })
+            }
+            None => Ok(exit),
+        }
+    }
+}

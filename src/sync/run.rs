@@ -1,0 +1,326 @@
+//! A run: the lease, the passes of its tables, and the record of it in `sync_logs`.
+//!
+//! Needs no command line and prints nothing: it reports events.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use tokio::time::timeout;
+
+use super::context::{Run, SyncError, Uncompared};
+use super::linking::link_contacts;
+use super::site::claim_site;
+use super::stream_sync;
+use crate::event::Event;
+use crate::holder::Holder;
+use crate::run::{PassKind, RunSummary, Status, TableSummary};
+use crate::stop::Stop;
+use crate::store::lease::Heartbeat;
+use crate::store::retry::LAST_PATIENCE;
+use crate::store::{Store, StoreError};
+use crate::table::Table;
+
+/// Maximum time of the database's work before a run. It is longer than any wait for a lock: beyond it, the database
+/// does not answer.
+const BEGIN_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Maximum time to give the lease back.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A run that was asked to stop finishes its batch and records its end. If that takes longer than this, it waits for
+/// something that will not come.
+const GRACE: Duration = Duration::from_secs(15);
+
+#[derive(Debug)]
+pub struct RunOutcome {
+    pub summary: RunSummary,
+    pub error: Option<SyncError>,
+}
+
+/// What became of the tables of a run.
+struct Synced {
+    tables: Vec<TableSummary>,
+    /// The error that decides the exit code.
+    error: Option<SyncError>,
+    has_old_logs: bool,
+}
+
+/// Does a run under the lease, and records it. If Wix refuses one table, the others are still synced.
+///
+/// # Errors
+///
+/// Only if the run could not start, or its start or end could not be recorded.
+pub async fn run(run: &Run<'_>, store: &mut Store) -> Result<RunOutcome, SyncError> {
+    unless_overdue(run.stop, LAST_PATIENCE, take_lease(run, store)).await?;
+    run.reporter.report(Event::LeaseTaken { schema: store.schema().name() });
+    let heartbeat = Heartbeat::start(store, run.stopper.clone(), run.reporter.clone());
+    let work = async {
+        unless_overdue(run.stop, LAST_PATIENCE, claim_site(run, store)).await?;
+        execute(run, store).await
+    };
+    let outcome = unless_overdue(run.stop, GRACE, work).await;
+    drop(heartbeat);
+    give_lease_back(store).await;
+    outcome
+}
+
+/// Gives up work that a stop does not end, because the database does not answer. Nothing is lost: a transaction is all
+/// or nothing, and the next run resumes.
+pub async fn unless_overdue<T, E: From<SyncError>>(
+    stop: &Stop,
+    grace: Duration,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    tokio::select! {
+        biased;
+        result = work => result,
+        reason = stop.overdue(grace) => Err(SyncError::Overdue(reason).into()),
+    }
+}
+
+async fn take_lease(run: &Run<'_>, store: &mut Store) -> Result<(), SyncError> {
+    let lease = async {
+        store.check_ready().await?;
+        store.acquire_lease(run.run_id, &Holder::current()).await
+    };
+    Ok(timeout(BEGIN_PATIENCE, lease).await.map_err(|_| SyncError::NoAnswer(BEGIN_PATIENCE))??)
+}
+
+/// If this fails, the lease expires by itself.
+async fn give_lease_back(store: &mut Store) {
+    store.hurry();
+    match timeout(RELEASE_PATIENCE, store.release_lease()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(error = error.to_string(), "the lease could not be given back"),
+        Err(_) => tracing::debug!("the lease could not be given back: no answer"),
+    }
+}
+
+/// Syncs the tables, and records the start and the end of the run.
+async fn execute(run: &Run<'_>, store: &mut Store) -> Result<RunOutcome, SyncError> {
+    store.end_with(run.stop);
+    let (started_at, clock) = (store.now(), Instant::now());
+    record_start(run, store, started_at).await?;
+    let Synced { tables, error, has_old_logs } = sync_all(run, store).await;
+    let summary = RunSummary {
+        run_id: run.run_id,
+        sync_type: run.plan.sync_type,
+        status: if error.is_none() { Status::Completed } else { Status::Failed },
+        started_at,
+        duration_ms: elapsed_ms(clock),
+        error: describe_failures(&tables).or_else(|| error.as_ref().map(ToString::to_string)),
+        tables,
+    };
+    if let Err(unrecorded) = record_end(run, store, &summary).await {
+        let stopped = run.stop.requested().map(SyncError::from);
+        if error.is_none() && stopped.is_none() {
+            return Err(unrecorded);
+        }
+        // The caller gets the error that made the run fail; a broken connection breaks this too.
+        let hint = unrecorded.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+        warn(run, &format!("the end of the run could not be recorded in sync_logs: {unrecorded}{hint}"));
+        if error.is_none() {
+            return Err(stopped.unwrap_or(unrecorded));
+        }
+    }
+    if error.is_none() && has_old_logs {
+        trim_logs(run, store).await;
+    }
+    run.reporter.report(Event::RunFinished { summary: &summary });
+    Ok(RunOutcome { summary, error })
+}
+
+async fn record_start(run: &Run<'_>, store: &mut Store, started_at: DateTime<Utc>) -> Result<(), SyncError> {
+    let (run_id, sync_type) = (run.run_id, run.plan.sync_type);
+    let begin = async |store: &mut Store| store.begin_run(run_id, sync_type, started_at).await;
+    let stale_count = store.retry(begin).await.inspect_err(|error| {
+        if matches!(error, StoreError::Stopped(_)) {
+            warn(run, "the run could not be recorded in sync_logs: it was stopped before");
+        }
+    })?;
+    run.reporter.report(Event::RunStarted { run_id });
+    if stale_count > 0 {
+        warn(run, &format!("{stale_count} earlier run(s) ended without recording it; they are failed now"));
+    }
+    Ok(())
+}
+
+/// Syncs the tables one group after the other, and then does what needs all of them.
+async fn sync_all(run: &Run<'_>, store: &mut Store) -> Synced {
+    let mut ended: Vec<(TableSummary, Option<SyncError>)> = run.plan.uncompared().iter().map(fail_uncompared).collect();
+    for tables in side_by_side(&run.plan.tables) {
+        if ended.iter().any(|(_, error)| error.as_ref().is_some_and(SyncError::ends_the_run)) {
+            break;
+        }
+        ended.extend(sync_tables(run, store, &tables).await);
+    }
+    let (mut tables, errors): (Vec<TableSummary>, Vec<Option<SyncError>>) = ended.into_iter().unzip();
+    let mut errors: Vec<SyncError> = errors.into_iter().flatten().collect();
+    let mut has_old_logs = false;
+    if !errors.iter().any(SyncError::ends_the_run) {
+        match look_at_end(run, store, &mut tables).await {
+            Ok((has_old, error)) => {
+                has_old_logs = has_old;
+                errors.extend(error);
+            }
+            Err(error) => errors.push(error),
+        }
+    }
+    // A stop comes first for the caller: it decides the exit code.
+    errors.sort_by_key(|error| error.stop_reason().is_none());
+    Synced { tables, error: errors.into_iter().next(), has_old_logs }
+}
+
+/// Through a new connection if the old one is gone, even after a stop was asked for: the end of the run must not
+/// get lost. Then it has little time.
+async fn record_end(run: &Run<'_>, store: &mut Store, summary: &RunSummary) -> Result<(), SyncError> {
+    let now = store.now();
+    if run.stop.requested().is_none() {
+        match store.retry(async |store| store.finish_run(summary, now).await).await {
+            Err(StoreError::Stopped(_)) => {}
+            other => return Ok(other?),
+        }
+    }
+    store.hurry();
+    let record = async {
+        match store.finish_run(summary, now).await {
+            Err(error) if error.is_connection_lost() => {
+                store.reconnect().await?;
+                store.finish_run(summary, now).await
+            }
+            other => other,
+        }
+    };
+    match timeout(LAST_PATIENCE, record).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(store.name_blocker(error).await.into()),
+        Err(_) => Err(StoreError::Silent {
+            doing: "could not record the end of the run in sync_logs",
+            seconds: LAST_PATIENCE.as_secs(),
+        }
+        .into()),
+    }
+}
+
+fn warn(run: &Run<'_>, text: &str) {
+    run.reporter.report(Event::Notice { table: None, text });
+}
+
+/// Runs that ended before this time are removed from the log.
+fn logs_before(run: &Run<'_>, store: &Store) -> Option<DateTime<Utc>> {
+    run.plan.keep_logs.and_then(|keep| store.now().checked_sub_signed(keep))
+}
+
+/// Deletes old rows of the log. If that fails, the run has not failed.
+async fn trim_logs(run: &Run<'_>, store: &mut Store) {
+    let Some(before) = logs_before(run, store) else { return };
+    if let Err(error) = store.trim_logs(before).await {
+        run.reporter.report(Event::Notice { table: None, text: &error.to_string() });
+    }
+}
+
+/// Syncs tables that do not need each other, at the same time if a second connection can be opened.
+async fn sync_tables(
+    run: &Run<'_>,
+    store: &mut Store,
+    tables: &[&'static Table],
+) -> Vec<(TableSummary, Option<SyncError>)> {
+    let mut sibling = None;
+    if tables.len() == 2 {
+        sibling = store
+            .sibling()
+            .await
+            .inspect_err(|error| {
+                tracing::debug!(error = error.to_string(), "no second connection: one table after the other");
+            })
+            .ok();
+    }
+    let ended = match (tables, sibling) {
+        (&[first, second], Some(mut sibling)) => {
+            let both = async { tokio::join!(sync_table(run, store, first), sync_table(run, &mut sibling, second)) };
+            let ended = <[_; 2]>::from(both.await).into();
+            store.adopt_books(&sibling);
+            ended
+        }
+        _ => {
+            let mut ended = Vec::new();
+            for table in tables {
+                ended.push(sync_table(run, store, table).await);
+            }
+            ended
+        }
+    };
+    for (summary, _) in &ended {
+        run.reporter.report(Event::TableFinished { summary });
+    }
+    ended
+}
+
+/// What is left to do once all tables are synced: links of orders, and a last check of the books. A table that does
+/// not hold what they say was truncated or restored during the run, maybe after its own sync had ended. The first
+/// value tells whether old logs may be removed.
+async fn look_at_end(
+    run: &Run<'_>,
+    store: &mut Store,
+    tables: &mut [TableSummary],
+) -> Result<(bool, Option<SyncError>), SyncError> {
+    let synced: Vec<&'static Table> = tables
+        .iter()
+        .filter(|summary| summary.status == Status::Completed)
+        .filter(|summary| matches!(summary.pass, PassKind::Full | PassKind::Changes))
+        .map(|summary| summary.table)
+        .collect();
+    let before = logs_before(run, store);
+    let end = store.retry(async |store| store.look_at_end(&synced, before).await).await?;
+    if end.has_unlinked {
+        link_contacts(run, store, tables).await.inspect_err(|error| {
+            let text = format!("links to customers are left to the next run: {error}");
+            run.reporter.report(Event::Notice { table: None, text: &text });
+        })?;
+    }
+    if let Some(error @ (StoreError::RowsDiffer { table, .. } | StoreError::Behind { table })) = &end.differing
+        && let Some(summary) = tables.iter_mut().find(|summary| summary.table.name == *table)
+    {
+        (summary.status, summary.error) = (Status::Failed, Some(error.to_string()));
+    }
+    Ok((end.has_old_logs, end.differing.map(SyncError::Store)))
+}
+
+fn fail_uncompared(uncompared: &Uncompared) -> (TableSummary, Option<SyncError>) {
+    let mut summary = TableSummary::new(uncompared.table, PassKind::Repair);
+    (summary.status, summary.error) = (Status::Failed, Some(uncompared.reason.clone()));
+    (summary, Some(SyncError::NotCompared(uncompared.clone())))
+}
+
+async fn sync_table(run: &Run<'_>, store: &mut Store, table: &'static Table) -> (TableSummary, Option<SyncError>) {
+    let clock = Instant::now();
+    let mut summary = TableSummary::new(table, run.plan.pass_kind(table));
+    run.reporter.report(Event::TableStarted { table });
+    // Boxed, since the compiler limits how deep futures may nest.
+    let error = Box::pin(stream_sync::sync_table(run, store, &mut summary)).await.err();
+    summary.status = if error.is_none() { Status::Completed } else { Status::Failed };
+    summary.error = error.as_ref().map(ToString::to_string);
+    summary.duration_ms = elapsed_ms(clock);
+    (summary, error)
+}
+
+/// The tables in groups that are synced one after the other. The tables of a group, at most two, are synced at the same
+/// time: none of them needs another table of the run that is not synced yet.
+fn side_by_side(tables: &[&'static Table]) -> Vec<Vec<&'static Table>> {
+    let (later, first): (Vec<&'static Table>, Vec<&'static Table>) =
+        tables.iter().partition(|table| table.needs.iter().any(|needed| tables.contains(needed)));
+    first.chunks(2).chain(later.chunks(2)).map(<[&'static Table]>::to_vec).collect()
+}
+
+/// `sync_logs.error`: each table that failed, with the reason.
+fn describe_failures(tables: &[TableSummary]) -> Option<String> {
+    let failures: Vec<String> = tables
+        .iter()
+        .filter_map(|summary| summary.error.as_ref().map(|error| format!("{}: {error}", summary.table)))
+        .collect();
+    (!failures.is_empty()).then(|| failures.join("\n"))
+}
+
+fn elapsed_ms(clock: Instant) -> u64 {
+    u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
