@@ -14,7 +14,7 @@
 //! - `config`: flags and environment, checked once.
 //! - The rest are values and pure rules without I/O.
 //!
-//! To follow one page of records, read `src/sync/stream_sync.rs` from top to bottom.
+//! To follow one page of records, read `src/sync/pass.rs` from top to bottom.
 
 pub mod cli;
 mod report;

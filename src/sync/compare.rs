@@ -11,7 +11,7 @@ use super::deletions::refuse_mass_deletion;
 use super::plan::{PassPlan, Passes, is_from_the_future, plan_passes};
 use super::reader::{MappedPage, PageSink, Reading};
 use super::statuses;
-use super::stream_sync::{
+use super::warnings::{
     FROM_THE_FUTURE, describe_empty_listing, describe_missing_app, describe_overfull, describe_shortfall,
 };
 use crate::checkpoint::{Checkpoint, KnownStatuses};

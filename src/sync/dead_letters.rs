@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::by_id::{Control, Settled, Unsettled, settle_one};
 use super::context::{Run, SyncError};
-use super::deletions::hold_back;
+use super::warnings::warn_incomplete;
 use crate::event::Event;
 use crate::run::TableSummary;
 use crate::store::Store;
@@ -81,11 +81,11 @@ pub(super) async fn retry_errors(
         }
     }
     if let Some(reasons) = unsettled.describe() {
-        hold_back(run, summary, format!("records in sync_errors still wait: {reasons}"));
+        warn_incomplete(run, summary, format!("records in sync_errors still wait: {reasons}"));
     } else if summary.counts.errors == 0 && store.retry(async |store| store.has_unresolved_errors(table).await).await? {
         // As long as the table lacks what Wix has, no run is a full success.
         let text = "records that could not be written before still wait: `wix-sync errors` lists them".to_owned();
-        hold_back(run, summary, text);
+        warn_incomplete(run, summary, text);
     }
     Ok(())
 }

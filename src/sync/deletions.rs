@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::by_id::{Control, Settled, Unsettled, follow_one, needs_confirmation, settle_one};
 use super::context::{Run, SyncError};
-use crate::event::Event;
+use super::warnings::{warn, warn_incomplete};
 use crate::run::TableSummary;
 use crate::store::Store;
 use crate::store::missing::{MissingCount, Scope};
@@ -58,7 +58,7 @@ pub(super) async fn settle_missing(
     if needs_confirmation(table) {
         let waiting = store.retry(async |store| store.count_waiting(table).await).await?;
         if waiting > 0 {
-            tell(run, summary, describe_waiting(table, waiting));
+            warn(run, summary, describe_waiting(table, waiting));
         }
     }
     Ok(())
@@ -89,7 +89,7 @@ async fn settle_due(
     let pending = store.retry(async |store| store.count_missing(table).await).await?;
     let mut scope = Scope::All;
     if let Some(text) = refuse_mass_deletion(run, table, pending.limited) {
-        hold_back(run, summary, text);
+        warn_incomplete(run, summary, text);
         scope = Scope::Placeholders;
     }
     let count = match scope {
@@ -105,7 +105,7 @@ async fn settle_due(
             "{count} rows are no longer listed by Wix, but a record that Wix has cannot be looked up by id either: \
              nothing was deleted ({why})"
         );
-        hold_back(run, summary, text);
+        warn_incomplete(run, summary, text);
         return Ok(());
     }
     let mut unsettled = Unsettled::default();
@@ -127,7 +127,7 @@ async fn settle_due(
         }
     }
     if let Some(reasons) = unsettled.describe() {
-        hold_back(run, summary, format!("rows that Wix no longer lists stay: {reasons}"));
+        warn_incomplete(run, summary, format!("rows that Wix no longer lists stay: {reasons}"));
     }
     Ok(())
 }
@@ -153,21 +153,9 @@ pub(super) async fn follow_merges(
         }
     }
     if let Some(reasons) = unsettled.describe() {
-        tell(run, summary, format!("whether deleted customers were merged since is not known: {reasons}"));
+        warn(run, summary, format!("whether deleted customers were merged since is not known: {reasons}"));
     }
     Ok(())
-}
-
-/// Tells the operator something, now and in the run's record.
-pub(super) fn tell(run: &Run<'_>, summary: &mut TableSummary, text: String) {
-    run.reporter.report(Event::Notice { table: Some(summary.table), text: &text });
-    summary.notices.push(text);
-}
-
-/// Like [`tell`], about something that was left undone: the run is then not a full success.
-pub(super) fn hold_back(run: &Run<'_>, summary: &mut TableSummary, text: String) {
-    summary.incomplete = true;
-    tell(run, summary, text);
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 use super::by_id::{Settled, Unsettled};
 use super::context::{Run, SyncError};
-use super::deletions::hold_back;
+use super::warnings::warn_incomplete;
 use crate::run::TableSummary;
 use crate::store::Store;
 use crate::store::narrow::narrow;
@@ -54,7 +54,7 @@ async fn link_rows_of(
             is_linked = false;
             let of_table = summaries.iter().position(|summary| summary.table == table).unwrap_or_default();
             if let Some(summary) = summaries.get_mut(of_table) {
-                hold_back(run, summary, format!("{table} could not be linked to their customer: {reasons}"));
+                warn_incomplete(run, summary, format!("{table} could not be linked to their customer: {reasons}"));
             }
         }
     }

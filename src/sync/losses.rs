@@ -6,7 +6,8 @@ use std::collections::HashSet;
 
 use super::batch::Batch;
 use super::context::{Run, SyncError};
-use super::deletions::{hold_back, is_too_many};
+use super::deletions::is_too_many;
+use super::warnings::warn_incomplete;
 use crate::run::TableSummary;
 use crate::store::Store;
 use crate::store::held::Loss;
@@ -60,7 +61,7 @@ pub(super) async fn settle_losses(
             blocked.iter().map(|loss| loss.rows).max().unwrap_or_default(),
             named.join(", ")
         );
-        hold_back(run, summary, text);
+        warn_incomplete(run, summary, text);
     }
     Ok(())
 }

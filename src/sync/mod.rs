@@ -16,6 +16,7 @@ mod lookup;
 mod losses;
 mod narrow;
 mod page_size;
+mod pass;
 mod placeholders;
 pub mod plan;
 mod prefetch;
@@ -25,8 +26,8 @@ mod room;
 mod run;
 mod site;
 mod statuses;
-mod stream_sync;
 mod walk;
+mod warnings;
 
 pub use self::context::{Plan, Range, Run, SyncError, Uncompared, Work};
 pub use self::run::{RunOutcome, run, unless_overdue};

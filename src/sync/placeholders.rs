@@ -2,7 +2,7 @@
 
 use super::by_id::{Settled, Unsettled};
 use super::context::{Run, SyncError};
-use super::deletions::{hold_back, tell};
+use super::warnings::{warn, warn_incomplete};
 use crate::run::TableSummary;
 use crate::store::narrow::narrow;
 use crate::store::{Store, StoreError};
@@ -33,10 +33,10 @@ pub(super) async fn restore_placeholders(
     if restored > 0 {
         let text =
             format!("{restored} customer(s) that bookings name were missing, and are made again from the bookings");
-        tell(run, summary, text);
+        warn(run, summary, text);
     }
     if let Some(reasons) = unsettled.describe() {
-        hold_back(run, summary, format!("customers that bookings name could not be created: {reasons}"));
+        warn_incomplete(run, summary, format!("customers that bookings name could not be created: {reasons}"));
     }
     Ok(())
 }
@@ -56,7 +56,7 @@ pub(super) async fn erase_untold_customers(
         narrow(&untold, async |part| store.retry(async |store| store.erase_untold_customers(part).await).await);
     note_refused(&mut unsettled, refused.await?);
     if let Some(reasons) = unsettled.describe() {
-        hold_back(run, summary, format!("deleted customers still hold personal data: {reasons}"));
+        warn_incomplete(run, summary, format!("deleted customers still hold personal data: {reasons}"));
     }
     Ok(())
 }

@@ -3,8 +3,8 @@
 
 use super::by_id::{Control, Unsettled, settle_as_listed};
 use super::context::{Run, SyncError};
-use super::deletions::{hold_back, settle_missing};
-use super::stream_sync::{describe_empty_listing, describe_shortfall};
+use super::deletions::settle_missing;
+use super::warnings::{describe_empty_listing, describe_shortfall, warn_incomplete};
 use crate::comparison::Comparison;
 use crate::run::TableSummary;
 use crate::store::Store;
@@ -32,15 +32,15 @@ pub(super) async fn repair(
         }
     }
     if let Some(reasons) = unsettled.describe() {
-        hold_back(run, summary, format!("records that are missing or outdated stay so: {reasons}"));
+        warn_incomplete(run, summary, format!("records that are missing or outdated stay so: {reasons}"));
     }
     let unlisted = &gaps.unlisted_ids;
     let is_cut = (gaps.missing_ids.len() + gaps.outdated_ids.len() + unlisted.len()) as u64
         != gaps.missing + gaps.outdated + gaps.unlisted;
     if gaps.lists_nothing() {
-        hold_back(run, summary, describe_empty_listing(table));
+        warn_incomplete(run, summary, describe_empty_listing(table));
     } else if is_cut {
-        hold_back(
+        warn_incomplete(
             run,
             summary,
             format!(
@@ -52,19 +52,19 @@ pub(super) async fn repair(
         settle_missing(run, store, table, listed_id, counter, summary).await?;
     }
     if gaps.shortfall > 0 {
-        hold_back(run, summary, describe_shortfall(table, gaps.shortfall));
+        warn_incomplete(run, summary, describe_shortfall(table, gaps.shortfall));
     }
     if gaps.rejected > 0 {
         let text =
             format!("{} rejected records stay in sync_errors: `wix-sync errors retry` tries them again", gaps.rejected);
-        hold_back(run, summary, text);
+        warn_incomplete(run, summary, text);
     }
     if gaps.new_unreadable() > 0 {
         let text = format!(
             "{} records of Wix can't become rows: run `wix-sync sync {table}`, which keeps them in sync_errors",
             gaps.new_unreadable()
         );
-        hold_back(run, summary, text);
+        warn_incomplete(run, summary, text);
     }
     Ok(())
 }

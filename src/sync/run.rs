@@ -9,8 +9,8 @@ use tokio::time::timeout;
 
 use super::context::{Run, SyncError, Uncompared};
 use super::linking::link_contacts;
+use super::pass;
 use super::site::claim_site;
-use super::stream_sync;
 use crate::event::Event;
 use crate::holder::Holder;
 use crate::run::{PassKind, RunSummary, Status, TableSummary};
@@ -118,7 +118,7 @@ async fn execute(run: &Run<'_>, store: &mut Store) -> Result<RunOutcome, SyncErr
         }
         // The caller gets the error that made the run fail; a broken connection breaks this too.
         let hint = unrecorded.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
-        warn(run, &format!("the end of the run could not be recorded in sync_logs: {unrecorded}{hint}"));
+        notice(run, &format!("the end of the run could not be recorded in sync_logs: {unrecorded}{hint}"));
         if error.is_none() {
             return Err(stopped.unwrap_or(unrecorded));
         }
@@ -135,12 +135,12 @@ async fn record_start(run: &Run<'_>, store: &mut Store, started_at: DateTime<Utc
     let begin = async |store: &mut Store| store.begin_run(run_id, sync_type, started_at).await;
     let stale_count = store.retry(begin).await.inspect_err(|error| {
         if matches!(error, StoreError::Stopped(_)) {
-            warn(run, "the run could not be recorded in sync_logs: it was stopped before");
+            notice(run, "the run could not be recorded in sync_logs: it was stopped before");
         }
     })?;
     run.reporter.report(Event::RunStarted { run_id });
     if stale_count > 0 {
-        warn(run, &format!("{stale_count} earlier run(s) ended without recording it; they are failed now"));
+        notice(run, &format!("{stale_count} earlier run(s) ended without recording it; they are failed now"));
     }
     Ok(())
 }
@@ -202,7 +202,7 @@ async fn record_end(run: &Run<'_>, store: &mut Store, summary: &RunSummary) -> R
     }
 }
 
-fn warn(run: &Run<'_>, text: &str) {
+fn notice(run: &Run<'_>, text: &str) {
     run.reporter.report(Event::Notice { table: None, text });
 }
 
@@ -297,7 +297,7 @@ async fn sync_table(run: &Run<'_>, store: &mut Store, table: &'static Table) -> 
     let mut summary = TableSummary::new(table, run.plan.pass_kind(table));
     run.reporter.report(Event::TableStarted { table });
     // Boxed, since the compiler limits how deep futures may nest.
-    let error = Box::pin(stream_sync::sync_table(run, store, &mut summary)).await.err();
+    let error = Box::pin(pass::sync_table(run, store, &mut summary)).await.err();
     summary.status = if error.is_none() { Status::Completed } else { Status::Failed };
     summary.error = error.as_ref().map(ToString::to_string);
     summary.duration_ms = elapsed_ms(clock);

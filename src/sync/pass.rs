@@ -10,7 +10,7 @@ use super::batch::Batch;
 use super::context::{Run, SyncError};
 use super::coverage::Coverage;
 use super::dead_letters::{Due, retry_errors};
-use super::deletions::{follow_merges, hold_back, settle_missing, tell};
+use super::deletions::{follow_merges, settle_missing};
 use super::drift::{check_drift, note_full_sync};
 use super::losses::settle_losses;
 use super::placeholders::{erase_untold_customers, restore_placeholders};
@@ -18,6 +18,10 @@ use super::plan::{PassPlan, Passes, is_from_the_future, plan_incremental, plan_p
 use super::reader::{MappedPage, PageSink, Reading};
 use super::repair::repair;
 use super::statuses::{self, Look};
+use super::warnings::{
+    FROM_THE_FUTURE, describe_empty_listing, describe_missing_app, describe_overfull, describe_shortfall, warn,
+    warn_incomplete,
+};
 use crate::checkpoint::{Checkpoint, KnownStatuses, TableState};
 use crate::event::Event;
 use crate::run::{PassKind, TableSummary};
@@ -43,9 +47,13 @@ pub async fn sync_table(run: &Run<'_>, store: &mut Store, summary: &mut TableSum
         match summary.pass {
             PassKind::Full | PassKind::Changes => {
                 store.retry(async |store| store.accept_rows(table).await).await?;
-                tell(run, summary, format!("{text}; everything is read again"));
+                warn(run, summary, format!("{text}; everything is read again"));
             }
-            _ => hold_back(run, summary, format!("{text}; the next `wix-sync sync {table}` reads everything again")),
+            _ => warn_incomplete(
+                run,
+                summary,
+                format!("{text}; the next `wix-sync sync {table}` reads everything again"),
+            ),
         }
     }
     let pass = Pass { run, table, counter: &counter, state: &state, is_beside_full_sync: false };
@@ -81,10 +89,6 @@ async fn run_passes(
     settle_losses(run, store, table, counter, summary).await
 }
 
-/// Warns about an incremental sync that cannot know what changed.
-pub(super) const FROM_THE_FUTURE: &str = "by Wix's clock, the time up to which changes were read is still to come: \
-    one of its answers had a wrong date, so everything is read";
-
 /// How a pass ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PassEnd {
@@ -109,13 +113,13 @@ async fn run_due_passes(pass: Pass<'_>, store: &mut Store, summary: &mut TableSu
                 pass.check_statuses(store, summary).await?;
                 let known = (&mut drift, pass.state.now);
                 if let Some(text) = check_drift(pass.run, store, pass.table, known, pass.counter).await? {
-                    tell(pass.run, summary, text);
+                    warn(pass.run, summary, text);
                     full = Some(PassPlan::from_the_beginning());
                 }
             }
             Ok(PassEnd::Reached) => {}
             Ok(PassEnd::FromTheFuture) => {
-                tell(pass.run, summary, FROM_THE_FUTURE.to_owned());
+                warn(pass.run, summary, FROM_THE_FUTURE.to_owned());
                 full.get_or_insert_with(PassPlan::from_the_beginning);
             }
             Err(error) if full.is_none() || error.ends_the_run() => return Err(error),
@@ -163,7 +167,7 @@ impl<'a> Pass<'a> {
             if error.ends_the_run() {
                 return Err(error);
             }
-            tell(run, summary, format!("what changed could not be read either: {error}"));
+            warn(run, summary, format!("what changed could not be read either: {error}"));
         }
         summary.pass = failed_pass;
         Ok(())
@@ -180,7 +184,7 @@ impl<'a> Pass<'a> {
         let mut known = KnownStatuses { exclusion_shows_hidden, looked_at: Some(state.now), ..state.statuses.clone() };
         if !new.is_empty() {
             let text = format!("Wix has {table} with a status that this version does not know: {}", new.join(", "));
-            tell(run, summary, format!("{text}; they are read like the others"));
+            warn(run, summary, format!("{text}; they are read like the others"));
             // Like a range: it does not change the state of the passes.
             let start = Checkpoint::at_the_beginning(PassKind::Range, None);
             let selection = Selection::default().with_status(json!({ "$in": new }));
@@ -254,10 +258,10 @@ impl<'a> Pass<'a> {
         }
         let shortfall = checkpoint.shortfall;
         if shortfall > 0 {
-            hold_back(run, summary, describe_shortfall(table, shortfall));
+            warn_incomplete(run, summary, describe_shortfall(table, shortfall));
         }
         if coverage.is_overfull() {
-            hold_back(run, summary, describe_overfull(table));
+            warn_incomplete(run, summary, describe_overfull(table));
         }
         let (is_booking, is_customer) = (
             matches!(table.relation, Some(Relation::Booking { .. })),
@@ -277,14 +281,14 @@ impl<'a> Pass<'a> {
         if is_full && checkpoint.watermark.is_none() {
             let text = "Wix's answers tell no time, so a later pass can't ask for what changed since: unless an earlier one \
                         knew, it reads everything";
-            tell(run, summary, text.to_owned());
+            warn(run, summary, text.to_owned());
         }
         let is_empty = is_full && !plan.is_resumed && coverage.is_empty();
         let has_rows = async |store: &mut Store| store.has_rows_of_wix(table).await;
         let lists_nothing = is_empty && store.retry(has_rows).await?;
         let listed_id = coverage.listed_id();
         if lists_nothing {
-            hold_back(run, summary, describe_empty_listing(table));
+            warn_incomplete(run, summary, describe_empty_listing(table));
         } else if is_full || (state.has_missing && !self.is_beside_full_sync) {
             settle_missing(run, store, table, listed_id, counter, summary).await?;
         }
@@ -309,7 +313,7 @@ impl<'a> Pass<'a> {
                  a day after it",
                 state.shortfall
             );
-            hold_back(run, summary, text);
+            warn_incomplete(run, summary, text);
         }
         let end = FinishedPass {
             checkpoint: &checkpoint,
@@ -322,29 +326,6 @@ impl<'a> Pass<'a> {
         store.retry(async |store| store.finish_pass(table, run.run_id, &end).await).await?;
         Ok(PassEnd::Reached)
     }
-}
-
-/// Warns that the app that has the records is not installed any more, although the table holds some.
-pub(super) fn describe_missing_app(error: &WixError) -> String {
-    format!("{error}; the table still holds rows from a time when it was, and they stay")
-}
-
-/// Warns that Wix lists none of the table's rows.
-pub(super) fn describe_empty_listing(table: &'static Table) -> String {
-    format!("Wix lists no {table} at all, but the table holds rows: nothing was deleted")
-}
-
-/// Warns that fewer records came than Wix announced.
-pub(super) fn describe_shortfall(table: &'static Table, shortfall: u64) -> String {
-    format!("Wix announced {shortfall} more {table} than it returned, also when asked again: they may be missing")
-}
-
-/// What to say where more records came than can be remembered.
-pub(super) fn describe_overfull(table: &'static Table) -> String {
-    format!(
-        "more than 450,000 {table} came without an order, or with one creation date: all of them were read, but whether Wix \
-         left some out is not known, and deletions are not looked for"
-    )
 }
 
 /// Writes the pages of a pass: those that are there at a time as one batch, with the checkpoint to which it leads.
@@ -378,7 +359,7 @@ impl PageSink for PassWriter<'_> {
             self.summary.repaired_characters += page.repaired_characters;
             self.coverage.add(&page.records, page.is_overfull);
             if let Some(notice) = page.notice.filter(|notice| !self.summary.notices.contains(notice)) {
-                tell(self.run, self.summary, notice);
+                warn(self.run, self.summary, notice);
             }
             self.batch.expect_again(page.repeated);
             self.batch.gather(page.records);
@@ -418,9 +399,9 @@ async fn app_not_installed(
 ) -> Result<(), SyncError> {
     let table = summary.table;
     if store.retry(async |store| store.has_live_rows(table).await).await? {
-        hold_back(run, summary, describe_missing_app(error));
+        warn_incomplete(run, summary, describe_missing_app(error));
     } else {
-        tell(run, summary, error.to_string());
+        warn(run, summary, error.to_string());
         // It was checked, and there is nothing: the table matches Wix. What a later pass starts with stays.
         let now = store.now();
         store.retry(async |store| store.note_success(table, run.run_id, now).await).await?;
