@@ -27,33 +27,33 @@ impl Reporter for Lines {
         match event {
             Event::LeaseTaken { .. } => {}
             Event::RunStarted { run_id } => info!(%run_id, "run {run_id} started"),
-            Event::TableStarted { table } => debug!(%table, "{table}: started"),
+            Event::TableStarted { table } => debug!(stream = %table, "{table}: started"),
             Event::PassPlanned { table, pass } => {
-                debug!(%table, pass = pass.as_str(), "{table}: {} pass", pass.as_str())
+                debug!(stream = %table, pass = pass.as_str(), "{table}: {} pass", pass.as_str())
             }
             Event::RequestSent { .. } => trace!("request sent to Wix"),
             Event::BatchCommitted { table, record_count, total } => {
-                debug!(%table, record_count, total, "{table}: batch committed")
+                debug!(stream = %table, record_count, total, "{table}: batch committed")
             }
             Event::RecordsCompared { table, record_count, total } => {
-                debug!(%table, record_count, total, "{table}: records compared")
+                debug!(stream = %table, record_count, total, "{table}: records compared")
             }
-            Event::ComparisonFinished { table } => debug!(%table, "{table}: compared"),
+            Event::ComparisonFinished { table } => debug!(stream = %table, "{table}: compared"),
             Event::RecordRejected { table, wix_id, reason } => {
                 let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
                 let count = named.entry(table).or_default();
                 *count += 1;
                 match *count {
                     1..=MAX_NAMED_RECORDS => {
-                        warn!(%table, wix_id, "{table}: record {} left out: {reason}", wix_id.unwrap_or("without an id"))
+                        warn!(stream = %table, wix_id, "{table}: record {} left out: {reason}", wix_id.unwrap_or("without an id"))
                     }
                     n if n == MAX_NAMED_RECORDS + 1 => {
-                        warn!(%table, "{table}: more records were left out; all are in sync_errors")
+                        warn!(stream = %table, "{table}: more records were left out; all are in sync_errors")
                     }
                     _ => {}
                 }
             }
-            Event::Notice { table: Some(table), text } => warn!(%table, "{table}: {text}"),
+            Event::Notice { table: Some(table), text } => warn!(stream = %table, "{table}: {text}"),
             Event::Notice { table: None, text } => warn!("{text}"),
             Event::Waiting { delay, reason } if delay >= MIN_TOLD_WAIT => {
                 warn!(delay_ms = as_ms(delay), "waiting {}: {reason}", duration(delay))
@@ -65,7 +65,7 @@ impl Reporter for Lines {
                 let (table, counts) = (summary.table, &summary.counts);
                 match &summary.error {
                     None => info!(
-                        %table,
+                        stream = %table,
                         synced = counts.synced,
                         inserted = counts.inserted,
                         updated = counts.updated,
@@ -76,7 +76,7 @@ impl Reporter for Lines {
                         outcome(summary)
                     ),
                     Some(reason) => {
-                        error!(%table, error = reason, elapsed_ms = summary.duration_ms, "{table}: failed after {}", outcome(summary))
+                        error!(stream = %table, error = reason, elapsed_ms = summary.duration_ms, "{table}: failed after {}", outcome(summary))
                     }
                 }
             }

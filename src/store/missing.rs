@@ -28,6 +28,16 @@ pub struct Pending {
     pub placeholders: u64,
 }
 
+/// A row that is to be marked as deleted.
+pub struct Deletion<'a> {
+    pub table: &'static Table,
+    pub wix_id: &'a str,
+    /// The record into which it was merged.
+    pub merged_into: Option<&'a str>,
+    pub reach: Reach,
+    pub now: DateTime<Utc>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     All,
@@ -218,14 +228,8 @@ impl Store {
     /// Marks a row as deleted. If it was merged, it gets the survivor's id, what hung on it moves to the survivor, and
     /// earlier merges into it lead to the survivor too. Its record in `sync_errors` goes. True if there was such a live
     /// row.
-    pub async fn mark_deleted(
-        &mut self,
-        table: &'static Table,
-        wix_id: &str,
-        merged_into: Option<&str>,
-        reach: Reach,
-        now: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
+    pub async fn mark_deleted(&mut self, deletion: &Deletion<'_>) -> Result<bool, StoreError> {
+        let Deletion { table, wix_id, merged_into, reach, now } = *deletion;
         let doing = "could not mark a row as deleted";
         let Table { name, id_column, .. } = table;
         let books = self.books(table);

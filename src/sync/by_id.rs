@@ -4,17 +4,15 @@
 //! can also mean a missing permission (wix-api.md 1.6).
 
 use super::batch::Batch;
-use super::context::{Run, SyncError};
+use super::context::{Pass, SyncError};
 use super::lookup::{NO_RECORD, Reply, as_listed, ask};
-use crate::run::TableSummary;
-use crate::store::Store;
 use crate::store::compare::Standing;
 use crate::store::links::Reach;
+use crate::store::missing::Deletion;
 use crate::table::Table;
 use crate::table::hash::ContentHash;
 use crate::table::listing::Lookup;
 use crate::table::row::{MappedRecord, Row};
-use crate::wix::RequestCounter;
 
 /// Maximum refusals in a row: further requests would be refused as well, and use up the rate limit.
 const MAX_REFUSALS: usize = 3;
@@ -77,46 +75,102 @@ impl Unsettled {
     }
 }
 
-/// The canary check: whether Wix's "not found" can be trusted. Done once, when it is needed, with a record that Wix
-/// listed in this pass, else with any live row, since a pass that found no changes needs one too.
-pub(super) struct Control<'a> {
+/// Lookups of several records, one after the other.
+#[derive(Default)]
+pub(super) struct Lookups<'a> {
+    /// A record that Wix listed in this pass.
     listed_id: Option<&'a str>,
+    /// The canary check: why a record that Wix has cannot be looked up. `None` until it is needed.
     verdict: Option<Option<String>>,
+    unsettled: Unsettled,
+    gives_up: bool,
 }
 
-impl Control<'_> {
-    pub(super) fn with(listed_id: Option<&str>) -> Control<'_> {
-        Control { listed_id, verdict: None }
+impl<'a> Lookups<'a> {
+    pub(super) fn beside(listed_id: Option<&'a str>) -> Lookups<'a> {
+        Lookups { listed_id, ..Lookups::default() }
     }
 
-    /// Why a record that Wix has cannot be read by its id; `None` if it can.
-    pub(super) async fn why_unreadable(
+    /// True if no further record should be looked up: Wix refused too many in a row.
+    pub(super) fn gives_up(&self) -> bool {
+        self.gives_up
+    }
+
+    /// The reasons why records are not settled, in words; `None` if all are.
+    pub(super) fn describe(&self) -> Option<String> {
+        self.unsettled.describe()
+    }
+
+    /// Looks up a record by its id and makes the table agree: gone, merged, or as it is now. `listed` is the hash of the
+    /// list's copy, if that was read: see [`as_listed`].
+    pub(super) async fn settle(
         &mut self,
-        run: &Run<'_>,
-        store: &mut Store,
-        table: &'static Table,
-        counter: &RequestCounter,
-    ) -> Result<Option<String>, SyncError> {
+        pass: &mut Pass<'_>,
+        wix_id: &str,
+        listed: Option<&ContentHash>,
+    ) -> Result<Settled, SyncError> {
+        pass.run.stop.check()?;
+        let settled = match look_up(pass, wix_id, listed).await? {
+            Answer::Alive => {
+                let table = pass.table;
+                pass.store.retry(async |store| store.forget_missing(table, wix_id).await).await?;
+                Settled::Yes
+            }
+            Answer::Merged(survivor) => end(pass, wix_id, Some(&survivor)).await?,
+            Answer::Refused(reason) => Settled::Refused(reason),
+            Answer::Unclear(reason) => Settled::Unclear(reason),
+            Answer::Gone => self.settle_gone(pass, wix_id).await?,
+        };
+        self.gives_up |= !self.unsettled.note(&settled);
+        Ok(settled)
+    }
+
+    async fn settle_gone(&mut self, pass: &mut Pass<'_>, wix_id: &str) -> Result<Settled, SyncError> {
+        if let Some(why) = self.why_unreadable(pass).await? {
+            let text = format!("{wix_id}: {NO_RECORD}, but nor can one be had that it has ({why})");
+            return Ok(Settled::Unclear(text));
+        }
+        let table = pass.table;
+        if needs_confirmation(table)
+            && !pass.store.retry(async |store| store.confirm_absence(table, wix_id).await).await?
+        {
+            return Ok(Settled::Waiting);
+        }
+        end(pass, wix_id, None).await
+    }
+
+    /// Looks up a record whose row is marked as deleted: it may have been merged since, or restored. "Not found" changes
+    /// nothing.
+    pub(super) async fn follow(&mut self, pass: &mut Pass<'_>, wix_id: &str) -> Result<(), SyncError> {
+        pass.run.stop.check()?;
+        let settled = match look_up(pass, wix_id, None).await? {
+            Answer::Alive | Answer::Gone => Settled::Yes,
+            Answer::Merged(survivor) => end(pass, wix_id, Some(&survivor)).await?,
+            Answer::Refused(reason) => Settled::Refused(reason),
+            Answer::Unclear(reason) => Settled::Unclear(reason),
+        };
+        self.gives_up |= !self.unsettled.note(&settled);
+        Ok(())
+    }
+
+    /// The canary check: why a record that Wix has cannot be looked up by its id; `None` if it can. Done once, with a record
+    /// that Wix listed in this pass, else with any live row, since a pass that found no changes needs one too.
+    pub(super) async fn why_unreadable(&mut self, pass: &mut Pass<'_>) -> Result<Option<String>, SyncError> {
         if self.verdict.is_none() {
-            self.verdict = Some(try_known_record(run, store, table, self.listed_id, counter).await?);
+            self.verdict = Some(try_known_record(pass, self.listed_id).await?);
         }
         Ok(self.verdict.clone().flatten())
     }
 }
 
-async fn try_known_record(
-    run: &Run<'_>,
-    store: &mut Store,
-    table: &'static Table,
-    listed_id: Option<&str>,
-    counter: &RequestCounter,
-) -> Result<Option<String>, SyncError> {
+async fn try_known_record(pass: &mut Pass<'_>, listed_id: Option<&str>) -> Result<Option<String>, SyncError> {
+    let table = pass.table;
     let known_id = match listed_id {
         Some(id) => Some(id.to_owned()),
-        None => store.retry(async |store| store.any_live_id(table).await).await?,
+        None => pass.store.retry(async |store| store.any_live_id(table).await).await?,
     };
     let Some(known_id) = known_id else { return Ok(Some("there is none to try it with".to_owned())) };
-    let why = match ask(run, table, &known_id, counter).await? {
+    let why = match ask(pass.run, table, &known_id, pass.counter).await? {
         Reply::Alive(_) | Reply::Merged { .. } => return Ok(None),
         Reply::Gone => NO_RECORD.to_owned(),
         Reply::Unclear(why) => why,
@@ -137,24 +191,18 @@ enum Answer {
     Unclear(String),
 }
 
-async fn look_up(
-    run: &Run<'_>,
-    store: &mut Store,
-    table: &'static Table,
-    (wix_id, listed): (&str, Option<&ContentHash>),
-    counter: &RequestCounter,
-    summary: &mut TableSummary,
-) -> Result<Answer, SyncError> {
-    Ok(match ask(run, table, wix_id, counter).await? {
+async fn look_up(pass: &mut Pass<'_>, wix_id: &str, listed: Option<&ContentHash>) -> Result<Answer, SyncError> {
+    let reply = ask(pass.run, pass.table, wix_id, pass.counter).await?;
+    Ok(match reply {
         Reply::Alive(record) => {
-            let record = as_listed(run, table, wix_id, record, listed, counter).await?;
-            match write_one(run, store, table, record, (counter, summary)).await? {
+            let record = as_listed(pass, wix_id, record, listed).await?;
+            match write_one(pass, record).await? {
                 Some(reason) => Answer::Refused(format!("{wix_id}: {reason}")),
                 None => Answer::Alive,
             }
         }
         Reply::Merged { survivor_id, survivor } => {
-            write_one(run, store, table, survivor, (counter, summary)).await?;
+            write_one(pass, survivor).await?;
             Answer::Merged(survivor_id)
         }
         Reply::Gone => Answer::Gone,
@@ -162,93 +210,19 @@ async fn look_up(
     })
 }
 
-/// Looks up a record by its id and makes the table agree: gone, merged, or as it is now.
-pub(super) async fn settle_one(
-    run: &Run<'_>,
-    store: &mut Store,
-    table: &'static Table,
-    wix_id: &str,
-    control: &mut Control<'_>,
-    counter: &RequestCounter,
-    summary: &mut TableSummary,
-) -> Result<Settled, SyncError> {
-    settle_as_listed(run, store, table, (wix_id, None), control, counter, summary).await
-}
-
-/// Like [`settle_one`], for a record whose copy in the list was read; see [`as_listed`].
-pub(super) async fn settle_as_listed(
-    run: &Run<'_>,
-    store: &mut Store,
-    table: &'static Table,
-    (wix_id, listed): (&str, Option<&ContentHash>),
-    control: &mut Control<'_>,
-    counter: &RequestCounter,
-    summary: &mut TableSummary,
-) -> Result<Settled, SyncError> {
-    let survivor = match look_up(run, store, table, (wix_id, listed), counter, summary).await? {
-        Answer::Alive => {
-            store.retry(async |store| store.forget_missing(table, wix_id).await).await?;
-            return Ok(Settled::Yes);
-        }
-        Answer::Merged(survivor) => Some(survivor),
-        Answer::Refused(reason) => return Ok(Settled::Refused(reason)),
-        Answer::Unclear(reason) => return Ok(Settled::Unclear(reason)),
-        Answer::Gone => match control.why_unreadable(run, store, table, counter).await? {
-            None if needs_confirmation(table) => {
-                let note = async |store: &mut Store| store.confirm_absence(table, wix_id).await;
-                if !store.retry(note).await? {
-                    return Ok(Settled::Waiting);
-                }
-                None
-            }
-            None => None,
-            Some(why) => {
-                let text = format!("{wix_id}: {NO_RECORD}, but nor can one be had that it has ({why})");
-                return Ok(Settled::Unclear(text));
-            }
-        },
-    };
-    end(store, table, wix_id, survivor.as_deref(), summary).await
-}
-
-/// Looks up a record whose row is marked as deleted: it may have been merged since, or restored. "Not found" changes
-/// nothing.
-pub(super) async fn follow_one(
-    run: &Run<'_>,
-    store: &mut Store,
-    table: &'static Table,
-    wix_id: &str,
-    counter: &RequestCounter,
-    summary: &mut TableSummary,
-) -> Result<Settled, SyncError> {
-    match look_up(run, store, table, (wix_id, None), counter, summary).await? {
-        Answer::Alive | Answer::Gone => Ok(Settled::Yes),
-        Answer::Merged(survivor) => end(store, table, wix_id, Some(&survivor), summary).await,
-        Answer::Refused(reason) => Ok(Settled::Refused(reason)),
-        Answer::Unclear(reason) => Ok(Settled::Unclear(reason)),
-    }
-}
-
 /// Marks a row as deleted, or as merged.
-async fn end(
-    store: &mut Store,
-    table: &'static Table,
-    wix_id: &str,
-    survivor: Option<&str>,
-    summary: &mut TableSummary,
-) -> Result<Settled, SyncError> {
-    let now = store.now();
+async fn end(pass: &mut Pass<'_>, wix_id: &str, survivor: Option<&str>) -> Result<Settled, SyncError> {
     let mut result = Ok(false);
     // A trigger or constraint of the user may refuse the row, or only its effect on rows of other tables.
     for reach in [Reach::AllTables, Reach::RowsOnly] {
-        let mark = async |store: &mut Store| store.mark_deleted(table, wix_id, survivor, reach, now).await;
-        result = store.retry(mark).await;
+        let deletion = Deletion { table: pass.table, wix_id, merged_into: survivor, reach, now: pass.store.now() };
+        result = pass.store.retry(async |store| store.mark_deleted(&deletion).await).await;
         if !matches!(&result, Err(error) if error.is_refusal()) {
             break;
         }
     }
     match result {
-        Ok(is_live) => summary.counts.deleted += u64::from(is_live),
+        Ok(is_live) => pass.summary.counts.deleted += u64::from(is_live),
         Err(error) if error.is_refusal() => {
             return Ok(Settled::Refused(format!("{wix_id}: {error}")));
         }
@@ -265,29 +239,23 @@ pub(super) fn needs_confirmation(table: &'static Table) -> bool {
 
 /// Writes a record that was looked up by id. A repair also writes it over a row with the same content, of which
 /// something else changed a column; if Postgres refuses that, the reason is returned.
-async fn write_one(
-    run: &Run<'_>,
-    store: &mut Store,
-    table: &'static Table,
-    record: MappedRecord,
-    (counter, summary): (&RequestCounter, &mut TableSummary),
-) -> Result<Option<String>, SyncError> {
-    let mut batch = Batch::new(run, table, counter);
-    if run.plan.differences(table).is_some() {
+async fn write_one(pass: &mut Pass<'_>, record: MappedRecord) -> Result<Option<String>, SyncError> {
+    let mut batch = Batch::new(pass.run, pass.table, pass.counter);
+    if pass.run.plan.differences(pass.table).is_some() {
         batch = batch.having_listed_fields();
         if let Ok(row) = &record
-            && has_content(store, table, row).await?
+            && has_content(pass, row).await?
         {
-            return batch.rewrite(store, row.clone(), summary).await;
+            return batch.rewrite(pass.store, row.clone(), pass.summary).await;
         }
     }
     batch.gather_looked_up(record);
-    batch.commit(store, None, summary, None).await.map(|()| None)
+    batch.commit(pass.store, None, pass.summary, None).await.map(|()| None)
 }
 
 /// Whether a live row has exactly this record.
-async fn has_content(store: &mut Store, table: &'static Table, row: &Row) -> Result<bool, SyncError> {
-    let rows = std::slice::from_ref(row);
-    let standings = store.retry(async |store| store.compare_rows(table, rows).await).await?;
+async fn has_content(pass: &mut Pass<'_>, row: &Row) -> Result<bool, SyncError> {
+    let (table, rows) = (pass.table, std::slice::from_ref(row));
+    let standings = pass.store.retry(async |store| store.compare_rows(table, rows).await).await?;
     Ok(matches!(standings.first(), Some((Standing::Current, _))))
 }

@@ -13,12 +13,12 @@ use crate::checkpoint::Checkpoint;
 use crate::comparison::Comparison;
 use crate::installation::WrongInstallation;
 use crate::progress::Tracker;
-use crate::run::PassKind;
+use crate::run::{PassKind, TableSummary};
 use crate::stop::{Stop, StopReason, Stopper};
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 use crate::table::Table;
 use crate::wix::query::Until;
-use crate::wix::{Selection, WixClient, WixError};
+use crate::wix::{RequestCounter, Selection, WixClient, WixError};
 
 /// What a run works with.
 pub struct Run<'a> {
@@ -229,4 +229,13 @@ impl SyncError {
             | SyncError::Overdue(_) => true,
         }
     }
+}
+
+/// One table's part of a run: what all work on it needs.
+pub struct Pass<'a> {
+    pub run: &'a Run<'a>,
+    pub table: &'static Table,
+    pub store: &'a mut Store,
+    pub counter: &'a RequestCounter,
+    pub summary: &'a mut TableSummary,
 }

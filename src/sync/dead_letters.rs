@@ -4,16 +4,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::by_id::{Control, Settled, Unsettled, settle_one};
-use super::context::{Run, SyncError};
-use super::warnings::warn_incomplete;
+use super::by_id::{Lookups, Settled};
+use super::context::{Pass, SyncError};
 use crate::event::Event;
-use crate::run::TableSummary;
 use crate::store::Store;
 use crate::store::dead_letters::KeptRecord;
-use crate::table::Table;
 use crate::table::map::map_record;
-use crate::wix::RequestCounter;
 
 /// A record waits this long before it is tried again.
 const RETRY_AFTER: TimeDelta = TimeDelta::days(1);
@@ -35,86 +31,76 @@ pub(super) enum Due {
 /// Retries records of `sync_errors`. `listed_id` is a record that Wix listed in this pass; `begun_at` is when this
 /// run's work on the table started: what failed since then is not tried again.
 pub(super) async fn retry_errors(
-    run: &Run<'_>,
-    store: &mut Store,
-    table: &'static Table,
+    pass: &mut Pass<'_>,
     due: Due,
-    (listed_id, begun_at): (Option<&str>, DateTime<Utc>),
-    counter: &RequestCounter,
-    summary: &mut TableSummary,
+    listed_id: Option<&str>,
+    begun_at: DateTime<Utc>,
 ) -> Result<(), SyncError> {
-    if !store.retry(async |store| store.has_unresolved_errors(table).await).await? {
+    let (table, run_id) = (pass.table, pass.run.run_id);
+    if !pass.store.retry(async |store| store.has_unresolved_errors(table).await).await? {
         return Ok(());
     }
     let (before, limit) = match due {
         Due::Daily => (begun_at - RETRY_AFTER, MAX_A_RUN),
         Due::All => (begun_at, usize::MAX),
     };
-    let mut unsettled = Unsettled::default();
-    let mut control = Control::with(listed_id);
+    let mut lookups = Lookups::beside(listed_id);
     let mut tried = 0;
-    'queue: while tried < limit {
+    while tried < limit && !lookups.gives_up() {
         let list = async |store: &mut Store| store.list_due_errors(table, before, begun_at, CHUNK).await;
-        let chunk = store.retry(list).await?;
+        let chunk = pass.store.retry(list).await?;
         if chunk.is_empty() {
             break;
         }
         for record in &chunk {
-            run.stop.check()?;
+            pass.run.stop.check()?;
             tried += 1;
-            let Some(wix_id) = id_to_ask_for(store, table, record).await? else {
-                note_hopeless(run, store, record, summary).await?;
+            let Some(wix_id) = id_to_ask_for(pass, record).await? else {
+                note_hopeless(pass, record).await?;
                 continue;
             };
-            let settled = settle_one(run, store, table, &wix_id, &mut control, counter, summary).await?;
+            let settled = lookups.settle(pass, &wix_id, None).await?;
+            let now = pass.store.now();
             if !matches!(settled, Settled::Yes) {
-                let now = store.now();
-                store.retry(async |store| store.note_failed_try(table, &record.key, run.run_id, now).await).await?;
+                let note = async |store: &mut Store| store.note_failed_try(table, &record.key, run_id, now).await;
+                pass.store.retry(note).await?;
             } else if record.wix_id.is_none() {
                 // It was stored without an id, and another version of the program found one.
-                let now = store.now();
-                store.retry(async |store| store.resolve_error(table, &record.key, now).await).await?;
+                pass.store.retry(async |store| store.resolve_error(table, &record.key, now).await).await?;
             }
-            if !unsettled.note(&settled) {
-                break 'queue;
+            if lookups.gives_up() {
+                break;
             }
         }
     }
-    if let Some(reasons) = unsettled.describe() {
-        warn_incomplete(run, summary, format!("records in sync_errors still wait: {reasons}"));
-    } else if summary.counts.errors == 0 && store.retry(async |store| store.has_unresolved_errors(table).await).await? {
+    if let Some(reasons) = lookups.describe() {
+        pass.warn_incomplete(format!("records in sync_errors still wait: {reasons}"));
+    } else if pass.summary.counts.errors == 0
+        && pass.store.retry(async |store| store.has_unresolved_errors(table).await).await?
+    {
         // As long as the table lacks what Wix has, no run is a full success.
         let text = "records that could not be written before still wait: `wix-sync errors` lists them".to_owned();
-        warn_incomplete(run, summary, text);
+        pass.warn_incomplete(text);
     }
     Ok(())
 }
 
 /// The record's id; for one that was stored without, the id that the program finds in it now.
-async fn id_to_ask_for(
-    store: &mut Store,
-    table: &'static Table,
-    record: &KeptRecord,
-) -> Result<Option<String>, SyncError> {
+async fn id_to_ask_for(pass: &mut Pass<'_>, record: &KeptRecord) -> Result<Option<String>, SyncError> {
     if record.wix_id.is_some() {
         return Ok(record.wix_id.clone());
     }
-    let key = record.key.as_str();
-    let raw = store.retry(async |store| store.load_rejected(table, key).await).await?;
+    let (table, key) = (pass.table, record.key.as_str());
+    let raw = pass.store.retry(async |store| store.load_rejected(table, key).await).await?;
     Ok(raw.and_then(|raw| map_record(table, raw).ok()).map(|row| row.wix_id))
 }
 
 /// A record without an id cannot be looked up, and still cannot be mapped.
-async fn note_hopeless(
-    run: &Run<'_>,
-    store: &mut Store,
-    record: &KeptRecord,
-    summary: &mut TableSummary,
-) -> Result<(), SyncError> {
-    let (table, now) = (summary.table, store.now());
-    store.retry(async |store| store.note_failed_try(table, &record.key, run.run_id, now).await).await?;
+async fn note_hopeless(pass: &mut Pass<'_>, record: &KeptRecord) -> Result<(), SyncError> {
+    let (table, run_id, now) = (pass.table, pass.run.run_id, pass.store.now());
+    pass.store.retry(async |store| store.note_failed_try(table, &record.key, run_id, now).await).await?;
     let reason = "it still has no id that could be asked for".to_owned();
-    run.reporter.report(Event::RecordRejected { table, wix_id: None, reason: &reason });
-    summary.add_error(None, reason);
+    pass.run.reporter.report(Event::RecordRejected { table, wix_id: None, reason: &reason });
+    pass.summary.add_error(None, reason);
     Ok(())
 }

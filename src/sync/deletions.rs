@@ -6,14 +6,11 @@
 
 use chrono::{DateTime, Utc};
 
-use super::by_id::{Control, Settled, Unsettled, follow_one, needs_confirmation, settle_one};
-use super::context::{Run, SyncError};
-use super::warnings::{warn, warn_incomplete};
-use crate::run::TableSummary;
+use super::by_id::{Lookups, Settled, needs_confirmation};
+use super::context::{Pass, Run, SyncError};
 use crate::store::Store;
 use crate::store::missing::{MissingCount, Scope};
 use crate::table::Table;
-use crate::wix::RequestCounter;
 
 /// This many pending deletions are always allowed.
 const ALWAYS_ALLOWED: u64 = 20;
@@ -43,22 +40,16 @@ pub(super) fn refuse_mass_deletion(run: &Run<'_>, table: &'static Table, count: 
 
 /// Looks up each pending deletion by its id, unless the deletion limit blocks that, and reports how many wait for their
 /// second lookup. `listed_id` is a record that Wix listed in this pass.
-pub(super) async fn settle_missing(
-    run: &Run<'_>,
-    store: &mut Store,
-    table: &'static Table,
-    listed_id: Option<&str>,
-    counter: &RequestCounter,
-    summary: &mut TableSummary,
-) -> Result<(), SyncError> {
-    if !store.retry(async |store| store.has_missing(table).await).await? {
+pub(super) async fn settle_missing(pass: &mut Pass<'_>, listed_id: Option<&str>) -> Result<(), SyncError> {
+    let table = pass.table;
+    if !pass.store.retry(async |store| store.has_missing(table).await).await? {
         return Ok(());
     }
-    settle_due(run, store, table, listed_id, counter, summary).await?;
+    settle_due(pass, listed_id).await?;
     if needs_confirmation(table) {
-        let waiting = store.retry(async |store| store.count_waiting(table).await).await?;
+        let waiting = pass.store.retry(async |store| store.count_waiting(table).await).await?;
         if waiting > 0 {
-            warn(run, summary, describe_waiting(table, waiting));
+            pass.warn(describe_waiting(table, waiting));
         }
     }
     Ok(())
@@ -73,23 +64,16 @@ fn describe_waiting(table: &'static Table, count: u64) -> String {
     )
 }
 
-async fn settle_due(
-    run: &Run<'_>,
-    store: &mut Store,
-    table: &'static Table,
-    listed_id: Option<&str>,
-    counter: &RequestCounter,
-    summary: &mut TableSummary,
-) -> Result<(), SyncError> {
-    let begun_at = store.now();
+async fn settle_due(pass: &mut Pass<'_>, listed_id: Option<&str>) -> Result<(), SyncError> {
+    let (table, begun_at) = (pass.table, pass.store.now());
     let list = async |store: &mut Store, scope, limit| store.list_missing(table, scope, begun_at, limit).await;
-    if store.retry(async |store| list(store, Scope::All, 1).await).await?.is_empty() {
+    if pass.store.retry(async |store| list(store, Scope::All, 1).await).await?.is_empty() {
         return Ok(());
     }
-    let pending = store.retry(async |store| store.count_missing(table).await).await?;
+    let pending = pass.store.retry(async |store| store.count_missing(table).await).await?;
     let mut scope = Scope::All;
-    if let Some(text) = refuse_mass_deletion(run, table, pending.limited) {
-        warn_incomplete(run, summary, text);
+    if let Some(text) = refuse_mass_deletion(pass.run, table, pending.limited) {
+        pass.warn_incomplete(text);
         scope = Scope::Placeholders;
     }
     let count = match scope {
@@ -99,35 +83,32 @@ async fn settle_due(
     if count == 0 {
         return Ok(());
     }
-    let mut control = Control::with(listed_id);
-    if let Some(why) = control.why_unreadable(run, store, table, counter).await? {
-        let text = format!(
+    let mut lookups = Lookups::beside(listed_id);
+    if let Some(why) = lookups.why_unreadable(pass).await? {
+        pass.warn_incomplete(format!(
             "{count} rows are no longer listed by Wix, but a record that Wix has cannot be looked up by id either: \
              nothing was deleted ({why})"
-        );
-        warn_incomplete(run, summary, text);
+        ));
         return Ok(());
     }
-    let mut unsettled = Unsettled::default();
-    'queue: loop {
-        let candidates = store.retry(async |store| list(store, scope, CHUNK).await).await?;
+    while !lookups.gives_up() {
+        let candidates = pass.store.retry(async |store| list(store, scope, CHUNK).await).await?;
         if candidates.is_empty() {
             break;
         }
         for wix_id in &candidates {
-            run.stop.check()?;
-            let settled = settle_one(run, store, table, wix_id, &mut control, counter, summary).await?;
+            let settled = lookups.settle(pass, wix_id, None).await?;
             if !matches!(settled, Settled::Yes | Settled::Waiting) {
-                let now = store.now();
-                store.retry(async |store| store.note_tried_missing(table, wix_id, now).await).await?;
+                let now = pass.store.now();
+                pass.store.retry(async |store| store.note_tried_missing(table, wix_id, now).await).await?;
             }
-            if !unsettled.note(&settled) {
-                break 'queue;
+            if lookups.gives_up() {
+                break;
             }
         }
     }
-    if let Some(reasons) = unsettled.describe() {
-        warn_incomplete(run, summary, format!("rows that Wix no longer lists stay: {reasons}"));
+    if let Some(reasons) = lookups.describe() {
+        pass.warn_incomplete(format!("rows that Wix no longer lists stay: {reasons}"));
     }
     Ok(())
 }
@@ -135,25 +116,17 @@ async fn settle_due(
 /// Looks up deleted customers again that appointments or orders still link to: a contact that was restored and then
 /// merged, before a run saw it alive, is answered with its survivor. `begun_at` is when this pass started. An answer
 /// that says nothing is reported, and the next full sync asks again: the tables are right as far as is known.
-pub(super) async fn follow_merges(
-    run: &Run<'_>,
-    store: &mut Store,
-    table: &'static Table,
-    begun_at: DateTime<Utc>,
-    counter: &RequestCounter,
-    summary: &mut TableSummary,
-) -> Result<(), SyncError> {
+pub(super) async fn follow_merges(pass: &mut Pass<'_>, begun_at: DateTime<Utc>) -> Result<(), SyncError> {
     let list = async |store: &mut Store| store.list_maybe_merged(begun_at, MAX_FOLLOWED).await;
-    let mut unsettled = Unsettled::default();
-    for wix_id in store.retry(list).await? {
-        run.stop.check()?;
-        let settled = follow_one(run, store, table, &wix_id, counter, summary).await?;
-        if !unsettled.note(&settled) {
+    let mut lookups = Lookups::default();
+    for wix_id in pass.store.retry(list).await? {
+        lookups.follow(pass, &wix_id).await?;
+        if lookups.gives_up() {
             break;
         }
     }
-    if let Some(reasons) = unsettled.describe() {
-        warn(run, summary, format!("whether deleted customers were merged since is not known: {reasons}"));
+    if let Some(reasons) = lookups.describe() {
+        pass.warn(format!("whether deleted customers were merged since is not known: {reasons}"));
     }
     Ok(())
 }

@@ -3,11 +3,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::context::{Run, SyncError};
+use super::context::{Pass, SyncError};
 use crate::checkpoint::Drift;
-use crate::store::Store;
-use crate::table::Table;
-use crate::wix::RequestCounter;
 
 /// Minimum time between two full syncs that a difference starts.
 const FULL_SYNC_PAUSE: TimeDelta = TimeDelta::days(1);
@@ -15,21 +12,20 @@ const FULL_SYNC_PAUSE: TimeDelta = TimeDelta::days(1);
 /// Compares the counts if that is due, after an incremental sync, and updates what is known of the last check. Returns
 /// a sentence if a full sync is to follow.
 pub(super) async fn check_drift(
-    run: &Run<'_>,
-    store: &mut Store,
-    table: &'static Table,
-    (known, now): (&mut Option<Drift>, DateTime<Utc>),
-    counter: &RequestCounter,
+    pass: &mut Pass<'_>,
+    known: &mut Option<Drift>,
+    now: DateTime<Utc>,
 ) -> Result<Option<String>, SyncError> {
-    let Some(every) = run.plan.full_policy().check_every else { return Ok(None) };
+    let table = pass.table;
+    let Some(every) = pass.run.plan.full_policy().check_every else { return Ok(None) };
     // A time in the future comes from a wrong clock.
     if known.as_ref().is_some_and(|last| last.checked_at <= now && now - last.checked_at < every) {
         return Ok(None);
     }
-    let Some(count) = run.wix.fetch_count(&table.listing, counter).await? else { return Ok(None) };
-    let has = store.retry(async |store| store.count_of_wix(table).await).await?;
+    let Some(count) = pass.run.wix.fetch_count(&table.listing, pass.counter).await? else { return Ok(None) };
+    let has = pass.store.retry(async |store| store.count_of_wix(table).await).await?;
     let (drift, needs_full_sync) = judge(known.as_ref(), count - has, now);
-    store.retry(async |store| store.save_drift(table, &drift).await).await?;
+    pass.store.retry(async |store| store.save_drift(table, &drift).await).await?;
     let text = format!("Wix counts {count} {table} and the table has {has}, for the second time: everything is read");
     *known = Some(drift);
     Ok(needs_full_sync.then_some(text))
@@ -50,24 +46,23 @@ fn judge(last: Option<&Drift>, difference: i64, now: DateTime<Utc>) -> (Drift, b
 /// Records the end of a full sync. What differs now is normal here, such as records that Wix counts and does not
 /// return. Costs a request only if the last check found a difference.
 pub(super) async fn note_full_sync(
-    run: &Run<'_>,
-    store: &mut Store,
-    table: &'static Table,
-    (last, now): (Option<&Drift>, DateTime<Utc>),
-    counter: &RequestCounter,
+    pass: &mut Pass<'_>,
+    last: Option<&Drift>,
+    now: DateTime<Utc>,
 ) -> Result<(), SyncError> {
-    if run.plan.full_policy().check_every.is_none() {
+    let table = pass.table;
+    if pass.run.plan.full_policy().check_every.is_none() {
         return Ok(());
     }
     let mut baseline = 0;
     if last.is_some_and(|last| last.difference != 0)
-        && let Some(count) = run.wix.fetch_count(&table.listing, counter).await?
+        && let Some(count) = pass.run.wix.fetch_count(&table.listing, pass.counter).await?
     {
-        baseline = count - store.retry(async |store| store.count_of_wix(table).await).await?;
+        baseline = count - pass.store.retry(async |store| store.count_of_wix(table).await).await?;
     }
     let full_at = last.and_then(|last| last.full_at);
     let drift = Drift { checked_at: now, difference: baseline, baseline, full_at };
-    Ok(store.retry(async |store| store.save_drift(table, &drift).await).await?)
+    Ok(pass.store.retry(async |store| store.save_drift(table, &drift).await).await?)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Wix's answer to the lookup of one record by its id.
 
-use super::context::{Run, SyncError};
+use super::context::{Pass, Run, SyncError};
 use crate::table::Table;
 use crate::table::hash::ContentHash;
 use crate::table::json::normal_id;
@@ -67,18 +67,17 @@ pub(super) async fn ask(
 /// and the tables hold what the list returns. `listed` is the hash of the list's copy when it was read; a request is
 /// sent only if it differs.
 pub(super) async fn as_listed(
-    run: &Run<'_>,
-    table: &'static Table,
+    pass: &Pass<'_>,
     wix_id: &str,
     found: MappedRecord,
     listed: Option<&ContentHash>,
-    counter: &RequestCounter,
 ) -> Result<MappedRecord, SyncError> {
+    let table = pass.table;
     let is_the_same = found.as_ref().is_ok_and(|row| Some(&row.content_hash) == listed);
     if is_the_same || listed.is_none() || table.listing.lookup == Lookup::List {
         return Ok(found);
     }
-    match run.wix.fetch_listed(&table.listing, wix_id, counter).await {
+    match pass.run.wix.fetch_listed(&table.listing, wix_id, pass.counter).await {
         Ok(Found::Alive(raw)) => Ok(match (map_record(table, raw), found) {
             (Ok(row), Ok(found)) if row.wix_id != wix_id || found.version().is_newer_than(row.version()) => Ok(found),
             (Ok(row), Err(rejection)) if row.wix_id != wix_id => Err(rejection),

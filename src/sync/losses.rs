@@ -5,16 +5,12 @@
 use std::collections::HashSet;
 
 use super::batch::Batch;
-use super::context::{Run, SyncError};
+use super::context::{Pass, SyncError};
 use super::deletions::is_too_many;
-use super::warnings::warn_incomplete;
-use crate::run::TableSummary;
 use crate::store::Store;
 use crate::store::held::Loss;
 use crate::store::missing::MissingCount;
-use crate::table::Table;
 use crate::table::map::map_record;
-use crate::wix::RequestCounter;
 
 /// Held copies that are written at once.
 const CHUNK: i64 = 500;
@@ -26,27 +22,23 @@ const CHUNK_BYTES: i64 = 4_000_000;
 const NAMED: usize = 5;
 
 /// Writes the held copies of a table, except those that lose a part which too many lose.
-pub(super) async fn settle_losses(
-    run: &Run<'_>,
-    store: &mut Store,
-    table: &'static Table,
-    counter: &RequestCounter,
-    summary: &mut TableSummary,
-) -> Result<(), SyncError> {
-    let (losses, live) = store.retry(async |store| store.list_losses(table).await).await?;
+pub(super) async fn settle_losses(pass: &mut Pass<'_>) -> Result<(), SyncError> {
+    let (run, table) = (pass.run, pass.table);
+    let (losses, live) = pass.store.retry(async |store| store.list_losses(table).await).await?;
     let is_blocked =
         |loss: &&Loss| !run.plan.allow_mass_changes && is_too_many(MissingCount { missing: loss.rows, live });
     let blocked: Vec<&Loss> = losses.iter().filter(is_blocked).collect();
     let parts: HashSet<String> = blocked.iter().map(|loss| loss.part.clone()).collect();
-    let mut batch = Batch::new(run, table, counter).accepting_losses();
+    let mut batch = Batch::new(run, table, pass.counter).accepting_losses();
     loop {
-        let records = store.retry(async |store| store.list_held(table, &parts, (CHUNK, CHUNK_BYTES)).await).await?;
+        let list = async |store: &mut Store| store.list_held(table, &parts, (CHUNK, CHUNK_BYTES)).await;
+        let records = pass.store.retry(list).await?;
         if records.is_empty() {
             break;
         }
         run.stop.check()?;
         batch.gather(records.into_iter().map(|record| map_record(table, record)).collect());
-        batch.commit(store, None, summary, None).await?;
+        batch.commit(pass.store, None, pass.summary, None).await?;
     }
     if !blocked.is_empty() {
         let mut named: Vec<String> =
@@ -61,7 +53,7 @@ pub(super) async fn settle_losses(
             blocked.iter().map(|loss| loss.rows).max().unwrap_or_default(),
             named.join(", ")
         );
-        warn_incomplete(run, summary, text);
+        pass.warn_incomplete(text);
     }
     Ok(())
 }

@@ -1,9 +1,7 @@
 //! Customers that only bookings mention: placeholders that somebody deleted, and what is left of deleted ones.
 
 use super::by_id::{Settled, Unsettled};
-use super::context::{Run, SyncError};
-use super::warnings::{warn, warn_incomplete};
-use crate::run::TableSummary;
+use super::context::{Pass, SyncError};
 use crate::store::narrow::narrow;
 use crate::store::{Store, StoreError};
 
@@ -12,20 +10,16 @@ const CHUNK: i64 = 1000;
 
 /// Creates placeholders again that somebody deleted, or that could not be created. Without this their appointments
 /// would stay without a customer until the bookings change.
-pub(super) async fn restore_placeholders(
-    run: &Run<'_>,
-    store: &mut Store,
-    summary: &mut TableSummary,
-) -> Result<(), SyncError> {
+pub(super) async fn restore_placeholders(pass: &mut Pass<'_>) -> Result<(), SyncError> {
     let (mut restored, mut unsettled, mut after) = (0, Unsettled::default(), String::new());
     loop {
-        run.stop.check()?;
-        let lost = store.retry(async |store| store.list_lost_placeholders(&after, CHUNK).await).await?;
+        pass.run.stop.check()?;
+        let lost = pass.store.retry(async |store| store.list_lost_placeholders(&after, CHUNK).await).await?;
         let Some(last) = lost.last() else { break };
         after.clone_from(last);
         let refused = narrow(&lost, async |part| {
             let restore = async |store: &mut Store| store.restore_placeholders(part, store.now()).await;
-            restored += store.retry(restore).await?;
+            restored += pass.store.retry(restore).await?;
             Ok(())
         });
         note_refused(&mut unsettled, refused.await?);
@@ -33,30 +27,26 @@ pub(super) async fn restore_placeholders(
     if restored > 0 {
         let text =
             format!("{restored} customer(s) that bookings name were missing, and are made again from the bookings");
-        warn(run, summary, text);
+        pass.warn(text);
     }
     if let Some(reasons) = unsettled.describe() {
-        warn_incomplete(run, summary, format!("customers that bookings name could not be created: {reasons}"));
+        pass.warn_incomplete(format!("customers that bookings name could not be created: {reasons}"));
     }
     Ok(())
 }
 
 /// Removes what deleted customers still hold of bookings that Wix no longer has, or that name another contact now.
-pub(super) async fn erase_untold_customers(
-    run: &Run<'_>,
-    store: &mut Store,
-    summary: &mut TableSummary,
-) -> Result<(), SyncError> {
-    let untold = store.retry(async |store| store.list_untold_customers().await).await?;
+pub(super) async fn erase_untold_customers(pass: &mut Pass<'_>) -> Result<(), SyncError> {
+    let untold = pass.store.retry(async |store| store.list_untold_customers().await).await?;
     if untold.is_empty() {
         return Ok(());
     }
     let mut unsettled = Unsettled::default();
     let refused =
-        narrow(&untold, async |part| store.retry(async |store| store.erase_untold_customers(part).await).await);
+        narrow(&untold, async |part| pass.store.retry(async |store| store.erase_untold_customers(part).await).await);
     note_refused(&mut unsettled, refused.await?);
     if let Some(reasons) = unsettled.describe() {
-        warn_incomplete(run, summary, format!("deleted customers still hold personal data: {reasons}"));
+        pass.warn_incomplete(format!("deleted customers still hold personal data: {reasons}"));
     }
     Ok(())
 }

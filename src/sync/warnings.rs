@@ -1,6 +1,6 @@
 //! What a run warns of.
 
-use super::context::Run;
+use super::context::{Pass, Run};
 use crate::event::Event;
 use crate::run::TableSummary;
 use crate::table::Table;
@@ -20,6 +20,16 @@ pub(super) fn warn(run: &Run<'_>, summary: &mut TableSummary, text: String) {
 pub(super) fn warn_incomplete(run: &Run<'_>, summary: &mut TableSummary, text: String) {
     summary.incomplete = true;
     warn(run, summary, text);
+}
+
+impl Pass<'_> {
+    pub(super) fn warn(&mut self, text: String) {
+        warn(self.run, self.summary, text);
+    }
+
+    pub(super) fn warn_incomplete(&mut self, text: String) {
+        warn_incomplete(self.run, self.summary, text);
+    }
 }
 
 /// Warns that the app that has the records is not installed any more, although the table holds some.
