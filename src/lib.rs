@@ -6,6 +6,7 @@
 //!
 //! - `cli`: commands, flags, exit codes. Connects everything below.
 //! - `report`: the only place that prints: progress bars, log lines, tables, JSON, errors.
+//! - `doctor`: checks everything that a run depends on.
 //! - `sync`: a run, and the loop that takes a page of records from Wix to COMMIT.
 //! - `table`: what differs between the three tables: where Wix lists the records, how a record maps to a row.
 //! - `wix`: Wix over HTTP: credentials, rate limit, retries, pages.
@@ -19,6 +20,7 @@
 pub mod cli;
 mod report;
 
+mod doctor;
 mod sync;
 
 mod table;
@@ -36,7 +38,6 @@ mod comparison;
 mod database;
 mod difference;
 mod event;
-mod finding;
 mod holder;
 mod installation;
 mod network;

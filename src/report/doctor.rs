@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use console::Term;
 
 use super::text::{broken, columns, counted};
-use crate::finding::{Finding, Mark};
+use crate::doctor::{Finding, Mark};
 use crate::visible::one_line;
 
 #[derive(Clone, Copy, Debug)]
@@ -28,17 +28,18 @@ pub(super) fn render_findings(findings: &[Finding], paper: Paper) -> String {
     let mut out = String::new();
     let check_width = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or_default();
     for finding in findings {
-        let mend = finding.mend.as_deref().map(|mend| format!("; mend: {mend}")).unwrap_or_default();
-        let mark = format!("{:<4}", finding.mark.as_str());
-        let mark = if paper.colour { coloured(&mark, finding.mark) } else { mark };
+        let outcome = &finding.outcome;
+        let mend = outcome.mend.as_deref().map(|mend| format!("; mend: {mend}")).unwrap_or_default();
+        let mark = format!("{:<4}", outcome.mark.as_str());
+        let mark = if paper.colour { coloured(&mark, outcome.mark) } else { mark };
         let indent = 4 + 2 + check_width + 2;
         let lines = broken(
-            &one_line(&format!("{}{mend}", finding.found)),
+            &one_line(&format!("{}{mend}", outcome.found)),
             paper.width.map(|width| width - indent.min(width / 2)),
         );
         let _ = writeln!(out, "{mark}  {:<check_width$}  {}", finding.check, lines.join(&format!("\n{:indent$}", "")));
     }
-    let count = |mark: Mark| findings.iter().filter(|finding| finding.mark == mark).count();
+    let count = |mark: Mark| findings.iter().filter(|finding| finding.outcome.mark == mark).count();
     let verdict = match (count(Mark::Fail), count(Mark::Warn)) {
         (0, 0) => "All is well.".to_owned(),
         (0, warnings) => format!("Nothing is wrong; {}.", counted(warnings, "warning")),
@@ -60,13 +61,13 @@ fn coloured(text: &str, mark: Mark) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Paper, render_findings};
-    use crate::finding::Finding;
+    use crate::doctor::{Finding, Outcome};
 
     fn findings() -> Vec<Finding> {
         vec![
-            Finding::ok("clock", "agrees"),
-            Finding::warn("orders", "last success more than a day ago", "look at cron"),
-            Finding::fail("database", "could not connect", "check host and port"),
+            Finding { check: "clock", outcome: Outcome::ok("agrees") },
+            Finding { check: "orders", outcome: Outcome::warn("last success more than a day ago", "look at cron") },
+            Finding { check: "database", outcome: Outcome::fail("could not connect", "check host and port") },
         ]
     }
 

@@ -16,8 +16,8 @@ use indicatif::MultiProgress;
 use serde_json::{Value, json};
 
 use crate::comparison::Comparison;
+use crate::doctor::{Finding, Mark};
 use crate::event::Reporter;
-use crate::finding::{Finding, Mark};
 use crate::run::RunSummary;
 use crate::store::dead_letters::ErrorList;
 use crate::store::migrate::MigrationReport;
@@ -56,7 +56,7 @@ pub fn print_findings(findings: &[Finding], exit_code: u8, as_json: bool) -> io:
     if as_json {
         let object = json!({
             "version": 1,
-            "ok": findings.iter().all(|finding| finding.mark != Mark::Fail),
+            "ok": findings.iter().all(|finding| finding.outcome.mark != Mark::Fail),
             "findings": findings,
             "exit_code": exit_code,
         });

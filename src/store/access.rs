@@ -1,11 +1,13 @@
 //! Who may read and change the tables. They hold personal data, and Supabase serves whatever the roles `anon` and
 //! `authenticated` can read or write to anyone on the internet who has the project's public key.
 
+use super::catalog;
+use super::connect::Store;
 use super::error::StoreError;
 use super::session::{Rows, Session, params};
 
 /// The roles that Supabase opens to the internet.
-pub(super) const PUBLIC_ROLES: &[&str] = &["anon", "authenticated"];
+const PUBLIC_ROLES: &[&str] = &["anon", "authenticated"];
 
 /// The role of server-side code on Supabase. It may read.
 const SERVICE_ROLE: &str = "service_role";
@@ -67,39 +69,39 @@ async fn existing_roles(session: &Session<'_>) -> Result<Vec<String>, StoreError
 
 /// What a role that Supabase opens to the internet may do with one of our tables, or with a view over them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PublicAccess {
+pub struct PublicAccess {
     /// The table or view, quoted as SQL needs it.
-    pub(super) relation: String,
-    pub(super) role: String,
+    pub relation: String,
+    pub role: String,
     /// A view or materialized view over the tables, not one of wix-sync's own.
-    pub(super) is_foreign_view: bool,
+    pub is_foreign_view: bool,
     /// SELECT is all that was granted.
-    pub(super) is_select_only: bool,
+    pub is_select_only: bool,
     /// The privileges that take effect.
     privileges: Vec<String>,
     /// A sentence with these privileges, and the policies and grants that give them.
-    pub(super) sentence: String,
+    pub sentence: String,
 }
 
 impl PublicAccess {
-    pub(super) fn can_write(&self) -> bool {
+    pub fn can_write(&self) -> bool {
         self.privileges.iter().any(|privilege| matches!(privilege.as_str(), "INSERT" | "UPDATE" | "DELETE"))
     }
 
     /// Whether it has privileges that row level security does not cover.
-    pub(super) fn passes_policies(&self) -> bool {
+    pub fn passes_policies(&self) -> bool {
         self.privileges.iter().any(|privilege| matches!(privilege.as_str(), "TRUNCATE" | "REFERENCES" | "TRIGGER"))
     }
 }
 
 /// Its rows are for [`described`].
-pub(super) const PUBLIC_ACCESS: &str = include_str!("sql/public_access.sql");
-
-/// Who else may create in the schemas $1.
-pub(super) const MAY_CREATE: &str = include_str!("sql/may_create.sql");
+const PUBLIC_ACCESS: &str = include_str!("sql/public_access.sql");
 
 /// The context of an error of [`PUBLIC_ACCESS`].
-pub(super) const ASKING: &str = "could not read who may use the tables";
+const ASKING: &str = "could not read who may use the tables";
+
+/// Who else may create in the schemas $1.
+const MAY_CREATE: &str = include_str!("sql/may_create.sql");
 
 /// Which public role may use which of `tables` and of the views over them, and why. Empty if none may.
 pub(super) async fn public_access(session: &Session<'_>, tables: &[&str]) -> Result<Vec<PublicAccess>, StoreError> {
@@ -107,7 +109,23 @@ pub(super) async fn public_access(session: &Session<'_>, tables: &[&str]) -> Res
     described(&session.rows(ASKING, PUBLIC_ACCESS, params![schema, tables, PUBLIC_ROLES]).await?)
 }
 
-pub(super) fn described(rows: &Rows) -> Result<Vec<PublicAccess>, StoreError> {
+impl Store {
+    /// The same of all tables and wix-sync's own view, outside of a transaction.
+    pub async fn public_access(&self) -> Result<Vec<PublicAccess>, StoreError> {
+        let (schema, names) = (self.schema.name(), catalog::names());
+        described(&self.rows(ASKING, PUBLIC_ACCESS, params![schema, names, PUBLIC_ROLES]).await?)
+    }
+
+    /// The schemas of the search path in which others may create objects, quoted as SQL needs them, each with the list of
+    /// these roles.
+    pub async fn schemas_open_to_others(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let searched = self.searched_schemas().await?;
+        let doing = "could not read who may create in the schemas of the search path";
+        self.rows(doing, MAY_CREATE, params![searched]).await?.all()
+    }
+}
+
+fn described(rows: &Rows) -> Result<Vec<PublicAccess>, StoreError> {
     rows.map(describe)
 }
 

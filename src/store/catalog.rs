@@ -72,7 +72,8 @@ impl Facts {
 /// Kind, relation, name, definition and marks: see sql/catalog.sql.
 type Fact = (String, String, String, String, String);
 
-fn names() -> Vec<&'static str> {
+/// The tables and the view.
+pub(super) fn names() -> Vec<&'static str> {
     TABLES.iter().map(|table| table.name).chain([VIEW]).collect()
 }
 

@@ -282,6 +282,10 @@ impl StoreError {
             StoreError::Stopped(_) => Some("the next run continues from there".to_owned()),
             StoreError::Behind { .. } => Some("the next run continues from the state that the database has".to_owned()),
             StoreError::RowsDiffer { .. } => Some("the next run reads everything again".to_owned()),
+            // PgBouncer has no SQLSTATE of its own for this.
+            StoreError::Database { message, .. } if message.contains("transaction blocks not allowed") => Some(
+                "the pooler is in statement mode: use one in transaction or session mode, or the server itself".to_owned(),
+            ),
             StoreError::Database { state: Some(state), origin, .. } => match state.code() {
                 "42P01" | "42883" if *origin == Origin::Function => Some(
                     "a trigger or function names something without its schema, and wix-sync searches pg_catalog only: \

@@ -44,7 +44,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
 ];
 
 /// What is said where [`SchemaState::Unrecorded`] is found.
-pub(super) const UNRECORDED: &str = "sync_migrations is missing or empty, although the other tables are there";
+pub const UNRECORDED: &str = "sync_migrations is missing or empty, although the other tables are there";
 
 impl Migration {
     pub(super) fn checksum(&self) -> String {

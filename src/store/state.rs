@@ -27,7 +27,7 @@ pub struct RunEnd {
 impl Store {
     /// The site whose records the tables hold; more than one only after a manual change. None if no record ever came,
     /// whatever was noted: that was a wrong id.
-    pub(super) async fn noted_sites(&self) -> Result<Vec<String>, StoreError> {
+    pub async fn noted_sites(&self) -> Result<Vec<String>, StoreError> {
         let statement =
             format!("select distinct wix_site_id from {{schema}}.sync_state where {} order by 1", has_data());
         let doing = "could not read which site the tables hold";

@@ -27,7 +27,7 @@ use crate::network::{CertificatePaths, CertificateProblem};
 
 /// libpq's `sslmode`, from the weakest to the strictest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum TlsMode {
+pub enum TlsMode {
     Disable,
     Allow,
     Prefer,

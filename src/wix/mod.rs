@@ -14,7 +14,7 @@ pub mod query;
 mod samples;
 mod sanitize;
 
-pub use client::probe::Probe;
+pub use client::probe::ProbeError;
 pub use client::{RequestCounter, WixClient, WixSettings};
 pub use error::{Oversize, WixError};
 pub use query::Selection;

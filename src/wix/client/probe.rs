@@ -10,7 +10,6 @@ use tokio::time::{Instant, timeout};
 use super::{Attempt, Payload, RequestCounter, WixClient};
 use crate::installation::TokenInfo;
 use crate::table::listing::Listing;
-use crate::wix::auth::Credentials;
 use crate::wix::error::{WixAnswer, WixError};
 
 /// An answer that takes longer does not count.
@@ -19,50 +18,39 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Maximum requests of one check.
 const TRIES: usize = 2;
 
-/// The result of a check.
-#[derive(Debug)]
-pub enum Probe<T> {
-    /// Wix answered as it should.
-    Answered(T),
-    /// Wix answered with 429: too many requests.
+/// Why a check got no usable answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// 429: too many requests.
+    #[error("Wix answered {0}")]
     Throttled(Box<WixAnswer>),
-    /// Wix refused the request.
+    #[error(transparent)]
     Refused(WixError),
-    /// No usable answer came; this is why, the last time.
+    /// The last attempt failed for this reason.
+    #[error("{0}")]
     Failed(String),
 }
 
 impl WixClient {
-    /// Exchanges app credentials for an access token; an API key needs none, which is also `Answered`.
-    pub async fn probe_token(&self) -> Probe<()> {
-        if matches!(self.settings.credentials, Credentials::ApiKey { .. }) {
-            return Probe::Answered(());
-        }
+    /// Exchanges app credentials for an access token.
+    pub async fn probe_token(&self) -> Result<(), ProbeError> {
         let counter = RequestCounter::default();
         let mut current = self.tokens.current.lock().await;
-        match tries(async || self.try_token(&counter).await).await {
-            Probe::Answered(token) => {
-                *current = Some(token);
-                Probe::Answered(())
-            }
-            Probe::Throttled(answer) => Probe::Throttled(answer),
-            Probe::Refused(error) => Probe::Refused(error),
-            Probe::Failed(what) => Probe::Failed(what),
-        }
+        *current = Some(tries(async || self.try_token(&counter).await).await?);
+        Ok(())
     }
 
     /// Asks which site the access token reads, once [`WixClient::probe_token`] has one.
-    pub async fn probe_token_info(&self) -> Probe<TokenInfo> {
-        let Some(token) = self.tokens.current.lock().await.clone() else {
-            return Probe::Failed("there is no access token".to_owned());
-        };
+    pub async fn probe_token_info(&self) -> Result<TokenInfo, ProbeError> {
+        let token = self.tokens.current.lock().await.clone();
+        let token = token.ok_or_else(|| ProbeError::Failed("there is no access token".to_owned()))?;
         let counter = RequestCounter::default();
         tries(async || self.try_token_info(&token, &counter).await).await
     }
 
-    /// Requests one record of a listing. `Answered` holds how far this machine's clock is ahead of Wix's, if Wix tells
-    /// its own; it does so to the second.
-    pub async fn probe_listing(&self, listing: &'static Listing) -> Probe<Option<TimeDelta>> {
+    /// Requests one record of a listing. Returns how far this machine's clock is ahead of Wix's, if the answer has the
+    /// time, which is in whole seconds.
+    pub async fn probe_listing(&self, listing: &'static Listing) -> Result<Option<TimeDelta>, ProbeError> {
         let payload = Payload::Post(listing.smallest_page());
         let counter = RequestCounter::default();
         tries(async || {
@@ -91,19 +79,19 @@ fn ahead(asked_at: DateTime<Utc>, took: Duration, theirs: DateTime<Utc>) -> Time
     }
 }
 
-async fn tries<T>(attempt: impl AsyncFn() -> Result<Attempt<T>, WixError>) -> Probe<T> {
+async fn tries<T>(attempt: impl AsyncFn() -> Result<Attempt<T>, WixError>) -> Result<T, ProbeError> {
     let mut last = "no answer".to_owned();
     for _ in 0..TRIES {
         last = match timeout(PATIENCE, attempt()).await {
-            Ok(Ok(Attempt::Done(value))) => return Probe::Answered(value),
-            Ok(Ok(Attempt::Throttled { answer, .. })) => return Probe::Throttled(answer),
-            Ok(Ok(Attempt::Refused(error)) | Err(error)) => return Probe::Refused(error),
+            Ok(Ok(Attempt::Done(value))) => return Ok(value),
+            Ok(Ok(Attempt::Throttled { answer, .. })) => return Err(ProbeError::Throttled(answer)),
+            Ok(Ok(Attempt::Refused(error)) | Err(error)) => return Err(ProbeError::Refused(error)),
             Ok(Ok(Attempt::Failed { what, .. })) => what,
             Ok(Ok(Attempt::TokenRefused(_))) => "a fresh access token was refused".to_owned(),
             Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
         };
     }
-    Probe::Failed(last)
+    Err(ProbeError::Failed(last))
 }
 
 #[cfg(test)]

@@ -355,6 +355,13 @@ fn a_pooler_is_seen_and_nothing_is_said_that_is_not_certain() {
 }
 
 #[test]
+fn a_pooler_in_statement_mode_is_named_with_a_mend() {
+    let (world, _bouncer) = pooled(PoolMode::Statement, &[]);
+    examine(&world, 5).expect("server", "fail", "transaction blocks not allowed in statement pooling mode");
+    world.run(&["migrate"]).expect_exit(1).expect_stderr("hint: the pooler is in statement mode");
+}
+
+#[test]
 fn a_server_that_takes_no_further_connection_is_no_fault_of_the_pooler() {
     let server = Server::builder().setting("max_connections", "6").setting("superuser_reserved_connections", "0");
     let server = server.setting("max_wal_senders", "0").setting("autovacuum", "off").start().expect("Postgres starts");
