@@ -146,7 +146,15 @@ impl Builder {
             match leash.make() {
                 Ok(()) => {
                     drop(template);
-                    return self.launch(binaries, leash, data, dir, log, port);
+                    return self.launch(Server {
+                        binaries: binaries.clone(),
+                        leash: Mutex::new(leash),
+                        data,
+                        sockets: dir,
+                        log,
+                        port,
+                        tcp: self.tcp,
+                    });
                 }
                 Err(e) => problem = e, // full, read-only or out of the account's reach: the next one
             }
@@ -169,23 +177,21 @@ impl Builder {
         if short.is_some() {
             leash.make()?;
         }
-        self.launch(binaries, leash, data, short.unwrap_or(keep), log, port)
+        self.launch(Server {
+            binaries: binaries.clone(),
+            leash: Mutex::new(leash),
+            data,
+            sockets: short.unwrap_or(keep),
+            log,
+            port,
+            tcp: self.tcp,
+        })
     }
 
-    fn launch(
-        &self,
-        binaries: &Binaries,
-        leash: Leash,
-        data: PathBuf,
-        sockets: PathBuf,
-        log: PathBuf,
-        port: u16,
-    ) -> Result<Server> {
+    fn launch(&self, server: Server) -> Result<Server> {
         for (name, contents) in &self.files {
-            account::write_file(&data.join(name), contents)?;
+            account::write_file(&server.data.join(name), contents)?;
         }
-        let (binaries, tcp) = (binaries.clone(), self.tcp);
-        let server = Server { binaries, leash: Mutex::new(leash), data, sockets, log, port, tcp };
         server.first_launch()?;
         Ok(server)
     }
