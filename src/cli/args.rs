@@ -1,6 +1,7 @@
 //! The command line, as clap reads it: no side effects, no defaults that depend on the environment.
 
 use std::path::PathBuf;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::builder::PossibleValue;
@@ -100,6 +101,12 @@ const TARGETS: [Target; Table::ALL.len() + 1] = {
     targets
 };
 
+/// All targets, as usage lines name them.
+fn target_names() -> &'static str {
+    static NAMES: LazyLock<String> = LazyLock::new(|| TARGETS.map(Target::sync_type).join("|"));
+    &NAMES
+}
+
 impl ValueEnum for Target {
     fn value_variants<'a>() -> &'a [Target] {
         &TARGETS
@@ -136,7 +143,7 @@ impl Target {
 #[derive(Debug, ClapArgs)]
 pub struct SyncArgs {
     /// Which table
-    #[arg(value_enum, hide_possible_values = true, value_name = "customers|appointments|orders|all")]
+    #[arg(value_enum, hide_possible_values = true, value_name = target_names())]
     pub target: Target,
     /// Only appointments that begin at this time or later: a date (UTC) or RFC 3339
     #[arg(long, value_name = "TIME")]
@@ -198,7 +205,7 @@ pub struct StatusArgs {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub limit: u32,
     /// Only runs of this type
-    #[arg(long, value_name = "TYPE", value_parser = PossibleValuesParser::new(["customers", "appointments", "orders", "all"]))]
+    #[arg(long, value_name = "TYPE", value_parser = PossibleValuesParser::new(TARGETS.map(Target::sync_type)))]
     pub sync_type: Option<String>,
     /// Only runs with this status
     #[arg(long, value_name = "STATUS", value_parser = PossibleValuesParser::new(["running", "completed", "failed"]))]
@@ -218,7 +225,7 @@ pub struct VerifyArgs {
     #[arg(
         value_enum,
         hide_possible_values = true,
-        value_name = "customers|appointments|orders|all",
+        value_name = target_names(),
         default_value = "all"
     )]
     pub target: Target,
@@ -274,7 +281,7 @@ const DEFAULT_ERRORS_LIMIT: u32 = 50;
 #[derive(Debug, ClapArgs)]
 pub struct RetryErrorsArgs {
     /// Which table; default: all
-    #[arg(value_enum, hide_possible_values = true, value_name = "customers|appointments|orders|all")]
+    #[arg(value_enum, hide_possible_values = true, value_name = target_names())]
     pub target: Option<Target>,
     /// Requests a minute; 0 is no limit [default: 200] [env: WIX_RATE_LIMIT]
     #[arg(long, value_name = "N")]

@@ -283,9 +283,8 @@ const STATE: NeededTable = NeededTable {
 
 pub(super) const VIEW: &str = "sync_health";
 
-/// The tables that the view reads.
-pub(super) const VIEW_TABLES: [&str; 7] =
-    ["customers", "appointments", "orders", "sync_errors", "sync_missing", "sync_state", "sync_locks"];
+/// The tables that the view reads, beside the synced ones.
+pub(super) const VIEW_TABLES: [&str; 4] = ["sync_errors", "sync_missing", "sync_state", "sync_locks"];
 
 pub(super) const VIEW_COLUMNS: [(&str, &str); 11] = [
     ("table_name", TEXT),

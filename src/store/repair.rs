@@ -289,6 +289,9 @@ impl Work<'_> {
                     notes = Some(format!("{deleted} rows of {} meant nothing without it and were deleted", table.name));
                 }
                 self.run(&format!("alter table {name} add column {}", column.definition())).await?;
+                if table.is_of_wix() && column.data_type == "jsonb" {
+                    self.compress(table).await?;
+                }
             }
         }
         if column.name == "id" && table.is_of_wix() {

@@ -10,7 +10,7 @@ use super::migrations::{SchemaState, state_of};
 use super::needs::{Column, NeededTable, TABLES, VIEW, VIEW_COLUMNS, VIEW_TABLES};
 use super::problem::{Cause, Effect, Problem, Repair, Step};
 use super::schema::{Schema, quoted};
-use crate::table::Table;
+use crate::table::{CUSTOMERS, Table};
 
 impl Store {
     /// An error unless all migrations are applied and no manual change of the schema stops a run. One statement if all
@@ -213,7 +213,7 @@ impl Comparison<'_> {
         }
         for referencing in TABLES.iter().filter(|table| table.has_customer) {
             let is_concerned = name == "customer_id" && referencing.name == self.table.name
-                || self.table.name == "customers" && name == "id";
+                || self.table.name == CUSTOMERS.name && name == "id";
             let keys = self.catalog.get(referencing.name).map(|facts| &facts.foreign_keys[..]).unwrap_or_default();
             for (key, _, _) in keys.iter().filter(|(_, columns, _)| is_concerned && columns == "customer_id") {
                 let statement = format!(
@@ -260,8 +260,9 @@ impl Comparison<'_> {
 
     fn links_and_indexes(&self, facts: &Facts, problems: &mut Vec<Problem>) {
         let table = self.table;
-        let is_link =
-            |(_, columns, referenced): &(String, String, String)| columns == "customer_id" && referenced == "customers";
+        let is_link = |(_, columns, referenced): &(String, String, String)| {
+            columns == "customer_id" && referenced == CUSTOMERS.name
+        };
         if table.has_customer && !facts.foreign_keys.iter().any(is_link) {
             problems.push(self.missing(
                 format!("{}.customer_id does not reference customers", table.name),
