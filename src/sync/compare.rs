@@ -150,7 +150,7 @@ impl PageSink for Comparer<'_> {
             if !is_known && page.server_time.is_some_and(|time| is_from_the_future(&self.checkpoint, time)) {
                 self.found.notices.push(FROM_THE_FUTURE.to_owned());
             }
-            self.checkpoint.created_from = page.frontier;
+            self.checkpoint.created_from = page.high_water_mark;
             (at_end, total) = (page.at_end, page.total);
             self.found.shortfall += page.shortfall;
             self.coverage.add(&page.records, page.is_overfull);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+use super::pagination::PaginationError;
 use super::plan::FullPolicy;
-use super::walk::WalkError;
 use crate::checkpoint::Checkpoint;
 use crate::comparison::Comparison;
 use crate::installation::WrongInstallation;
@@ -140,7 +140,7 @@ pub enum SyncError {
     Store(#[from] StoreError),
     /// Wix's answers do not prove that the list is whole.
     #[error(transparent)]
-    Walk(#[from] WalkError),
+    Pagination(#[from] PaginationError),
     /// The credentials read another site.
     #[error(transparent)]
     WrongInstallation(#[from] Box<WrongInstallation>),
@@ -171,7 +171,7 @@ impl SyncError {
         match self {
             SyncError::Wix(error) => error.hint(),
             SyncError::Store(error) => error.hint(),
-            SyncError::Walk(_) => Some(
+            SyncError::Pagination(_) => Some(
                 "the next sync continues at the last checkpoint, or from the start if there is none; changes arrive \
                  meanwhile, and --full starts over"
                     .to_owned(),
@@ -201,7 +201,7 @@ impl SyncError {
     pub(super) fn is_about_some_pages(&self) -> bool {
         matches!(
             self,
-            SyncError::Walk(_)
+            SyncError::Pagination(_)
                 | SyncError::Wix(
                     WixError::Unavailable { .. }
                         | WixError::Refused { .. }
@@ -221,7 +221,7 @@ impl SyncError {
                 | WixError::Certificate { .. }
                 | WixError::Stopped(_),
             ) => true,
-            SyncError::Wix(_) | SyncError::Walk(_) | SyncError::NotCompared(_) => false,
+            SyncError::Wix(_) | SyncError::Pagination(_) | SyncError::NotCompared(_) => false,
             SyncError::Store(error) => error.is_about_all_tables(),
             SyncError::WrongInstallation(_)
             | SyncError::NoAnswer(_)

@@ -1,8 +1,8 @@
 //! What a full pass has seen so far, as far as the search for deletions needs it: not a list of all ids, only those
 //! between two checkpoints.
 //!
-//! Records come in the order of their creation. Up to the frontier, the latest creation date seen, a span is complete
-//! once a batch is written; more records created at the frontier itself may follow.
+//! Records come in the order of their creation. Up to the high-water mark, the latest creation date seen, a span is
+//! complete once a batch is written; more records created at the mark itself may follow.
 
 use chrono::{DateTime, Utc};
 
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_meet_at_the_frontier_whose_records_belong_to_the_next() {
+    fn spans_meet_at_the_high_water_mark_whose_records_belong_to_the_next() {
         let mut coverage = beginning(PassKind::Full);
         coverage.add(&[record("a", 1), record("b", 5), record("c", 5)], false);
         let span = coverage.progress(&checkpoint(PassKind::Full, 5), false).span.unwrap();

@@ -1,8 +1,6 @@
 //! A run, and the loop that takes a page of records from Wix to COMMIT.
 
-mod announced;
 mod batch;
-mod by_date;
 mod by_id;
 pub mod compare;
 mod context;
@@ -10,23 +8,19 @@ mod coverage;
 mod dead_letters;
 mod deletions;
 mod drift;
-mod filters;
 mod linking;
 mod lookup;
 mod losses;
-mod narrow;
-mod page_size;
+mod pagination;
 mod pass;
 mod placeholders;
 pub mod plan;
-mod prefetch;
 mod reader;
 mod repair;
 mod room;
 mod run;
 mod site;
 mod statuses;
-mod walk;
 mod warnings;
 
 pub use self::context::{Plan, Range, Run, SyncError, Uncompared, Work};

@@ -330,7 +330,7 @@ impl PageSink for PassWriter<'_, '_> {
             if *is_from_the_future {
                 return Ok(());
             }
-            checkpoint.created_from = page.frontier;
+            checkpoint.created_from = page.high_water_mark;
             (at_end, total) = (page.at_end, page.total);
             checkpoint.records_before = page.records_before;
             checkpoint.shortfall += page.shortfall;

@@ -64,7 +64,7 @@ pub(super) async fn look(
         let status = statuses.excluding(excluded.iter().map(String::as_str));
         let selection = Selection::default().with_status(status);
         let request = PageRequest::Window { created_from: None, offset: 0 };
-        let page = match run.wix.try_page(listing, &selection, &request, counter, 0).await.map_err(SyncError::from) {
+        let page = match run.wix.fetch_page(listing, &selection, &request, counter, 0).await.map_err(SyncError::from) {
             Ok(page) => page,
             Err(error) if error.ends_the_run() => return Err(error),
             Err(error) => {

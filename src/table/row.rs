@@ -104,7 +104,7 @@ pub struct Rejection {
 
 pub type MappedRecord = Result<Row, Rejection>;
 
-/// Facts about a record that the walk needs, whether or not it could be mapped.
+/// Facts about a record that the pagination needs, whether or not it could be mapped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordMark {
     pub wix_id: Option<String>,

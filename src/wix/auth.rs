@@ -14,7 +14,7 @@ use crate::secret::Secret;
 /// A token is renewed this long before Wix ends it, since clocks differ and requests take time (wix-api.md 1.1).
 const RENEWAL_MARGIN: Duration = Duration::from_secs(300);
 
-/// Lifetime of a token if the answer does not tell it; Wix documents four hours.
+/// Lifetime of a token if the response does not tell it; Wix documents four hours.
 const ASSUMED_LIFE: Duration = Duration::from_secs(3600);
 
 /// How this program identifies itself at Wix. The names of variables are those that were really set, for messages.
@@ -61,9 +61,9 @@ pub struct AccessToken {
     renew_at: Instant,
 }
 
-/// The answer of `POST /oauth2/token`.
+/// The response of `POST /oauth2/token`.
 #[derive(Deserialize)]
-pub(super) struct TokenAnswer {
+pub(super) struct TokenResponse {
     access_token: String,
     #[serde(default)]
     expires_in: Option<serde_json::Value>,
@@ -82,9 +82,9 @@ pub(super) struct TokenStore {
 }
 
 impl TokenStore {
-    /// Makes a token from Wix's answer.
-    pub(super) fn issue(&self, answer: TokenAnswer, now: Instant) -> AccessToken {
-        let life = match answer.expires_in {
+    /// Makes a token from Wix's response.
+    pub(super) fn issue(&self, response: TokenResponse, now: Instant) -> AccessToken {
+        let life = match response.expires_in {
             Some(serde_json::Value::Number(seconds)) => seconds.as_f64(),
             Some(serde_json::Value::String(seconds)) => seconds.trim().parse().ok(),
             _ => None,
@@ -94,7 +94,7 @@ impl TokenStore {
         let margin = RENEWAL_MARGIN.min(life / 10);
         let renew_at = now.checked_add(life - margin).unwrap_or(now + ASSUMED_LIFE);
         AccessToken {
-            secret: Secret::new(&answer.access_token),
+            secret: Secret::new(&response.access_token),
             number: self.issued.fetch_add(1, Ordering::Relaxed),
             renew_at,
         }
@@ -146,9 +146,9 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{TokenAnswer, TokenStore};
+    use super::{TokenResponse, TokenStore};
 
-    fn answer(expires_in: &str) -> TokenAnswer {
+    fn response(expires_in: &str) -> TokenResponse {
         serde_json::from_str(&format!(r#"{{"access_token":"OauthNG.JWS.x","expires_in":{expires_in}}}"#)).unwrap()
     }
 
@@ -158,7 +158,7 @@ mod tests {
         for (expires_in, fresh_for) in
             [("14400", 14_100), ("\"14400\"", 14_100), ("60", 54), ("null", 3_300), ("-5", 3_300), ("1e300", 3_300)]
         {
-            let token = store.issue(answer(expires_in), now);
+            let token = store.issue(response(expires_in), now);
             assert!(token.is_fresh(now + Duration::from_secs(fresh_for - 1)), "{expires_in}");
             assert!(!token.is_fresh(now + Duration::from_secs(fresh_for)), "{expires_in}");
         }
@@ -168,7 +168,7 @@ mod tests {
     async fn two_fresh_tokens_refused_in_a_row_are_bad_credentials() {
         let (store, now) = (TokenStore::default(), Instant::now());
         let give = async || {
-            let token = store.issue(answer("14400"), now);
+            let token = store.issue(response("14400"), now);
             *store.current.lock().await = Some(token.clone());
             token.number
         };

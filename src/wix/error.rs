@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::network::CertificateProblem;
 use crate::stop::StopReason;
 
-/// What is known of an answer that was not read to its end.
+/// What is known of a response that was not read to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Oversize {
     /// Bytes that were read.
@@ -19,9 +19,9 @@ pub struct Oversize {
     pub excerpt: Option<String>,
 }
 
-/// Wix's answer as far as it may be shown: secrets are cut out, the text is short and on one line.
+/// Wix's response as far as it may be shown: secrets are cut out, the text is short and on one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WixAnswer {
+pub struct WixResponse {
     pub status: u16,
     /// Wix's error code, such as `UNAUTHENTICATED`, or OAuth's, such as `invalid_client`.
     code: Option<String>,
@@ -30,15 +30,15 @@ pub struct WixAnswer {
     request_id: Option<String>,
 }
 
-impl WixAnswer {
-    /// Reads an error answer; any body is accepted, also an empty one (wix-api.md 1.6, 6.1). `redact` cuts out secrets.
-    pub fn read(status: u16, request_id: Option<String>, body: &[u8], redact: impl Fn(&str) -> String) -> WixAnswer {
+impl WixResponse {
+    /// Reads an error response; any body is accepted, also an empty one (wix-api.md 1.6, 6.1). `redact` cuts out secrets.
+    pub fn read(status: u16, request_id: Option<String>, body: &[u8], redact: impl Fn(&str) -> String) -> WixResponse {
         let body: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
         let application = body.details.and_then(|details| details.application_error).unwrap_or_default();
         let code = application.code.or(body.error);
         let message = body.message.or(body.error_description).or(application.description);
         let tidy = |text: String| one_line(&redact(&text));
-        WixAnswer {
+        WixResponse {
             status,
             message: message.map(tidy).filter(|text| !text.is_empty() && Some(text) != code.as_ref()),
             code: code.map(tidy).filter(|text| !text.is_empty()),
@@ -47,7 +47,7 @@ impl WixAnswer {
     }
 }
 
-impl fmt::Display for WixAnswer {
+impl fmt::Display for WixResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.status)?;
         if let Some(code) = &self.code {
@@ -99,45 +99,45 @@ pub(super) fn one_line(text: &str) -> String {
     }
 }
 
-/// Why Wix gave no page.
+/// Why a request to Wix failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum WixError {
     /// The credentials are wrong, or not for this site.
-    #[error("Wix refused the credentials in {variables}: it answered {answer}")]
+    #[error("Wix refused the credentials in {variables}: it answered {response}")]
     Credentials {
         /// The environment variables that they came from.
         variables: String,
-        /// The permission that may be missing, if a listing was requested: Wix sometimes answers that with 401
+        /// The permission that may be missing, if a list was requested: Wix sometimes answers that with 401
         /// (wix-api.md 1.6). `None` if there was no access token: then nothing can be read.
         permission: Option<&'static str>,
-        answer: Box<WixAnswer>,
+        response: Box<WixResponse>,
     },
-    /// The credentials are valid, but may not list this.
-    #[error("Wix does not allow these credentials to use {path}: it answered {answer}")]
+    /// The credentials are valid, but do not allow this request.
+    #[error("Wix does not allow these credentials to use {path}: it answered {response}")]
     Forbidden {
         path: &'static str,
         /// In the words of Wix's dashboard.
         permission: &'static str,
         variables: String,
-        answer: Box<WixAnswer>,
+        response: Box<WixResponse>,
     },
     /// The site does not have the Wix app whose records were requested.
-    #[error("{app} is not installed on the site: Wix answered {answer}")]
-    AppNotInstalled { app: &'static str, answer: Box<WixAnswer> },
+    #[error("{app} is not installed on the site: Wix answered {response}")]
+    AppNotInstalled { app: &'static str, response: Box<WixResponse> },
     /// Wix refused a request with a cursor: the cursor is unknown or too old.
-    #[error("Wix no longer accepts its cursor on {path}: it answered {answer}")]
-    CursorRefused { path: &'static str, answer: Box<WixAnswer> },
+    #[error("Wix no longer accepts its cursor on {path}: it answered {response}")]
+    CursorRefused { path: &'static str, response: Box<WixResponse> },
     /// Any other refusal: another attempt would not help.
-    #[error("Wix refused a request to {path}: it answered {answer}")]
-    Refused { path: &'static str, answer: Box<WixAnswer> },
+    #[error("Wix refused a request to {path}: it answered {response}")]
+    Refused { path: &'static str, response: Box<WixResponse> },
     /// Nothing but 429 for a long time.
-    #[error("Wix has refused every request for {} minutes, for too many requests: the last answer was {answer}", waited.as_secs() / 60)]
+    #[error("Wix has refused every request for {} minutes, for too many requests: the last answer was {response}", waited.as_secs() / 60)]
     Throttled {
         waited: Duration,
         /// The last one.
-        answer: Box<WixAnswer>,
+        response: Box<WixResponse>,
     },
-    /// No usable answer in all attempts.
+    /// No usable response in all attempts.
     #[error("Wix gave no usable answer on {path} in {tries} tries: {last}")]
     Unavailable {
         path: &'static str,
@@ -148,11 +148,11 @@ pub enum WixError {
     /// The server's certificate is not accepted, so nothing was sent.
     #[error("the certificate of {host} {problem}")]
     Certificate { host: String, problem: CertificateProblem },
-    /// An answer was not read to its end. A smaller page may be.
+    /// A response was not read to its end. A smaller page may be.
     #[error("Wix's answer on {path} is larger than what is read: {} MB had come", oversize.read / 1_000_000)]
     TooLarge {
         path: &'static str,
-        /// What is known of the answer.
+        /// What was read of the response.
         oversize: Oversize,
     },
     /// The HTTP client could not be set up.
@@ -165,11 +165,10 @@ pub enum WixError {
 impl WixError {
     /// True if Wix refused the request itself: its filter, its sort, its paging.
     pub fn is_bad_request(&self) -> bool {
-        matches!(self, WixError::Refused { answer, .. } if answer.status == 400)
+        matches!(self, WixError::Refused { response, .. } if response.status == 400)
     }
 
-    /// True if the error leaves open only what Wix has under one id. After any other error, each request of this run would
-    /// fail as well.
+    /// True if other requests of this run may succeed: only what Wix has under one id stays unknown.
     pub fn is_about_one_record(&self) -> bool {
         matches!(
             self,
@@ -207,10 +206,10 @@ impl WixError {
 
 #[cfg(test)]
 mod tests {
-    use super::WixAnswer;
+    use super::WixResponse;
 
     fn read(status: u16, body: &str) -> String {
-        WixAnswer::read(status, Some("17.5".to_owned()), body.as_bytes(), |text| text.replace("s3cret", "***"))
+        WixResponse::read(status, Some("17.5".to_owned()), body.as_bytes(), |text| text.replace("s3cret", "***"))
             .to_string()
     }
 

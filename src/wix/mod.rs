@@ -1,15 +1,16 @@
 //! Wix over HTTP: credentials, rate limit, retries, and pages of records.
 //!
 //! The entry point is [`client::WixClient::fetch_page`] (for `doctor` [`client::probe`]). Everything that is specific
-//! to one table (which endpoint, which filter) comes as a [`Listing`](crate::table::listing::Listing); nothing here knows a record's shape.
+//! to one table, such as its endpoint and filter, comes as a [`Listing`](crate::table::listing::Listing): nothing here
+//! knows the fields of a record.
 
-mod answer;
 pub mod auth;
 mod client;
+mod decode;
 mod error;
-mod gate;
 pub mod page;
 pub mod query;
+mod rate_limiter;
 #[cfg(test)]
 mod samples;
 mod sanitize;

@@ -1,7 +1,8 @@
-//! One page of a listing, as Wix answered it.
+//! Pages of a list: how they are requested, and what Wix returns.
 
 use chrono::{DateTime, Utc};
 
+/// Which page of a list is requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PageRequest {
     /// The first page of a window, or a page at an offset in it (only contacts are paged by offset).
@@ -15,22 +16,35 @@ pub enum PageRequest {
     Cursor(String),
 }
 
+impl PageRequest {
+    /// The first page of the records created at this time or later; of all records if it is `None`.
+    pub fn starting_at(created_from: Option<DateTime<Utc>>) -> PageRequest {
+        PageRequest::Window { created_from, offset: 0 }
+    }
+}
+
+impl Default for PageRequest {
+    fn default() -> PageRequest {
+        PageRequest::starting_at(None)
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Page {
     /// The records as JSON text, in Wix's order.
     pub records: Vec<String>,
     pub next: NextPage,
-    /// Records in the whole listing, if Wix tells.
+    /// Records in the whole list, if Wix tells.
     pub total: Option<u64>,
     /// Records that Wix counted on this page but did not return: 0 unless something went wrong.
-    pub lacking: u64,
-    /// Wix's clock when it answered: the `Date` header.
+    pub shortfall: u64,
+    /// Wix's clock at the time of the response: the header `Date`.
     pub server_time: Option<DateTime<Utc>>,
     /// Characters that were removed or replaced so that Postgres can store the records.
     pub repaired_characters: u64,
 }
 
-/// What Wix has under an id.
+/// What Wix returned for an id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     Gone,
@@ -42,12 +56,12 @@ pub enum Found {
     Unclear,
 }
 
-/// How a listing continues.
+/// How a list continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NextPage {
     Cursor(String),
     /// Wix named no next cursor.
     End,
-    /// Wix pages this listing by offset and marks no end.
+    /// Wix pages this list by offset and marks no end.
     ByOffset,
 }

@@ -20,7 +20,7 @@ impl Statuses {
     }
 }
 
-/// Which records of a listing are wanted, in addition to the listing's own conditions.
+/// Which records of a list are wanted, in addition to the list's own conditions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Selection {
     /// Fields of Wix's filter object.
@@ -82,7 +82,7 @@ pub enum Until {
 }
 
 impl Listing {
-    /// The body of a request: sorted by `createdDate`, which never changes, so that an edit during the walk moves
+    /// The body of a request: sorted by `createdDate`, which never changes, so that an edit while the list is read moves
     /// nothing. A cursor is sent alone: Wix refuses filter and sort with it (wix-api.md 4.1).
     pub fn request_body(&self, selection: &Selection, request: &PageRequest) -> Value {
         let limit = selection.limit.unwrap_or(self.page_limit);
@@ -119,7 +119,7 @@ impl Listing {
     pub fn lookup_body(&self, wix_id: &str) -> Value {
         let filter = Map::from_iter([("id".to_owned(), json!(wix_id))]);
         let selection = Selection { filter, unsorted: true, limit: Some(1), ..Selection::default() };
-        self.request_body(&selection, &PageRequest::Window { created_from: None, offset: 0 })
+        self.request_body(&selection, &PageRequest::default())
     }
 }
 

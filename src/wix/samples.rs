@@ -1,4 +1,4 @@
-//! Whole sample answers, made to fit Wix's own types, through the real decoding.
+//! Whole sample responses, made to fit Wix's own types, through the real decoding.
 
 use serde_json::Value;
 
@@ -10,15 +10,15 @@ fn json_of(text: &str) -> Value {
     serde_json::from_str(text).expect("a sample is JSON")
 }
 
-fn decode(table: &'static Table, answer: &str) -> Page {
-    table.listing.decode_page(answer.as_bytes(), None).expect("a page")
+fn decode(table: &'static Table, response: &str) -> Page {
+    table.listing.decode_page(response.as_bytes(), None).expect("a page")
 }
 
 #[test]
-fn the_sample_answers_decode_to_their_records_their_end_and_their_total() {
+fn sample_responses_decode_to_their_records_end_and_total() {
     let cursor = |text: &str| NextPage::Cursor(text.to_owned());
     let (customers, appointments, orders) = (&CUSTOMERS, &APPOINTMENTS, &ORDERS);
-    for (table, answer, count, next, total) in [
+    for (table, response, count, next, total) in [
         (customers, include_str!("../../tests/it/wix/payloads/contacts-v4-list.json"), 4, NextPage::ByOffset, Some(4)),
         (
             customers,
@@ -67,9 +67,9 @@ fn the_sample_answers_decode_to_their_records_their_end_and_their_total() {
         (orders, include_str!("../../tests/it/wix/payloads/orders-search-last.json"), 2, NextPage::End, None),
         (orders, include_str!("../../tests/it/wix/payloads/orders-search-empty.json"), 0, NextPage::End, None),
     ] {
-        let page = decode(table, answer);
-        assert_eq!((page.records.len(), &page.next, page.total), (count, &next, total), "{answer:.80}");
-        let listed = json_of(answer);
+        let page = decode(table, response);
+        assert_eq!((page.records.len(), &page.next, page.total), (count, &next, total), "{response:.80}");
+        let listed = json_of(response);
         let listed = listed[table.listing.items].as_array().expect("a list").clone();
         let decoded: Vec<Value> = page.records.iter().map(|record| json_of(record)).collect();
         assert_eq!(decoded, listed);

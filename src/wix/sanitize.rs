@@ -1,4 +1,4 @@
-//! Makes JSON text storable in Postgres: `jsonb` and `text` refuse NUL and lone surrogates.
+//! Makes JSON text fit for Postgres: `jsonb` and `text` refuse NUL and lone surrogates.
 //!
 //! Works on the text of a whole page before it is parsed, so values, nested values and keys are all covered. A record
 //! without such characters is never copied.
@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use memchr::memchr2;
 
-/// What [`storable`] had to change.
+/// What [`sanitize`] had to change.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Repairs {
     /// NUL characters that were removed.
@@ -23,7 +23,7 @@ impl Repairs {
 }
 
 /// The body as JSON text that Postgres can store, and what was changed.
-pub fn storable(body: &[u8]) -> (Cow<'_, str>, Repairs) {
+pub fn sanitize(body: &[u8]) -> (Cow<'_, str>, Repairs) {
     let mut repairs = Repairs::default();
     // Some gateways put a byte order mark first, which is not JSON.
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
@@ -100,18 +100,18 @@ fn code_unit(text: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Repairs, storable};
+    use super::{Repairs, sanitize};
 
     #[track_caller]
     fn check(body: &[u8], expected: &str, nuls: u64, replaced: u64) {
-        let (text, repairs) = storable(body);
+        let (text, repairs) = sanitize(body);
         assert_eq!(text, expected);
         assert_eq!(repairs, Repairs { nuls, replaced });
     }
 
     #[test]
     fn clean_text_is_not_copied() {
-        let (text, repairs) = storable(br#"{"a":"\n\\ \u00e9"}"#);
+        let (text, repairs) = sanitize(br#"{"a":"\n\\ \u00e9"}"#);
         assert!(matches!(text, std::borrow::Cow::Borrowed(_)));
         assert_eq!(repairs.count(), 0);
     }

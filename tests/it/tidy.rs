@@ -44,7 +44,7 @@ impl File {
             .filter(move |(_, line)| !line.trim_start().starts_with(comment))
     }
 
-    /// The module below `src` that it belongs to: `wix` for src/wix/client.rs, `json` for src/json.rs.
+    /// The module below `src` that it belongs to: `wix` for src/wix/page.rs, `json` for src/json.rs.
     fn module(&self) -> &str {
         let inside = self.path.strip_prefix("src/").unwrap_or_default();
         inside.split('/').next().unwrap_or_default().trim_end_matches(".rs")

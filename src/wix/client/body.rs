@@ -1,4 +1,4 @@
-//! The body of an answer, of which only a bounded part is held, however much comes.
+//! The body of a response, of which only a bounded part is held, however much comes.
 
 use bytes::Bytes;
 use reqwest::Response;
@@ -6,10 +6,11 @@ use reqwest::Response;
 use crate::table::excerpt::{Excerpt, MAX_RECORD_BYTES};
 use crate::wix::error::Oversize;
 
-/// Largest page that is held, in bytes: several times what Wix's pages usually have, and more than the largest record.
+/// Maximum size of a page that is held in memory, in bytes: several times the usual size, and more than the largest
+/// record.
 const MAX_PAGE_BYTES: usize = 8_000_000;
 
-/// Maximum bytes of one answer that are read: as many as a record may have whose id is wanted.
+/// Maximum bytes of one response that are read. The id of a record behind them stays unknown.
 const MAX_READ_BYTES: usize = 128_000_000;
 
 /// Maximum bytes of a refusal that are read. Wix's own have less than 1 KB.
@@ -52,7 +53,7 @@ pub(super) async fn read(mut response: Response) -> reqwest::Result<Body> {
     Ok(Body::Whole(held.into()))
 }
 
-/// Finds the records in an answer: the items of a list, or an object, that is a field of the answer. Replaces those
+/// Finds the records in a response: the items of a list, or an object, that is a field of the response. Replaces those
 /// that are too large by their excerpts.
 #[derive(Default)]
 struct Scanner {

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{Answer, Payload, RequestCounter, WixClient};
+use super::response::Response;
+use super::{Call, Payload, RequestCounter, WixClient};
 use crate::table::listing::{Count, Listing, Paging};
 use crate::wix::WixError;
 use crate::wix::page::PageRequest;
@@ -24,14 +25,12 @@ impl WixClient {
             Count::Total => (listing.path, listing.smallest_page()),
             Count::At(path) => (path, json!({ "filter": {} })),
         };
-        let payload = Payload::Post(body);
-        let decode = async |answer: &Answer| match listing.count {
-            Count::Total => listing.decode_page(&answer.body, None).map(|page| page.total),
-            _ => listing.decode_count(&answer.body).map(Some),
+        let call = Call { listing, path: listing.path, address: path, payload: Payload::Post(body) };
+        let decode = async |response: &Response| match listing.count {
+            Count::Total => listing.decode_page(&response.body, None).map(|page| page.total),
+            _ => listing.decode_count(&response.body).map(Some),
         };
-        let counted =
-            self.repeat(path, counter, async || self.attempt(listing, path, &payload, counter, &decode).await).await;
-        match counted {
+        match self.repeat(path, counter, async || self.attempt(&call, counter, &decode).await).await {
             Ok(count) => Ok(count.and_then(|count| i64::try_from(count).ok())),
             Err(error) if error.is_about_one_record() => {
                 tracing::debug!(path, error = error.to_string(), "Wix gave no count of the list");
@@ -45,8 +44,7 @@ impl WixClient {
 impl Listing {
     /// The request for the first page of the whole list, with one record.
     pub(super) fn smallest_page(&self) -> serde_json::Value {
-        let request = PageRequest::Window { created_from: None, offset: 0 };
-        let mut body = self.request_body(&Selection::default(), &request);
+        let mut body = self.request_body(&Selection::default(), &PageRequest::default());
         let paging = match self.paging {
             Paging::Offset => "paging",
             Paging::Cursor => "cursorPaging",

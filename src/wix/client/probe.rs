@@ -1,4 +1,4 @@
-//! A check whether Wix can be used: one record of a listing, requested with little patience.
+//! A check whether Wix can be used: one record of a list, requested with little patience.
 //!
 //! Two attempts at most, and no waiting if Wix asks for it: `doctor` has to report, not to succeed.
 
@@ -7,15 +7,17 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{Instant, timeout};
 
-use super::{Attempt, Payload, RequestCounter, WixClient};
+use super::failure::Failure;
+use super::response::Response;
+use super::{Call, Payload, RequestCounter, WixClient};
 use crate::installation::TokenInfo;
 use crate::table::listing::Listing;
-use crate::wix::error::{WixAnswer, WixError};
+use crate::wix::error::{WixError, WixResponse};
 
-/// An answer that takes longer does not count.
+/// Maximum time of one attempt.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Maximum requests of one check.
+/// Maximum number of attempts of one check.
 const TRIES: usize = 2;
 
 /// Why a check got no usable answer.
@@ -23,7 +25,7 @@ const TRIES: usize = 2;
 pub enum ProbeError {
     /// 429: too many requests.
     #[error("Wix answered {0}")]
-    Throttled(Box<WixAnswer>),
+    Throttled(Box<WixResponse>),
     #[error(transparent)]
     Refused(WixError),
     /// The last attempt failed for this reason.
@@ -48,28 +50,28 @@ impl WixClient {
         tries(async || self.try_token_info(&token, &counter).await).await
     }
 
-    /// Requests one record of a listing. Returns how far this machine's clock is ahead of Wix's, if the answer has the
-    /// time, which is in whole seconds.
+    /// Requests one record of a list. Returns how far this machine's clock is ahead of Wix's, if Wix tells its own; it does
+    /// so to the second.
     pub async fn probe_listing(&self, listing: &'static Listing) -> Result<Option<TimeDelta>, ProbeError> {
-        let payload = Payload::Post(listing.smallest_page());
+        let call = Call::list(listing, Payload::Post(listing.smallest_page()));
         let counter = RequestCounter::default();
         tries(async || {
-            let (asked_at, clock) = (Utc::now(), Instant::now());
-            let decode = async |answer: &super::Answer| {
-                let page = listing.decode_page(&answer.body, answer.server_time)?;
-                Ok(page.server_time.map(|theirs| ahead(asked_at, clock.elapsed(), theirs)))
+            let (sent_at, clock) = (Utc::now(), Instant::now());
+            let decode = async |response: &Response| {
+                let page = listing.decode_page(&response.body, response.server_time)?;
+                Ok(page.server_time.map(|theirs| ahead(sent_at, clock.elapsed(), theirs)))
             };
-            self.attempt(listing, listing.path, &payload, &counter, &decode).await
+            self.attempt(&call, &counter, &decode).await
         })
         .await
     }
 }
 
 /// How far our clock is ahead of one that showed `theirs`, cut to the second, at some moment of an exchange that
-/// started at `asked_at` and took `took`: the least difference that explains it.
-fn ahead(asked_at: DateTime<Utc>, took: Duration, theirs: DateTime<Utc>) -> TimeDelta {
+/// started at `sent_at` and took `took`: the least difference that explains it.
+fn ahead(sent_at: DateTime<Utc>, took: Duration, theirs: DateTime<Utc>) -> TimeDelta {
     let took = TimeDelta::from_std(took).unwrap_or_default();
-    let (least, most) = (asked_at - (theirs + TimeDelta::seconds(1)), asked_at + took - theirs);
+    let (least, most) = (sent_at - (theirs + TimeDelta::seconds(1)), sent_at + took - theirs);
     if least > TimeDelta::zero() {
         least
     } else if most < TimeDelta::zero() {
@@ -79,15 +81,15 @@ fn ahead(asked_at: DateTime<Utc>, took: Duration, theirs: DateTime<Utc>) -> Time
     }
 }
 
-async fn tries<T>(attempt: impl AsyncFn() -> Result<Attempt<T>, WixError>) -> Result<T, ProbeError> {
+async fn tries<T>(attempt: impl AsyncFn() -> Result<T, Failure>) -> Result<T, ProbeError> {
     let mut last = "no answer".to_owned();
     for _ in 0..TRIES {
         last = match timeout(PATIENCE, attempt()).await {
-            Ok(Ok(Attempt::Done(value))) => return Ok(value),
-            Ok(Ok(Attempt::Throttled { answer, .. })) => return Err(ProbeError::Throttled(answer)),
-            Ok(Ok(Attempt::Refused(error)) | Err(error)) => return Err(ProbeError::Refused(error)),
-            Ok(Ok(Attempt::Failed { what, .. })) => what,
-            Ok(Ok(Attempt::TokenRefused(_))) => "a fresh access token was refused".to_owned(),
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(Failure::Throttled { response, .. })) => return Err(ProbeError::Throttled(response)),
+            Ok(Err(Failure::Refused(error) | Failure::Ended(error))) => return Err(ProbeError::Refused(error)),
+            Ok(Err(Failure::Unusable { what, .. })) => what,
+            Ok(Err(Failure::TokenRefused(_))) => "a fresh access token was refused".to_owned(),
             Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
         };
     }
@@ -103,7 +105,7 @@ mod tests {
     use super::ahead;
 
     #[test]
-    fn a_difference_of_clocks_is_told_only_as_far_as_it_is_certain() {
+    fn a_difference_of_clocks_is_the_least_that_is_certain() {
         let at = |seconds: f64| DateTime::<Utc>::UNIX_EPOCH + TimeDelta::milliseconds((seconds * 1000.0) as i64);
         let second = Duration::from_secs(1);
         // Sent at 100.5, answered at 101.5: a server whose clock is right says 100 or 101.

@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{Attempt, Payload, RequestCounter, WixClient, WixSettings, is_transient};
+use super::exchange::Request;
+use super::failure::Failure;
+use super::{Payload, RequestCounter, WixClient, WixSettings};
 use crate::installation::{Claim, TokenInfo};
 use crate::wix::auth::{AccessToken, Credentials};
 use crate::wix::error::{WixError, one_line};
 
 const TOKEN_INFO_PATH: &str = "/oauth2/token-info";
 
-/// Maximum time until a run continues without an answer. Longer than one wait for a 429 that names no time.
+/// Maximum time until a run continues without a response. Longer than one wait for a 429 that names no time.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 impl WixSettings {
@@ -49,14 +50,14 @@ impl WixClient {
         let asked = async {
             let token = self.current_token(&counter).await?;
             let attempt = async || {
-                Ok(match self.try_token_info(&token, &counter).await? {
+                self.try_token_info(&token, &counter).await.map_err(|failure| match failure {
                     // It would take longer than [`PATIENCE`]: the run continues at once.
-                    Attempt::Throttled { answer, retry_after }
+                    Failure::Throttled { response, retry_after }
                         if self.settings.retry.throttle_delay(1, retry_after, 0.0) >= PATIENCE =>
                     {
-                        Attempt::Refused(WixError::Refused { path: TOKEN_INFO_PATH, answer })
+                        Failure::Refused(WixError::Refused { path: TOKEN_INFO_PATH, response })
                     }
-                    attempt => attempt,
+                    failure => failure,
                 })
             };
             match timeout(PATIENCE, self.repeat(TOKEN_INFO_PATH, &counter, attempt)).await {
@@ -73,24 +74,21 @@ impl WixClient {
         &self,
         token: &AccessToken,
         counter: &RequestCounter,
-    ) -> Result<Attempt<TokenInfo>, WixError> {
-        let payload = Payload::Post(json!({ "token": token.secret.reveal() }));
-        let answer = match self.send(TOKEN_INFO_PATH, &payload, HeaderMap::new(), counter).await? {
-            Ok(answer) => answer,
-            Err(what) => return Ok(Attempt::Failed { what, retry_after: None }),
-        };
-        let described = self.describe(&answer, Some(token));
-        Ok(match answer.status {
-            status if status.is_success() => match serde_json::from_slice::<Value>(&answer.body) {
-                Ok(body @ Value::Object(_)) => Attempt::Done(read(&body, |text| token.secret.redact(text))),
-                _ => Attempt::Failed { what: format!("it answered {described}, but no JSON"), retry_after: None },
-            },
-            StatusCode::TOO_MANY_REQUESTS => Attempt::Throttled { answer: described, retry_after: answer.retry_after },
-            status if is_transient(status) => {
-                Attempt::Failed { what: format!("it answered {described}"), retry_after: answer.retry_after }
+    ) -> Result<TokenInfo, Failure> {
+        let payload = &Payload::Post(json!({ "token": token.secret.reveal() }));
+        let request = Request { address: TOKEN_INFO_PATH, payload, headers: HeaderMap::new(), token: Some(token) };
+        let response = self.send(request, counter).await?;
+        let described = self.describe(&response, Some(token));
+        if !response.status.is_success() {
+            return Err(Failure::Refused(WixError::Refused { path: TOKEN_INFO_PATH, response: described }));
+        }
+        match serde_json::from_slice::<Value>(&response.body) {
+            Ok(body @ Value::Object(_)) => Ok(read(&body, |text| token.secret.redact(text))),
+            _ => {
+                let what = format!("it answered {described}, but no JSON");
+                Err(Failure::Unusable { what, retry_after: None })
             }
-            _ => Attempt::Refused(WixError::Refused { path: TOKEN_INFO_PATH, answer: described }),
-        })
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 
-use super::{Conclusion, MAX_OFFSET, Start, Walk, WalkError};
+use super::offset::MAX_OFFSET;
+use super::{Conclusion, Pagination, PaginationError, Start};
 use crate::table::row::{RecordMark, Version};
 use crate::wix::page::{NextPage, PageRequest};
 
@@ -72,36 +73,40 @@ impl OddList {
         self.with_total.then(|| self.ordered(from).len() as u64)
     }
 
-    /// Reads to the end as [`super::super::reader`] does; `interrupt` refuses cursors and interrupts runs. Returns the
+    /// Reads to the end as [`crate::sync::reader`] does; `interrupt` refuses cursors and interrupts runs. Returns the
     /// ids that came, in any run, and the shortfall.
-    fn read(&self, limit: usize, mut interrupt: impl FnMut(u32) -> Interruption) -> Result<(Vec<u32>, u64), WalkError> {
-        let (mut walk, mut ids, mut start) = (Walk::default(), Vec::new(), Start::default());
+    fn read(
+        &self,
+        limit: usize,
+        mut interrupt: impl FnMut(u32) -> Interruption,
+    ) -> Result<(Vec<u32>, u64), PaginationError> {
+        let (mut pagination, mut ids, mut start) = (Pagination::default(), Vec::new(), Start::default());
         for request in 0..5_000 {
             match interrupt(request) {
                 Interruption::None => {}
                 Interruption::Cursor => {
-                    if matches!(walk.request(), PageRequest::Cursor(_)) {
-                        walk.restart()?;
+                    if matches!(pagination.request(), PageRequest::Cursor(_)) {
+                        pagination.restart()?;
                     }
                 }
-                Interruption::Run => walk = Walk::starting_at(start),
+                Interruption::Run => pagination = Pagination::starting_at(start),
             }
-            let (marks, next, total) = self.page(walk.request(), limit);
-            let Some(accepted) = walk.accept(&marks, &next, total)? else { continue };
+            let (marks, next, total) = self.page(pagination.request(), limit);
+            let Some(accepted) = pagination.accept(&marks, &next, total)? else { continue };
             ids.extend(marks.iter().map(|mark| mark.wix_id.as_deref().unwrap().parse::<u32>().unwrap()));
-            start = Start { created_from: walk.frontier(), records_before: walk.records_before() };
+            start = Start { created_from: pagination.high_water_mark(), records_before: pagination.records_before() };
             if !accepted.at_end {
                 continue;
             }
-            if let Some(from) = walk.unconfirmed_start()
-                && !walk.confirm_start(self.total(None), self.total(Some(from)))
+            if let Some(from) = pagination.unconfirmed_start()
+                && !pagination.confirm_start(self.total(None), self.total(Some(from)))
             {
                 continue;
             }
-            if walk.shortfall() == 0 {
+            if pagination.shortfall() == 0 {
                 return Ok((ids, 0));
             }
-            if let Conclusion::Shortfall(shortfall) = walk.conclude(self.total(None)) {
+            if let Conclusion::Shortfall(shortfall) = pagination.conclude(self.total(None)) {
                 return Ok((ids, shortfall));
             }
         }
@@ -132,20 +137,20 @@ fn a_deep_list_with_a_record_without_a_date_is_read_by_offset() {
     let (ids, shortfall) = list.read(1000, |_| Interruption::None).unwrap();
     assert_eq!((list.missing(&ids), shortfall), (vec![], 0));
     // If Wix refuses large offsets, the window must be used, and the shortfall is known.
-    let (mut walk, mut ids) = (Walk::default(), Vec::new());
+    let (mut pagination, mut ids) = (Pagination::default(), Vec::new());
     loop {
-        if matches!(walk.request(), PageRequest::Window { offset, .. } if *offset > MAX_OFFSET) {
-            assert!(walk.avoid_offset());
+        if matches!(pagination.request(), PageRequest::Window { offset, .. } if *offset > MAX_OFFSET) {
+            assert!(pagination.avoid_offset());
             continue;
         }
-        let (marks, next, total) = list.page(walk.request(), 1000);
-        let Some(accepted) = walk.accept(&marks, &next, total).unwrap() else { continue };
+        let (marks, next, total) = list.page(pagination.request(), 1000);
+        let Some(accepted) = pagination.accept(&marks, &next, total).unwrap() else { continue };
         ids.extend(marks.iter().map(|mark| mark.wix_id.as_deref().unwrap().parse::<u32>().unwrap()));
         if accepted.at_end {
             break;
         }
     }
-    assert_eq!((list.missing(&ids), walk.conclude(list.total(None))), (vec![17], Conclusion::Shortfall(1)));
+    assert_eq!((list.missing(&ids), pagination.conclude(list.total(None))), (vec![17], Conclusion::Shortfall(1)));
 }
 
 #[test]
@@ -168,23 +173,23 @@ fn a_window_at_a_rounded_date_is_left_for_the_offset() {
 #[test]
 fn no_high_water_mark_before_two_dates_came_in_order() {
     let cursor = |number: u32| NextPage::Cursor(number.to_string());
-    let mut walk = Walk::default();
-    walk.accept(&[mark(1, 7), mark(2, 7)], &cursor(1), None).unwrap();
-    assert_eq!((walk.frontier(), walk.records_before()), (None, 0), "one date proves nothing");
-    walk.accept(&[mark(3, 9)], &cursor(2), None).unwrap();
-    assert_eq!((walk.frontier(), walk.records_before()), (DateTime::from_timestamp(9, 0), 2));
-    walk.accept(&[mark(4, 3)], &cursor(3), None).unwrap();
-    assert_eq!(walk.frontier(), None, "newest first");
+    let mut pagination = Pagination::default();
+    pagination.accept(&[mark(1, 7), mark(2, 7)], &cursor(1), None).unwrap();
+    assert_eq!((pagination.high_water_mark(), pagination.records_before()), (None, 0), "one date proves nothing");
+    pagination.accept(&[mark(3, 9)], &cursor(2), None).unwrap();
+    assert_eq!((pagination.high_water_mark(), pagination.records_before()), (DateTime::from_timestamp(9, 0), 2));
+    pagination.accept(&[mark(4, 3)], &cursor(3), None).unwrap();
+    assert_eq!(pagination.high_water_mark(), None, "newest first");
     // A resumed pass keeps its start until then.
     let start = Start { created_from: DateTime::from_timestamp(7, 0), records_before: 5 };
-    let mut walk = Walk::starting_at(start);
-    walk.accept(&[mark(1, 7), mark(2, 7)], &cursor(1), None).unwrap();
-    assert_eq!((walk.frontier(), walk.records_before()), (start.created_from, 5));
-    walk.accept(&[mark(3, 9)], &cursor(2), None).unwrap();
-    assert_eq!((walk.frontier(), walk.records_before()), (DateTime::from_timestamp(9, 0), 7));
+    let mut pagination = Pagination::starting_at(start);
+    pagination.accept(&[mark(1, 7), mark(2, 7)], &cursor(1), None).unwrap();
+    assert_eq!((pagination.high_water_mark(), pagination.records_before()), (start.created_from, 5));
+    pagination.accept(&[mark(3, 9)], &cursor(2), None).unwrap();
+    assert_eq!((pagination.high_water_mark(), pagination.records_before()), (DateTime::from_timestamp(9, 0), 7));
     // If the order does not hold, it starts at the beginning.
-    assert_eq!(walk.accept(&[mark(4, 8)], &cursor(3), None), Ok(None));
-    assert_eq!(*walk.request(), PageRequest::Window { created_from: None, offset: 0 });
+    assert_eq!(pagination.accept(&[mark(4, 8)], &cursor(3), None), Ok(None));
+    assert_eq!(*pagination.request(), PageRequest::Window { created_from: None, offset: 0 });
 }
 
 /// The records of one page, all of one date.
@@ -194,28 +199,28 @@ fn page_of_one_date(page: u32) -> Vec<RecordMark> {
 
 #[test]
 fn the_number_of_records_that_are_remembered_is_bounded() {
-    let mut walk = Walk::default();
+    let mut pagination = Pagination::default();
     for page in 0..460 {
-        walk.accept(&page_of_one_date(page), &NextPage::Cursor(page.to_string()), None).unwrap();
-        assert_eq!(walk.is_overfull(), page >= 450, "{page}");
+        pagination.accept(&page_of_one_date(page), &NextPage::Cursor(page.to_string()), None).unwrap();
+        assert_eq!(pagination.is_overfull(), page >= 450, "{page}");
     }
-    assert_eq!((walk.record_count(), walk.tally.len_at_mark()), (460_000, 450_000));
-    assert!(!walk.is_overfull_without_order(), "windows by date would not help");
-    walk.accept(&[mark(1, 6)], &NextPage::Cursor("older".to_owned()), None).unwrap();
-    assert!(walk.is_overfull_without_order());
-    walk.begin_unsorted();
-    assert_eq!((walk.is_overfull(), walk.record_count()), (false, 0));
+    assert_eq!((pagination.record_count(), pagination.tally.len_at_latest()), (460_000, 450_000));
+    assert!(!pagination.is_overfull_without_order(), "windows by date would not help");
+    pagination.accept(&[mark(1, 6)], &NextPage::Cursor("older".to_owned()), None).unwrap();
+    assert!(pagination.is_overfull_without_order());
+    pagination.begin_unsorted();
+    assert_eq!((pagination.is_overfull(), pagination.record_count()), (false, 0));
 }
 
 #[test]
-fn a_list_longer_than_what_is_remembered_that_repeats_itself_ends() {
-    let mut walk = Walk::default();
+fn a_long_list_that_repeats_itself_ends() {
+    let mut pagination = Pagination::default();
     let end = (0..3_000).find_map(|page| {
         let cursor = NextPage::Cursor(page.to_string());
-        walk.accept(&page_of_one_date(page % 480), &cursor, None).err().map(|error| (page, error))
+        pagination.accept(&page_of_one_date(page % 480), &cursor, None).err().map(|error| (page, error))
     });
     let (page, error) = end.unwrap();
-    assert_eq!(error, WalkError::Endless);
+    assert_eq!(error, PaginationError::Endless);
     assert!(page < 5 * 480, "it came {page} pages far");
 }
 
@@ -255,7 +260,7 @@ proptest! {
 }
 
 #[test]
-fn a_resumed_list_is_compared_with_the_whole_also_if_its_cursor_is_refused() {
+fn a_resumed_list_with_a_refused_cursor_is_compared_with_the_whole() {
     let records = (0..31)
         .map(|id| {
             (

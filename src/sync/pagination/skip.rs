@@ -1,48 +1,47 @@
 //! Skipping a record that Wix cannot deliver.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 
-use super::{Order, Walk};
+use super::Pagination;
+use super::window::Check;
 use crate::wix::page::PageRequest;
 
-impl Walk {
-    pub fn set_page_limit(&mut self, page_limit: u32) {
-        self.page_limit = u64::from(page_limit);
-    }
-
+impl Pagination {
     /// The number of records on the next page that came before: the one with which it has to start.
     pub fn overlap(&self) -> u32 {
         u32::from(self.is_anchored)
     }
 
     /// The latest creation date that came, or with which a resumed pass started.
-    pub fn mark(&self) -> Option<DateTime<Utc>> {
-        self.mark
+    pub fn latest(&self) -> Option<DateTime<Utc>> {
+        self.order.latest()
     }
 
     /// The number of records seen with that date.
-    pub fn count_at_mark(&self) -> usize {
-        self.tally.len_at_mark()
+    pub fn count_at_latest(&self) -> usize {
+        self.tally.len_at_latest()
+    }
+
+    /// True if some record with the latest date came. False if it is only known to be next.
+    pub fn is_latest_seen(&self) -> bool {
+        self.order.is_latest_seen()
     }
 
     /// True if records came out of order: their dates then tell nothing about what is next.
     pub fn is_out_of_order(&self) -> bool {
-        self.order == Order::Broken || self.has_late_undated
+        self.order.is_broken() || self.order.has_late_undated()
+    }
+
+    /// True if two different dates came in ascending order.
+    pub fn is_in_order(&self) -> bool {
+        self.order.is_proven()
     }
 
     /// Where this run started, if an earlier one read what is before.
     pub fn start(&self) -> Option<DateTime<Utc>> {
         self.start.created_from
-    }
-
-    /// True if some record with the latest date came. False if it is only known to be next.
-    pub fn is_mark_seen(&self) -> bool {
-        self.is_mark_seen
-    }
-
-    /// True if two different dates came in ascending order.
-    pub fn is_in_order(&self) -> bool {
-        self.is_order_proven()
     }
 
     /// Skips the next record of a list by offset.
@@ -56,11 +55,14 @@ impl Walk {
         }
     }
 
-    /// Continues a list by cursor at a date: all records before it came, but one.
+    /// Continues a list by cursor at a date: all records before it came, but one. What else a window from there leaves
+    /// out is a shortfall.
     pub fn skip_to(&mut self, from: DateTime<Utc>) {
         self.tally.note_skipped();
-        self.tally.skip_mark();
-        (self.mark, self.is_mark_seen) = (Some(from), false);
-        self.begin_forced_window(from);
+        self.tally.skip_latest();
+        self.order.skip_to(from);
+        self.begin_window_at_latest(None);
+        let min_total = self.check.as_ref().and_then(|check| check.min_total);
+        self.check = Some(Check { min_total, is_forced: true, ..Check::new(from, HashSet::new()) });
     }
 }

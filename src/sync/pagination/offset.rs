@@ -1,17 +1,22 @@
 //! Pages by offset: each starts with the last record of the page before.
 
-use super::window::Left;
-use super::{Accepted, MAX_OFFSET, MAX_RESTARTS, Walk, WalkError, created};
+use super::order::created;
+use super::window::{ReturnPoint, WindowUse};
+use super::{Accepted, MAX_RESTARTS, Pagination, PaginationError};
 use crate::table::row::RecordMark;
 use crate::wix::page::PageRequest;
 
-impl Walk {
+/// Largest offset, in records, that is requested as long as a window by date can avoid it: some Wix endpoints fail near
+/// 10,000 (wix-api.md 2.2), and on most servers a page costs more the larger its offset is.
+pub(super) const MAX_OFFSET: u64 = 8_000;
+
+impl Pagination {
     pub(super) fn accept_by_offset(
         &mut self,
         offset: u64,
         marks: &[RecordMark],
         total: Option<u64>,
-    ) -> Result<Option<Accepted>, WalkError> {
+    ) -> Result<Option<Accepted>, PaginationError> {
         if !self.follows(marks) {
             self.restart()?;
             return Ok(None);
@@ -29,13 +34,26 @@ impl Walk {
         }
         // A total below what was read cannot be one. On a page that is not full it may be another number, such as the
         // page's own count: there it is worth a request to see that nothing follows.
-        let at_end = total == Some(offset + count) && count < self.page_limit;
+        let is_full = self.page_limit.is_some_and(|limit| count >= u64::from(limit));
+        let at_end = total == Some(offset + count) && !is_full;
         let accepted = self.note(marks, at_end);
         if !at_end {
-            self.check_end()?;
+            self.loops.check_progress()?;
             self.continue_behind(offset, count);
         }
         Ok(Some(accepted))
+    }
+
+    /// Uses windows by date although they leave records out, because Wix refuses the offset that would be next. False
+    /// if that is not the reason for the refusal, or if no window can start here.
+    pub fn avoid_offset(&mut self) -> bool {
+        let is_deep = matches!(self.next, PageRequest::Window { offset, .. } if offset > MAX_OFFSET);
+        if !is_deep || !self.can_begin_window() {
+            return false;
+        }
+        self.window_use = WindowUse::Required;
+        self.begin_window_at_latest(None);
+        true
     }
 
     /// Whether a page follows the one before: it starts with that one's last record if it has to, and none of the
@@ -46,7 +64,8 @@ impl Walk {
         if self.is_anchored && marks.next().map(|mark| &mark.wix_id) != self.last.as_ref().map(|mark| &mark.wix_id) {
             return false;
         }
-        !marks.any(|mark| created(mark) == self.mark && self.tally.came_at_mark(mark, self.window.number))
+        let latest = self.order.latest();
+        !marks.any(|mark| created(mark) == latest && self.tally.came_at_latest(mark, self.window.number))
     }
 
     /// The next page starts with the last record of this one. After a page of that one record alone, it starts behind
@@ -56,14 +75,18 @@ impl Walk {
         let next = if self.is_anchored { offset + count - 1 } else { offset + count };
         self.next = PageRequest::Window { created_from: self.window.from, offset: next };
         let is_deep = offset + count > MAX_OFFSET;
-        if is_deep && self.may_use_windows && self.is_order_proven() && self.mark > self.window.from {
-            let left = Left {
+        if is_deep && self.window_use != WindowUse::Avoided && self.can_begin_window() {
+            let return_point = ReturnPoint {
                 window: self.window,
                 next: self.next.clone(),
                 last: self.last.clone(),
                 is_anchored: self.is_anchored,
             };
-            self.begin_window_at_mark(Some(left));
+            self.begin_window_at_latest(Some(return_point));
         }
+    }
+
+    fn can_begin_window(&self) -> bool {
+        self.order.is_proven() && self.order.latest() > self.window.from
     }
 }

@@ -1,10 +1,24 @@
-//! A list that Wix does not sort, read in windows by date: each in any order, one window after the other.
+//! A list that Wix does not sort: read from its beginning in any order, or in windows by date, one after the other.
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-use super::{Order, Start, Walk};
+use super::order::Order;
+use super::{Pagination, Start};
 
-impl Walk {
+impl Pagination {
+    /// Starts at the beginning, in an unknown order.
+    pub fn begin_unsorted(&mut self) {
+        *self = Pagination {
+            is_unsorted: true,
+            order: Order::broken(),
+            page_limit: self.page_limit,
+            windows: self.windows,
+            tally: self.forget_all(),
+            ..Pagination::default()
+        };
+        self.begin_at_start();
+    }
+
     /// Reads the records created from this date on, up to the date of the request's filter. All records before it came
     /// with earlier windows.
     pub fn begin_date_window(&mut self, from: Option<DateTime<Utc>>) {
@@ -15,7 +29,8 @@ impl Walk {
         } else {
             let before = if from.is_some() { self.start.records_before } else { 0 };
             (self.is_by_date, self.is_unsorted, self.is_unverified) = (true, true, true);
-            (self.order, self.start, self.check) = (Order::Broken, Start::default(), None);
+            (self.start, self.check) = (Start::default(), None);
+            self.order.give_up();
             self.tally.forget(before);
             before
         };
@@ -28,15 +43,5 @@ impl Walk {
         let (from, before) = (self.window.from, self.window.before);
         self.tally.forget_part(before);
         self.begin_window(from, before);
-    }
-
-    /// True if the total of the whole list must be compared with the windows by date at its end: no window has the
-    /// records without a date.
-    pub fn has_undated_to_compare(&self) -> bool {
-        self.is_by_date && self.window.total.is_some()
-    }
-
-    pub fn is_second_reading(&self) -> bool {
-        self.is_second_reading
     }
 }

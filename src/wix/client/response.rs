@@ -1,4 +1,4 @@
-//! The answer to one request, before its body is interpreted.
+//! The response to one request, before its body is interpreted.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::network::{CertificateProblem, chain};
 use crate::retry;
 use crate::wix::error::{Oversize, WixError};
 
-pub(super) struct Answer {
+pub(super) struct Response {
     pub(super) status: StatusCode,
     pub(super) request_id: Option<String>,
     pub(super) server_time: Option<DateTime<Utc>>,
@@ -23,15 +23,15 @@ pub(super) struct Answer {
     pub(super) oversize: Option<Oversize>,
 }
 
-impl Answer {
-    pub(super) fn new(status: StatusCode, headers: &HeaderMap, body: Body) -> Answer {
+impl Response {
+    pub(super) fn new(status: StatusCode, headers: &HeaderMap, body: Body) -> Response {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let server_time = text(DATE.as_str()).and_then(|date| httpdate::parse_http_date(date).ok());
         let (body, oversize) = match body {
             Body::Whole(body) => (body, None),
             Body::TooLarge(oversize) => (Bytes::new(), Some(oversize)),
         };
-        Answer {
+        Response {
             status,
             request_id: text("x-wix-request-id").map(str::to_owned),
             server_time: server_time.map(DateTime::from),
@@ -47,9 +47,9 @@ pub(super) fn is_transient(status: StatusCode) -> bool {
     status == StatusCode::REQUEST_TIMEOUT || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
 }
 
-/// Why a request got no answer, in words. A certificate that is not accepted is an error: a later attempt would fail as
+/// Why a request got no response, in words. A certificate that is not accepted is an error: a later attempt would fail as
 /// well.
-pub(super) fn no_answer(error: reqwest::Error, server: &Address) -> Result<String, WixError> {
+pub(super) fn describe_missing_response(error: reqwest::Error, server: &Address) -> Result<String, WixError> {
     match CertificateProblem::of(&error) {
         Some(problem) => Err(WixError::Certificate { host: server.host().to_owned(), problem }),
         None => Ok(chain(&error.without_url())),

@@ -1,14 +1,11 @@
 //! The size of pages, for lists whose records are so large that a page cannot be read to its end.
 
-use super::context::SyncError;
-use super::reader::Reader;
-use crate::wix::page::PageRequest;
-use crate::wix::{Oversize, WixError};
+use crate::wix::Oversize;
 
 /// The number of bytes that a page should have once one was too large.
 const TARGET_BYTES: usize = 3_000_000;
 
-/// How much larger a page can be than the one before.
+/// Maximum factor by which a page is larger than the one before.
 const GROWTH: u32 = 4;
 
 /// Maximum number of records per page, as their size allows.
@@ -16,18 +13,17 @@ const GROWTH: u32 = 4;
 pub(super) struct PageSize {
     /// `None` as long as no page was too large, and again once pages of the list's own size fit.
     limit: Option<u32>,
-    /// True if a page of one record was too large. A record is skipped only if that happens twice: an answer may be
-    /// broken.
+    /// True if a page of one record was too large.
     is_one_too_large: bool,
 }
 
 impl PageSize {
-    fn limit(&self) -> Option<u32> {
+    pub(super) fn limit(&self) -> Option<u32> {
         self.limit
     }
 
     /// Takes a page of at most `limit` records that was not read to its end.
-    fn shrink(&mut self, limit: u32, page: &Oversize) {
+    pub(super) fn shrink(&mut self, limit: u32, page: &Oversize) {
         let next = match page.excerpt {
             // One record is larger than any page: the records before it are read without it.
             Some(_) => page.records,
@@ -36,7 +32,15 @@ impl PageSize {
         self.limit = Some(next.clamp(1, limit.max(2) - 1));
     }
 
-    /// Takes a page that came. The size grows by steps: a cursor may not allow another limit, and that costs a request.
+    /// Takes a page of one record that was too large. Returns whether that happened twice in a row: only then the record
+    /// is skipped, since one response may be broken.
+    pub(super) fn is_one_too_large_again(&mut self) -> bool {
+        self.is_one_too_large = !self.is_one_too_large;
+        !self.is_one_too_large
+    }
+
+    /// Takes a page that was read to its end. The size grows by steps: a cursor may not allow another limit, and that
+    /// costs a request.
     pub(super) fn note(&mut self, records: usize, bytes: usize, whole: u32) {
         self.is_one_too_large = false;
         let Some(limit) = self.limit else { return };
@@ -51,32 +55,6 @@ impl PageSize {
 fn fitting(records: u32, bytes: usize) -> u32 {
     let fitting = (records as usize).saturating_mul(TARGET_BYTES) / bytes.max(1);
     u32::try_from(fitting).unwrap_or(u32::MAX)
-}
-
-impl Reader<'_> {
-    /// The maximum number of records of the next page.
-    pub(super) fn page_limit(&self) -> u32 {
-        let limits = [self.narrowing.limit(), self.page_size.limit()];
-        limits.into_iter().flatten().fold(self.reading.table.listing.page_limit, u32::min)
-    }
-
-    /// Makes the next page smaller, because this one was too large. A record that is too large by itself is skipped.
-    pub(super) async fn shrink(&mut self, path: &'static str, oversize: Oversize) -> Result<(), SyncError> {
-        let limit = self.page_limit();
-        let ignores_limit = oversize.records > limit && matches!(self.walk.request(), PageRequest::Cursor(_));
-        if limit > 1 {
-            self.page_size.shrink(limit, &oversize);
-        }
-        if ignores_limit {
-            // Pages behind this cursor keep the size of the first one: the list continues from the latest date.
-            return Ok(self.walk.restart()?);
-        }
-        if limit == 1 && std::mem::replace(&mut self.page_size.is_one_too_large, true) {
-            self.page_size.is_one_too_large = false;
-            return self.narrow(WixError::TooLarge { path, oversize }).await;
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The gate that every request passes: the rate limit, and one pause for all tasks.
+//! The rate limit of all requests, and one pause for all tasks.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,26 +16,26 @@ const MINUTE: Duration = Duration::from_millis(60_500);
 /// Requests may follow each other at once until the minute's limit is used up: a run that needs few of them is not
 /// slowed down, and a long one uses the whole limit.
 #[derive(Debug)]
-pub struct Gate {
+pub struct RateLimiter {
     limit: Option<usize>,
-    state: Mutex<GateState>,
+    state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
-struct GateState {
+struct State {
     /// When the last `limit` requests passed, oldest first.
     passed: VecDeque<Instant>,
     paused_until: Option<Instant>,
 }
 
-impl Gate {
-    /// `limit` is in requests per minute; 0 is no limit.
-    pub fn new(limit: u32) -> Gate {
-        Gate { limit: (limit > 0).then_some(limit as usize), state: Mutex::default() }
+impl RateLimiter {
+    /// `limit` is in requests per minute; 0 means no limit.
+    pub fn new(limit: u32) -> RateLimiter {
+        RateLimiter { limit: (limit > 0).then_some(limit as usize), state: Mutex::default() }
     }
 
     /// Waits until a request may be sent, and counts it.
-    pub async fn pass(&self, stop: &Stop) -> Result<(), StopReason> {
+    pub async fn acquire(&self, stop: &Stop) -> Result<(), StopReason> {
         loop {
             stop.check()?;
             let wait = {
@@ -65,13 +65,13 @@ impl Gate {
         state.paused_until = Some(state.paused_until.map_or(until, |current| current.max(until)));
     }
 
-    /// When the gate opens; `None` if it is open.
-    fn free_at(&self, state: &GateState, now: Instant) -> Option<Instant> {
-        let budget = match self.limit {
+    /// When the next request may be sent; `None` if it may be sent now.
+    fn free_at(&self, state: &State, now: Instant) -> Option<Instant> {
+        let by_limit = match self.limit {
             Some(limit) if state.passed.len() >= limit => state.passed.front().map(|oldest| *oldest + MINUTE),
             _ => None,
         };
-        budget.max(state.paused_until).filter(|free_at| *free_at > now)
+        by_limit.max(state.paused_until).filter(|free_at| *free_at > now)
     }
 }
 
@@ -81,17 +81,17 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::Gate;
+    use super::RateLimiter;
     use crate::stop::{StopReason, stop_pair};
 
     #[tokio::test(start_paused = true)]
-    async fn no_minute_sees_more_than_the_budget_and_the_budget_is_used() {
+    async fn no_minute_exceeds_the_limit_and_the_limit_is_used() {
         let (_stopper, stop) = stop_pair();
-        let gate = Gate::new(200);
+        let limiter = RateLimiter::new(200);
         let begin = Instant::now();
         let mut times = Vec::new();
         for _ in 0..1000 {
-            gate.pass(&stop).await.unwrap();
+            limiter.acquire(&stop).await.unwrap();
             times.push(begin.elapsed());
         }
         for pair in times.windows(201) {
@@ -101,17 +101,17 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_holds_everyone_and_a_stop_ends_the_waiting() {
+    async fn a_pause_holds_all_tasks_and_a_stop_ends_it() {
         let (stopper, stop) = stop_pair();
-        let gate = Gate::new(0);
+        let limiter = RateLimiter::new(0);
         let begin = Instant::now();
-        gate.pause(Duration::from_secs(30)).await;
-        gate.pause(Duration::from_secs(10)).await;
-        gate.pass(&stop).await.unwrap();
+        limiter.pause(Duration::from_secs(30)).await;
+        limiter.pause(Duration::from_secs(10)).await;
+        limiter.acquire(&stop).await.unwrap();
         assert!(begin.elapsed() >= Duration::from_secs(30));
-        gate.pause(Duration::from_secs(3600)).await;
+        limiter.pause(Duration::from_secs(3600)).await;
         stopper.stop(StopReason::Terminate);
-        assert_eq!(gate.pass(&stop).await, Err(StopReason::Terminate));
+        assert_eq!(limiter.acquire(&stop).await, Err(StopReason::Terminate));
         assert!(begin.elapsed() < Duration::from_secs(60));
     }
 }

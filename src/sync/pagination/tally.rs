@@ -1,41 +1,32 @@
-//! What is remembered of the records that came: 16 bytes of each. Counts the distinct ones, to compare them with what Wix
-//! announced, and tells which come again.
+//! The count of the distinct records that came, to compare it with the number that Wix announced. Remembers 16 bytes of
+//! each record, to know which ones come again.
 
 use std::collections::{HashMap, HashSet};
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::order::Place;
 use crate::table::row::{RecordMark, Version};
 
-/// Maximum number of records before the latest date that are remembered while the list is sorted: about 1 MB. Behind
-/// them a sorted list can repeat a record only at one date.
+/// Maximum number of records before the latest date that are remembered while the list is sorted: about 1 MB. A sorted
+/// list can repeat only records with the latest date, for which [`MAX_RECORDS`] is the limit.
 const MAX_REMEMBERED: usize = 65_536;
 
-/// Maximum number of records that are remembered at the latest date, and maximum number of the others: 9 MB each.
+/// Maximum number of remembered records with the latest date, and also maximum number of the others: 9 MB each.
 pub(super) const MAX_RECORDS: usize = 450_000;
 
-/// A table of this many places is given back when it is emptied: to clear it would take longer than to make a new one.
+/// Largest capacity, in records, of a map that is cleared and used again. To clear a larger one takes longer than to
+/// make a new one.
 const LARGE: usize = 4_096;
-
-/// Where a record is in the order of the list so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// Out of order: only its id tells whether it came before.
-    Behind,
-    /// At the latest date.
-    AtMark,
-    /// Later than all before.
-    Ahead,
-}
 
 /// Whether a record came before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sighting {
-    /// It did not.
+    /// False if it came before, in this pass.
     pub(super) is_first: bool,
-    /// Not in this version.
+    /// False if it came before in the same version.
     pub(super) is_news: bool,
-    /// Not in this window.
+    /// False if it came before in this window.
     pub(super) is_first_in_window: bool,
 }
 
@@ -53,13 +44,14 @@ struct Seen {
 pub(super) struct Tally {
     count: u64,
     /// By hashes of ids: records with the latest date. They come again when the pagination restarts there.
-    at_mark: HashMap<u64, Seen>,
+    at_latest: HashMap<u64, Seen>,
     /// By hashes of ids: the first of the others, and all that came out of order.
     others: HashMap<u64, Seen>,
     /// Counted records at the latest date.
-    count_at_mark: u64,
-    /// Records without an id: at the latest date, and altogether.
-    nameless_at_mark: u64,
+    count_at_latest: u64,
+    /// Records without an id at the latest date.
+    nameless_at_latest: u64,
+    /// All records without an id.
     nameless: u64,
     /// Records without an id that come again because the list is read again from an earlier place.
     nameless_to_skip: u64,
@@ -99,18 +91,18 @@ impl Tally {
     }
 
     /// Those created before the latest date.
-    pub(super) fn before_mark(&self) -> u64 {
-        self.count - self.count_at_mark
+    pub(super) fn before_latest(&self) -> u64 {
+        self.count - self.count_at_latest
     }
 
     /// The number of records with an id at the latest date.
-    pub(super) fn len_at_mark(&self) -> usize {
-        self.at_mark.len()
+    pub(super) fn len_at_latest(&self) -> usize {
+        self.at_latest.len()
     }
 
     /// Hashes of the ids at the latest date.
-    pub(super) fn keys_at_mark(&self) -> HashSet<u64> {
-        self.at_mark.keys().copied().collect()
+    pub(super) fn keys_at_latest(&self) -> HashSet<u64> {
+        self.at_latest.keys().copied().collect()
     }
 
     pub(super) fn key_of(mark: &RecordMark) -> Option<u64> {
@@ -118,15 +110,15 @@ impl Tally {
     }
 
     /// Whether a record is one of those at the latest date that came in this window.
-    pub(super) fn came_at_mark(&self, mark: &RecordMark, window: u32) -> bool {
-        let seen = Tally::key_of(mark).and_then(|key| self.at_mark.get(&key));
+    pub(super) fn came_at_latest(&self, mark: &RecordMark, window: u32) -> bool {
+        let seen = Tally::key_of(mark).and_then(|key| self.at_latest.get(&key));
         seen.is_some_and(|seen| seen.window == window)
     }
 
     /// Takes a record. One without an id with which the page before ended (`is_last_one`) is not counted again.
     pub(super) fn note(&mut self, mark: &RecordMark, place: Place, window: u32, is_last_one: bool) -> Sighting {
         if place == Place::Ahead {
-            self.move_mark();
+            self.move_latest();
         }
         let Some(key) = Tally::key_of(mark) else {
             let has_room = self.nameless_in_window.len() < MAX_REMEMBERED;
@@ -135,7 +127,7 @@ impl Tally {
             return Sighting { is_first, is_news: is_first_in_window, is_first_in_window };
         };
         let seen = Seen { version: hash_of(mark.version), window };
-        let earlier = match self.at_mark.get_mut(&key) {
+        let earlier = match self.at_latest.get_mut(&key) {
             Some(earlier) => Some(earlier),
             None => self.others.get_mut(&key),
         };
@@ -146,7 +138,7 @@ impl Tally {
             return Sighting { is_first: false, is_news, is_first_in_window };
         }
         let is_behind = place == Place::Behind;
-        let remembered = if is_behind { &mut self.others } else { &mut self.at_mark };
+        let remembered = if is_behind { &mut self.others } else { &mut self.at_latest };
         if remembered.len() < MAX_RECORDS {
             remembered.insert(key, seen);
         } else {
@@ -154,7 +146,7 @@ impl Tally {
         }
         self.count += 1;
         self.delivered += 1;
-        self.count_at_mark += u64::from(!is_behind);
+        self.count_at_latest += u64::from(!is_behind);
         Sighting { is_first: true, is_news: true, is_first_in_window: true }
     }
 
@@ -164,9 +156,9 @@ impl Tally {
             return false;
         }
         self.nameless += 1;
-        self.nameless_at_mark += u64::from(place != Place::Behind);
+        self.nameless_at_latest += u64::from(place != Place::Behind);
         self.count += 1;
-        self.count_at_mark += u64::from(place != Place::Behind);
+        self.count_at_latest += u64::from(place != Place::Behind);
         true
     }
 
@@ -180,18 +172,18 @@ impl Tally {
         self.count += 1;
     }
 
-    fn move_mark(&mut self) {
-        (self.count_at_mark, self.nameless_at_mark) = (0, 0);
+    fn move_latest(&mut self) {
+        (self.count_at_latest, self.nameless_at_latest) = (0, 0);
         let room = MAX_REMEMBERED.saturating_sub(self.others.len());
-        self.others.extend(self.at_mark.drain().take(room));
-        if self.at_mark.capacity() > LARGE {
-            self.at_mark = HashMap::new();
+        self.others.extend(self.at_latest.drain().take(room));
+        if self.at_latest.capacity() > LARGE {
+            self.at_latest = HashMap::new();
         }
     }
 
     /// The latest date moved without a record.
-    pub(super) fn skip_mark(&mut self) {
-        self.move_mark();
+    pub(super) fn skip_latest(&mut self) {
+        self.move_latest();
         self.nameless_to_skip = 0;
     }
 
@@ -201,8 +193,8 @@ impl Tally {
     }
 
     /// The list is read again from the latest date.
-    pub(super) fn restart_at_mark(&mut self) {
-        self.nameless_to_skip = self.nameless_at_mark;
+    pub(super) fn restart_at_latest(&mut self) {
+        self.nameless_to_skip = self.nameless_at_latest;
     }
 
     /// The list continues where it was left.
@@ -212,7 +204,7 @@ impl Tally {
 
     /// The list is read again from its beginning, with `before` records before it: all come again.
     pub(super) fn restart_at_beginning(&mut self, before: u64) {
-        let remembered = (self.at_mark.len() + self.others.len()) as u64;
+        let remembered = (self.at_latest.len() + self.others.len()) as u64;
         if self.count == before + remembered + self.nameless {
             self.nameless_to_skip = self.nameless;
         } else {

@@ -1,4 +1,4 @@
-//! The JSON of Wix's answers: pages of a list, single records, counts.
+//! The JSON of Wix's responses: pages of a list, single records, counts.
 //!
 //! The records stay the text that came. A field that comes twice loses nothing: lists are joined, and two different
 //! values are an error.
@@ -20,34 +20,34 @@ use crate::wix::page::{NextPage, Page};
 const METADATA: [&str; 2] = ["metadata", "pagingMetadata"];
 
 impl Listing {
-    /// Reads the answer to a GET by id: the record, and whether Wix says that the requested record was merged into it
+    /// Reads the response to a GET by id: the record, and whether Wix says that the requested record was merged into it
     /// (wix-api.md 2.4).
-    pub fn decode_record(&self, member: &str, body: &[u8]) -> Result<(String, bool), String> {
-        read(body, None, |answer, _, _| {
-            let record = single(answer, member)?.filter(|record| record.get().starts_with('{'));
-            let record = record.ok_or_else(|| format!("it has no `{member}`"))?;
-            let kind = single(answer, "responseType")?.and_then(scalar);
+    pub fn decode_record(&self, field: &str, body: &[u8]) -> Result<(String, bool), String> {
+        read(body, None, |response, _, _| {
+            let record = single(response, field)?.filter(|record| record.get().starts_with('{'));
+            let record = record.ok_or_else(|| format!("it has no `{field}`"))?;
+            let kind = single(response, "responseType")?.and_then(scalar);
             Ok((record.get().to_owned(), kind.as_deref() == Some("MERGED")))
         })
     }
 
-    /// Reads the answer of an endpoint that counts: `{"count": 5}`.
+    /// Reads the response of an endpoint that counts: `{"count": 5}`.
     pub fn decode_count(&self, body: &[u8]) -> Result<u64, String> {
-        read(body, None, |answer, _, _| number(answer, "count")?.ok_or_else(|| "it has no `count`".to_owned()))
+        read(body, None, |response, _, _| number(response, "count")?.ok_or_else(|| "it has no `count`".to_owned()))
     }
 
-    /// Reads an answer. The error says what is wrong with it, without quoting it.
+    /// Reads a page. The error says what is wrong with it, without quoting it.
     ///
-    /// An answer without the field that describes the page is an error: taking `{}` for an empty last page would lose
+    /// A response without the field that describes the page is an error: taking `{}` for an empty last page would lose
     /// all that follows. If only the list of records is absent, it is empty, unless the page is said to have some. A
     /// record that is not JSON is in the page as it came: it is rejected by itself.
     pub fn decode_page(&self, body: &[u8], server_time: Option<DateTime<Utc>>) -> Result<Page, String> {
-        read(body, Some(self.items), |answer, damaged, repaired_characters| {
+        read(body, Some(self.items), |response, damaged, repaired_characters| {
             let records = match damaged {
                 Some(items) => Some(items.into_iter().map(str::to_owned).collect()),
-                None => self.records(answer)?,
+                None => self.records(response)?,
             };
-            let metadata = self.metadata(answer)?;
+            let metadata = self.metadata(response)?;
             let next = match (self.paging, &metadata, &records) {
                 (Paging::Offset, None, None) | (Paging::Cursor, None, _) => {
                     return Err(format!("it has no `{}`", self.metadata));
@@ -67,16 +67,16 @@ impl Listing {
                 return Err(format!("it has no `{}`, though it counts {count} there", self.items));
             }
             let records = records.unwrap_or_default();
-            let lacking = count.saturating_sub(records.len() as u64);
-            Ok(Page { records, next, total, lacking, server_time, repaired_characters })
+            let shortfall = count.saturating_sub(records.len() as u64);
+            Ok(Page { records, next, total, shortfall, server_time, repaired_characters })
         })
     }
 
     /// The list of records; `None` if there is none. If there are two, what the second one repeats is left out: places
     /// are counted by the records of a page.
-    fn records(&self, answer: &Object<'_>) -> Result<Option<Vec<String>>, String> {
+    fn records(&self, response: &Object<'_>) -> Result<Option<Vec<String>>, String> {
         let mut joined: Option<Vec<String>> = None;
-        for list in answer.every(self.items).filter(|list| list.get() != "null") {
+        for list in response.every(self.items).filter(|list| list.get() != "null") {
             let items: Vec<&RawValue> =
                 serde_json::from_str(list.get()).map_err(|_| format!("`{}` is not a list", self.items))?;
             let items = items.into_iter().map(RawValue::get);
@@ -93,10 +93,10 @@ impl Listing {
 
     /// What Wix tells about the page; the fields depend on the endpoint (wix-api.md 2.3, 3.3, 4.2). The list's own name
     /// for it takes precedence.
-    fn metadata<'a>(&self, answer: &Object<'a>) -> Result<Option<Object<'a>>, String> {
+    fn metadata<'a>(&self, response: &Object<'a>) -> Result<Option<Object<'a>>, String> {
         for name in std::iter::once(self.metadata).chain(METADATA) {
-            if single(answer, name)?.is_some() {
-                return answer.checked_object(name).map(Some).map_err(|error| error.to_string());
+            if single(response, name)?.is_some() {
+                return response.checked_object(name).map(Some).map_err(|error| error.to_string());
             }
         }
         Ok(None)
@@ -155,21 +155,21 @@ fn read<T>(
     damageable: Option<&str>,
     read: impl Fn(&Object<'_>, Option<Vec<&str>>, u64) -> Result<T, String>,
 ) -> Result<T, String> {
-    let (mut text, repairs) = sanitize::storable(body);
+    let (mut text, repairs) = sanitize::sanitize(body);
     let mut repaired = repairs.count();
-    if let Ok(answer) = Object::parse(&text) {
-        return read(&answer, None, repaired);
+    if let Ok(response) = Object::parse(&text) {
+        return read(&response, None, repaired);
     }
     if let Some((repaired_text, count)) = repair_strings(&text) {
         (text, repaired) = (Cow::Owned(repaired_text), repaired + count);
-        if let Ok(answer) = Object::parse(&text) {
-            return read(&answer, None, repaired);
+        if let Ok(response) = Object::parse(&text) {
+            return read(&response, None, repaired);
         }
     }
     let split = damageable.and_then(|list| split_list(&text, list));
     let (rest, items) = split.ok_or_else(|| describe_bad_json(&text))?;
-    let answer = Object::parse(&rest).map_err(|_| describe_bad_json(&text))?;
-    read(&answer, Some(items), repaired)
+    let response = Object::parse(&rest).map_err(|_| describe_bad_json(&text))?;
+    read(&response, Some(items), repaired)
 }
 
 fn describe_bad_json(text: &str) -> String {
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_cursor_walk_is_wixs_word_for_it() {
+    fn a_list_by_cursor_ends_where_wix_says_so() {
         let cursor = Ok(NextPage::Cursor("c".to_owned()));
         assert_eq!(next(r#"{"things":[{}],"pagingMetadata":{"cursors":{"next":"c"}}}"#), cursor);
         assert_eq!(next(r#"{"things":[],"pagingMetadata":{"cursors":{"next":"c"},"hasNext":true}}"#), cursor);
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_never_taken_for_an_empty_one() {
+    fn a_body_that_is_not_a_page_is_never_taken_for_an_empty_one() {
         for body in [
             "",
             "{}",
@@ -259,17 +259,17 @@ mod tests {
 
     #[test]
     fn a_list_shorter_than_its_count_is_noticed() {
-        let lacking = |count: &str| {
+        let shortfall = |count: &str| {
             let body = format!(r#"{{"things":[{{}},{{}}],"pagingMetadata":{{"count":{count}}}}}"#);
-            CURSOR.decode_page(body.as_bytes(), None).unwrap().lacking
+            CURSOR.decode_page(body.as_bytes(), None).unwrap().shortfall
         };
         for (count, expected) in [("2", 0), ("1", 0), ("3", 1), ("100", 98), ("101", 0), ("null", 0), ("\"3\"", 1)] {
-            assert_eq!(lacking(count), expected, "{count}");
+            assert_eq!(shortfall(count), expected, "{count}");
         }
     }
 
     #[test]
-    fn a_member_that_comes_twice_loses_nothing() {
+    fn a_field_that_comes_twice_loses_nothing() {
         let records = |body: &str| CURSOR.decode_page(body.as_bytes(), None).map(|page| page.records.join(" "));
         let page = r#""pagingMetadata":{"cursors":{}}"#;
         assert_eq!(records(&format!(r#"{{"things":[1,2],"th\u0069ngs":[2,3],{page}}}"#)).unwrap(), "1 2 3");
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn offset_listings_tell_their_total_unless_it_is_too_large_to_count() {
+    fn lists_by_offset_have_a_total_unless_it_is_too_large_to_count() {
         let page = |body: &str| OFFSET.decode_page(body.as_bytes(), None).unwrap();
         assert_eq!(
             page(r#"{"things":[{"id":1}],"pagingMetadata":{"count":1,"offset":0,"total":4,"tooManyToCount":false}}"#)

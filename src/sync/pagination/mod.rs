@@ -1,0 +1,336 @@
+//! The pagination of a list: which page comes next, and when Wix has said that there is no more.
+//!
+//! Pure: it sees the marks of records and says what to request. Lists are sorted by creation date, which never changes,
+//! so edits move nothing. Two things can move: the offsets of contacts, when one is deleted or merged meanwhile, and
+//! records with the same date, among which Wix promises no order. Therefore each page by offset begins with the last
+//! record of the page before and repeats no other record. If it does not, the pagination restarts at the latest date.
+//!
+//! Nothing is concluded from an order that was not seen: the high-water mark, and with it each checkpoint, exists only
+//! after two different dates came in ascending order. `window` checks that a window by date holds all that is left;
+//! `end` compares the number of records that came with the number that Wix announced.
+
+mod by_date;
+mod end;
+mod error;
+mod loops;
+#[cfg(test)]
+mod odd_lists;
+mod offset;
+mod order;
+mod skip;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use chrono::{DateTime, SubsecRound, Utc};
+
+pub use self::error::PaginationError;
+use self::loops::LoopCheck;
+use self::order::{Order, created};
+use self::tally::{Sighting, Tally};
+use self::window::{Check, ReturnPoint, Verdict, Window, WindowUse};
+use crate::table::row::RecordMark;
+use crate::wix::page::{NextPage, PageRequest};
+
+/// Maximum number of restarts without progress.
+const MAX_RESTARTS: u32 = 5;
+
+/// How a page fits into the list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// For each record of the page: false if it came before, in the same version.
+    pub is_new: Vec<bool>,
+    /// How many of the new ones, or of those that follow, came before: in another version, or because the list is read
+    /// again.
+    pub repeated: u64,
+    /// True if this was the last page.
+    pub at_end: bool,
+}
+
+/// Where a pass continues that an earlier run started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// All records created before this time came in earlier runs.
+    pub created_from: Option<DateTime<Utc>>,
+    /// The number of those records.
+    pub records_before: u64,
+}
+
+/// What to do at the end of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conclusion {
+    /// Wix announced this many records more than it returned; 0 if all came.
+    Shortfall(u64),
+    /// The list is read again, from its beginning and without windows by date: they may have left records out.
+    ReadAgain,
+}
+
+/// The state of reading one list.
+#[derive(Clone, Debug, Default)]
+pub struct Pagination {
+    next: PageRequest,
+    start: Start,
+    window: Window,
+    /// The number of windows so far.
+    windows: u32,
+    window_use: WindowUse,
+    /// What the current window still has to show.
+    check: Option<Check>,
+    /// What the window with which a resumed pass started has to show, if another one started since.
+    start_check: Option<Check>,
+    /// True while the list is read from its beginning for the second time.
+    is_second_reading: bool,
+    /// True if some window by date could not be checked with totals.
+    is_unverified: bool,
+    /// Records that windows by date are known to leave out.
+    hidden: u64,
+    /// True if Wix refuses to sort the list.
+    is_unsorted: bool,
+    /// True if it is therefore read in windows by date: see [`by_date`].
+    is_by_date: bool,
+    order: Order,
+    tally: Tally,
+    loops: LoopCheck,
+    /// The last record of the last page.
+    last: Option<RecordMark>,
+    /// True if the next page has to start with `last`.
+    is_anchored: bool,
+    /// Restarts since the last progress.
+    restarts: u32,
+    /// The largest number of distinct records so far: more is progress.
+    best_count: u64,
+    /// Records in the whole list, as its first page says.
+    total: Option<u64>,
+    /// Maximum number of records of the next page. No limit is known if `None`.
+    page_limit: Option<u32>,
+}
+
+impl Pagination {
+    /// Continues where an earlier run stopped; starts at the beginning without a date.
+    pub fn starting_at(start: Start) -> Pagination {
+        let created_from = start.created_from.map(|date| date.trunc_subsecs(3));
+        let records_before = if created_from.is_some() { start.records_before } else { 0 };
+        Pagination {
+            next: PageRequest::starting_at(created_from),
+            start: Start { created_from, records_before },
+            window: Window { from: created_from, before: records_before, ..Window::default() },
+            check: created_from.map(Check::of_start),
+            order: Order::starting_at(created_from),
+            tally: Tally::starting_with(records_before),
+            ..Pagination::default()
+        }
+    }
+
+    /// Where a later run can continue: all records created before this time came with this page or an earlier one.
+    pub fn high_water_mark(&self) -> Option<DateTime<Utc>> {
+        if self.is_by_date {
+            self.window.from
+        } else if self.order.is_proven() {
+            self.order.latest()
+        } else {
+            self.start.created_from.filter(|_| self.order.is_unproven() && !self.order.has_late_undated())
+        }
+    }
+
+    /// The number of distinct records of this pass that were created before [`Pagination::high_water_mark`].
+    pub fn records_before(&self) -> u64 {
+        if self.high_water_mark().is_none() {
+            0
+        } else if self.is_by_date {
+            self.window.before
+        } else if self.order.is_proven() {
+            self.tally.before_latest()
+        } else {
+            self.start.records_before
+        }
+    }
+
+    pub fn request(&self) -> &PageRequest {
+        &self.next
+    }
+
+    pub fn total(&self) -> Option<u64> {
+        self.total
+    }
+
+    /// Limits the next page to this many records.
+    pub fn set_page_limit(&mut self, page_limit: u32) {
+        self.page_limit = Some(page_limit);
+    }
+
+    /// Takes the page that came for [`Pagination::request`]. `None` means that the page does not follow the one before,
+    /// or does not hold what it must: it is dropped, and the next request starts elsewhere.
+    pub fn accept(
+        &mut self,
+        marks: &[RecordMark],
+        next: &NextPage,
+        total: Option<u64>,
+    ) -> Result<Option<Accepted>, PaginationError> {
+        if self.last.is_none() && !matches!(self.next, PageRequest::Window { offset: 1.., .. }) {
+            self.total = total.or(self.total);
+        }
+        if self.leaves_records_out(marks, next, total) && self.leave_window() {
+            return Ok(None);
+        }
+        let delivered = self.tally.delivered();
+        let accepted = match (&self.next, next) {
+            (PageRequest::Window { offset, .. }, NextPage::ByOffset) => {
+                let offset = *offset;
+                self.accept_by_offset(offset, marks, total)?
+            }
+            _ => Some(self.accept_by_cursor(marks, next, total)?),
+        };
+        // The earlier run relied on the order, which does not hold: what it skipped may be anywhere.
+        if self.order.is_broken() && self.start.created_from.is_some() {
+            self.tally.take_back(delivered);
+            self.begin_second_reading();
+            return Ok(None);
+        }
+        Ok(accepted)
+    }
+
+    /// Restarts at the latest date, for instance after Wix refused a cursor; at the beginning if the order was not seen
+    /// to hold. An error if that brings nothing new any more.
+    pub fn restart(&mut self) -> Result<(), PaginationError> {
+        self.restarts += 1;
+        if self.restarts > MAX_RESTARTS {
+            return Err(match self.next {
+                PageRequest::Cursor(_) => PaginationError::NoProgress,
+                PageRequest::Window { .. } => PaginationError::UnstableOrder,
+            });
+        }
+        if self.is_by_date {
+            self.restart_date_window();
+        } else if self.order.is_proven() {
+            self.begin_window_at_latest(None);
+        } else {
+            self.begin_at_start();
+        }
+        Ok(())
+    }
+
+    /// Whether more records came without an order, or with one date, than can be remembered: some may be missing without
+    /// a shortfall.
+    pub fn is_overfull(&self) -> bool {
+        self.tally.is_overfull()
+    }
+
+    /// Whether that is because the list has no order, although Wix was asked for one. Windows by date need less memory.
+    pub fn is_overfull_without_order(&self) -> bool {
+        self.is_overfull() && self.order.is_broken() && !self.is_unsorted && !self.is_second_reading
+    }
+
+    /// A tally that knows only that the records so far come again.
+    fn forget_all(&mut self) -> Tally {
+        let mut tally = std::mem::take(&mut self.tally);
+        tally.forget(0);
+        tally
+    }
+
+    fn begin_at_start(&mut self) {
+        let from = self.start.created_from.filter(|_| !self.order.is_broken());
+        let before = if from.is_some() { self.start.records_before } else { 0 };
+        self.tally.restart_at_beginning(before);
+        self.begin_window(from, before);
+    }
+
+    fn begin_window(&mut self, from: Option<DateTime<Utc>>, before: u64) {
+        self.windows += 1;
+        self.window = Window { number: self.windows, from, before, total: None };
+        self.is_anchored = false;
+        self.loops = LoopCheck::default();
+        self.tally.begin_window();
+        self.next = PageRequest::starting_at(from);
+    }
+
+    /// Starts a window at the latest date. `return_point` is the place to return to if the window leaves records out.
+    fn begin_window_at_latest(&mut self, return_point: Option<ReturnPoint>) {
+        let Some(from) = self.order.latest() else { return self.begin_at_start() };
+        let before = self.tally.before_latest();
+        let passed = before.saturating_sub(self.window.before);
+        let min_total = self.window.total.map(|total| total.saturating_sub(passed));
+        // What a resumed pass started with is still to be compared at the end.
+        self.start_check = self.check.take().filter(Check::is_of_start).or(self.start_check.take());
+        self.check = Some(Check { min_total, return_point, ..Check::new(from, self.tally.keys_at_latest()) });
+        self.tally.restart_at_latest();
+        self.begin_window(Some(from), before);
+    }
+
+    /// Whether this page shows that the window leaves records out.
+    fn leaves_records_out(&mut self, marks: &[RecordMark], next: &NextPage, total: Option<u64>) -> bool {
+        let Some(check) = &mut self.check else { return false };
+        let verdict = check.note_page(marks, next, total);
+        if matches!(verdict, Verdict::Complete | Verdict::Verified) {
+            self.is_unverified |= verdict == Verdict::Complete;
+            self.check = None;
+        }
+        verdict == Verdict::LeavesOut
+    }
+
+    /// Returns to the window that was left, or to the beginning of the list. False if the window must be used.
+    fn leave_window(&mut self) -> bool {
+        let Some(check) = self.check.take() else { return false };
+        let has_no_way_back = check.return_point.is_none() && self.is_second_reading;
+        if self.window_use == WindowUse::Required || check.is_forced || has_no_way_back {
+            self.hidden += check.missing.max(1);
+            return false;
+        }
+        let Some(point) = check.return_point else {
+            self.begin_second_reading();
+            return true;
+        };
+        self.window_use = WindowUse::Avoided;
+        (self.window, self.next) = (point.window, point.next);
+        (self.last, self.is_anchored) = (point.last, point.is_anchored);
+        self.tally.resume();
+        true
+    }
+
+    fn accept_by_cursor(
+        &mut self,
+        marks: &[RecordMark],
+        next: &NextPage,
+        total: Option<u64>,
+    ) -> Result<Accepted, PaginationError> {
+        self.loops.check_page(marks)?;
+        self.window.total = total.or(self.window.total);
+        let NextPage::Cursor(cursor) = next else {
+            return Ok(self.note(marks, true));
+        };
+        let accepted = self.note(marks, false);
+        self.loops.check_cursor(cursor)?;
+        self.loops.check_progress()?;
+        self.next = PageRequest::Cursor(cursor.clone());
+        Ok(accepted)
+    }
+
+    /// Remembers a page.
+    fn note(&mut self, marks: &[RecordMark], at_end: bool) -> Accepted {
+        let is_anchored = std::mem::take(&mut self.is_anchored);
+        let mut accepted = Accepted { is_new: Vec::with_capacity(marks.len()), repeated: 0, at_end };
+        let (mut is_stale, mut new_in_window) = (true, 0);
+        for (index, mark) in marks.iter().enumerate() {
+            let place = self.order.note(created(mark));
+            let Sighting { is_first, is_news, is_first_in_window } =
+                self.tally.note(mark, place, self.window.number, is_anchored && index == 0);
+            accepted.is_new.push(is_news);
+            accepted.repeated += u64::from(is_news && !is_first && mark.wix_id.is_some());
+            is_stale &= !is_first_in_window && !is_news;
+            new_in_window += u64::from(is_first_in_window);
+        }
+        accepted.repeated += self.tally.take_forgotten();
+        self.loops.note_page(marks.len(), new_in_window, is_stale);
+        // Without an order the pagination restarts at the beginning and gets no further, however much comes.
+        if self.order.is_proven() || self.order.is_unproven() {
+            if self.tally.count() > self.best_count {
+                self.restarts = 0;
+            }
+            self.best_count = self.best_count.max(self.tally.count());
+        }
+        if let Some(last) = marks.last() {
+            self.last = Some(last.clone());
+        }
+        accepted
+    }
+}

@@ -1,0 +1,161 @@
+//! One request and its response.
+
+use std::sync::atomic::Ordering;
+
+use reqwest::StatusCode;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+
+use super::failure::Failure;
+use super::response::{Response, describe_missing_response, is_transient};
+use super::{Call, Payload, RequestCounter, WixClient, body};
+use crate::event::Event;
+use crate::secret::Secret;
+use crate::table::listing::Listing;
+use crate::wix::auth::{AccessToken, Credentials};
+use crate::wix::error::{WixError, WixResponse};
+
+/// What is sent.
+pub(super) struct Request<'a> {
+    /// The path, and a query.
+    pub(super) address: &'a str,
+    pub(super) payload: &'a Payload,
+    pub(super) headers: HeaderMap,
+    /// The token that is sent: it is not shown.
+    pub(super) token: Option<&'a AccessToken>,
+}
+
+impl WixClient {
+    /// One attempt of a request for records.
+    pub(super) async fn attempt<T>(
+        &self,
+        call: &Call<'_>,
+        counter: &RequestCounter,
+        decode: &impl AsyncFn(&Response) -> Result<T, String>,
+    ) -> Result<T, Failure> {
+        let &Call { listing, path, address, ref payload } = call;
+        let token = match &self.settings.credentials {
+            Credentials::ApiKey { .. } => None,
+            Credentials::App { .. } => Some(self.current_token(counter).await?),
+        };
+        let token = token.as_ref();
+        let response = self.send(Request { address, payload, headers: self.headers(token), token }, counter).await?;
+        if response.status.is_success() {
+            self.tokens.accepted();
+            if let Some(oversize) = response.oversize {
+                return Err(Failure::Refused(WixError::TooLarge { path: listing.path, oversize }));
+            }
+            return decode(&response).await.map_err(|what| {
+                let what = format!("it answered {}, but {what}", self.describe(&response, token));
+                Failure::Unusable { what, retry_after: None }
+            });
+        }
+        let described = self.describe(&response, token);
+        Err(match response.status {
+            StatusCode::UNAUTHORIZED => {
+                // If they work elsewhere, it is a missing permission: Wix sometimes answers that in this way
+                // (wix-api.md 1.6).
+                let error = match self.tokens.have_worked() {
+                    true => self.forbidden(listing, path, described),
+                    false => self.bad_credentials(Some(listing.permission), described),
+                };
+                match token {
+                    Some(token) if !self.tokens.refuse(token.number).await => Failure::TokenRefused(error),
+                    _ => Failure::Refused(error),
+                }
+            }
+            StatusCode::FORBIDDEN => Failure::Refused(self.forbidden(listing, path, described)),
+            StatusCode::PRECONDITION_REQUIRED => {
+                Failure::Refused(WixError::AppNotInstalled { app: listing.app, response: described })
+            }
+            StatusCode::BAD_REQUEST if matches!(payload, Payload::PostCursor(_)) => {
+                Failure::Refused(WixError::CursorRefused { path, response: described })
+            }
+            _ => Failure::Refused(WixError::Refused { path, response: described }),
+        })
+    }
+
+    /// Sends one request. A response that asks for a later attempt is a failure.
+    pub(super) async fn send(&self, request: Request<'_>, counter: &RequestCounter) -> Result<Response, Failure> {
+        self.rate_limiter.acquire(&self.stop).await.map_err(WixError::from)?;
+        counter.requests.fetch_add(1, Ordering::Relaxed);
+        self.reporter.report(Event::RequestSent { table: counter.table });
+        let Request { address, payload, headers, token } = request;
+        let address = format!("{}{address}", self.settings.base_url.reveal());
+        let request = match payload {
+            Payload::Get => self.http.get(address),
+            Payload::Post(body) | Payload::PostCursor(body) => {
+                self.http.post(address).header(CONTENT_TYPE, "application/json").body(body.to_string())
+            }
+        };
+        let request = request.headers(headers);
+        let exchange = async {
+            let response = request.send().await?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            Ok::<_, reqwest::Error>(Response::new(status, &headers, body::read(response).await?))
+        };
+        let response = tokio::select! {
+            response = exchange => response.map_err(|error| {
+                match describe_missing_response(error, &self.settings.base_url) {
+                    Ok(what) => Failure::Unusable { what, retry_after: None },
+                    Err(error) => Failure::Ended(error),
+                }
+            })?,
+            reason = self.stop.wait() => return Err(Failure::Ended(reason.into())),
+        };
+        let retry_after = response.retry_after;
+        match response.status {
+            StatusCode::TOO_MANY_REQUESTS => {
+                Err(Failure::Throttled { response: self.describe(&response, token), retry_after })
+            }
+            status if is_transient(status) => {
+                let what = format!("it answered {}", self.describe(&response, token));
+                Err(Failure::Unusable { what, retry_after })
+            }
+            _ => Ok(response),
+        }
+    }
+
+    fn headers(&self, token: Option<&AccessToken>) -> HeaderMap {
+        let secret = token.map_or_else(|| self.settings.credentials.secret(), |token| &token.secret);
+        let mut headers = HeaderMap::new();
+        headers.extend(secret_header(secret).map(|value| (AUTHORIZATION, value)));
+        // A token names the site; sending the site's id as well is reported to make some calls fail (wix-api.md 1.1).
+        if token.is_none()
+            && let Ok(site_id) = HeaderValue::from_str(&self.settings.site_id)
+        {
+            headers.insert(HeaderName::from_static("wix-site-id"), site_id);
+        }
+        headers
+    }
+
+    /// Wix's response, without the secrets that were sent.
+    pub(super) fn describe(&self, response: &Response, token: Option<&AccessToken>) -> Box<WixResponse> {
+        let secret = self.settings.credentials.secret();
+        let redact = |text: &str| {
+            let text = secret.redact(text);
+            token.map_or(text.clone(), |token| token.secret.redact(&text))
+        };
+        Box::new(WixResponse::read(response.status.as_u16(), response.request_id.clone(), &response.body, redact))
+    }
+
+    fn forbidden(&self, listing: &Listing, path: &'static str, response: Box<WixResponse>) -> WixError {
+        WixError::Forbidden {
+            path,
+            permission: listing.permission,
+            variables: format!("{} and WIX_SITE_ID", self.settings.credentials.variables()),
+            response,
+        }
+    }
+
+    pub(super) fn bad_credentials(&self, permission: Option<&'static str>, response: Box<WixResponse>) -> WixError {
+        WixError::Credentials { variables: self.settings.credentials.variables(), permission, response }
+    }
+}
+
+/// The header's value, marked so that no debug output shows it; `None` for text that no header can hold, which the
+/// configuration has refused before.
+fn secret_header(secret: &Secret) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(secret.reveal()).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}

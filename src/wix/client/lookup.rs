@@ -1,0 +1,81 @@
+//! One record, looked up by its id.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::StatusCode;
+
+use super::response::Response;
+use super::{Call, Payload, RequestCounter, WixClient};
+use crate::table::listing::{Listing, Lookup};
+use crate::wix::error::WixError;
+use crate::wix::page::{Found, NextPage, PageRequest};
+use crate::wix::query::Selection;
+
+/// What is escaped in an id that becomes part of a path. Wix's ids have hyphens, and its own client sends them as they
+/// are.
+const NOT_IN_IDS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
+
+/// Maximum number of empty pages whose cursors are followed.
+const MAX_EMPTY_PAGES: usize = 20;
+
+impl WixClient {
+    /// One record by its id.
+    ///
+    /// # Errors
+    ///
+    /// Like [`WixClient::fetch_page`]. "Not found" is not an error here, but it can also mean a missing permission
+    /// (wix-api.md 1.6): it proves something only if another record can be read in this way.
+    pub async fn fetch_record(
+        &self,
+        listing: &'static Listing,
+        wix_id: &str,
+        counter: &RequestCounter,
+    ) -> Result<Found, WixError> {
+        let Lookup::Get { path, query, member } = listing.lookup else {
+            return self.fetch_listed(listing, wix_id, counter).await;
+        };
+        let address = &format!("{path}{}{query}", utf8_percent_encode(wix_id, NOT_IN_IDS));
+        let call = Call { listing, path, address, payload: Payload::Get };
+        let decode = async |response: &Response| listing.decode_record(member, &response.body);
+        match self.repeat(path, counter, async || self.attempt(&call, counter, &decode).await).await {
+            Ok((record, is_merged)) => Ok(if is_merged { Found::Merged(record) } else { Found::Alive(record) }),
+            Err(WixError::Refused { response, .. }) if response.status == StatusCode::NOT_FOUND.as_u16() => {
+                Ok(Found::Gone)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The copy of a record that its list returns when it is filtered by id. An empty page that names a next one proves
+    /// nothing: the record may follow.
+    ///
+    /// # Errors
+    ///
+    /// Like [`WixClient::fetch_page`].
+    pub async fn fetch_listed(
+        &self,
+        listing: &'static Listing,
+        wix_id: &str,
+        counter: &RequestCounter,
+    ) -> Result<Found, WixError> {
+        let mut call = Call::list(listing, Payload::Post(listing.lookup_body(wix_id)));
+        let decode = async |response: &Response| listing.decode_page(&response.body, None);
+        for _ in 0..=MAX_EMPTY_PAGES {
+            let attempt = async || self.attempt(&call, counter, &decode).await;
+            let page = match self.repeat(listing.path, counter, attempt).await {
+                Err(WixError::CursorRefused { .. }) => return Ok(Found::Unclear),
+                page => page?,
+            };
+            match (page.records.into_iter().next(), page.next) {
+                // The caller checks whether it is the requested record.
+                (Some(record), _) => return Ok(Found::Alive(record)),
+                (None, _) if page.shortfall > 0 => return Ok(Found::Unclear),
+                (None, NextPage::Cursor(cursor)) => {
+                    let selection = Selection::default().with_limit(1);
+                    call.payload = Payload::of_page(listing, &selection, &PageRequest::Cursor(cursor));
+                }
+                (None, NextPage::End | NextPage::ByOffset) => return Ok(Found::Gone),
+            }
+        }
+        Ok(Found::Unclear)
+    }
+}

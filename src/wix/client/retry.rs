@@ -1,0 +1,81 @@
+//! The repetition of requests that failed.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::failure::{Failure, Throttling};
+use super::{RequestCounter, WixClient};
+use crate::event::Event;
+use crate::retry::THROTTLE_PATIENCE;
+use crate::wix::error::{WixError, WixResponse};
+
+/// Maximum number of refused tokens that are renewed for one request.
+const MAX_REFUSED_TOKENS: u32 = 3;
+
+impl WixClient {
+    /// Repeats `attempt` as the retry policy says.
+    pub(super) async fn repeat<T>(
+        &self,
+        path: &'static str,
+        counter: &RequestCounter,
+        attempt: impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, WixError> {
+        self.repeat_up_to(self.settings.retry.max_retries, path, counter, attempt).await
+    }
+
+    pub(super) async fn repeat_up_to<T>(
+        &self,
+        max_retries: u32,
+        path: &'static str,
+        counter: &RequestCounter,
+        attempt: impl AsyncFn() -> Result<T, Failure>,
+    ) -> Result<T, WixError> {
+        let (mut failures, mut refused_tokens) = (0, 0);
+        loop {
+            match attempt().await {
+                Ok(value) => {
+                    *self.throttling.lock().await = Throttling::default();
+                    return Ok(value);
+                }
+                Err(Failure::Refused(error)) => {
+                    *self.throttling.lock().await = Throttling::default();
+                    return Err(error);
+                }
+                Err(Failure::Ended(error)) => return Err(error),
+                // Other requests may succeed meanwhile: they must not keep this one asking forever.
+                Err(Failure::TokenRefused(error)) if refused_tokens == MAX_REFUSED_TOKENS => return Err(error),
+                Err(Failure::TokenRefused(_)) => refused_tokens += 1,
+                Err(Failure::Unusable { what, .. }) if failures == max_retries => {
+                    return Err(WixError::Unavailable { path, tries: failures + 1, last: what });
+                }
+                Err(Failure::Unusable { what, retry_after }) => {
+                    failures += 1;
+                    self.pause(self.settings.retry.delay(failures, retry_after, fastrand::f64()), &what).await;
+                }
+                Err(Failure::Throttled { response, retry_after }) => self.throttled(response, retry_after).await?,
+            }
+            counter.retries.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Being throttled uses up no retry: it waits until nothing but refusals came for a long time.
+    async fn throttled(&self, response: Box<WixResponse>, retry_after: Option<Duration>) -> Result<(), WixError> {
+        let mut throttling = self.throttling.lock().await;
+        let waited = throttling.since.get_or_insert_with(Instant::now).elapsed();
+        if waited >= THROTTLE_PATIENCE {
+            return Err(WixError::Throttled { waited, response });
+        }
+        throttling.refusals += 1;
+        let delay = self.settings.retry.throttle_delay(throttling.refusals, retry_after, fastrand::f64());
+        drop(throttling);
+        self.pause(delay, "Wix answered 429, too many requests").await;
+        Ok(())
+    }
+
+    async fn pause(&self, delay: Duration, reason: &str) {
+        self.reporter.report(Event::Waiting { delay, reason });
+        self.rate_limiter.pause(delay).await;
+    }
+}
