@@ -9,8 +9,8 @@ use clap::Args;
 use postgres::{Client, NoTls};
 
 use crate::Result;
+use crate::child::{own, without_own_variables};
 use crate::measured::{Usage, run};
-use crate::program::{own, without_own_variables};
 
 /// In an order that the foreign keys allow.
 const TABLES: [&str; 3] = ["customers", "appointments", "orders"];

@@ -8,6 +8,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark talks to the person before it")]
 
+mod child;
 mod copy;
 mod database;
 mod latency;
@@ -57,7 +58,7 @@ fn main() -> ExitCode {
     // Cargo says so to every benchmark, and `cargo test --benches` does not.
     let is_benchmark = arguments.iter().any(|argument| argument == "--bench");
     arguments.retain(|argument| argument != "--bench");
-    let is_own_child = std::env::var_os(program::CHILD_MARK).is_some();
+    let is_own_child = std::env::var_os(child::CHILD_MARK).is_some();
     if !is_benchmark && !is_own_child {
         println!("nothing is measured without --bench");
         return ExitCode::SUCCESS;

@@ -1,4 +1,4 @@
-//! The processes that a benchmark starts: wix-sync, and its own executable in another part.
+//! The programs that a benchmark measures: wix-sync, and others that do a first load.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,28 +6,9 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::Result;
+use crate::child::without_own_variables;
 use crate::measured::{Usage, run};
 use crate::simulator::Simulator;
-
-/// In the environment of this executable where it is started in another part.
-pub(crate) const CHILD_MARK: &str = "WIX_SYNC_BENCH_CHILD";
-
-/// This executable as a process of its own, with the words of another part.
-pub(crate) fn own(part: &str) -> Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.env(CHILD_MARK, "1").arg(part);
-    Ok(command)
-}
-
-/// Keeps the caller's own settings of wix-sync, Postgres and proxies from a command.
-pub(crate) fn without_own_variables(command: &mut Command) {
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy().to_ascii_uppercase();
-        if text.starts_with("WIX_") || text.starts_with("PG") || text == "DATABASE_URL" || text.ends_with("_PROXY") {
-            command.env_remove(&name);
-        }
-    }
-}
 
 /// wix-sync as Cargo built it for this benchmark, on a database; `dir` has no `.env`, which it would read.
 pub(crate) fn wix_sync(dir: &Path, database_url: &str) -> Command {

@@ -9,8 +9,8 @@ use serde_json::json;
 use wix_sim::{Endpoint, Entity, Fault, Sim, Site, Sizes};
 
 use crate::Result;
+use crate::child::own;
 use crate::machine::cpu_of;
-use crate::program::own;
 
 /// The site.
 #[derive(Debug, Clone, Copy, Default, Args)]

@@ -5,9 +5,11 @@
 //! - [`commands`]: what the commands print and how they exit, and the documentation.
 //! - [`upgrade`]: schemas that are made, upgraded, adopted, or changed by hand.
 //! - [`soak`]: a changing site, every fault and kills at random, for as long as is wanted.
+//! - [`circles`]: no circular imports.
 //! - [`tidy`]: the rules of the project: imports, printing, SQL, file lengths.
 //! - [`support`]: what the tests use: servers, simulated sites, the binary between them, and the oracle.
 
+mod circles;
 mod commands;
 mod postgres;
 mod soak;
