@@ -442,13 +442,9 @@ mod tests {
         }
         let settings = resolve(&[("PGHOST", "h"), ("PGPASSWORD", " with spaces "), ("PGTZ", "UTC")], None).unwrap();
         assert!(settings.url.is_none());
-        let variables: Vec<_> =
-            settings.variables.iter().map(|(name, option, value)| (*name, *option, value.reveal())).collect();
-        assert_eq!(variables, [("PGHOST", "host", "h"), ("PGPASSWORD", "password", " with spaces ")]);
-        let settings = resolve(&[("DATABASE_URL", "a")], Some("b")).unwrap();
-        assert_eq!(
-            settings.url.map(|(name, url)| (name, url.reveal().to_owned())),
-            Some(("--database-url", "b".into()))
-        );
+        let variables = settings.variables.iter().map(|(name, option, value)| (*name, *option, value.reveal()));
+        assert!(variables.eq([("PGHOST", "host", "h"), ("PGPASSWORD", "password", " with spaces ")]));
+        let (name, url) = resolve(&[("DATABASE_URL", "a")], Some("b")).unwrap().url.unwrap();
+        assert_eq!((name, url.reveal()), ("--database-url", "b"));
     }
 }

@@ -96,7 +96,7 @@ fn circles(root: &str) -> Vec<String> {
             let Some(path) = absolute(own, &path, &files) else { continue };
             match path.last() {
                 Some(name) if is_export => {
-                    exports.insert([own.as_slice(), &[name.clone()]].concat(), path);
+                    exports.insert([own.as_slice(), std::slice::from_ref(name)].concat(), path);
                 }
                 _ => {
                     edges.entry(own.clone()).or_default().insert(path);

@@ -192,9 +192,9 @@ fn every_sql_file_is_part_of_the_program() {
 fn files_stay_short_and_say_what_they_are() {
     let mut broken = Vec::new();
     for file in files(&["src", "tests", "examples", "benches"], &[".rs"]) {
-        let lines = file.text.lines().count();
-        if lines > 500 {
-            broken.push(format!("{}: {lines} lines, 500 at most", file.path));
+        let (lines, most) = (file.text.lines().count(), if file.path.starts_with("src/") { 450 } else { 500 });
+        if lines > most {
+            broken.push(format!("{}: {lines} lines, {most} at most", file.path));
         }
         if !file.text.starts_with("//!") {
             broken.push(format!("{}: does not begin with what it is", file.path));
