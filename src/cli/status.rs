@@ -9,7 +9,7 @@ use super::connect::{connect, explained};
 use super::exit::Exit;
 use super::failure::Failure;
 use crate::config::Environment;
-use crate::holder::Holder;
+use crate::lock_owner::LockOwner;
 use crate::report::{self, Status};
 use crate::store::StoreError;
 use crate::store::migrations::SchemaState;
@@ -49,7 +49,7 @@ pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &En
     let stale = args.max_age.map(|max_age| stale_tables(&tables, max_age));
     let status = Status {
         schema: &schema,
-        running: explained(&store, store.running_run(&Holder::current()).await).await?,
+        running: explained(&store, store.running_run(&LockOwner::current()).await).await?,
         runs: explained(&store, store.list_runs(&filter).await).await?,
         tables: &tables,
         stale: stale.as_deref(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::finding::{Findings, Outcome};
-use crate::holder::Holder;
+use crate::lock_owner::LockOwner;
 use crate::store::status::{RunFilter, RunningState, TableRow};
 use crate::store::{Store, StoreError};
 use crate::table::Table;
@@ -50,7 +50,7 @@ async fn site(store: &Store, site_id: Option<&str>) -> Result<Outcome, StoreErro
 
 /// Whether a run is running, or died.
 async fn current_run(store: &Store) -> Result<Outcome, StoreError> {
-    let Some(run) = store.running_run(&Holder::current()).await? else { return Ok(Outcome::ok("none")) };
+    let Some(run) = store.running_run(&LockOwner::current()).await? else { return Ok(Outcome::ok("none")) };
     let since = run.started_at.map(|at| format!(" since {}", time(at))).unwrap_or_default();
     let holder = run.holder.map(|holder| format!(", {holder}")).unwrap_or_default();
     let (id, reason) = (run.run_id, run.reason.unwrap_or_default());

@@ -16,7 +16,7 @@ use super::connect::Store;
 use super::error::StoreError;
 use super::fence::{LEASE_SECS, Lease};
 use super::session::params;
-use crate::holder::Holder;
+use crate::lock_owner::LockOwner;
 use crate::progress::{RunProgress, Tracker};
 use crate::stop::{StopReason, Stopper};
 
@@ -42,7 +42,7 @@ const MAX_UNANSWERED: u32 = 6;
 struct Current {
     token: i64,
     run_id: Uuid,
-    holder: Option<Holder>,
+    holder: Option<LockOwner>,
     is_held: bool,
     age_secs: f64,
 }
@@ -55,7 +55,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Locked`] while another run holds it.
-    pub async fn acquire_lease(&mut self, run_id: Uuid, holder: &Holder) -> Result<(), StoreError> {
+    pub async fn acquire_lease(&mut self, run_id: Uuid, holder: &LockOwner) -> Result<(), StoreError> {
         let doing = "could not take the lease in sync_locks";
         // Reads first: the insert would wait behind a write of the holder.
         let mut dead = None;
@@ -139,7 +139,7 @@ impl Current {
     fn locked(&self) -> StoreError {
         StoreError::Locked {
             run_id: self.run_id,
-            holder: self.holder.as_ref().map_or_else(|| "an unknown process".to_owned(), Holder::describe),
+            holder: self.holder.as_ref().map_or_else(|| "an unknown process".to_owned(), LockOwner::describe),
             age: Duration::try_from_secs_f64(self.age_secs).unwrap_or_default(),
         }
     }

@@ -11,7 +11,7 @@ use super::connect::Store;
 use super::error::StoreError;
 use super::lease::IS_HELD;
 use super::session::{from_row, params};
-use crate::holder::Holder;
+use crate::lock_owner::LockOwner;
 use crate::progress::RunProgress;
 
 /// One row of `sync_logs`.
@@ -145,7 +145,7 @@ impl Store {
 
     /// The run that is `running` in `sync_logs`: the one that holds the lease, else the newest. `observer` is this
     /// process: if a run on the same machine died, that is known at once.
-    pub async fn running_run(&self, observer: &Holder) -> Result<Option<RunningRun>, StoreError> {
+    pub async fn running_run(&self, observer: &LockOwner) -> Result<Option<RunningRun>, StoreError> {
         let statement = format!(
             "select r.id, r.sync_type::text, r.started_at, l.holder, l.progress, l.renewed_at,
                 floor(extract(epoch from clock_timestamp() - l.renewed_at))::bigint,
@@ -161,7 +161,7 @@ impl Store {
         let Some(row) = rows.first()? else { return Ok(None) };
         let (run_id, sync_type, started_at, holder, progress, renewed_at, heard_seconds_ago, is_held, is_hidden) = row;
         // Another version of this program may have written something unreadable. The rest is still shown.
-        let holder: Option<Holder> = readable(holder);
+        let holder: Option<LockOwner> = readable(holder);
         let tables = readable(progress).unwrap_or_default();
         let (state, reason) = match &holder {
             _ if is_hidden => {
@@ -172,7 +172,7 @@ impl Store {
             Some(_) => (RunningState::Dead, Some("its lease has ended")),
             None => (RunningState::Dead, Some("it holds no lease")),
         };
-        let (reason, holder) = (reason.map(str::to_owned), holder.as_ref().map(Holder::describe));
+        let (reason, holder) = (reason.map(str::to_owned), holder.as_ref().map(LockOwner::describe));
         Ok(Some(RunningRun {
             run_id,
             sync_type,

@@ -22,7 +22,7 @@ const NAMED: usize = 3;
 
 /// What became of one record.
 #[derive(Debug)]
-pub(super) enum Settled {
+pub(super) enum Resolved {
     /// The table has the record as Wix has it.
     Yes,
     /// Wix did not find it. A second lookup a day later has to confirm that; the table keeps the row until then.
@@ -34,22 +34,22 @@ pub(super) enum Settled {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Unsettled {
+pub(super) struct Unresolved {
     named: Vec<String>,
     count: usize,
     in_a_row: usize,
 }
 
-impl Unsettled {
+impl Unresolved {
     /// Takes the result for a record. False if no further record should be looked up.
-    pub(super) fn note(&mut self, settled: &Settled) -> bool {
-        match settled {
-            Settled::Yes | Settled::Waiting => self.in_a_row = 0,
-            Settled::Unclear(reason) => {
+    pub(super) fn note(&mut self, resolved: &Resolved) -> bool {
+        match resolved {
+            Resolved::Yes | Resolved::Waiting => self.in_a_row = 0,
+            Resolved::Unclear(reason) => {
                 self.in_a_row += 1;
                 self.name(reason);
             }
-            Settled::Refused(reason) => {
+            Resolved::Refused(reason) => {
                 self.in_a_row = 0;
                 self.name(reason);
             }
@@ -82,7 +82,7 @@ pub(super) struct Lookups<'a> {
     listed_id: Option<&'a str>,
     /// The canary check: why a record that Wix has cannot be looked up. `None` until it is needed.
     verdict: Option<Option<String>>,
-    unsettled: Unsettled,
+    unresolved: Unresolved,
     gives_up: bool,
 }
 
@@ -96,45 +96,45 @@ impl<'a> Lookups<'a> {
         self.gives_up
     }
 
-    /// The reasons why records are not settled, in words; `None` if all are.
+    /// The reasons why records are not resolved, in words; `None` if all are.
     pub(super) fn describe(&self) -> Option<String> {
-        self.unsettled.describe()
+        self.unresolved.describe()
     }
 
     /// Looks up a record by its id and makes the table agree: gone, merged, or as it is now. `listed` is the hash of the
     /// list's copy, if that was read: see [`as_listed`].
-    pub(super) async fn settle(
+    pub(super) async fn resolve(
         &mut self,
         pass: &mut Pass<'_>,
         wix_id: &str,
         listed: Option<&ContentHash>,
-    ) -> Result<Settled, SyncError> {
+    ) -> Result<Resolved, SyncError> {
         pass.run.stop.check()?;
-        let settled = match look_up(pass, wix_id, listed).await? {
+        let resolved = match look_up(pass, wix_id, listed).await? {
             Answer::Alive => {
                 let table = pass.table;
                 pass.store.retry(async |store| store.forget_missing(table, wix_id).await).await?;
-                Settled::Yes
+                Resolved::Yes
             }
             Answer::Merged(survivor) => end(pass, wix_id, Some(&survivor)).await?,
-            Answer::Refused(reason) => Settled::Refused(reason),
-            Answer::Unclear(reason) => Settled::Unclear(reason),
-            Answer::Gone => self.settle_gone(pass, wix_id).await?,
+            Answer::Refused(reason) => Resolved::Refused(reason),
+            Answer::Unclear(reason) => Resolved::Unclear(reason),
+            Answer::Gone => self.resolve_gone(pass, wix_id).await?,
         };
-        self.gives_up |= !self.unsettled.note(&settled);
-        Ok(settled)
+        self.gives_up |= !self.unresolved.note(&resolved);
+        Ok(resolved)
     }
 
-    async fn settle_gone(&mut self, pass: &mut Pass<'_>, wix_id: &str) -> Result<Settled, SyncError> {
+    async fn resolve_gone(&mut self, pass: &mut Pass<'_>, wix_id: &str) -> Result<Resolved, SyncError> {
         if let Some(why) = self.why_unreadable(pass).await? {
             let text = format!("{wix_id}: {NO_RECORD}, but nor can one be had that it has ({why})");
-            return Ok(Settled::Unclear(text));
+            return Ok(Resolved::Unclear(text));
         }
         let table = pass.table;
         if needs_confirmation(table)
             && !pass.store.retry(async |store| store.confirm_absence(table, wix_id).await).await?
         {
-            return Ok(Settled::Waiting);
+            return Ok(Resolved::Waiting);
         }
         end(pass, wix_id, None).await
     }
@@ -143,13 +143,13 @@ impl<'a> Lookups<'a> {
     /// nothing.
     pub(super) async fn follow(&mut self, pass: &mut Pass<'_>, wix_id: &str) -> Result<(), SyncError> {
         pass.run.stop.check()?;
-        let settled = match look_up(pass, wix_id, None).await? {
-            Answer::Alive | Answer::Gone => Settled::Yes,
+        let resolved = match look_up(pass, wix_id, None).await? {
+            Answer::Alive | Answer::Gone => Resolved::Yes,
             Answer::Merged(survivor) => end(pass, wix_id, Some(&survivor)).await?,
-            Answer::Refused(reason) => Settled::Refused(reason),
-            Answer::Unclear(reason) => Settled::Unclear(reason),
+            Answer::Refused(reason) => Resolved::Refused(reason),
+            Answer::Unclear(reason) => Resolved::Unclear(reason),
         };
-        self.gives_up |= !self.unsettled.note(&settled);
+        self.gives_up |= !self.unresolved.note(&resolved);
         Ok(())
     }
 
@@ -211,7 +211,7 @@ async fn look_up(pass: &mut Pass<'_>, wix_id: &str, listed: Option<&ContentHash>
 }
 
 /// Marks a row as deleted, or as merged.
-async fn end(pass: &mut Pass<'_>, wix_id: &str, survivor: Option<&str>) -> Result<Settled, SyncError> {
+async fn end(pass: &mut Pass<'_>, wix_id: &str, survivor: Option<&str>) -> Result<Resolved, SyncError> {
     let mut result = Ok(false);
     // A trigger or constraint of the user may refuse the row, or only its effect on rows of other tables.
     for reach in [Reach::AllTables, Reach::RowsOnly] {
@@ -224,11 +224,11 @@ async fn end(pass: &mut Pass<'_>, wix_id: &str, survivor: Option<&str>) -> Resul
     match result {
         Ok(is_live) => pass.summary.counts.deleted += u64::from(is_live),
         Err(error) if error.is_refusal() => {
-            return Ok(Settled::Refused(format!("{wix_id}: {error}")));
+            return Ok(Resolved::Refused(format!("{wix_id}: {error}")));
         }
         Err(error) => return Err(error.into()),
     }
-    Ok(Settled::Yes)
+    Ok(Resolved::Yes)
 }
 
 /// Whether "not found" has to be confirmed by a second lookup: where records are looked up through the list itself, a

@@ -4,7 +4,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::by_id::{Lookups, Settled};
+use super::by_id::{Lookups, Resolved};
 use super::context::{Pass, SyncError};
 use crate::event::Event;
 use crate::store::Store;
@@ -59,9 +59,9 @@ pub(super) async fn retry_errors(
                 note_hopeless(pass, record).await?;
                 continue;
             };
-            let settled = lookups.settle(pass, &wix_id, None).await?;
+            let resolved = lookups.resolve(pass, &wix_id, None).await?;
             let now = pass.store.now();
-            if !matches!(settled, Settled::Yes) {
+            if !matches!(resolved, Resolved::Yes) {
                 let note = async |store: &mut Store| store.note_failed_try(table, &record.key, run_id, now).await;
                 pass.store.retry(note).await?;
             } else if record.wix_id.is_none() {

@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::by_id::{Lookups, Settled, needs_confirmation};
+use super::by_id::{Lookups, Resolved, needs_confirmation};
 use super::context::{Pass, Run, SyncError};
 use crate::store::Store;
 use crate::store::missing::{MissingCount, Scope};
@@ -40,12 +40,12 @@ pub(super) fn refuse_mass_deletion(run: &Run<'_>, table: &'static Table, count: 
 
 /// Looks up each pending deletion by its id, unless the deletion limit blocks that, and reports how many wait for their
 /// second lookup. `listed_id` is a record that Wix listed in this pass.
-pub(super) async fn settle_missing(pass: &mut Pass<'_>, listed_id: Option<&str>) -> Result<(), SyncError> {
+pub(super) async fn resolve_deletions(pass: &mut Pass<'_>, listed_id: Option<&str>) -> Result<(), SyncError> {
     let table = pass.table;
     if !pass.store.retry(async |store| store.has_missing(table).await).await? {
         return Ok(());
     }
-    settle_due(pass, listed_id).await?;
+    resolve_due(pass, listed_id).await?;
     if needs_confirmation(table) {
         let waiting = pass.store.retry(async |store| store.count_waiting(table).await).await?;
         if waiting > 0 {
@@ -64,7 +64,7 @@ fn describe_waiting(table: &'static Table, count: u64) -> String {
     )
 }
 
-async fn settle_due(pass: &mut Pass<'_>, listed_id: Option<&str>) -> Result<(), SyncError> {
+async fn resolve_due(pass: &mut Pass<'_>, listed_id: Option<&str>) -> Result<(), SyncError> {
     let (table, begun_at) = (pass.table, pass.store.now());
     let list = async |store: &mut Store, scope, limit| store.list_missing(table, scope, begun_at, limit).await;
     if pass.store.retry(async |store| list(store, Scope::All, 1).await).await?.is_empty() {
@@ -97,8 +97,8 @@ async fn settle_due(pass: &mut Pass<'_>, listed_id: Option<&str>) -> Result<(), 
             break;
         }
         for wix_id in &candidates {
-            let settled = lookups.settle(pass, wix_id, None).await?;
-            if !matches!(settled, Settled::Yes | Settled::Waiting) {
+            let resolved = lookups.resolve(pass, wix_id, None).await?;
+            if !matches!(resolved, Resolved::Yes | Resolved::Waiting) {
                 let now = pass.store.now();
                 pass.store.retry(async |store| store.note_tried_missing(table, wix_id, now).await).await?;
             }

@@ -1,7 +1,7 @@
 //! Links to customers that could not be made together with the rows: appointments and orders are written at the same
 //! time, or a trigger or constraint of the user refused a link. A refused link affects only itself.
 
-use super::by_id::{Settled, Unsettled};
+use super::by_id::{Resolved, Unresolved};
 use super::context::{Run, SyncError};
 use super::warnings::warn_incomplete;
 use crate::run::TableSummary;
@@ -42,15 +42,15 @@ async fn link_rows_of(
 ) -> Result<(), SyncError> {
     let mut is_linked = true;
     for table in Table::ALL.into_iter().filter(|table| table.needs.contains(&&CUSTOMERS)) {
-        let mut unsettled = Unsettled::default();
+        let mut unresolved = Unresolved::default();
         let rows = store.retry(async |store| store.list_linked(table, contact).await).await?;
         let refused = narrow(&rows, async |part| {
             store.retry(async |store| store.link_rows(table, contact, part, store.now()).await).await
         });
         for (row, error) in refused.await? {
-            unsettled.note(&Settled::Refused(format!("{}: {error}", row.wix_id)));
+            unresolved.note(&Resolved::Refused(format!("{}: {error}", row.wix_id)));
         }
-        if let Some(reasons) = unsettled.describe() {
+        if let Some(reasons) = unresolved.describe() {
             is_linked = false;
             let of_table = summaries.iter().position(|summary| summary.table == table).unwrap_or_default();
             if let Some(summary) = summaries.get_mut(of_table) {

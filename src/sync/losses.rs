@@ -22,7 +22,7 @@ const CHUNK_BYTES: i64 = 4_000_000;
 const NAMED: usize = 5;
 
 /// Writes the held copies of a table, except those that lose a part which too many lose.
-pub(super) async fn settle_losses(pass: &mut Pass<'_>) -> Result<(), SyncError> {
+pub(super) async fn resolve_losses(pass: &mut Pass<'_>) -> Result<(), SyncError> {
     let (run, table) = (pass.run, pass.table);
     let (losses, live) = pass.store.retry(async |store| store.list_losses(table).await).await?;
     let is_blocked =

@@ -10,9 +10,9 @@ use super::batch::Batch;
 use super::context::{Pass, Run, SyncError};
 use super::coverage::Coverage;
 use super::dead_letters::{Due, retry_errors};
-use super::deletions::{follow_merges, settle_missing};
+use super::deletions::{follow_merges, resolve_deletions};
 use super::drift::{check_drift, note_full_sync};
-use super::losses::settle_losses;
+use super::losses::resolve_losses;
 use super::placeholders::{erase_untold_customers, restore_placeholders};
 use super::plan::{PassPlan, Passes, is_from_the_future, plan_incremental, plan_passes};
 use super::reader::{MappedPage, PageSink, Reading};
@@ -60,7 +60,7 @@ async fn do_what_is_due(pass: &mut Pass<'_>, begun_at: DateTime<Utc>) -> Result<
         }
     }
     // Records that were looked up by id may lose a part as well.
-    settle_losses(pass).await
+    resolve_losses(pass).await
 }
 
 /// Something else removed or added rows: a full sync reads everything again, in this run or the next one.
@@ -191,7 +191,7 @@ async fn run_pass(
     }
     if checkpoint.pass == PassKind::Range {
         if batch.has_held() {
-            settle_losses(pass).await?;
+            resolve_losses(pass).await?;
         }
         return Ok(PassEnd::Reached);
     }
@@ -206,7 +206,7 @@ async fn run_pass(
     if lists_nothing {
         pass.warn_incomplete(describe_empty_listing(table));
     } else if is_full || (state.has_missing && !is_beside_full_sync) {
-        settle_missing(pass, listed_id).await?;
+        resolve_deletions(pass, listed_id).await?;
     }
     if is_full && matches!(table.relation, Some(Relation::Customer)) {
         follow_merges(pass, begun_at).await?;
@@ -220,7 +220,7 @@ async fn run_pass(
     }
     // Records that were looked up by id may lose a part as well.
     if is_full || state.has_missing || has_unresolved_errors || batch.has_held() {
-        settle_losses(pass).await?;
+        resolve_losses(pass).await?;
     }
     if is_full && is_booking {
         erase_untold_customers(pass).await?;

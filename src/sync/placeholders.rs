@@ -1,6 +1,6 @@
 //! Customers that only bookings mention: placeholders that somebody deleted, and what is left of deleted ones.
 
-use super::by_id::{Settled, Unsettled};
+use super::by_id::{Resolved, Unresolved};
 use super::context::{Pass, SyncError};
 use crate::store::narrow::narrow;
 use crate::store::{Store, StoreError};
@@ -11,7 +11,7 @@ const CHUNK: i64 = 1000;
 /// Creates placeholders again that somebody deleted, or that could not be created. Without this their appointments
 /// would stay without a customer until the bookings change.
 pub(super) async fn restore_placeholders(pass: &mut Pass<'_>) -> Result<(), SyncError> {
-    let (mut restored, mut unsettled, mut after) = (0, Unsettled::default(), String::new());
+    let (mut restored, mut unresolved, mut after) = (0, Unresolved::default(), String::new());
     loop {
         pass.run.stop.check()?;
         let lost = pass.store.retry(async |store| store.list_lost_placeholders(&after, CHUNK).await).await?;
@@ -22,14 +22,14 @@ pub(super) async fn restore_placeholders(pass: &mut Pass<'_>) -> Result<(), Sync
             restored += pass.store.retry(restore).await?;
             Ok(())
         });
-        note_refused(&mut unsettled, refused.await?);
+        note_refused(&mut unresolved, refused.await?);
     }
     if restored > 0 {
         let text =
             format!("{restored} customer(s) that bookings name were missing, and are made again from the bookings");
         pass.warn(text);
     }
-    if let Some(reasons) = unsettled.describe() {
+    if let Some(reasons) = unresolved.describe() {
         pass.warn_incomplete(format!("customers that bookings name could not be created: {reasons}"));
     }
     Ok(())
@@ -41,18 +41,18 @@ pub(super) async fn erase_untold_customers(pass: &mut Pass<'_>) -> Result<(), Sy
     if untold.is_empty() {
         return Ok(());
     }
-    let mut unsettled = Unsettled::default();
+    let mut unresolved = Unresolved::default();
     let refused =
         narrow(&untold, async |part| pass.store.retry(async |store| store.erase_untold_customers(part).await).await);
-    note_refused(&mut unsettled, refused.await?);
-    if let Some(reasons) = unsettled.describe() {
+    note_refused(&mut unresolved, refused.await?);
+    if let Some(reasons) = unresolved.describe() {
         pass.warn_incomplete(format!("deleted customers still hold personal data: {reasons}"));
     }
     Ok(())
 }
 
-fn note_refused(unsettled: &mut Unsettled, refused: Vec<(&String, StoreError)>) {
+fn note_refused(unresolved: &mut Unresolved, refused: Vec<(&String, StoreError)>) {
     for (wix_id, error) in refused {
-        unsettled.note(&Settled::Refused(format!("{wix_id}: {error}")));
+        unresolved.note(&Resolved::Refused(format!("{wix_id}: {error}")));
     }
 }

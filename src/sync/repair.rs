@@ -3,7 +3,7 @@
 
 use super::by_id::Lookups;
 use super::context::{Pass, SyncError};
-use super::deletions::settle_missing;
+use super::deletions::resolve_deletions;
 use super::warnings::{describe_empty_listing, describe_shortfall};
 use crate::comparison::Comparison;
 
@@ -14,7 +14,7 @@ pub(super) async fn repair(pass: &mut Pass<'_>, gaps: &Comparison) -> Result<(),
     let to_fetch: Vec<&String> = gaps.missing_ids.iter().chain(&gaps.outdated_ids).collect();
     let mut lookups = Lookups::beside(listed_id);
     for wix_id in to_fetch {
-        lookups.settle(pass, wix_id, gaps.listed_hashes.get(wix_id)).await?;
+        lookups.resolve(pass, wix_id, gaps.listed_hashes.get(wix_id)).await?;
         if lookups.gives_up() {
             break;
         }
@@ -33,7 +33,7 @@ pub(super) async fn repair(pass: &mut Pass<'_>, gaps: &Comparison) -> Result<(),
         ));
     } else if !unlisted.is_empty() {
         pass.store.retry(async |store| store.note_missing(table, unlisted, store.now()).await).await?;
-        settle_missing(pass, listed_id).await?;
+        resolve_deletions(pass, listed_id).await?;
     }
     if gaps.shortfall > 0 {
         pass.warn_incomplete(describe_shortfall(table, gaps.shortfall));

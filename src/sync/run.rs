@@ -12,7 +12,7 @@ use super::linking::link_contacts;
 use super::pass;
 use super::site::claim_site;
 use crate::event::Event;
-use crate::holder::Holder;
+use crate::lock_owner::LockOwner;
 use crate::run::{PassKind, RunSummary, Status, TableSummary};
 use crate::stop::Stop;
 use crate::store::lease::Heartbeat;
@@ -81,7 +81,7 @@ pub async fn unless_overdue<T, E: From<SyncError>>(
 async fn take_lease(run: &Run<'_>, store: &mut Store) -> Result<(), SyncError> {
     let lease = async {
         store.check_ready().await?;
-        store.acquire_lease(run.run_id, &Holder::current()).await
+        store.acquire_lease(run.run_id, &LockOwner::current()).await
     };
     Ok(timeout(BEGIN_PATIENCE, lease).await.map_err(|_| SyncError::NoAnswer(BEGIN_PATIENCE))??)
 }

@@ -30,8 +30,8 @@ use super::context::{Run, SyncError};
 use super::pagination::{Accepted, Pagination, Start};
 use super::room::Room;
 use crate::checkpoint::Checkpoint;
-use crate::off_thread::off_thread;
 use crate::run::PassKind;
+use crate::spawn_blocking::spawn_blocking;
 use crate::stop::Stop;
 use crate::table::Table;
 use crate::table::listing::Paging;
@@ -196,7 +196,7 @@ impl<'a> Reader<'a> {
 
     async fn map(&mut self, records: Vec<String>) -> (Vec<MappedRecord>, Vec<RecordMark>) {
         let table = self.source.table;
-        let mapping = off_thread(move || {
+        let mapping = spawn_blocking(move || {
             let records: Vec<MappedRecord> = records.into_iter().map(|raw| map_record(table, raw)).collect();
             let marks: Vec<RecordMark> = records.iter().map(mark_of).collect();
             (records, marks)

@@ -28,8 +28,8 @@ use super::rate_limiter::RateLimiter;
 use crate::address::Address;
 use crate::event::Reporter;
 use crate::network::{Network, chain};
-use crate::off_thread::off_thread;
 use crate::retry::RetryPolicy;
+use crate::spawn_blocking::spawn_blocking;
 use crate::stop::Stop;
 use crate::table::Table;
 use crate::table::listing::Listing;
@@ -170,7 +170,7 @@ impl WixClient {
         let call = Call::list(listing, Payload::of_page(listing, selection, request));
         let decode = async |response: &Response| {
             let (body, server_time) = (response.body.clone(), response.server_time);
-            off_thread(move || listing.decode_page(&body, server_time)).await
+            spawn_blocking(move || listing.decode_page(&body, server_time)).await
         };
         self.repeat_up_to(max_retries, call.path, counter, async || self.attempt(&call, counter, &decode).await).await
     }

@@ -6,7 +6,7 @@
 /// # Panics
 ///
 /// As `work` does.
-pub async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub async fn spawn_blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(value) => value,
         // Not cancelled: that happens only once the runtime has ended, and then nobody waits.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// One process among all that ever ran: pids are reused, so boot, namespace and start time belong to it. A field is
 /// `None` where this machine does not tell it (outside Linux).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
+pub struct LockOwner {
     host: Option<String>,
     /// The id of the machine's current boot.
     boot: Option<String>,
@@ -18,10 +18,10 @@ pub struct Holder {
     started: Option<u64>,
 }
 
-impl Holder {
-    pub fn current() -> Holder {
+impl LockOwner {
+    pub fn current() -> LockOwner {
         let pid = std::process::id();
-        Holder {
+        LockOwner {
             host: read("/proc/sys/kernel/hostname").or_else(|| read("/etc/hostname")),
             boot: read("/proc/sys/kernel/random/boot_id"),
             pid_namespace: fs::read_link("/proc/self/ns/pid").ok().map(|link| link.to_string_lossy().into_owned()),
@@ -32,7 +32,7 @@ impl Holder {
 
     /// True if `self` ran on the machine and in the namespace of `observer` and has certainly ended. Where that cannot
     /// be known it is false, and the lease has to expire.
-    pub fn is_dead(&self, observer: &Holder) -> bool {
+    pub fn is_dead(&self, observer: &LockOwner) -> bool {
         let known = [
             (&self.host, &observer.host),
             (&self.boot, &observer.boot),
@@ -75,15 +75,15 @@ fn process_stat(pid: u32) -> Option<(char, u64)> {
 mod tests {
     use std::process::Command;
 
-    use super::{Holder, process_stat};
+    use super::{LockOwner, process_stat};
 
     #[test]
     fn this_process_lives_and_one_that_ended_does_not_even_as_a_zombie() {
-        let current = Holder::current();
+        let current = LockOwner::current();
         assert!(!current.is_dead(&current));
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
         let (_, started) = process_stat(child.id()).unwrap();
-        let holder = Holder { pid: child.id(), started: Some(started), ..current.clone() };
+        let holder = LockOwner { pid: child.id(), started: Some(started), ..current.clone() };
         assert!(!holder.is_dead(&current));
         child.kill().unwrap();
         while !holder.is_dead(&current) {
@@ -95,15 +95,15 @@ mod tests {
 
     #[test]
     fn of_another_machine_boot_or_namespace_nothing_is_known() {
-        let current = Holder::current();
-        let gone = Holder { started: Some(0), ..current.clone() };
+        let current = LockOwner::current();
+        let gone = LockOwner { started: Some(0), ..current.clone() };
         assert!(gone.is_dead(&current), "the pid was given to another process since");
         for other in [
-            Holder { host: Some("elsewhere".to_owned()), ..gone.clone() },
-            Holder { boot: Some("another".to_owned()), ..gone.clone() },
-            Holder { pid_namespace: Some("pid:[1]".to_owned()), ..gone.clone() },
-            Holder { boot: None, ..gone.clone() },
-            Holder { started: None, ..gone.clone() },
+            LockOwner { host: Some("elsewhere".to_owned()), ..gone.clone() },
+            LockOwner { boot: Some("another".to_owned()), ..gone.clone() },
+            LockOwner { pid_namespace: Some("pid:[1]".to_owned()), ..gone.clone() },
+            LockOwner { boot: None, ..gone.clone() },
+            LockOwner { started: None, ..gone.clone() },
         ] {
             assert!(!other.is_dead(&current), "{other:?}");
         }
