@@ -80,7 +80,7 @@ pub struct Drift {
     pub full_at: Option<DateTime<Utc>>,
 }
 
-/// Statuses of orders that Wix has beside those that the program knows ([`crate::wix::query::Statuses`]).
+/// Statuses of orders that Wix has beside those that the program knows ([`crate::table::listing::Statuses`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownStatuses {
     /// Statuses that were found in Wix: later requests name them.

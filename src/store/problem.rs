@@ -60,7 +60,7 @@ pub(super) enum Step {
     Table(&'static NeededTable),
     Column(&'static NeededTable, &'static Column),
     Default(&'static NeededTable, &'static Column),
-    /// A primary key or unique constraint, by its index in [`Table::unique`]; `None` is the primary key.
+    /// A primary key or unique constraint, by its index in [`NeededTable::unique`]; `None` is the primary key.
     Unique(&'static NeededTable, Option<usize>),
     /// The foreign key `customer_id`.
     Customer(&'static NeededTable),
