@@ -68,6 +68,9 @@ pub enum StoreError {
     /// Another run took the lease: this one may no longer write.
     #[error("the lease was taken by another run, since this one did not renew it in time; it wrote nothing since")]
     LeaseLost,
+    /// Another run took the lease and ended this one in `sync_logs`, or somebody removed its row.
+    #[error("schema {schema}: run {run_id} does not stand in sync_logs as running any more")]
+    RunEnded { schema: String, run_id: Uuid },
     /// The run was asked to stop, and the work did not end in time.
     #[error(transparent)]
     Stopped(#[from] StopReason),
@@ -245,6 +248,7 @@ impl StoreError {
                 | StoreError::Silent { .. }
                 | StoreError::Locked { .. }
                 | StoreError::LeaseLost
+                | StoreError::RunEnded { .. }
                 | StoreError::Stopped(_)
                 | StoreError::StillCommitting
                 | StoreError::Swallowed

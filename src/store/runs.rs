@@ -53,10 +53,7 @@ impl Store {
             .await?;
         session.commit(doing).await?;
         if updated == 0 && summary.status != Status::Running {
-            return Err(StoreError::Diverged {
-                schema: self.schema.name().to_owned(),
-                what: format!("run {} does not stand in sync_logs as running any more", summary.run_id),
-            });
+            return Err(StoreError::RunEnded { schema: self.schema.name().to_owned(), run_id: summary.run_id });
         }
         Ok(())
     }

@@ -150,3 +150,16 @@ fn a_run_whose_number_another_run_has_as_well_can_no_longer_write() {
     let held: bool = world.value("select expires_at > clock_timestamp() from sync_locks");
     assert!(held, "it gave the lease of the other one back");
 }
+
+#[test]
+fn a_run_whose_row_in_the_log_is_gone_fails_and_is_no_mistake_of_the_user() {
+    let world = World::new(0, 250, 0).migrated();
+    let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 3);
+    let run = world.start(&["sync", "appointments"]);
+    gate.wait();
+    world.execute("delete from sync_logs");
+    gate.open();
+    run.wait().expect_exit(1).expect_stderr("does not stand in sync_logs as running any more");
+    world.run(&["sync", "appointments"]).expect_exit(0);
+    world.assert_tables_equal_truth();
+}
