@@ -24,7 +24,6 @@ pub struct Sample {
 
 #[derive(Clone, Debug, Serialize)]
 pub struct Comparison {
-    #[serde(serialize_with = "table_name")]
     pub table: &'static Table,
     pub pass: PassKind,
     pub listed: u64,
@@ -72,10 +71,6 @@ pub struct Comparison {
     /// Hashes of the list's copies of the remembered missing and outdated records: a copy by id can have other fields.
     #[serde(skip)]
     pub listed_hashes: HashMap<String, ContentHash>,
-}
-
-fn table_name<S: serde::Serializer>(table: &&'static Table, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(table.name)
 }
 
 impl Comparison {

@@ -29,40 +29,37 @@ pub struct TableProgress {
 /// Passes events on, and tracks progress from them.
 pub struct Tracker {
     next: Vec<Arc<dyn Reporter>>,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    tables: RunProgress,
+    progress: Mutex<RunProgress>,
 }
 
 impl Tracker {
     /// Passes every event on to each of `next`.
     pub fn new(next: Vec<Arc<dyn Reporter>>) -> Tracker {
-        Tracker { next, state: Mutex::default() }
+        Tracker { next, progress: Mutex::default() }
     }
 
     pub fn progress(&self) -> RunProgress {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).tables.clone()
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
 
-    pub fn report(&self, event: Event<'_>) {
+impl Reporter for Tracker {
+    fn report(&self, event: Event<'_>) {
         {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
             match &event {
                 Event::TableStarted { table } => {
-                    state.table(table);
+                    entry(&mut progress, table);
                 }
-                Event::PassPlanned { table, pass } => state.table(table).pass = Some(*pass),
-                Event::RequestSent { table: Some(table) } => state.table(table).requests += 1,
+                Event::PassPlanned { table, pass } => entry(&mut progress, table).pass = Some(*pass),
+                Event::RequestSent { table: Some(table) } => entry(&mut progress, table).requests += 1,
                 Event::BatchCommitted { table, record_count, total } => {
-                    let table = state.table(table);
+                    let table = entry(&mut progress, table);
                     table.records = *record_count;
                     table.total = total.or(table.total);
                 }
                 Event::TableFinished { summary } => {
-                    let table = state.table(summary.table);
+                    let table = entry(&mut progress, summary.table);
                     table.status = summary.status;
                     table.pass = Some(summary.pass);
                     table.requests = summary.requests;
@@ -74,30 +71,21 @@ impl Tracker {
     }
 }
 
-impl Reporter for Tracker {
-    fn report(&self, event: Event<'_>) {
-        Tracker::report(self, event);
-    }
-}
-
-impl State {
-    fn table(&mut self, table: &'static Table) -> &mut TableProgress {
-        self.tables.entry(table.name.to_owned()).or_insert(TableProgress {
-            status: Status::Running,
-            pass: None,
-            records: 0,
-            total: None,
-            requests: 0,
-        })
-    }
+fn entry<'a>(progress: &'a mut RunProgress, table: &Table) -> &'a mut TableProgress {
+    progress.entry(table.name.to_owned()).or_insert(TableProgress {
+        status: Status::Running,
+        pass: None,
+        records: 0,
+        total: None,
+        requests: 0,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::{TableProgress, Tracker};
-    use crate::event::Event;
+    use crate::event::{Event, Reporter};
     use crate::run::{PassKind, Status};
-
     use crate::table::ORDERS;
 
     #[test]

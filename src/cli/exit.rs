@@ -64,7 +64,6 @@ mod tests {
     use super::Exit;
     use crate::run::{PassKind, RunSummary, Status, TableSummary};
     use crate::stop::StopReason;
-
     use crate::table::ORDERS;
 
     fn summary(status: Status, change: impl FnOnce(&mut TableSummary)) -> RunSummary {

@@ -8,7 +8,7 @@ use chrono::DateTime;
 use super::context::{Run, SyncError};
 use super::lookup::{Reply, ask};
 use super::room::Room;
-use crate::event::Event;
+use crate::event::{Event, Reporter};
 use crate::run::TableSummary;
 use crate::store::Store;
 use crate::store::batch::{BatchContext, BatchOutcome};

@@ -17,7 +17,7 @@ use super::warnings::{
 use crate::checkpoint::{Checkpoint, KnownStatuses};
 use crate::comparison::{Comparison, MAX_REMEMBERED, Sample};
 use crate::difference::changed_members;
-use crate::event::Event;
+use crate::event::{Event, Reporter};
 use crate::run::PassKind;
 use crate::store::Store;
 use crate::store::compare::Standing;

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::by_id::{Lookups, Resolved};
 use super::context::{Pass, SyncError};
-use crate::event::Event;
+use crate::event::{Event, Reporter};
 use crate::store::Store;
 use crate::store::dead_letters::KeptRecord;
 use crate::table::map::map_record;

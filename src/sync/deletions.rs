@@ -135,7 +135,6 @@ pub(super) async fn follow_merges(pass: &mut Pass<'_>, begun_at: DateTime<Utc>) 
 mod tests {
     use super::{describe_waiting, is_too_many};
     use crate::store::missing::MissingCount;
-
     use crate::table::APPOINTMENTS;
 
     #[test]

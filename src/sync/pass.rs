@@ -22,7 +22,7 @@ use super::warnings::{
     FROM_THE_FUTURE, describe_empty_listing, describe_missing_app, describe_overfull, describe_shortfall,
 };
 use crate::checkpoint::{Checkpoint, KnownStatuses, TableState};
-use crate::event::Event;
+use crate::event::{Event, Reporter};
 use crate::run::{PassKind, TableSummary};
 use crate::store::Store;
 use crate::store::state::FinishedPass;

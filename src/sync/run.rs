@@ -11,7 +11,7 @@ use super::context::{Run, SyncError, Uncompared};
 use super::linking::link_contacts;
 use super::pass;
 use super::site::claim_site;
-use crate::event::Event;
+use crate::event::{Event, Reporter};
 use crate::lock_owner::LockOwner;
 use crate::run::{PassKind, RunSummary, Status, TableSummary};
 use crate::stop::Stop;

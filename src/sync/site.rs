@@ -1,7 +1,7 @@
 //! Checks whose records the credentials read, before any are read.
 
 use super::context::{Run, SyncError};
-use crate::event::Event;
+use crate::event::{Event, Reporter};
 use crate::installation::{Accepted, judge};
 use crate::store::Store;
 

@@ -1,7 +1,7 @@
 //! What a run warns of.
 
 use super::context::{Pass, Run};
-use crate::event::Event;
+use crate::event::{Event, Reporter};
 use crate::run::TableSummary;
 use crate::table::Table;
 use crate::wix::WixError;

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::response::Response;
 use super::{Call, Payload, RequestCounter, WixClient};
-use crate::table::listing::{Count, Listing, Paging};
+use crate::table::listing::{Count, Listing};
 use crate::wix::WixError;
 use crate::wix::page::PageRequest;
 use crate::wix::query::Selection;
@@ -44,12 +44,6 @@ impl WixClient {
 impl Listing {
     /// The request for the first page of the whole list, with one record.
     pub(super) fn smallest_page(&self) -> serde_json::Value {
-        let mut body = self.request_body(&Selection::default(), &PageRequest::default());
-        let paging = match self.paging {
-            Paging::Offset => "paging",
-            Paging::Cursor => "cursorPaging",
-        };
-        body[self.envelope][paging]["limit"] = 1.into();
-        body
+        self.request_body(&Selection::default().with_limit(1), &PageRequest::default())
     }
 }
