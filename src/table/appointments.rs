@@ -1,12 +1,12 @@
 //! Appointments: Wix bookings, read through the Bookings Reader v2 (wix-api.md 3).
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 
 use super::customers::CUSTOMERS;
 use super::definition::{Relation, Table};
 use super::field::Kind::{Id, Integer, Text, Timestamp};
 use super::field::{Cell, Field};
-use super::json::{Object, Reading, value_or_note};
+use super::json::{FieldError, Object, Reading, value_or_note};
 use super::listing::{Count, Listing, Lookup, Paging};
 use super::row::Contact;
 use super::timestamp::{self, Timestamp as Time};
@@ -37,9 +37,9 @@ pub static APPOINTMENTS: Table = Table {
         Field::from("service_id", Text, |booking| booked_text(booking, "serviceId").map(Cell::from)),
         Field::at("service_name", Text, "bookedEntity.title"),
         Field::at("staff_member", Text, "bookedEntity.slot.resource.name"),
-        Field::from("start_time", Timestamp, |booking| Times::of(booking).start.map(Cell::from)),
-        Field::from("end_time", Timestamp, |booking| Times::of(booking).end.map(Cell::from)),
-        Field::from("timezone", Text, |booking| Times::of(booking).zone.map(Cell::from)),
+        Field::from("start_time", Timestamp, |booking| start(booking).map(Cell::from)),
+        Field::from("end_time", Timestamp, |booking| end(booking).map(Cell::from)),
+        Field::from("timezone", Text, |booking| timezone(booking).map(Cell::from)),
         Field::from("location", Text, location),
         Field::from("participants", Integer, participants),
         Field::status("status", "status", &["CONFIRMED", "CREATED", "CANCELED", "PENDING", "DECLINED", "WAITING_LIST"]),
@@ -102,75 +102,73 @@ fn chosen_participants(booking: &Object<'_>) -> Reading<Option<i64>> {
     Ok(counts.iter().flatten().copied().reduce(i64::saturating_add))
 }
 
-/// When a booking starts and ends, and its time zone as Wix names it.
-struct Times {
-    start: Reading<Option<DateTime<Utc>>>,
-    end: Reading<Option<DateTime<Utc>>>,
-    zone: Reading<Option<String>>,
+fn start(booking: &Object<'_>) -> Reading<Option<DateTime<Utc>>> {
+    time(booking, "startDate", "firstSessionStart")
 }
 
-impl Times {
-    /// Start and end: the booking's own, else the slot's, else the first and last session of a course.
-    ///
-    /// The slot's have been published in UTC, with an offset, and as local time with the zone beside it. Where there is no
-    /// zone, or one that is not understood, the booking's own start tells how far the slot's clock is from UTC. Without
-    /// that too, local times with an unknown zone cannot be read, and those without any zone are in UTC, as Wix's dates
-    /// otherwise are.
-    fn of(booking: &Object<'_>) -> Times {
-        let (slot, schedule) = (booking.object("bookedEntity.slot"), booking.object("bookedEntity.schedule"));
-        let zone = booked_text(booking, "timezone");
-        let own_start = booking.timestamp("startDate");
-        let slot_start = slot.timestamp("startDate");
-        let clock_ahead = match (&own_start, &slot_start) {
-            (Ok(Some(Time::Instant(own))), Ok(Some(Time::Local(local)))) => Some(local.and_utc() - own),
-            _ => None,
-        };
-        let unknown_zone = slot.error("timezone", "a known time zone");
-        let resolve = |time: Option<Time>| match (time, &zone) {
-            (None, _) => Ok(None),
-            (Some(Time::Instant(instant)), _) => Ok(Some(instant)),
-            (Some(Time::Local(local)), zone) => {
-                let zone_name = zone.as_ref().ok().and_then(Option::as_deref);
-                let in_zone = zone_name.and_then(|zone| timestamp::in_zone(local, zone));
-                match (in_zone, clock_ahead, zone) {
-                    (Some(instant), _, _) => Ok(Some(instant)),
-                    (_, Some(ahead), _) => Ok(local.and_utc().checked_sub_signed(ahead)),
-                    (_, None, Ok(None)) => Ok(Some(local.and_utc())),
-                    (_, None, Ok(Some(_))) => Err(unknown_zone.clone()),
-                    (_, None, Err(error)) => Err(error.clone()),
-                }
-            }
-        };
-        let start = first([own_start, slot_start, schedule.timestamp("firstSessionStart")]).and_then(&resolve);
-        let ends = [booking.timestamp("endDate"), slot.timestamp("endDate"), schedule.timestamp("lastSessionEnd")];
-        let end = first(ends).and_then(&resolve);
-        let is_unknown = [&start, &end].iter().any(|time| time.as_ref().err() == Some(&unknown_zone));
-        Times { start, end, zone: if is_unknown { Err(unknown_zone) } else { zone } }
+fn end(booking: &Object<'_>) -> Reading<Option<DateTime<Utc>>> {
+    time(booking, "endDate", "lastSessionEnd")
+}
+
+/// The time zone as Wix names it, unless a time needs it and cannot be read with it.
+fn timezone(booking: &Object<'_>) -> Reading<Option<String>> {
+    let errors = [start(booking).err(), end(booking).err()];
+    match errors.into_iter().flatten().find(|error| *error == unknown_zone(booking)) {
+        Some(unknown) => Err(unknown),
+        None => booked_text(booking, "timezone"),
     }
 }
 
-/// The first time that is there.
-fn first(readings: [Reading<Option<Time>>; 3]) -> Reading<Option<Time>> {
-    for reading in readings {
-        if let Some(time) = reading? {
-            return Ok(Some(time));
+fn unknown_zone(booking: &Object<'_>) -> FieldError {
+    booking.object("bookedEntity.slot").error("timezone", "a known time zone")
+}
+
+/// The booking's own time, else the slot's, which has the same name, else that of a course's session.
+fn time(booking: &Object<'_>, name: &str, session: &str) -> Reading<Option<DateTime<Utc>>> {
+    let (slot, schedule) = (booking.object("bookedEntity.slot"), booking.object("bookedEntity.schedule"));
+    for (object, name) in [(booking, name), (&slot, name), (&schedule, session)] {
+        match object.timestamp(name)? {
+            Some(Time::Instant(instant)) => return Ok(Some(instant)),
+            Some(Time::Local(local)) => return from_local(booking, local),
+            None => {}
         }
     }
     Ok(None)
 }
 
+/// Reads a local time.
+///
+/// The slot's times have been published in UTC, with an offset, and as local time with the zone beside it. Where there
+/// is no zone, or one that is not understood, the booking's own start tells how far the slot's clock is from UTC. Without
+/// that too, local times with an unknown zone cannot be read, and those without any zone are in UTC, as Wix's dates
+/// otherwise are.
+fn from_local(booking: &Object<'_>, local: NaiveDateTime) -> Reading<Option<DateTime<Utc>>> {
+    let zone = booked_text(booking, "timezone");
+    let zone_name = zone.as_ref().ok().and_then(Option::as_deref);
+    if let Some(instant) = zone_name.and_then(|zone| timestamp::in_zone(local, zone)) {
+        return Ok(Some(instant));
+    }
+    let starts = (booking.timestamp("startDate"), booking.object("bookedEntity.slot").timestamp("startDate"));
+    if let (Ok(Some(Time::Instant(own))), Ok(Some(Time::Local(slot)))) = starts {
+        return Ok(local.and_utc().checked_sub_signed(slot.and_utc() - own));
+    }
+    match zone? {
+        None => Ok(Some(local.and_utc())),
+        Some(_) => Err(unknown_zone(booking)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Times;
+    use super::{end, start, timezone};
     use crate::table::json::Object;
     use crate::table::timestamp::render;
 
     #[track_caller]
-    fn check(booking: &str, start: Option<&str>, end: Option<&str>) {
+    fn check(booking: &str, expected_start: Option<&str>, expected_end: Option<&str>) {
         let booking = Object::parse(booking).unwrap();
-        let times = Times::of(&booking);
-        let (got_start, got_end) = (times.start.unwrap(), times.end.unwrap());
-        assert_eq!((got_start.map(render).as_deref(), got_end.map(render).as_deref()), (start, end));
+        let (start, end) = (start(&booking).unwrap().map(render), end(&booking).unwrap().map(render));
+        assert_eq!((start.as_deref(), end.as_deref()), (expected_start, expected_end));
     }
 
     fn local(zone: &str) -> String {
@@ -213,16 +211,14 @@ mod tests {
         let zone = r#","timezone":"Not/AZone""#;
         let text = local(zone);
         let booking = Object::parse(&text).unwrap();
-        let found = Times::of(&booking);
         let reason = "`bookedEntity.slot.timezone` is not a known time zone";
-        assert_eq!(found.start.unwrap_err().to_string(), reason);
-        assert_eq!(found.end.unwrap_err().to_string(), reason);
-        assert_eq!(found.zone.unwrap_err().to_string(), reason);
+        assert_eq!(start(&booking).unwrap_err().to_string(), reason);
+        assert_eq!(end(&booking).unwrap_err().to_string(), reason);
+        assert_eq!(timezone(&booking).unwrap_err().to_string(), reason);
         let text = local(zone).replace("08:00:00", "08:00:00+02:00").replace("08:30:00", "08:30:00Z");
         let booking = Object::parse(&text).unwrap();
-        let found = Times::of(&booking);
-        assert_eq!(found.start.unwrap().map(render).as_deref(), Some("2026-07-01T06:00:00.000Z"));
-        assert_eq!(found.end.unwrap().map(render).as_deref(), Some("2026-07-01T08:30:00.000Z"));
-        assert_eq!(found.zone.unwrap().as_deref(), Some("Not/AZone"));
+        assert_eq!(start(&booking).unwrap().map(render).as_deref(), Some("2026-07-01T06:00:00.000Z"));
+        assert_eq!(end(&booking).unwrap().map(render).as_deref(), Some("2026-07-01T08:30:00.000Z"));
+        assert_eq!(timezone(&booking).unwrap().as_deref(), Some("Not/AZone"));
     }
 }
