@@ -25,7 +25,7 @@ const DEFAULT_MAX_RETRIES: u32 = 3;
 const DEFAULT_RETRY_DELAY_MS: u32 = 1000;
 
 /// The variables of this program other than Wix's credentials, to tell which are set.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 11] = [
     "WIX_SITE_ID",
     "DATABASE_URL",
     "WIX_SYNC_SCHEMA",
@@ -35,6 +35,8 @@ const SETTINGS: [&str; 9] = [
     "WIX_SYNC_MAX_RETRIES",
     "WIX_SYNC_RETRY_DELAY_MS",
     "WIX_SYNC_HEALTHCHECK_URL",
+    "WIX_SYNC_SERVE_TOKEN",
+    "WIX_SYNC_CORS_ORIGIN",
 ];
 
 /// The variables of Wix's credentials, under all their names.

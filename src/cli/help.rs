@@ -68,6 +68,20 @@ Exit codes:
   2  wrong use or configuration, or no run's id begins so
   5  with --max-age: the last success of a table is longer ago";
 
+pub(super) const SERVE: &str = "Examples:
+  wix-sync serve --every 15m
+  WIX_SYNC_SERVE_TOKEN=... wix-sync serve --listen 0.0.0.0:8080
+  curl -X POST http://127.0.0.1:8080/api/async-sync/trigger
+
+docs/serve.md describes the routes. Runs that others start, such as cron, and
+those of the server exclude each other. Durations: 90s, 30min, 2h, 7d.
+
+Exit codes:
+  0  stopped by SIGINT, SIGTERM or SIGHUP: a run in hand has finished its batch
+     and is recorded as failed; the next one continues
+  1  failed, for example since the database can't be reached at the start
+  2  wrong use or configuration; nothing was started";
+
 pub(super) const MIGRATE: &str = "Examples:
   wix-sync migrate
   wix-sync migrate --dry-run

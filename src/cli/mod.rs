@@ -4,13 +4,12 @@ mod args;
 mod connect;
 mod doctor;
 mod errors;
-mod exit;
 mod failure;
 mod help;
 mod logging;
 mod migrate;
-mod notify;
 mod range;
+mod serve;
 mod session;
 mod shell;
 mod signals;
@@ -23,6 +22,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::config::Environment;
+use crate::exit;
+use crate::notify;
 use crate::report;
 use args::{Args, Command, LogFormat};
 use exit::Exit;
@@ -65,6 +66,7 @@ fn run(args: &Args) -> Result<Exit, Failure> {
             Command::Doctor(command) => doctor::run(&args.global, command, &environment).await,
             Command::Verify(command) => verify::run(&invocation, command).await,
             Command::Errors(command) => errors::run(&invocation, command).await,
+            Command::Serve(command) => serve::run(&invocation, command).await,
             Command::Migrate(command) => migrate::run(&args.global, command, &environment).await,
             Command::Completions(command) => shell::completions(command),
             Command::Man(command) => shell::man(command),

@@ -25,11 +25,16 @@ use crate::store::status::{RunRow, RunningRun, TableRow};
 use crate::visible;
 
 pub use error::{log_error, print_error};
-pub use metrics::{MetricsFile, RunMetrics};
+pub use metrics::{MetricsFile, MetricsText, RunMetrics};
 
 /// Bars on a terminal, lines elsewhere.
 pub fn choose(bars: &MultiProgress, draws_bars: bool) -> Arc<dyn Reporter> {
     if draws_bars { Arc::new(progress::Progress::new(bars.clone())) } else { Arc::new(lines::Lines::default()) }
+}
+
+/// Lines, without a terminal in mind: for a server.
+pub fn lines() -> Arc<dyn Reporter> {
+    Arc::new(lines::Lines::default())
 }
 
 /// The run's result as one JSON object on stdout. `version` grows when a field changes its meaning or is removed.
