@@ -21,6 +21,7 @@ use crate::event::Reporter;
 use crate::run::RunSummary;
 use crate::store::dead_letters::ErrorList;
 use crate::store::migrate::MigrationReport;
+use crate::store::serve::ServeState;
 use crate::store::status::{RunRow, RunningRun, TableRow};
 use crate::visible;
 
@@ -90,6 +91,7 @@ pub struct Status<'a> {
     pub schema: &'a str,
     /// The run that is recorded as running.
     pub running: Option<RunningRun>,
+    pub serve: ServeState,
     pub tables: &'a [TableRow],
     /// With `--max-age`: the tables whose last success is too old.
     pub stale: Option<&'a [&'a TableRow]>,
@@ -106,6 +108,7 @@ pub fn print_status(status: &Status<'_>, as_json: bool) -> io::Result<()> {
             "schema": status.schema,
             "migrated": true,
             "running": status.running,
+            "serve": status.serve,
             "tables": status.tables,
             "runs": status.runs,
         });

@@ -39,6 +39,9 @@ pub(super) fn render_status(status: &Status<'_>) -> String {
         out.push_str(&render_running(running));
         out.push('\n');
     }
+    if let Some(serve) = status.serve.describe() {
+        let _ = writeln!(out, "wix-sync serve: {serve}\n");
+    }
     if status.runs.is_empty() {
         let text =
             if status.filtered { "No such run.\n" } else { "No run yet: `wix-sync sync all` makes the first.\n" };

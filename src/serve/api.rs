@@ -11,6 +11,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -19,7 +20,7 @@ use super::app::App;
 use super::trigger::TriggerBody;
 use crate::lock_owner::LockOwner;
 use crate::store::StoreError;
-use crate::store::status::RunFilter;
+use crate::store::status::{RunFilter, RunRow, TableRow};
 use crate::visible;
 
 /// Runs that `GET /api/async-sync/status` returns unless `limit` says otherwise, and at most.
@@ -150,18 +151,45 @@ async fn overview(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     {
         running.tables = progress;
     }
-    let mut runs = store.list_runs(&RunFilter { limit: CHART, sync_type: None, status: None }).await?;
-    // They name records by their ids, and are long.
-    runs.iter_mut().for_each(|run| run.results = None);
+    let runs = store.list_runs(&RunFilter { limit: CHART, sync_type: None, status: None }).await?;
     let queue = store.queue().await?;
     let now = store.now();
     app.pool.put(store);
+    let tables: Vec<Value> = tables.iter().map(table_json).collect();
+    let runs: Vec<Value> = runs.iter().map(|run| run_json(run, now)).collect();
     let every = app.every.map(|every| every.as_secs());
     let body = json!({
         "version": 1, "program_version": env!("CARGO_PKG_VERSION"), "schema": app.schema, "now": now, "every_seconds": every,
         "running": running, "queue": queue, "tables": tables, "runs": runs,
     });
     Ok(json_response(StatusCode::OK, &body))
+}
+
+fn table_json(row: &TableRow) -> Value {
+    json!({
+        "table": row.table,
+        "rows": row.rows,
+        "age_seconds": row.age_seconds,
+        "last_success_at": row.last_success_at,
+        "pending_deletions": row.missing_rows,
+        "rejected_records": row.unresolved_errors,
+    })
+}
+
+/// Without `results`: it names records by their ids, and is long.
+fn run_json(run: &RunRow, now: DateTime<Utc>) -> Value {
+    let end = run.completed_at.unwrap_or(now);
+    let duration = run.started_at.map(|start| (end - start).num_milliseconds() as f64 / 1000.0);
+    json!({
+        "id": run.id,
+        "sync_type": run.sync_type,
+        "status": run.status,
+        "started_at": run.started_at,
+        "duration_seconds": duration,
+        "synced": run.synced_count,
+        "rejected": run.error_count,
+        "error": run.error,
+    })
 }
 
 /// The page, and a policy that allows what is in it, and requests to this server: nothing else.

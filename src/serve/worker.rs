@@ -172,7 +172,9 @@ impl Worker {
         };
         let run = Run { run_id, plan: &plan, wix: &wix, stop: &stop, stopper: &stopper, reporter: &reporter };
         let work = async {
-            let mut store = unless_overdue(&stop, LAST_PATIENCE, async { Ok::<_, SyncError>(self.app.pool.connect().await?) }).await?;
+            let mut store =
+                unless_overdue(&stop, LAST_PATIENCE, async { Ok::<_, SyncError>(self.app.pool.connect().await?) })
+                    .await?;
             sync::run(&run, &mut store).await
         };
         let pass_on_stop = async {

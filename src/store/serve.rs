@@ -68,6 +68,25 @@ pub struct ServeState {
     pub heartbeat_age_seconds: Option<i64>,
 }
 
+impl ServeState {
+    /// `running (pid 7 on host), last heartbeat 5 s ago; 1 queued, the oldest for 3 s`. `None` where nobody uses it.
+    pub fn describe(&self) -> Option<String> {
+        let age = self.heartbeat_age_seconds.unwrap_or_default();
+        let process = self.process.as_deref().unwrap_or("an unknown process");
+        let mut text = match self.is_alive {
+            Some(true) => format!("running ({process}), last heartbeat {age} s ago"),
+            Some(false) => format!("died ({process}), last heartbeat {age} s ago"),
+            None if self.queued == 0 => return None,
+            None => "not running".to_owned(),
+        };
+        if self.queued > 0 {
+            let oldest = self.oldest_queued_seconds.unwrap_or_default();
+            text.push_str(&format!("; {} queued, the oldest for {oldest} s", self.queued));
+        }
+        Some(text)
+    }
+}
+
 impl Store {
     /// Runs with this filter, newest first; with an id only that one.
     pub async fn log_rows(&self, id: Option<Uuid>, filter: &RunFilter) -> Result<Vec<LogRow>, StoreError> {
