@@ -52,16 +52,26 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub(super) fn router(app: Arc<App>, cors_origin: Option<&str>) -> Result<Router, ServeError> {
     let guard = middleware::from_fn_with_state((app.clone(), cors_origin.map(Arc::<str>::from)), guard);
     Ok(Router::new()
-        .merge(api::routes().layer(guard.clone()).layer(cors(cors_origin)?))
-        .merge(api::page_routes().route("/metrics", get(metrics::metrics)).layer(guard))
+        // Before the layers: one that is set later would replace them.
+        .merge(api::routes().method_not_allowed_fallback(not_allowed).layer(guard.clone()).layer(cors(cors_origin)?))
+        .merge(
+            api::page_routes()
+                .route("/metrics", get(metrics::metrics))
+                .method_not_allowed_fallback(not_allowed)
+                .layer(guard),
+        )
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .fallback(async || api::error(StatusCode::NOT_FOUND, "Not found"))
-        .method_not_allowed_fallback(async || api::error(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"))
+        .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, REQUEST_TIMEOUT))
         .layer(middleware::from_fn_with_state(app.clone(), log))
         .with_state(app))
+}
+
+async fn not_allowed() -> Response {
+    api::error(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
 }
 
 /// Answers OPTIONS with 200 and no body, and lets the pages of one origin call the API.

@@ -1,7 +1,7 @@
 //! A server under test, and calls to it.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
@@ -118,15 +118,24 @@ pub(super) fn call(port: u16, method: &str, path: &str, headers: &[&str], body: 
     read_answer(stream)
 }
 
-/// Reads to the end of the connection.
-pub(super) fn read_answer(mut stream: TcpStream) -> Answer {
-    let mut bytes = Vec::new();
-    // The connection may be reset behind the answer.
-    let _ = stream.read_to_end(&mut bytes);
-    let text = String::from_utf8_lossy(&bytes);
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-    let status = head.split_whitespace().nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
-    Answer { status, headers: head.to_ascii_lowercase(), body: body.to_owned() }
+/// Reads a response, or what there is at the end of the connection. Not every server closes it.
+pub(super) fn read_answer(stream: TcpStream) -> Answer {
+    let mut reader = BufReader::new(stream);
+    let (mut headers, mut length) = (String::new(), None);
+    loop {
+        let mut line = String::new();
+        // The connection may be reset.
+        if reader.read_line(&mut line).unwrap_or_default() == 0 || line.trim().is_empty() {
+            break;
+        }
+        line.make_ascii_lowercase();
+        length = line.strip_prefix("content-length:").and_then(|text| text.trim().parse().ok()).or(length);
+        headers.push_str(&line);
+    }
+    let mut body = Vec::new();
+    let _ = reader.take(length.unwrap_or(u64::MAX)).read_to_end(&mut body);
+    let status = headers.split_whitespace().nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+    Answer { status, headers, body: String::from_utf8(body).expect("UTF-8") }
 }
 
 impl Drop for Served {
