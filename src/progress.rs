@@ -89,7 +89,7 @@ mod tests {
     use crate::table::ORDERS;
 
     #[test]
-    fn requests_count_for_their_table_and_a_total_once_told_stays() {
+    fn requests_count_for_their_table_and_totals_stay() {
         let tracker = Tracker::new(Vec::new());
         let table = &ORDERS;
         tracker.report(Event::RequestSent { table: None });

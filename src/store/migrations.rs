@@ -111,7 +111,7 @@ mod tests {
     use super::MIGRATIONS;
 
     #[test]
-    fn migrations_are_numbered_without_gaps_and_named_by_their_number() {
+    fn migrations_are_numbered_without_gaps() {
         for (index, migration) in MIGRATIONS.iter().enumerate() {
             assert_eq!(migration.number as usize, index + 1);
             assert!(migration.name.starts_with(&format!("{:04}_", migration.number)), "{}", migration.name);

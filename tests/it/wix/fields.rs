@@ -91,7 +91,7 @@ fn rejected(world: &World) -> i64 {
 }
 
 #[test]
-fn a_field_that_cannot_be_read_does_not_cost_the_record() {
+fn field_that_cannot_be_read_does_not_cost_the_record() {
     let world = with_unreadable_fields();
     let dry: Value = {
         let finished = world.run(&["sync", "all", "--full", "--dry-run", "--json"]).expect_exit(0);
@@ -134,7 +134,7 @@ fn a_field_that_cannot_be_read_does_not_cost_the_record() {
 }
 
 #[test]
-fn fields_that_could_not_be_read_are_listed_without_values_until_they_can() {
+fn unreadable_fields_are_listed_without_values() {
     let world = with_unreadable_fields();
     let run = world.run(&["sync", "all"]).expect_exit(0).expect_stderr("birthdate could not be read in 2 records");
     let shown = world.run(&["errors"]).expect_exit(0);
@@ -184,7 +184,7 @@ fn records_rejected_by_an_older_version_are_written_by_the_next_run() {
 }
 
 #[test]
-fn a_field_that_this_version_can_read_is_written_by_a_full_sync() {
+fn field_that_this_version_can_read_is_written_by_a_full_sync() {
     let world = with_unreadable_fields();
     world.run(&["sync", "customers"]).expect_exit(0);
     put(&world, Entity::Contacts, "c1", r#""info":{"birthdate":"1990-02-01"}"#);
@@ -217,7 +217,7 @@ fn harmless_spellings_are_read() {
 }
 
 #[test]
-fn time_zones_are_read_in_every_spelling_and_unknown_ones_give_no_times() {
+fn time_zones_are_read_in_every_spelling() {
     let world = World::empty().migrated();
     let slot = |start: &str, end: &str, zone: &str| {
         format!(r#""bookedEntity":{{"slot":{{"startDate":"{start}","endDate":"{end}","timezone":"{zone}"}}}}"#)
@@ -258,7 +258,7 @@ fn time_zones_are_read_in_every_spelling_and_unknown_ones_give_no_times() {
 }
 
 #[test]
-fn the_same_key_twice_in_another_order_is_another_content() {
+fn duplicate_keys_in_another_order_are_a_change() {
     let world = World::empty().migrated();
     let put = |first: &str, second: &str| {
         put(&world, Entity::Contacts, "c", &format!(r#""info":{{"company":"{first}","company":"{second}"}}"#));

@@ -123,7 +123,7 @@ fn adopted_customers_that_bookings_name_count_in_the_limit() {
 }
 
 #[test]
-fn a_site_whose_only_customers_are_placeholders_has_an_empty_list_and_no_fault() {
+fn site_with_only_placeholders_is_no_error() {
     let world = World::empty().migrated();
     put_booking(&world, "booking", "gone00");
     for _ in 0..2 {
@@ -160,7 +160,7 @@ fn customers_of(world: &World) -> Vec<Value> {
 }
 
 #[test]
-fn placeholders_that_somebody_deleted_are_made_again_by_the_next_run_of_appointments() {
+fn deleted_placeholders_are_created_again() {
     let world = placeholders();
     let before = customers_of(&world);
     assert!(before.iter().all(|row| !row["wix_contact_id"].is_null()), "{before:?}");
@@ -187,7 +187,7 @@ fn placeholders_that_somebody_deleted_are_made_again_by_the_next_run_of_appointm
 }
 
 #[test]
-fn verify_reports_a_placeholder_that_somebody_deleted_and_repairs_it() {
+fn verify_repairs_a_deleted_placeholder() {
     let world = placeholders();
     let before = customers_of(&world);
     world.execute("delete from customers where wix_contact_id = 'gone01'");
@@ -201,7 +201,7 @@ fn verify_reports_a_placeholder_that_somebody_deleted_and_repairs_it() {
 }
 
 #[test]
-fn only_missing_placeholders_are_made_and_links_that_people_made_stay() {
+fn missing_placeholders_are_created_and_manual_links_stay() {
     let world = placeholders();
     world.full_sync_json(&["all"], 0);
     assert_eq!(deleted(&world, CUSTOMERS), gone(0..2));
@@ -232,7 +232,7 @@ fn only_missing_placeholders_are_made_and_links_that_people_made_stay() {
 }
 
 #[test]
-fn a_trigger_that_refuses_a_placeholder_keeps_nothing_else_from_happening() {
+fn refused_placeholder_stops_nothing_else() {
     let world = placeholders();
     world.execute(
         "delete from customers where wix_contact_id like 'gone%';
@@ -247,7 +247,7 @@ fn a_trigger_that_refuses_a_placeholder_keeps_nothing_else_from_happening() {
 }
 
 #[test]
-fn the_search_for_lost_placeholders_reads_no_appointment_where_none_is_lost() {
+fn search_for_lost_placeholders_reads_no_appointment() {
     let world = placeholders();
     for table in ["customers", "appointments"] {
         world.execute(&format!("alter table {table} set (autovacuum_enabled = off)"));
