@@ -196,8 +196,8 @@ impl TableSummary {
 #[derive(Clone, Debug)]
 pub struct RunSummary {
     pub run_id: Uuid,
-    /// `customers`, `appointments`, `orders` or `all`.
-    pub sync_type: &'static str,
+    /// The tables, separated by commas, or `all`.
+    pub sync_type: String,
     /// Completed only if every pass is.
     pub status: Status,
     /// By the database server's clock.

@@ -19,7 +19,7 @@ use crate::visible;
 
 pub(super) struct Notifier {
     pub(super) run_id: Uuid,
-    sync_type: &'static str,
+    sync_type: String,
     clock: Instant,
     healthcheck: Option<Healthcheck>,
     metrics: Option<MetricsFile>,
@@ -57,7 +57,7 @@ impl Notifier {
     pub(super) fn prepare(
         environment: &Environment,
         metrics_file: Option<&Path>,
-        sync_type: &'static str,
+        sync_type: String,
     ) -> Result<Notifier, ConfigError> {
         let run_id = Uuid::new_v4();
         let network = environment.network()?;
@@ -94,7 +94,7 @@ impl Notifier {
         let summary = heard.summary.as_ref();
         if let Some(file) = &self.metrics {
             let metrics = RunMetrics {
-                sync_type: self.sync_type,
+                sync_type: &self.sync_type,
                 schema: heard.schema.as_deref(),
                 ended_at: summary.map_or_else(Utc::now, ended_at),
                 duration: self.clock.elapsed(),

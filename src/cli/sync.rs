@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::args::SyncArgs;
+use super::args::{SyncArgs, Target};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::notify::Notifier;
@@ -22,7 +22,7 @@ pub(super) async fn run(invocation: &Invocation<'_>, args: &SyncArgs) -> Result<
         let (session, plan) = prepare(invocation, args, None)?;
         return dry_run(&session, &plan, args.json).await;
     }
-    let (metrics_file, sync_type) = (args.metrics_file.as_deref(), args.target.sync_type());
+    let (metrics_file, sync_type) = (args.metrics_file.as_deref(), Target::sync_type(&args.targets));
     let notifier = Arc::new(Notifier::prepare(invocation.environment, metrics_file, sync_type)?);
     let result = async {
         let (session, plan) = prepare(invocation, args, Some(&notifier))?;
@@ -52,7 +52,7 @@ fn prepare<'a>(
         allow_mass_delete: args.allow_mass_delete,
         allow_mass_changes: args.allow_mass_changes,
         keep_logs: positive(args.keep_logs),
-        ..session.plan(args.target, Work::Sync { full, range })
+        ..session.plan(&args.targets, Work::Sync { full, range })
     };
     Ok((session, plan))
 }

@@ -20,7 +20,7 @@ pub(super) async fn run(invocation: &Invocation<'_>, args: &VerifyArgs) -> Resul
     let full = FullPolicy { now: true, every: None, check_every: None };
     let mut plan = Plan {
         allow_mass_delete: args.allow_mass_delete,
-        ..session.plan(args.target, Work::Sync { full, range: None })
+        ..session.plan(&[args.target], Work::Sync { full, range: None })
     };
     let compared = compare(&session, &plan, Extent::Everything).await?;
     let gaps: u64 = compared.found.iter().map(Comparison::gaps).sum();

@@ -39,7 +39,7 @@ pub struct MetricsFile {
 /// How a run, or the attempt to start one, ended.
 #[derive(Debug)]
 pub struct RunMetrics<'a> {
-    /// `customers`, `appointments`, `orders` or `all`.
+    /// As in `sync_logs.sync_type`.
     pub sync_type: &'a str,
     /// `None` if it is not known.
     pub schema: Option<&'a str>,
@@ -277,7 +277,7 @@ mod tests {
         };
         RunSummary {
             run_id: Uuid::nil(),
-            sync_type: "all",
+            sync_type: "all".to_owned(),
             status: Status::Failed,
             started_at: Utc::now(),
             duration_ms: 0,

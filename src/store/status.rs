@@ -128,7 +128,8 @@ impl Store {
             "select table_name as table, rows, deleted_rows, unresolved_errors, missing_rows, last_success_at,
                 floor(extract(epoch from age))::bigint as age_seconds, last_full_pass_at, watermark,
                 floor(extract(epoch from clock_timestamp() - (
-                    select min(l.started_at) from {schema}.sync_logs l where l.sync_type in (h.table_name, 'all')
+                    select min(l.started_at) from {schema}.sync_logs l
+                    where h.table_name = any (string_to_array(l.sync_type::text, ',')) or l.sync_type::text = 'all'
                 )))::bigint as first_run_seconds_ago,
                 coalesce(last_success_at > clock_timestamp(), false) as is_in_the_future
              from {schema}.sync_health h";

@@ -34,8 +34,8 @@ pub struct Run<'a> {
 /// A run does nothing that its plan does not allow.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// A table's name, or `all`, as in `sync_logs.sync_type`.
-    pub sync_type: &'static str,
+    /// The tables, separated by commas, or `all`, as in `sync_logs.sync_type`.
+    pub sync_type: String,
     pub tables: Vec<&'static Table>,
     pub work: Work,
     /// Rows per transaction, at least 1.

@@ -104,7 +104,7 @@ async fn execute(run: &Run<'_>, store: &mut Store) -> Result<RunOutcome, SyncErr
     let Synced { tables, error, has_old_logs } = sync_all(run, store).await;
     let summary = RunSummary {
         run_id: run.run_id,
-        sync_type: run.plan.sync_type,
+        sync_type: run.plan.sync_type.clone(),
         status: if error.is_none() { Status::Completed } else { Status::Failed },
         started_at,
         duration_ms: elapsed_ms(clock),
@@ -131,7 +131,7 @@ async fn execute(run: &Run<'_>, store: &mut Store) -> Result<RunOutcome, SyncErr
 }
 
 async fn record_start(run: &Run<'_>, store: &mut Store, started_at: DateTime<Utc>) -> Result<(), SyncError> {
-    let (run_id, sync_type) = (run.run_id, run.plan.sync_type);
+    let (run_id, sync_type) = (run.run_id, run.plan.sync_type.as_str());
     let begin = async |store: &mut Store| store.begin_run(run_id, sync_type, started_at).await;
     let stale_count = store.retry(begin).await.inspect_err(|error| {
         if matches!(error, StoreError::Stopped(_)) {
