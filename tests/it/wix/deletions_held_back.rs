@@ -56,7 +56,7 @@ fn more_than_a_tenth_and_more_than_twenty_rows_stay_until_it_is_allowed() {
     }
     let changes = world.sync_json(&["all"], 3);
     for kind in KINDS {
-        assert_eq!(changes["results"][kind.table]["pass"], "changes");
+        assert_eq!(changes["results"][kind.table]["kind"], "incremental");
         assert!(notice(&changes, kind).contains("22 of 210"));
         assert_eq!((deleted(&world, kind), lookups(&world, kind)), (vec![], vec![]), "{kind:?}");
     }
@@ -207,7 +207,7 @@ fn a_record_that_wix_never_shows_stays_and_keeps_nothing_else_from_arriving() {
         world.sim.clear_requests();
         let result = world.sync_json(&["all", "--max-retries", "0"], 3);
         for kind in KINDS {
-            assert_eq!(result["results"][kind.table]["pass"], "changes");
+            assert_eq!(result["results"][kind.table]["kind"], "incremental");
             assert_eq!(result["results"][kind.table]["updated"], 1, "{kind:?}");
             assert_eq!(lookups(&world, kind)[1..], ids([4]), "{kind:?}: what was not found is not asked for again");
         }
@@ -228,7 +228,7 @@ fn where_no_record_can_be_had_by_id_the_pass_ends_all_the_same_and_deletes_nothi
             delete(&world, kind, [3, 4]);
             world.sim.fault(useless(on_lookup(kind).always()));
         }
-        for (arguments, pass) in [(&["all", "--full", "--max-retries", "1"][..], "full"), (&["all"], "changes")] {
+        for (arguments, pass) in [(&["all", "--full", "--max-retries", "1"][..], "full"), (&["all"], "incremental")] {
             for kind in KINDS {
                 world.sim.edit(kind.entity, &id(20), |_| {});
             }
@@ -236,7 +236,7 @@ fn where_no_record_can_be_had_by_id_the_pass_ends_all_the_same_and_deletes_nothi
             let result = world.sync_json(arguments, 3);
             for kind in KINDS {
                 assert_eq!(
-                    (&result["results"][kind.table]["pass"], result["results"][kind.table]["updated"].as_u64()),
+                    (&result["results"][kind.table]["kind"], result["results"][kind.table]["updated"].as_u64()),
                     (&json!(pass), Some(1))
                 );
                 assert!(notice(&result, kind).contains("nothing was deleted"), "{result}");
@@ -311,7 +311,7 @@ fn what_was_held_back_is_not_forgotten_by_a_full_pass_that_fails() {
     world.sim.clear_faults();
     let result = world.sync_json(&["all"], 3);
     for kind in KINDS {
-        assert_eq!(result["results"][kind.table]["pass"], "changes");
+        assert_eq!(result["results"][kind.table]["kind"], "incremental");
         assert!(notice(&result, kind).contains("30 of 60"), "{result}");
     }
 }
@@ -388,7 +388,7 @@ fn an_empty_listing_and_a_missing_app_are_fine_where_the_table_has_no_live_rows_
     // As long as that stands, no run is a full success, also one that did not ask for a full pass.
     let result = world.sync_json(&["all"], 3);
     for kind in KINDS {
-        assert_eq!(result["results"][kind.table]["pass"], "full");
+        assert_eq!(result["results"][kind.table]["kind"], "full");
         // Once a record is listed, the others can be told apart from a broken listing.
         world.sim.put_raw(kind.entity, &record(kind, &id(0), 0));
     }

@@ -318,7 +318,7 @@ fn records_that_wix_counts_and_never_lists_are_told_of_and_looked_for_again() {
     assert!(shown.stdout.contains(missing) && !shown.stdout.contains("as Wix has them"), "{shown:#?}");
     world.sim.clear_faults();
     let result = world.sync_json(&["orders"], 0);
-    assert_eq!(result["results"]["orders"]["pass"], "full");
+    assert_eq!(result["results"]["orders"]["kind"], "full");
     world.assert_tables_equal_truth();
 
     let world = World::new(0, 0, 12).migrated();
@@ -352,7 +352,7 @@ fn records_that_are_lacking_are_not_forgotten_by_a_run_that_goes_on() {
     world.sim.clear_faults();
     world.run(&["sync", "orders"]).expect_exit(3).expect_stderr("Wix announced 1 more orders");
     let result = world.sync_json(&["orders"], 0);
-    assert_eq!(result["results"]["orders"]["pass"], "full");
+    assert_eq!(result["results"]["orders"]["kind"], "full");
     world.assert_tables_equal_truth();
 }
 
