@@ -16,7 +16,8 @@ pub type RunProgress = BTreeMap<String, TableProgress>;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableProgress {
     pub status: Status,
-    /// `None` until it is decided.
+    /// `None` until it is decided. Earlier versions said `pass`.
+    #[serde(rename = "kind", alias = "pass")]
     pub pass: Option<PassKind>,
     /// Records of this pass so far, written or rejected.
     pub records: u64,

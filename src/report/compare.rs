@@ -94,7 +94,7 @@ fn name_gaps(out: &mut String, one: &Comparison) {
     if one.not_installed {
         let _ = writeln!(out, "{}: its Wix app is not installed on the site", one.table);
     }
-    if one.pass == PassKind::Changes {
+    if one.pass == PassKind::Incremental {
         let _ = writeln!(out, "{}: a changes pass; only --full looks for rows that Wix does not list", one.table);
     }
 }

@@ -218,7 +218,7 @@ fn render(metrics: &RunMetrics<'_>, before: &str) -> String {
 
 /// A pass that read everything: neither a range of time nor only records that failed before.
 fn is_whole(summary: &TableSummary) -> bool {
-    summary.status == Status::Completed && matches!(summary.pass, PassKind::Full | PassKind::Changes)
+    summary.status == Status::Completed && matches!(summary.pass, PassKind::Full | PassKind::Incremental)
 }
 
 /// What is carried over from the previous file.
@@ -270,7 +270,7 @@ mod tests {
 
     fn summary(statuses: &[(&'static Table, Status)]) -> RunSummary {
         let table = |(table, status): &(&'static Table, Status)| {
-            let mut summary = TableSummary::new(table, PassKind::Changes);
+            let mut summary = TableSummary::new(table, PassKind::Incremental);
             summary.status = *status;
             summary.counts.add(5, 0, 1995);
             summary

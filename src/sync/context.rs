@@ -97,7 +97,7 @@ impl Plan {
     /// How a table is read, as far as that does not depend on earlier passes.
     pub(super) fn pass_kind(&self, table: &'static Table) -> PassKind {
         match self.work {
-            Work::Errors => PassKind::Errors,
+            Work::Errors => PassKind::Retry,
             Work::Repair { .. } => PassKind::Repair,
             Work::Sync { .. } if self.range_of(table).is_some() => PassKind::Range,
             Work::Sync { .. } => PassKind::Full,

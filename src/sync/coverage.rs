@@ -158,9 +158,9 @@ mod tests {
     #[test]
     fn empty_list_and_incremental_sync_cover_nothing() {
         assert_eq!(beginning(PassKind::Full).progress(&checkpoint(PassKind::Full, 0), true).span, None);
-        let mut coverage = beginning(PassKind::Changes);
+        let mut coverage = beginning(PassKind::Incremental);
         coverage.add(&[record("a", 1)], false);
-        assert_eq!(coverage.progress(&checkpoint(PassKind::Changes, 1), true).span, None);
+        assert_eq!(coverage.progress(&checkpoint(PassKind::Incremental, 1), true).span, None);
     }
 
     #[test]

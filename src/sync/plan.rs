@@ -98,7 +98,7 @@ fn incremental(state: &TableState, since: DateTime<Utc>) -> PassPlan {
     match &state.checkpoint {
         Some(unfinished) => PassPlan { checkpoint: unfinished.clone(), is_resumed: true },
         None => {
-            PassPlan { checkpoint: Checkpoint::at_the_beginning(PassKind::Changes, Some(since)), is_resumed: false }
+            PassPlan { checkpoint: Checkpoint::at_the_beginning(PassKind::Incremental, Some(since)), is_resumed: false }
         }
     }
 }
@@ -154,7 +154,7 @@ mod tests {
     fn first_sync_is_full_and_later_ones_are_incremental() {
         check(&TableState::default(), NEVER, "full");
         let plan = plan_passes(&synced(), weekly()).incremental.unwrap();
-        assert_eq!(plan.checkpoint, Checkpoint::at_the_beginning(PassKind::Changes, Some(at(90))));
+        assert_eq!(plan.checkpoint, Checkpoint::at_the_beginning(PassKind::Incremental, Some(at(90))));
     }
 
     #[test]
@@ -170,16 +170,16 @@ mod tests {
     fn full_sync_runs_on_request_and_when_due() {
         let later = |minutes| TableState { now: at(minutes), ..synced() };
         check(&synced(), NOW, "full");
-        check(&later(100 + 7 * 24 * 60), weekly(), "changes");
+        check(&later(100 + 7 * 24 * 60), weekly(), "incremental");
         check(&later(101 + 7 * 24 * 60), weekly(), "full");
-        check(&later(1_000_000), NEVER, "changes");
+        check(&later(1_000_000), NEVER, "incremental");
         check(&later(99), weekly(), "full");
     }
 
     #[test]
     fn shortfall_is_checked_again_after_a_day() {
         let short = |minutes| TableState { shortfall: 3, now: at(minutes), ..synced() };
-        check(&short(100 + 24 * 60), NEVER, "changes");
+        check(&short(100 + 24 * 60), NEVER, "incremental");
         check(&short(101 + 24 * 60), NEVER, "full");
     }
 
@@ -190,7 +190,7 @@ mod tests {
             (Some(0), 0, "full"),
             (Some(5), 4, "full"),
             (Some(5), 6, "full"),
-            (None, 4, "changes"),
+            (None, 4, "incremental"),
         ] {
             let state = TableState { must_hold, holds, ..synced() };
             check(&state, NEVER, expected);
@@ -206,8 +206,8 @@ mod tests {
         let full = TableState { full_checkpoint: unfinished(PassKind::Full), ..synced() };
         check(&full, NEVER, "changes, full R");
         check(&full, NOW, "full");
-        let both = TableState { checkpoint: unfinished(PassKind::Changes), ..full };
-        check(&both, NEVER, "changes R, full R");
+        let both = TableState { checkpoint: unfinished(PassKind::Incremental), ..full };
+        check(&both, NEVER, "incremental R, full R");
         let first = TableState { watermark: None, last_full_pass_at: None, checkpoint: None, ..both };
         check(&first, weekly(), "full R");
         let since = plan_incremental(&first).unwrap().checkpoint.since;
@@ -216,8 +216,8 @@ mod tests {
 
     #[test]
     fn unfinished_incremental_sync_is_resumed() {
-        let changes = TableState { checkpoint: unfinished(PassKind::Changes), ..synced() };
-        check(&changes, weekly(), "changes R");
+        let changes = TableState { checkpoint: unfinished(PassKind::Incremental), ..synced() };
+        check(&changes, weekly(), "incremental R");
         check(&changes, NOW, "full");
         check(&TableState { now: at(20_000), ..changes }, weekly(), "full");
     }

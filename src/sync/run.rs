@@ -267,7 +267,7 @@ async fn look_at_end(
     let synced: Vec<&'static Table> = tables
         .iter()
         .filter(|summary| summary.status == Status::Completed)
-        .filter(|summary| matches!(summary.pass, PassKind::Full | PassKind::Changes))
+        .filter(|summary| matches!(summary.pass, PassKind::Full | PassKind::Incremental))
         .map(|summary| summary.table)
         .collect();
     let before = logs_before(run, store);

@@ -46,10 +46,10 @@ fn a_run_at_work_tells_how_far_it_is() {
     assert_eq!(
         shown["tables"],
         json!({
-            "customers": {"status": "completed", "pass": "full", "records": 30, "total": 30, "requests": 1},
-            "appointments": {"status": "running", "pass": "full", "records": 200, "total": null, "requests": 3},
+            "customers": {"status": "completed", "kind": "full", "records": 30, "total": 30, "requests": 1},
+            "appointments": {"status": "running", "kind": "full", "records": 200, "total": null, "requests": 3},
             // Read at the same time, with a look for new statuses; what it ended with is told once both have ended.
-            "orders": {"status": "running", "pass": "full", "records": world.sim.orders().len(), "total": null, "requests": 3},
+            "orders": {"status": "running", "kind": "full", "records": world.sim.orders().len(), "total": null, "requests": 3},
         })
     );
     let text = world.run(&["status"]).expect_exit(0).stdout;

@@ -8,13 +8,13 @@ use crate::support::harness::World;
 const HISTORY: &str = r#"
     insert into sync_logs (id, sync_type, status, started_at, completed_at, synced_count, error_count, results, error) values
     ('3a000000-0000-4000-8000-000000000001', 'all', 'completed', '2026-01-01T06:00:00Z', '2026-01-01T07:02:05Z', 1234567, 0,
-     '{"customers": {"status": "completed", "pass": "full", "synced": 1234567, "inserted": 1234567, "errors": 0,
+     '{"customers": {"status": "completed", "kind": "full", "synced": 1234567, "inserted": 1234567, "errors": 0,
        "error_details": [], "requests": 1235, "duration_ms": 3700000}}', null),
     ('3a000000-0000-4000-8000-000000000002', 'customers', 'completed', '2026-01-02T06:00:00Z', '2026-01-02T06:00:04.2Z', 10, 2,
-     '{"customers": {"status": "completed", "pass": "full", "synced": 10, "errors": 2, "notices": ["Wix has no birthdays"],
+     '{"customers": {"status": "completed", "kind": "full", "synced": 10, "errors": 2, "notices": ["Wix has no birthdays"],
        "error_details": [{"wix_id": "w1", "reason": "info.birthdate is no date"}, {"wix_id": null, "reason": "id is missing"}]}}', null),
     ('4b000000-0000-4000-8000-000000000003', 'orders', 'failed', '2026-01-03T06:00:00Z', '2026-01-03T06:00:00.35Z', 0, 0,
-     '{"orders": {"status": "failed", "pass": "full", "synced": 0, "error": "Wix answered 403"}}',
+     '{"orders": {"status": "failed", "kind": "full", "synced": 0, "error": "Wix answered 403"}}',
      E'orders: Wix answered 403 because the app lacks a permission that has a rather long name indeed\nsecond line'),
     ('5c000000-0000-4000-8000-000000000004', 'all', 'running', '2026-01-04T06:00:00Z', null, 0, 0, null, null);
     insert into customers (wix_contact_id, deleted_at) select 'w' || n, case when n > 1200 then now() end from generate_series(1, 1203) n;

@@ -82,7 +82,7 @@ fn gaps_are_counted_named_and_left_alone() {
     for (name, [added, edited, gone]) in TABLES.iter().zip(&ids) {
         let table = table(&found, name);
         assert_eq!(
-            (&table["pass"], &table["missing"], &table["outdated"], &table["unlisted"]),
+            (&table["kind"], &table["missing"], &table["outdated"], &table["unlisted"]),
             (&json!("full"), &json!(1), &json!(1), &json!(1))
         );
         assert_eq!(
@@ -112,9 +112,9 @@ fn repair_fetches_just_the_gaps_and_is_a_run_with_its_record() {
     let after = rows(&world);
     assert_eq!(after.iter().filter(|row| !before.contains(row)).count(), 2, "the others are untouched");
     let log = world.rows_as_json(
-        "select status, results->'orders'->>'pass' as pass from sync_logs order by started_at desc limit 1",
+        "select status, results->'orders'->>'kind' as kind from sync_logs order by started_at desc limit 1",
     );
-    assert_eq!(log, [json!({"status": "completed", "pass": "repair"})]);
+    assert_eq!(log, [json!({"status": "completed", "kind": "repair"})]);
     confirm_absence(&world);
     assert_eq!(verified(&world, &[], 0)["gaps"], 0);
     let deleted: i64 = world.value("select count(*) from orders where deleted_at is not null");
@@ -148,8 +148,8 @@ fn a_dry_run_tells_what_sync_would_do_and_writes_nothing() {
     for (name, [added, ..]) in TABLES.iter().zip(&ids) {
         let table = table(&changes, name);
         assert_eq!(
-            (&table["pass"], &table["missing_ids"], &table["outdated"]),
-            (&json!("changes"), &json!([added]), &json!(1))
+            (&table["kind"], &table["missing_ids"], &table["outdated"]),
+            (&json!("incremental"), &json!([added]), &json!(1))
         );
         assert_eq!((&table["unlisted"], &table["requests"]), (&json!(0), &json!(1)));
     }

@@ -192,7 +192,7 @@ fn rows_deleted_during_an_incremental_sync_come_back() {
     gate.open();
     running.wait().expect_exit(1).expect_stderr("customers holds");
     let result = world.sync_json(&["all"], 0);
-    assert_eq!(result["results"]["customers"]["pass"], "full");
+    assert_eq!(result["results"]["customers"]["kind"], "full");
     assert_whole(&world);
 }
 
@@ -226,11 +226,11 @@ fn manually_removed_or_added_rows_start_a_full_sync() {
         world.sync_json(&["all"], 0);
         world.execute(change);
         let result = world.sync_json(&["all"], 0);
-        assert_eq!(result["results"]["customers"]["pass"], "full", "{change}");
+        assert_eq!(result["results"]["customers"]["kind"], "full", "{change}");
         assert!(notices(&result, "customers").contains("but the last run left"), "{change}: {result}");
         world.execute("delete from customers where wix_contact_id is null");
         assert_whole(&world);
-        assert_eq!(world.sync_json(&["all"], 0)["results"]["customers"]["pass"], "changes");
+        assert_eq!(world.sync_json(&["all"], 0)["results"]["customers"]["kind"], "incremental");
     }
 }
 
@@ -240,7 +240,7 @@ fn rows_without_a_wix_id_are_ignored() {
     world.sync_json(&["all"], 0);
     world.execute("insert into customers (name) values ('Walk-in'); insert into orders (status) values ('own')");
     let result = world.sync_json(&["all"], 0);
-    assert_eq!(result["results"]["customers"]["pass"], "changes");
+    assert_eq!(result["results"]["customers"]["kind"], "incremental");
     assert!(result["results"]["customers"]["notices"].is_null(), "{result}");
 }
 
@@ -279,12 +279,12 @@ fn drift_check_finds_deletions_with_two_requests_an_hour() {
     age_checks(&world);
     let result = world.sync_json(&["all"], 0);
     assert!(notices(&result, "customers").contains("for the second time"), "{result}");
-    assert_eq!((result["results"]["customers"]["pass"].clone(), deleted()), (json!("full"), 1));
+    assert_eq!((result["results"]["customers"]["kind"].clone(), deleted()), (json!("full"), 1));
     // Once a day.
     world.sim.delete(Entity::Contacts, world.sim.contacts()[3]["id"].as_str().expect("an id"));
     for _ in 0..3 {
         age_checks(&world);
-        assert_eq!(world.sync_json(&["all"], 0)["results"]["customers"]["pass"], "changes");
+        assert_eq!(world.sync_json(&["all"], 0)["results"]["customers"]["kind"], "incremental");
     }
 }
 
@@ -304,10 +304,14 @@ fn refused_or_wrong_count_does_not_fail_a_run() {
     let passes: Vec<Value> = (0..4)
         .map(|_| {
             age_checks(&world);
-            world.sync_json(&["all"], 0)["results"]["customers"]["pass"].clone()
+            world.sync_json(&["all"], 0)["results"]["customers"]["kind"].clone()
         })
         .collect();
-    assert_eq!(passes, ["changes", "full", "changes", "changes"], "after the full sync that difference is normal");
+    assert_eq!(
+        passes,
+        ["incremental", "full", "incremental", "incremental"],
+        "after the full sync that difference is normal"
+    );
 }
 
 #[test]

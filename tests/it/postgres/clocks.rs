@@ -73,7 +73,7 @@ fn no_time_of_its_own(seconds: i64) {
     // A machine with the right clock goes on where this one stopped.
     world.set("WRONG_CLOCK_SECONDS", "0");
     let result = world.sync_json(&["customers", "--full-every", "7d"], 0);
-    assert_eq!(result["results"]["customers"]["pass"], "changes");
+    assert_eq!(result["results"]["customers"]["kind"], "incremental");
     world.run(&["status", "--max-age", "1h"]).expect_exit(0);
 }
 
@@ -129,9 +129,9 @@ fn last_full_sync_in_the_future_is_due() {
         world.execute(&format!("update sync_state set last_full_pass_at = now() + interval '{ahead}'"));
         let result = world.sync_json(&["all"], 0);
         for table in ["customers", "appointments", "orders"] {
-            assert_eq!(result["results"][table]["pass"], "full", "{table}, {ahead}");
+            assert_eq!(result["results"][table]["kind"], "full", "{table}, {ahead}");
         }
-        assert_eq!(world.sync_json(&["all"], 0)["results"]["orders"]["pass"], "changes");
+        assert_eq!(world.sync_json(&["all"], 0)["results"]["orders"]["kind"], "incremental");
     }
 }
 

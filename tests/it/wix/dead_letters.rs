@@ -143,8 +143,8 @@ fn errors_retry_retries_all_and_is_recorded() {
     let result: Value = serde_json::from_str(&shown.stdout).expect("it is JSON");
     assert_eq!((&result["sync_type"], &result["status"]), (&json!("all"), &json!("completed")));
     assert_eq!(
-        (&result["results"]["orders"]["pass"], &result["results"]["orders"]["inserted"]),
-        (&json!("errors"), &json!(1))
+        (&result["results"]["orders"]["kind"], &result["results"]["orders"]["inserted"]),
+        (&json!("retry"), &json!(1))
     );
     assert_all_landed(&world);
     let after =

@@ -173,7 +173,7 @@ fn full_sync_finds_deletions_with_few_requests() {
     }
     let changes = world.sync_json(&["all"], 0);
     for kind in KINDS {
-        assert_eq!(changes["results"][kind.table]["pass"], "changes");
+        assert_eq!(changes["results"][kind.table]["kind"], "incremental");
         assert_eq!((deleted(&world, kind), lookups(&world, kind)), (vec![], vec![]), "a changes pass can't tell");
     }
     let full = world.full_sync_json(&["all"], 0);
@@ -389,7 +389,7 @@ fn stop_during_lookups_keeps_the_results() {
         world.sim.clear_requests();
         let result = world.sync_json(&[kind.table], 0);
         let results = &result["results"][kind.table];
-        assert_eq!((&results["pass"], &results["resumed"]), (&json!("full"), &json!(true)));
+        assert_eq!((&results["kind"], &results["resumed"]), (&json!("full"), &json!(true)));
         assert_eq!(results["deleted"], kind.marked_at_once(7));
         assert_eq!(lookups(&world, kind)[1..], ids(13..20), "{kind:?}");
         world.sim.clear_faults();

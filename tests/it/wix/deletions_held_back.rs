@@ -56,7 +56,7 @@ fn deletions_over_the_limit_wait_for_permission() {
     }
     let changes = world.sync_json(&["all"], 3);
     for kind in KINDS {
-        assert_eq!(changes["results"][kind.table]["pass"], "changes");
+        assert_eq!(changes["results"][kind.table]["kind"], "incremental");
         assert!(notice(&changes, kind).contains("22 of 210"));
         assert_eq!((deleted(&world, kind), lookups(&world, kind)), (vec![], vec![]), "{kind:?}");
     }
@@ -207,7 +207,7 @@ fn record_with_failing_lookups_stays_and_stops_nothing() {
         world.sim.clear_requests();
         let result = world.sync_json(&["all", "--max-retries", "0"], 3);
         for kind in KINDS {
-            assert_eq!(result["results"][kind.table]["pass"], "changes");
+            assert_eq!(result["results"][kind.table]["kind"], "incremental");
             assert_eq!(result["results"][kind.table]["updated"], 1, "{kind:?}");
             assert_eq!(lookups(&world, kind)[1..], ids([4]), "{kind:?}: what was not found is not asked for again");
         }
@@ -228,7 +228,7 @@ fn full_sync_without_lookups_ends_and_deletes_nothing() {
             delete(&world, kind, [3, 4]);
             world.sim.fault(useless(on_lookup(kind).always()));
         }
-        for (arguments, pass) in [(&["all", "--full", "--max-retries", "1"][..], "full"), (&["all"], "changes")] {
+        for (arguments, pass) in [(&["all", "--full", "--max-retries", "1"][..], "full"), (&["all"], "incremental")] {
             for kind in KINDS {
                 world.sim.edit(kind.entity, &id(20), |_| {});
             }
@@ -236,7 +236,7 @@ fn full_sync_without_lookups_ends_and_deletes_nothing() {
             let result = world.sync_json(arguments, 3);
             for kind in KINDS {
                 assert_eq!(
-                    (&result["results"][kind.table]["pass"], result["results"][kind.table]["updated"].as_u64()),
+                    (&result["results"][kind.table]["kind"], result["results"][kind.table]["updated"].as_u64()),
                     (&json!(pass), Some(1))
                 );
                 assert!(notice(&result, kind).contains("nothing was deleted"), "{result}");
@@ -311,7 +311,7 @@ fn pending_deletions_survive_a_failed_full_sync() {
     world.sim.clear_faults();
     let result = world.sync_json(&["all"], 3);
     for kind in KINDS {
-        assert_eq!(result["results"][kind.table]["pass"], "changes");
+        assert_eq!(result["results"][kind.table]["kind"], "incremental");
         assert!(notice(&result, kind).contains("30 of 60"), "{result}");
     }
 }
@@ -388,7 +388,7 @@ fn empty_list_is_accepted_only_for_an_empty_table() {
     // As long as that stands, no run is a full success, also one that did not ask for a full pass.
     let result = world.sync_json(&["all"], 3);
     for kind in KINDS {
-        assert_eq!(result["results"][kind.table]["pass"], "full");
+        assert_eq!(result["results"][kind.table]["kind"], "full");
         // Once a record is listed, the others can be told apart from a broken listing.
         world.sim.put_raw(kind.entity, &record(kind, &id(0), 0));
     }

@@ -19,7 +19,7 @@ fn interrupt(world: &World, kind: Kind, batch_size: &str) {
 fn resume(world: &World, kind: Kind, batch_size: &str) -> Value {
     let result = world.sync_json(&[kind.table, "--batch-size", batch_size], 0);
     let results = &result["results"][kind.table];
-    assert_eq!((&results["pass"], &results["resumed"]), (&json!("full"), &json!(true)), "{kind:?}");
+    assert_eq!((&results["kind"], &results["resumed"]), (&json!("full"), &json!(true)), "{kind:?}");
     results.clone()
 }
 

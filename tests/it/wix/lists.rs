@@ -81,7 +81,7 @@ fn list_that_ends_before_its_total_is_reported_and_read_again() {
             world.run(&["sync", table, "--dry-run"]).expect_exit(3).expect_stderr("");
             world.sim.clear_faults();
             let result = world.sync_json(&[table], 0);
-            assert_eq!(result["results"][table]["pass"], "full", "{table}, {listed}");
+            assert_eq!(result["results"][table]["kind"], "full", "{table}, {listed}");
             assert_eq!(rows(&world, table), 350, "{table}");
         }
     }
@@ -97,10 +97,10 @@ fn incremental_sync_and_range_are_checked_against_totals() {
     let said = "Wix announced 7 more appointments than it returned";
     world.run(&["sync", "appointments", "--start", "2000-01-01"]).expect_exit(3).expect_stderr(said);
     let result = world.sync_json(&["appointments"], 3);
-    assert_eq!(result["results"]["appointments"]["pass"], "changes");
+    assert_eq!(result["results"]["appointments"]["kind"], "incremental");
     world.sim.clear_faults();
     let result = world.sync_json(&["appointments"], 0);
-    assert_eq!(result["results"]["appointments"]["pass"], "full");
+    assert_eq!(result["results"]["appointments"]["kind"], "full");
     world.assert_tables_equal_truth();
 }
 

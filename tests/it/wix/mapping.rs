@@ -74,7 +74,7 @@ fn second_run_of_a_whole_site_changes_no_row() {
     assert_eq!(row_versions(&world), before);
     for (table, _) in TABLES {
         let results = &second["results"][table];
-        assert_eq!((&results["pass"], &results["synced"]), (&json!("changes"), &json!(0)), "{table}");
+        assert_eq!((&results["kind"], &results["synced"]), (&json!("incremental"), &json!(0)), "{table}");
         assert_eq!(results["requests"], 1, "{table}");
     }
     world.assert_tables_equal_truth();
@@ -173,7 +173,7 @@ fn range_selects_appointments_by_their_start() {
         instant.with_timezone(&zone).to_rfc3339()
     };
     let result = world.sync_json(&["appointments", "--start", &with_offset(from), "--end", &with_offset(until)], 0);
-    assert_eq!(result["results"]["appointments"]["pass"], "range");
+    assert_eq!(result["results"]["appointments"]["kind"], "range");
     world.assert_tables_equal(&within(from, until));
     assert_eq!(state().iter().filter(|row| !row["watermark"].is_null()).count(), 0, "a range proves nothing");
 

@@ -24,7 +24,7 @@ fn watermark(world: &World, table: &str) -> Option<DateTime<Utc>> {
 }
 
 fn pass_of(world: &World, arguments: &[&str]) -> Value {
-    world.sync_json(&[&["customers"], arguments].concat(), 0)["results"]["customers"]["pass"].clone()
+    world.sync_json(&[&["customers"], arguments].concat(), 0)["results"]["customers"]["kind"].clone()
 }
 
 fn contact(id: &str, created: &str, updated: &str) -> String {
@@ -105,13 +105,13 @@ fn date_header_in_the_future_hides_no_change() {
             world.sim.clear_requests();
             let result = world.sync_json(&["customers"], 0);
             assert_eq!(result["results"]["customers"]["updated"], 1, "{ahead}, round {round}");
-            let pass = if is_over { "changes" } else { "full" };
-            assert_eq!(result["results"]["customers"]["pass"], pass, "{ahead}, round {round}");
+            let pass = if is_over { "incremental" } else { "full" };
+            assert_eq!(result["results"]["customers"]["kind"], pass, "{ahead}, round {round}");
             assert_eq!(result["results"]["customers"]["notices"].is_null(), is_over, "{result}");
             assert_eq!(world.sim.request_count(Endpoint::ContactsQuery), if is_over { 1 } else { 2 });
         }
         world.sim.set_clock_offset(ahead.min(TimeDelta::hours(12)));
-        assert_eq!(pass_of(&world, &[]), "changes", "{ahead}");
+        assert_eq!(pass_of(&world, &[]), "incremental", "{ahead}");
         world.assert_tables_equal_truth();
     }
 }
@@ -125,7 +125,7 @@ fn missing_date_header_makes_every_sync_full() {
         assert!(shown.stderr.contains("customers: Wix's answers tell no time"), "{shown:#?}");
     }
     world.sim.clear_faults();
-    assert_eq!((pass_of(&world, &[]), pass_of(&world, &[])), (json!("full"), json!("changes")));
+    assert_eq!((pass_of(&world, &[]), pass_of(&world, &[])), (json!("full"), json!("incremental")));
 }
 
 #[test]
@@ -161,15 +161,15 @@ fn full_syncs_run_on_request_and_when_due() {
     let age =
         |days: i64| world.execute(&format!("update sync_state set last_full_pass_at = now() - interval '{days} days'"));
     assert_eq!(pass_of(&world, &["--full-every", "0"]), "full", "the first is");
-    assert_eq!(pass_of(&world, &[]), "changes");
+    assert_eq!(pass_of(&world, &[]), "incremental");
     assert_eq!(pass_of(&world, &["--full"]), "full");
     age(6);
-    assert_eq!(pass_of(&world, &[]), "changes");
+    assert_eq!(pass_of(&world, &[]), "incremental");
     age(8);
-    assert_eq!(pass_of(&world, &["--full-every", "0"]), "changes");
+    assert_eq!(pass_of(&world, &["--full-every", "0"]), "incremental");
     // With a date of long ago: only a full pass can find it.
     world.sim.put_raw(Entity::Contacts, &contact("old", "2020-01-01T00:00:00.000Z", "2020-01-01T00:00:00.000Z"));
-    assert_eq!(pass_of(&world, &["--full-every", "30d"]), "changes");
+    assert_eq!(pass_of(&world, &["--full-every", "30d"]), "incremental");
     assert_eq!(world.value::<i64>("select count(*) from customers"), 10);
     assert_eq!(pass_of(&world, &[]), "full");
     world.assert_tables_equal_truth();
@@ -255,8 +255,8 @@ fn cursor_lists_that_cannot_be_sorted_are_read_whole() {
     }
     let changes = world.sync_json(&["all"], 0);
     assert_eq!(
-        (&changes["results"]["orders"]["pass"], &changes["results"]["orders"]["updated"]),
-        (&json!("changes"), &json!(1))
+        (&changes["results"]["orders"]["kind"], &changes["results"]["orders"]["updated"]),
+        (&json!("incremental"), &json!(1))
     );
     world.sim.delete(Entity::Orders, world.sim.orders()[3]["id"].as_str().expect("an id"));
     let full = world.full_sync_json(&["orders"], 0);
@@ -283,10 +283,10 @@ fn edit_behind_the_current_page_arrives_with_the_next_sync() {
     let world = World::new(2500, 0, 0).migrated();
     let ids: Vec<String> =
         world.sim.contacts().iter().map(|contact| contact["id"].as_str().expect("an id").to_owned()).collect();
-    for pass in ["full", "changes"] {
+    for pass in ["full", "incremental"] {
         freeze(&world);
         world.sim.set_clock_offset(if pass == "full" { TimeDelta::zero() } else { TimeDelta::hours(3) });
-        if pass == "changes" {
+        if pass == "incremental" {
             ids.iter().for_each(|id| world.sim.edit(Entity::Contacts, id, |it| it["info"]["company"] = json!("x")));
         }
         let edited = [ids[3].clone(), ids[2400].clone()];
@@ -299,7 +299,7 @@ fn edit_behind_the_current_page_arrives_with_the_next_sync() {
             sim.set_clock_offset(TimeDelta::hours(hours));
         });
         assert_eq!(pass_of(&world, &[]), pass);
-        assert_eq!(pass_of(&world, &[]), "changes");
+        assert_eq!(pass_of(&world, &[]), "incremental");
         world.assert_tables_equal_truth();
     }
 }

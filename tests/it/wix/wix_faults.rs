@@ -318,7 +318,7 @@ fn records_counted_but_never_listed_are_reported() {
     assert!(shown.stdout.contains(missing) && !shown.stdout.contains("as Wix has them"), "{shown:#?}");
     world.sim.clear_faults();
     let result = world.sync_json(&["orders"], 0);
-    assert_eq!(result["results"]["orders"]["pass"], "full");
+    assert_eq!(result["results"]["orders"]["kind"], "full");
     world.assert_tables_equal_truth();
 
     let world = World::new(0, 0, 12).migrated();
@@ -352,7 +352,7 @@ fn shortfall_is_remembered_by_a_resumed_run() {
     world.sim.clear_faults();
     world.run(&["sync", "orders"]).expect_exit(3).expect_stderr("Wix announced 1 more orders");
     let result = world.sync_json(&["orders"], 0);
-    assert_eq!(result["results"]["orders"]["pass"], "full");
+    assert_eq!(result["results"]["orders"]["kind"], "full");
     world.assert_tables_equal_truth();
 }
 
