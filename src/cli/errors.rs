@@ -2,10 +2,10 @@
 
 use super::args::{ErrorsArgs, ErrorsCommand, ListErrorsArgs, RetryErrorsArgs, Target};
 use super::connect::{connect, explained};
-use super::exit::Exit;
 use super::failure::Failure;
 use super::session::{Invocation, Session};
 use crate::config::SyncFlags;
+use crate::exit::Exit;
 use crate::report;
 use crate::sync::Work;
 

@@ -4,7 +4,6 @@ mod args;
 mod connect;
 mod doctor;
 mod errors;
-mod exit;
 mod failure;
 mod help;
 mod logging;
@@ -23,9 +22,9 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::config::{Environment, nearest_variable};
+use crate::exit::Exit;
 use crate::report;
 use args::{Args, Command, LogFormat};
-use exit::Exit;
 use failure::Failure;
 use session::Invocation;
 

@@ -8,10 +8,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::exit::Exit;
 use super::failure::Failure;
 use crate::config::{ConfigError, Environment};
 use crate::event::{Event, Reporter};
+use crate::exit::Exit;
 use crate::healthcheck::{Healthcheck, Signal};
 use crate::report::{MetricsFile, RunMetrics};
 use crate::run::{RunSummary, TableSummary};

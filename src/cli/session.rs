@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use super::args::{GlobalArgs, Target};
 use super::connect::connect;
-use super::exit::Exit;
 use super::failure::Failure;
 use super::logging::Console;
 use super::notify::Notifier;
 use super::signals;
 use crate::config::{Environment, SyncConfig, SyncFlags, check_required};
 use crate::event::{Event, Reporter};
+use crate::exit::Exit;
 use crate::progress::Tracker;
 use crate::report;
 use crate::stop::{Stop, Stopper, stop_pair};

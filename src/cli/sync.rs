@@ -6,13 +6,13 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::args::{SyncArgs, Target};
-use super::exit::Exit;
 use super::failure::Failure;
 use super::notify::Notifier;
 use super::range;
 use super::session::{Invocation, Session};
 use super::verify::dry_run;
 use crate::config::SyncFlags;
+use crate::exit::Exit;
 use crate::sync::plan::FullPolicy;
 use crate::sync::{Plan, Work};
 

@@ -6,7 +6,6 @@ use chrono::{DateTime, Utc};
 use console::Term;
 
 use crate::run::{TableSummary, UnreadableFields};
-use crate::visible::one_line;
 
 /// `12,345`.
 pub(super) fn grouped(number: impl TryInto<u64>) -> String {
@@ -148,31 +147,11 @@ pub(super) fn broken(text: &str, width: Option<usize>) -> Vec<String> {
     lines
 }
 
-/// Columns of text, padded to the widest cell; numbers are right-aligned. Cells may be texts of others.
-pub(super) fn table(header: &[&str], numeric: &[bool], rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<String>> =
-        rows.iter().map(|row| row.iter().map(|cell| one_line(cell).into_owned()).collect()).collect();
-    let width_of = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([header[column].chars().count()]).max().unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..header.len()).map(width_of).collect();
-    let render = |cells: &[String]| {
-        let padded = cells.iter().enumerate().map(|(column, cell)| {
-            let width = widths[column];
-            if numeric[column] { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-        });
-        format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    let header: Vec<String> = header.iter().map(|cell| (*cell).to_owned()).collect();
-    std::iter::once(header.as_slice()).chain(rows.iter().map(Vec::as_slice)).map(render).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{age, duration, grouped, table, time};
+    use super::{age, duration, grouped, time};
 
     #[test]
     fn numbers_and_durations() {
@@ -195,14 +174,5 @@ mod tests {
     fn times_say_that_they_are_in_utc() {
         let instant = "2026-11-28T08:21:59.9+01:00".parse().expect("a time");
         assert_eq!(time(instant), "2026-11-28 07:21 UTC");
-    }
-
-    #[test]
-    fn tables_are_aligned() {
-        let rows = vec![vec!["customers".to_owned(), "5".to_owned()], vec!["orders".to_owned(), "1,000".to_owned()]];
-        assert_eq!(
-            table(&["table", "rows"], &[false, true], &rows),
-            "table       rows\ncustomers      5\norders     1,000\n"
-        );
     }
 }

@@ -41,6 +41,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     migration!(19, "0019_sync_health_honest"),
     migration!(20, "0020_sync_unreadable"),
     migration!(21, "0021_ids_emails_statuses"),
+    migration!(22, "0022_sync_logs_exit_code"),
 ];
 
 /// What is said where [`SchemaState::Unrecorded`] is found.

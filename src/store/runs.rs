@@ -30,9 +30,15 @@ impl Store {
 
     /// Records how a run ended. It may be called again with the same `now`. A run that another run has recorded as
     /// failed stays so.
-    pub async fn finish_run(&mut self, summary: &RunSummary, now: DateTime<Utc>) -> Result<(), StoreError> {
+    pub async fn finish_run(
+        &mut self,
+        summary: &RunSummary,
+        exit_code: u8,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
         let statement = "update {schema}.sync_logs
-             set status = $2, completed_at = $3, synced_count = $4, error_count = $5, results = $6, error = $7
+             set status = $2, completed_at = $3, synced_count = $4, error_count = $5, results = $6, error = $7,
+                exit_code = $8
              where id = $1 and (status = 'running' or (status = $2 and completed_at = $3))";
         let doing = "could not record the end of the run in sync_logs";
         let session = self.begin_unfenced().await?;
@@ -48,6 +54,7 @@ impl Store {
                     count(summary.error_count()),
                     summary.results(),
                     summary.error,
+                    i32::from(exit_code),
                 ],
             )
             .await?;

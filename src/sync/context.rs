@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::pagination::PaginationError;
 use super::plan::FullPolicy;
 use crate::checkpoint::Checkpoint;
-use crate::comparison::Comparison;
+use crate::diff::TableDiff;
 use crate::installation::WrongInstallation;
 use crate::progress::Tracker;
 use crate::run::{PassKind, TableSummary};
@@ -57,7 +57,7 @@ pub enum Work {
     Errors,
     /// Lists nothing: fixes the differences that a comparison found.
     Repair {
-        found: Vec<Comparison>,
+        found: Vec<TableDiff>,
         /// Tables that could not be compared: their part of the run has failed.
         uncompared: Vec<Uncompared>,
     },
@@ -114,7 +114,7 @@ impl Plan {
     }
 
     /// What to fix in a table, if that is the work.
-    pub(super) fn differences(&self, table: &'static Table) -> Option<&Comparison> {
+    pub(super) fn differences(&self, table: &'static Table) -> Option<&TableDiff> {
         match &self.work {
             Work::Repair { found, .. } => found.iter().find(|comparison| comparison.table == table),
             Work::Sync { .. } | Work::Errors => None,

@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn unfinished_full_sync_is_resumed_beside_incremental_ones() {
         let full = TableState { full_checkpoint: unfinished(PassKind::Full), ..synced() };
-        check(&full, NEVER, "changes, full R");
+        check(&full, NEVER, "incremental, full R");
         check(&full, NOW, "full");
         let both = TableState { checkpoint: unfinished(PassKind::Incremental), ..full };
         check(&both, NEVER, "incremental R, full R");

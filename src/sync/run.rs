@@ -12,6 +12,7 @@ use super::linking::link_contacts;
 use super::pass;
 use super::site::claim_site;
 use crate::event::{Event, Reporter};
+use crate::exit::Exit;
 use crate::lock_owner::LockOwner;
 use crate::run::{PassKind, RunSummary, Status, TableSummary};
 use crate::stop::Stop;
@@ -111,7 +112,8 @@ async fn execute(run: &Run<'_>, store: &mut Store) -> Result<RunOutcome, SyncErr
         error: describe_failures(&tables).or_else(|| error.as_ref().map(ToString::to_string)),
         tables,
     };
-    if let Err(unrecorded) = record_end(run, store, &summary).await {
+    let exit = Exit::of_run(&summary, error.as_ref().and_then(SyncError::stop_reason));
+    if let Err(unrecorded) = record_end(run, store, &summary, exit).await {
         let stopped = run.stop.requested().map(SyncError::from);
         if error.is_none() && stopped.is_none() {
             return Err(unrecorded);
@@ -173,20 +175,20 @@ async fn sync_all(run: &Run<'_>, store: &mut Store) -> Synced {
 
 /// Through a new connection if the old one is gone, even after a stop was asked for: the end of the run must not
 /// get lost. Then it has little time.
-async fn record_end(run: &Run<'_>, store: &mut Store, summary: &RunSummary) -> Result<(), SyncError> {
-    let now = store.now();
+async fn record_end(run: &Run<'_>, store: &mut Store, summary: &RunSummary, exit: Exit) -> Result<(), SyncError> {
+    let (now, exit) = (store.now(), exit as u8);
     if run.stop.requested().is_none() {
-        match store.retry(async |store| store.finish_run(summary, now).await).await {
+        match store.retry(async |store| store.finish_run(summary, exit, now).await).await {
             Err(StoreError::Stopped(_)) => {}
             other => return Ok(other?),
         }
     }
     store.hurry();
     let record = async {
-        match store.finish_run(summary, now).await {
+        match store.finish_run(summary, exit, now).await {
             Err(error) if error.is_connection_lost() => {
                 store.reconnect().await?;
-                store.finish_run(summary, now).await
+                store.finish_run(summary, exit, now).await
             }
             other => other,
         }
