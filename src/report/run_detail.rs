@@ -71,13 +71,20 @@ fn render_counts(tables: &Tables<'_>, style: Style) -> String {
     let columns: Vec<Column<'_>> = std::iter::once(left("")).chain(names.iter().map(|name| right(name))).collect();
     let rows: Vec<Vec<Cell>> = ROWS
         .iter()
-        .filter(|(field, _, always)| *always || tables.iter().any(|(_, result)| number(result, field) > 0))
+        .filter(|(field, _, if_zero)| {
+            let is_shown = |result: &Map<String, Value>| number(result, field) > 0 || *if_zero && has(result, field);
+            tables.iter().any(|(_, result)| is_shown(result))
+        })
         .map(|(field, name, _)| {
             let cells = tables.iter().map(|(_, result)| cell(result, field));
             std::iter::once(Cell::from(*name)).chain(cells).collect()
         })
         .collect();
     grid(&columns, &rows, style).join("\n") + "\n"
+}
+
+fn has(result: &Map<String, Value>, field: &str) -> bool {
+    result.contains_key(field) || field == "kind" && result.contains_key("pass")
 }
 
 fn number(result: &Map<String, Value>, field: &str) -> u64 {

@@ -319,7 +319,7 @@ fn adopted_rows_without_a_record_are_reported() {
     }
     world.run(&["sync", "orders"]).expect_exit(3).expect_stderr(held_back);
     let shown = world.run(&["verify", "orders"]).expect_exit(5);
-    assert!(shown.stdout.contains("40 gaps found") && shown.stdout.contains(held_back), "{shown:#?}");
+    assert!(shown.stdout.contains("40 differences found") && shown.stdout.contains(held_back), "{shown:#?}");
     world.run(&["verify", "orders", "--repair", "--allow-mass-delete"]).expect_exit(0);
     world.run(&["verify", "orders"]).expect_exit(0);
     assert_eq!(world.value::<i64>("select count(*) from orders where deleted_at is null"), 60);
@@ -348,7 +348,7 @@ fn adopted_rows_of_a_large_site_are_in_wix_for_verify() {
         let found: Value = serde_json::from_str(&found).expect("it is JSON");
         let orders = &found["tables"][0];
         assert_eq!(
-            (&orders["unlisted"], &orders["unreadable_fields"], &orders["notices"]),
+            (&orders["not_in_wix"], &orders["unreadable_fields"], &orders["notices"]),
             (&json!(0), &json!({"items": 35}), &json!([]))
         );
         world.full_sync_json(&["orders"], 0);

@@ -35,7 +35,8 @@ const TABLES: [(&str, bool, &str); 4] = [
         "sync_logs",
         false,
         "id uuid!, sync_type text!, status text!, user_id uuid, started_at timestamptz!, completed_at timestamptz,
-         synced_count int4!, error_count int4!, results jsonb, error text, created_at timestamptz!",
+         synced_count int4!, error_count int4!, results jsonb, error text, created_at timestamptz!,
+         exit_code int4",
     ),
 ];
 

@@ -65,7 +65,7 @@ fn rejected_records_are_listed_without_payload() {
     world.run(&["errors"]).expect_exit(2).expect_stderr("wix-sync migrate");
     world.run(&["migrate"]).expect_exit(0);
     let empty = world.run(&["errors"]).expect_exit(0);
-    assert_eq!(empty.stdout, "Schema public: every record could be written.\n");
+    assert_eq!(empty.stdout, "Schema public: no rejected records\n");
     put(&world, Entity::Orders, "o1", r#""n":1e-400000,"lineItems":"a very personal text""#);
     world.run(&["sync", "all", "--full"]).expect_exit(3);
     let shown = world.run(&["errors", "list"]).expect_exit(0);
@@ -75,7 +75,7 @@ fn rejected_records_are_listed_without_payload() {
     assert!(!text.contains("personal") && !shown.stdout.contains("personal"), "{text}");
     let json: Value = serde_json::from_str(&text).expect("it is JSON");
     assert_eq!((&json["version"], &json["schema"], &json["total"]), (&json!(1), &json!("public"), &json!(1)));
-    let error = &json["errors"][0];
+    let error = &json["rejected_records"][0];
     assert_eq!((&error["table"], &error["wix_id"], &error["tries"]), (&json!("orders"), &json!("o1"), &json!(1)));
     assert_eq!(error["program_version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(error["run_id"], world.value::<uuid::Uuid>("select id from sync_logs").to_string());

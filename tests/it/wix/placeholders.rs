@@ -47,7 +47,10 @@ fn thirty_placeholders_beside_200_contacts_do_not_block_deletions() {
     world.run(&["sync", "all", "--full", "--dry-run"]).expect_exit(0);
     let found = world.run(&["verify", "customers", "--json"]).expect_exit(5).stdout;
     let found: Value = serde_json::from_str(&found).expect("JSON");
-    assert_eq!((&found["tables"][0]["unlisted_ids"], notices(&found, "customers").as_str()), (&json!(["r007"]), "[]"));
+    assert_eq!(
+        (&found["tables"][0]["not_in_wix_ids"], notices(&found, "customers").as_str()),
+        (&json!(["r007"]), "[]")
+    );
 
     let result = world.full_sync_json(&["all"], 0);
     assert_eq!(result["results"]["customers"]["deleted"], 31);
@@ -115,7 +118,7 @@ fn adopted_customers_that_bookings_name_count_in_the_limit() {
         assert_eq!((deleted(&world, CUSTOMERS), lookups(&world, CUSTOMERS)), (vec![], vec![]));
         let found = world.run(&["verify", "customers", "--json"]).expect_exit(5).stdout;
         let found: Value = serde_json::from_str(&found).expect("JSON");
-        assert_eq!(found["tables"][0]["unlisted"], 40);
+        assert_eq!(found["tables"][0]["not_in_wix"], 40);
         assert!(notices(&found, "customers").contains("40 of 100"), "{found}");
     }
     world.sync_json(&["all", "--allow-mass-delete"], 0);
@@ -193,8 +196,11 @@ fn verify_repairs_a_deleted_placeholder() {
     world.execute("delete from customers where wix_contact_id = 'gone01'");
     let found = world.run(&["verify", "--json"]).expect_exit(5).stdout;
     let found: Value = serde_json::from_str(&found).expect("JSON");
-    assert_eq!(found["gaps"], 1, "{found}");
-    assert_eq!(found["tables"][1]["samples"][0], json!({"wix_id": "b3", "members": [], "columns": ["customer_id"]}));
+    assert_eq!(found["differences"], 1, "{found}");
+    assert_eq!(
+        found["tables"][1]["samples"][0],
+        json!({"wix_id": "b3", "fields": [], "columns_changed_locally": ["customer_id"]})
+    );
     world.run(&["verify", "--repair"]).expect_exit(0);
     assert_eq!(customers_of(&world), before);
     world.run(&["verify"]).expect_exit(0);
@@ -226,7 +232,7 @@ fn missing_placeholders_are_created_and_manual_links_stay() {
     let found = world.run(&["verify", "appointments", "--json"]).expect_exit(5).stdout;
     let found: Value = serde_json::from_str(&found).expect("JSON");
     let mut outdated: Vec<&str> =
-        found["tables"][0]["outdated_ids"].as_array().expect("ids").iter().filter_map(Value::as_str).collect();
+        found["tables"][0]["different_ids"].as_array().expect("ids").iter().filter_map(Value::as_str).collect();
     outdated.sort_unstable();
     assert_eq!(outdated, ["b1", "b4"]);
 }
