@@ -91,3 +91,19 @@ pub struct KnownStatuses {
     /// When new statuses were last looked for, by the database server's clock.
     pub looked_at: Option<DateTime<Utc>>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Checkpoint;
+    use crate::run::PassKind;
+
+    #[test]
+    fn checkpoints_of_earlier_versions_are_read() {
+        for (word, kind) in
+            [("changes", PassKind::Incremental), ("incremental", PassKind::Incremental), ("full", PassKind::Full)]
+        {
+            let stored = format!(r#"{{"pass": "{word}", "since": null, "watermark": null, "created_from": null}}"#);
+            assert_eq!(serde_json::from_str::<Checkpoint>(&stored).expect(word).pass, kind);
+        }
+    }
+}

@@ -7,7 +7,7 @@ const MAX_DEPTH: usize = 4;
 
 /// Paths of what differs between two JSON texts, in order, such as `info.company` and `lineItems[1].quantity`. A text
 /// that is not JSON differs as a whole.
-pub fn changed_members(old: &str, new: &str) -> Vec<String> {
+pub fn changed_fields(old: &str, new: &str) -> Vec<String> {
     let (Ok(old), Ok(new)) = (serde_json::from_str::<Value>(old), serde_json::from_str::<Value>(new)) else {
         return vec!["the record".to_owned()];
     };
@@ -44,11 +44,11 @@ fn collect(old: &Value, new: &Value, path: &str, depth: usize, paths: &mut Vec<S
 
 #[cfg(test)]
 mod tests {
-    use super::changed_members;
+    use super::changed_fields;
 
     #[track_caller]
     fn check(old: &str, new: &str, expected: &[&str]) {
-        assert_eq!(changed_members(old, new), expected);
+        assert_eq!(changed_fields(old, new), expected);
     }
 
     #[test]

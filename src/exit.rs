@@ -72,7 +72,7 @@ mod tests {
         change(&mut table);
         RunSummary {
             run_id: Uuid::nil(),
-            sync_type: "orders",
+            sync_type: "orders".to_owned(),
             status,
             started_at: Utc::now(),
             duration_ms: 0,

@@ -128,7 +128,7 @@ mod tests {
     use crate::secret::Secret;
 
     #[test]
-    fn the_word_goes_behind_the_path_and_before_the_query() {
+    fn suffix_is_added_to_the_path_before_the_query() {
         let shown = |address, signal| signal_url(address, signal, Uuid::nil()).unwrap().to_string();
         let rid = "rid=00000000-0000-0000-0000-000000000000";
         assert_eq!(shown("https://hc-ping.com/abc", Signal::Start), format!("https://hc-ping.com/abc/start?{rid}"));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_monitor_that_says_nothing_is_left_alone_after_a_few_seconds() {
+    async fn silent_healthcheck_times_out() {
         // The system accepts the connection, and nobody ever reads from it.
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = Secret::new(&format!("http://{}/check", listener.local_addr().unwrap()));
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn of_an_answer_only_the_status_is_read() {
+    async fn only_the_status_of_a_response_is_read() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = Secret::new(&format!("http://{}/check", listener.local_addr().unwrap()));
         let endless = std::thread::spawn(move || {
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_without_being_quoted() {
+    fn invalid_address_is_refused_and_not_shown() {
         for bad in ["hc-ping.com/secret-id", "ftp://h/secret-id", "", "https://"] {
             let error = Healthcheck::new(&Secret::new(bad), &Network::default(), Uuid::nil()).unwrap_err();
             assert!(!error.contains("secret-id"), "{error}");

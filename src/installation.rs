@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_confirmed_pair_is_not_asked_about() {
+    fn only_a_confirmed_pair_is_not_checked() {
         assert!(remembered(true, "Instance ", Some("SITE")).confirms(&CLAIM));
         assert!(!remembered(true, "instance", None).confirms(&CLAIM));
         assert!(!remembered(true, "instance", Some("other")).confirms(&CLAIM));

@@ -38,12 +38,13 @@ mod wix;
 
 mod address;
 mod checkpoint;
-mod comparison;
 mod database;
+mod diff;
 mod difference;
 mod event;
 mod exit;
 mod installation;
+mod json_time;
 mod lock_owner;
 mod network;
 mod progress;

@@ -78,7 +78,7 @@ mod tests {
     use super::{LockOwner, process_stat};
 
     #[test]
-    fn this_process_lives_and_one_that_ended_does_not_even_as_a_zombie() {
+    fn ended_process_and_zombie_are_dead() {
         let current = LockOwner::current();
         assert!(!current.is_dead(&current));
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn of_another_machine_boot_or_namespace_nothing_is_known() {
+    fn other_machine_boot_or_namespace_is_unknown() {
         let current = LockOwner::current();
         let gone = LockOwner { started: Some(0), ..current.clone() };
         assert!(gone.is_dead(&current), "the pid was given to another process since");

@@ -18,7 +18,7 @@ use crate::visible;
 
 pub struct Notifier {
     pub run_id: Uuid,
-    sync_type: &'static str,
+    sync_type: String,
     clock: Instant,
     healthcheck: Option<Healthcheck>,
     metrics: Option<MetricsFile>,
@@ -56,7 +56,7 @@ impl Notifier {
     pub fn prepare(
         environment: &Environment,
         metrics_file: Option<&Path>,
-        sync_type: &'static str,
+        sync_type: String,
         run_id: Uuid,
     ) -> Result<Notifier, ConfigError> {
         let network = environment.network()?;
@@ -89,7 +89,7 @@ impl Notifier {
         let summary = heard.summary.as_ref();
         if let Some(file) = &self.metrics {
             let metrics = RunMetrics {
-                sync_type: self.sync_type,
+                sync_type: &self.sync_type,
                 schema: heard.schema.as_deref(),
                 ended_at: summary.map_or_else(Utc::now, ended_at),
                 duration: self.clock.elapsed(),

@@ -16,7 +16,8 @@ pub type RunProgress = BTreeMap<String, TableProgress>;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableProgress {
     pub status: Status,
-    /// `None` until it is decided.
+    /// `None` until it is decided. Earlier versions said `pass`.
+    #[serde(rename = "kind", alias = "pass")]
     pub pass: Option<PassKind>,
     /// Records of this pass so far, written or rejected.
     pub records: u64,
@@ -89,7 +90,7 @@ mod tests {
     use crate::table::ORDERS;
 
     #[test]
-    fn requests_count_for_their_table_and_a_total_once_told_stays() {
+    fn requests_count_for_their_table_and_totals_stay() {
         let tracker = Tracker::new(Vec::new());
         let table = &ORDERS;
         tracker.report(Event::RequestSent { table: None });

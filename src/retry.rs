@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn throttling_waits_what_wix_asks_for_and_a_minute_if_it_names_no_time() {
+    fn throttling_without_a_time_waits_a_minute() {
         assert_eq!(POLICY.throttle_delay(1, None, 0.0), THROTTLE_DELAY);
         assert_eq!(POLICY.throttle_delay(9, None, 0.0), THROTTLE_DELAY);
         assert_eq!(POLICY.throttle_delay(1, Some(Duration::from_secs(20)), 0.0), Duration::from_secs(20));
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_storm_of_zeros_is_not_answered_with_a_storm() {
+    fn retry_after_zero_still_waits() {
         let zero = Some(Duration::ZERO);
         assert_eq!(POLICY.throttle_delay(1, zero, 1.0), Duration::from_secs(1));
         assert_eq!(POLICY.throttle_delay(4, zero, 1.0), Duration::from_secs(8));

@@ -40,12 +40,14 @@ impl Status {
 pub enum PassKind {
     /// Everything.
     Full,
-    /// What Wix changed since the last complete pass.
-    Changes,
+    /// What Wix changed since the last complete sync. Checkpoints of earlier versions say `changes`.
+    #[serde(alias = "changes")]
+    Incremental,
     /// Appointments that start in a given range of time.
     Range,
-    /// Only records that could not be written before.
-    Errors,
+    /// Only rejected records. Earlier versions said `errors`.
+    #[serde(alias = "errors")]
+    Retry,
     /// Only the differences that a comparison found.
     Repair,
 }
@@ -55,9 +57,9 @@ impl PassKind {
     pub fn as_str(self) -> &'static str {
         match self {
             PassKind::Full => "full",
-            PassKind::Changes => "changes",
+            PassKind::Incremental => "incremental",
             PassKind::Range => "range",
-            PassKind::Errors => "errors",
+            PassKind::Retry => "retry",
             PassKind::Repair => "repair",
         }
     }
@@ -112,6 +114,7 @@ pub struct TableSummary {
     #[serde(skip)]
     pub table: &'static Table,
     pub status: Status,
+    #[serde(rename = "kind")]
     pub pass: PassKind,
     /// True if it resumed a pass of an earlier run.
     #[serde(skip_serializing_if = "is_false")]
@@ -196,8 +199,8 @@ impl TableSummary {
 #[derive(Clone, Debug)]
 pub struct RunSummary {
     pub run_id: Uuid,
-    /// `customers`, `appointments`, `orders` or `all`.
-    pub sync_type: &'static str,
+    /// The tables, separated by commas, or `all`.
+    pub sync_type: String,
     /// Completed only if every pass is.
     pub status: Status,
     /// By the database server's clock.

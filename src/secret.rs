@@ -39,7 +39,7 @@ mod tests {
     use super::Secret;
 
     #[test]
-    fn a_secret_shows_in_neither_debug_nor_an_echo() {
+    fn secret_is_not_printed() {
         let secret = Secret::new(" IST.abc \n");
         assert_eq!(format!("{secret:?}"), "Secret(***)");
         assert_eq!(secret.redact("bad key IST.abc!"), "bad key ***!");

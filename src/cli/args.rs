@@ -26,22 +26,25 @@ pub struct Args {
 #[derive(Clone, Debug, ClapArgs)]
 pub struct GlobalArgs {
     /// Postgres, as libpq users write it [env: DATABASE_URL]
-    #[arg(long, global = true, value_name = "URL", help_heading = "Everywhere")]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     pub database_url: Option<String>,
+    /// File with variables, one NAME=value per line [default: .env in the working directory, if it exists]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub env_file: Option<PathBuf>,
     /// Where the tables live; default: the first schema of the search path [env: WIX_SYNC_SCHEMA]
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Everywhere")]
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
     pub schema: Option<String>,
     /// How log lines are written
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, help_heading = "Everywhere")]
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, help_heading = "Global options")]
     pub log_format: LogFormat,
     /// Say more; twice says most
-    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Everywhere")]
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
     /// Say only what went wrong
-    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Everywhere")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
     pub quiet: bool,
     /// Lines instead of bars, also on a terminal
-    #[arg(long, global = true, help_heading = "Everywhere")]
+    #[arg(long, global = true, help_heading = "Global options")]
     pub no_progress: bool,
 }
 
@@ -105,7 +108,7 @@ const TARGETS: [Target; Table::ALL.len() + 1] = {
 
 /// All targets, as usage lines name them.
 fn target_names() -> &'static str {
-    static NAMES: LazyLock<String> = LazyLock::new(|| TARGETS.map(Target::sync_type).join("|"));
+    static NAMES: LazyLock<String> = LazyLock::new(|| TARGETS.map(Target::name).join("|"));
     &NAMES
 }
 
@@ -119,21 +122,27 @@ impl ValueEnum for Target {
             Target::Table(table) => table.records,
             Target::All => "All of them, in this order",
         };
-        Some(PossibleValue::new(self.sync_type()).help(help))
+        Some(PossibleValue::new(self.name()).help(help))
     }
 }
 
 impl Target {
-    /// The tables in the order in which they are synced.
-    pub fn tables(self) -> Vec<&'static Table> {
-        match self {
-            Target::Table(table) => vec![table],
-            Target::All => Table::ALL.to_vec(),
+    /// The tables that these name, in the order in which they are synced; no target means all.
+    pub fn tables(targets: &[Target]) -> Vec<&'static Table> {
+        let is_named =
+            |table: &&'static Table| targets.contains(&Target::Table(table)) || targets.contains(&Target::All);
+        Table::ALL.into_iter().filter(|table| targets.is_empty() || is_named(table)).collect()
+    }
+
+    /// `sync_logs.sync_type` of a run of these: the names of its tables, separated by commas, or `all`.
+    pub fn sync_type(targets: &[Target]) -> String {
+        match Target::tables(targets) {
+            tables if tables.len() == Table::ALL.len() => Target::All.name().to_owned(),
+            tables => tables.iter().map(|table| table.name).collect::<Vec<_>>().join(","),
         }
     }
 
-    /// What `sync_logs.sync_type` says.
-    pub fn sync_type(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Target::Table(table) => table.name,
             Target::All => "all",
@@ -141,12 +150,21 @@ impl Target {
     }
 }
 
+/// A type of run, as `sync_logs.sync_type` writes it.
+fn parse_sync_type(text: &str) -> Result<String, String> {
+    let target = |name: &str| TARGETS.into_iter().find(|target| target.name() == name.trim());
+    let targets: Option<Vec<Target>> = text.split(',').map(target).collect();
+    targets
+        .map(|targets| Target::sync_type(&targets))
+        .ok_or_else(|| format!("not a type of run: use {}, or several tables such as customers,orders", target_names()))
+}
+
 /// Arguments of `sync`.
 #[derive(Debug, ClapArgs)]
 pub struct SyncArgs {
-    /// Which table
-    #[arg(value_enum, hide_possible_values = true, value_name = target_names())]
-    pub target: Target,
+    /// customers, appointments, orders or all; several may be named [default: all]
+    #[arg(value_enum, hide_possible_values = true, value_name = "TABLE", value_delimiter = ',')]
+    pub targets: Vec<Target>,
     /// Only appointments that begin at this time or later: a date (UTC) or RFC 3339
     #[arg(long, value_name = "TIME")]
     pub start: Option<String>,
@@ -207,7 +225,7 @@ pub struct StatusArgs {
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub limit: u32,
     /// Only runs of this type
-    #[arg(long, value_name = "TYPE", value_parser = PossibleValuesParser::new(TARGETS.map(Target::sync_type)))]
+    #[arg(long, value_name = "TYPE", value_parser = parse_sync_type)]
     pub sync_type: Option<String>,
     /// Only runs with this status
     #[arg(long, value_name = "STATUS", value_parser = PossibleValuesParser::new(["running", "completed", "failed"]))]
@@ -372,8 +390,28 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 mod tests {
     use clap::CommandFactory;
 
+    use super::{Target, parse_sync_type};
+    use crate::table::{APPOINTMENTS, CUSTOMERS, ORDERS};
+
     #[test]
     fn the_command_line_is_sound() {
         super::Args::command().debug_assert();
+    }
+
+    #[test]
+    fn several_targets_are_tables_in_order_without_duplicates() {
+        let [customers, appointments, orders] = [&CUSTOMERS, &APPOINTMENTS, &ORDERS].map(Target::Table);
+        for (targets, expected) in [
+            (&[][..], "all"),
+            (&[Target::All], "all"),
+            (&[orders], "orders"),
+            (&[orders, customers, orders], "customers,orders"),
+            (&[orders, Target::All], "all"),
+            (&[orders, appointments, customers], "all"),
+        ] {
+            assert_eq!(Target::sync_type(targets), expected, "{targets:?}");
+        }
+        assert_eq!(parse_sync_type("orders, customers").as_deref(), Ok("customers,orders"));
+        assert!(parse_sync_type("orders,").is_err());
     }
 }

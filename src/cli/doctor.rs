@@ -1,10 +1,10 @@
 //! `wix-sync doctor`: see [`crate::doctor`].
 
 use super::args::{DoctorArgs, GlobalArgs};
-use super::exit::Exit;
 use super::failure::Failure;
 use crate::config::Environment;
 use crate::doctor::{Mark, examine};
+use crate::exit::Exit;
 use crate::report;
 
 pub(super) async fn run(global: &GlobalArgs, args: &DoctorArgs, environment: &Environment) -> Result<Exit, Failure> {

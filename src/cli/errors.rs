@@ -2,10 +2,10 @@
 
 use super::args::{ErrorsArgs, ErrorsCommand, ListErrorsArgs, RetryErrorsArgs, Target};
 use super::connect::{connect, explained};
-use super::exit::Exit;
 use super::failure::Failure;
 use super::session::{Invocation, Session};
 use crate::config::SyncFlags;
+use crate::exit::Exit;
 use crate::report;
 use crate::sync::Work;
 
@@ -30,6 +30,6 @@ async fn list(invocation: &Invocation<'_>, args: &ListErrorsArgs) -> Result<Exit
 async fn retry(invocation: &Invocation<'_>, args: &RetryErrorsArgs) -> Result<Exit, Failure> {
     let flags = SyncFlags { rate_limit: args.rate_limit, ..SyncFlags::default() };
     let session = Session::start(invocation, flags, None, None)?;
-    let plan = session.plan(args.target.unwrap_or(Target::All), Work::Errors);
+    let plan = session.plan(&[args.target.unwrap_or(Target::All)], Work::Errors);
     session.run(&plan, args.json).await
 }

@@ -1,7 +1,7 @@
 //! Why a command could not do its work: the error, what to do, and the exit code.
 
-use super::exit::Exit;
 use crate::config::ConfigError;
+use crate::exit::Exit;
 use crate::store::StoreError;
 use crate::sync::SyncError;
 use crate::wix::WixError;

@@ -4,9 +4,9 @@ use anyhow::anyhow;
 
 use super::args::{GlobalArgs, MigrateArgs};
 use super::connect::connect;
-use super::exit::Exit;
 use super::failure::Failure;
 use crate::config::Environment;
+use crate::exit::Exit;
 use crate::report;
 use crate::store::migrate::MigrateOptions;
 

@@ -21,12 +21,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::config::Environment;
-use crate::exit;
+use crate::config::{Environment, nearest_variable};
+use crate::exit::Exit;
 use crate::notify;
 use crate::report;
 use args::{Args, Command, LogFormat};
-use exit::Exit;
 use failure::Failure;
 use session::Invocation;
 
@@ -53,8 +52,12 @@ fn run(args: &Args) -> Result<Exit, Failure> {
     let environment = match &args.command {
         // These need no environment, and an unreadable `.env` must not stop them.
         Command::Completions(_) | Command::Man(_) => Environment::default(),
-        _ => Environment::load()?,
+        _ => Environment::load(args.global.env_file.as_deref())?,
     };
+    // `doctor` lists them among its checks.
+    if !matches!(args.command, Command::Doctor(_)) {
+        warn_of_unknown(&environment);
+    }
     // Each thread keeps some of the memory that it has freed.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(2).enable_all().build()?;
@@ -72,4 +75,16 @@ fn run(args: &Args) -> Result<Exit, Failure> {
             Command::Man(command) => shell::man(command),
         }
     })
+}
+
+/// A variable with a typing error in its name has no effect.
+fn warn_of_unknown(environment: &Environment) {
+    for name in environment.unknown() {
+        match nearest_variable(name) {
+            Some(nearest) => {
+                tracing::warn!("the variable {name} is unknown and has no effect; did you mean {nearest}?")
+            }
+            None => tracing::warn!("the variable {name} is unknown and has no effect"),
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
 
-use super::args::SyncArgs;
+use super::args::{SyncArgs, Target};
 use crate::config::ConfigError;
 use crate::sync::Range;
 use crate::table::timestamp::{self, Timestamp};
@@ -29,8 +29,8 @@ pub(super) fn parse(args: &SyncArgs) -> Result<Option<Range>, ConfigError> {
     if from.is_none() && until.is_none() {
         return Ok(None);
     }
-    if args.target.tables().iter().all(|table| table.range_field.is_none()) {
-        let message = format!("--start and --end are for appointments, not for {}", args.target.sync_type());
+    if Target::tables(&args.targets).iter().all(|table| table.range_field.is_none()) {
+        let message = format!("--start and --end are for appointments, not for {}", Target::sync_type(&args.targets));
         return Err(ConfigError { message, hint: None });
     }
     let from = from.map(Bound::begin);

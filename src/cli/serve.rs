@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use super::args::ServeArgs;
 use super::connect::database;
-use super::exit::Exit;
 use super::failure::Failure;
 use super::notify::Notifier;
 use super::session::Invocation;
 use super::signals;
 use super::sync::positive;
 use crate::config::{ConfigError, SyncConfig, SyncFlags};
+use crate::exit::Exit;
 use crate::progress::Tracker;
 use crate::secret::Secret;
 use crate::serve::{Jobs, ServeError, ServeSettings, serve};
@@ -35,7 +35,7 @@ pub(super) async fn run(invocation: &Invocation<'_>, args: &ServeArgs) -> Result
         return Err(usage("--every: must be at least 1 s".to_owned(), "leave it out to sync only when triggered"));
     }
     // Only to know now whether it can be used.
-    Notifier::prepare(environment, None, "all", Uuid::nil())?;
+    Notifier::prepare(environment, None, "all".to_owned(), Uuid::nil())?;
     for notice in &config.notices {
         tracing::warn!("{notice}");
     }

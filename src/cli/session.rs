@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use super::args::{GlobalArgs, Target};
 use super::connect::connect;
-use super::exit::Exit;
 use super::failure::Failure;
 use super::logging::Console;
 use super::notify::Notifier;
 use super::signals;
-use crate::config::{Environment, SyncConfig, SyncFlags};
+use crate::config::{Environment, SyncConfig, SyncFlags, check_required};
 use crate::event::{Event, Reporter};
+use crate::exit::Exit;
 use crate::progress::Tracker;
 use crate::report;
 use crate::stop::{Stop, Stopper, stop_pair};
@@ -50,6 +50,7 @@ impl<'a> Session<'a> {
         time_limit: Option<Duration>,
         notifier: Option<&Arc<Notifier>>,
     ) -> Result<Session<'a>, Failure> {
+        check_required(invocation.environment, invocation.global.database_url.as_deref())?;
         let config = SyncConfig::resolve(invocation.environment, flags)?;
         let console = invocation.console;
         let mut reporters = vec![report::choose(&console.bars, console.draws_bars)];
@@ -67,10 +68,10 @@ impl<'a> Session<'a> {
     }
 
     /// A plan for this work that allows nothing unusual.
-    pub(super) fn plan(&self, target: Target, work: Work) -> Plan {
+    pub(super) fn plan(&self, targets: &[Target], work: Work) -> Plan {
         Plan {
-            sync_type: target.sync_type(),
-            tables: target.tables(),
+            sync_type: Target::sync_type(targets),
+            tables: Target::tables(targets),
             work,
             batch_size: self.batch_size,
             allow_mass_delete: false,

@@ -11,7 +11,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::Failure;
 use super::args::{Args, CompletionsArgs, ManArgs, Shell};
-use super::exit::Exit;
+use crate::exit::Exit;
 use crate::report;
 
 pub(super) fn completions(args: &CompletionsArgs) -> Result<Exit, Failure> {

@@ -6,9 +6,9 @@ use anyhow::anyhow;
 
 use super::args::{GlobalArgs, StatusArgs};
 use super::connect::{connect, explained};
-use super::exit::Exit;
 use super::failure::Failure;
 use crate::config::Environment;
+use crate::exit::Exit;
 use crate::lock_owner::LockOwner;
 use crate::report::{self, Status};
 use crate::store::StoreError;
@@ -22,7 +22,7 @@ pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &En
     if state == SchemaState::NotMigrated {
         report::print_not_migrated(&schema, args.json)?;
         return match args.max_age {
-            Some(_) => Err(never(format!("schema {schema} is not migrated: no run ever began"))),
+            Some(_) => Err(never(format!("schema {schema} is not migrated: no run has started"))),
             None => Ok(Exit::Done),
         };
     }
@@ -33,8 +33,8 @@ pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &En
                 report::print_run(run, args.json)?;
                 Ok(Exit::Done)
             }
-            [] => Err(no_run(format!("no run's id begins with `{prefix}`"))),
-            _ => Err(no_run(format!("the ids of several runs begin with `{prefix}`"))),
+            [] => Err(no_run(format!("no run has an id that starts with `{prefix}`"))),
+            _ => Err(no_run(format!("several runs have ids that start with `{prefix}`"))),
         };
     }
     let filter = RunFilter { limit: args.limit.into(), sync_type: args.sync_type.clone(), status: args.status.clone() };
@@ -61,9 +61,9 @@ pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &En
         (Some(max_age), Some(stale)) if !stale.is_empty() => Err(too_old(&stale, max_age)),
         (Some(_), _) if tables.iter().all(|table| table.age_seconds.is_none()) => {
             if tables.iter().all(|table| table.first_run_seconds_ago.is_none()) {
-                return Err(never(format!("schema {schema} was never synced: no run ever began")));
+                return Err(never(format!("schema {schema} was never synced: no run has started")));
             }
-            tracing::warn!("no table was synced yet, and no run was to do so for that long");
+            tracing::warn!("no table was synced yet, and the first run started less than --max-age ago");
             Ok(Exit::Done)
         }
         _ => Ok(Exit::Done),
@@ -81,7 +81,7 @@ fn stale_tables(tables: &[TableRow], max_age: Duration) -> Vec<&TableRow> {
 }
 
 fn never(what: String) -> Failure {
-    let hint = "is it the right --schema, and does the schedule run `wix-sync sync`?".to_owned();
+    let hint = "check --schema, and whether the schedule runs `wix-sync sync`".to_owned();
     Failure { exit: Exit::Found, error: anyhow!(what), hint: Some(hint) }
 }
 
@@ -89,7 +89,11 @@ fn too_old(stale: &[&TableRow], max_age: Duration) -> Failure {
     let tables: Vec<String> = stale.iter().map(|table| report::describe_age(table)).collect();
     Failure {
         exit: Exit::Found,
-        error: anyhow!("longer ago than --max-age {}: {}", humantime::format_duration(max_age), tables.join("; ")),
+        error: anyhow!(
+            "last successful sync is older than --max-age {}: {}",
+            humantime::format_duration(max_age),
+            tables.join("; ")
+        ),
         hint: Some(
             "`wix-sync status` shows the last runs and their reasons; `wix-sync doctor` looks for the cause".to_owned(),
         ),

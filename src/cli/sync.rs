@@ -6,14 +6,14 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use uuid::Uuid;
 
-use super::args::SyncArgs;
-use super::exit::Exit;
+use super::args::{SyncArgs, Target};
 use super::failure::Failure;
 use super::notify::Notifier;
 use super::range;
 use super::session::{Invocation, Session};
 use super::verify::dry_run;
 use crate::config::SyncFlags;
+use crate::exit::Exit;
 use crate::sync::plan::FullPolicy;
 use crate::sync::{Plan, Work};
 
@@ -23,7 +23,7 @@ pub(super) async fn run(invocation: &Invocation<'_>, args: &SyncArgs) -> Result<
         let (session, plan) = prepare(invocation, args, None)?;
         return dry_run(&session, &plan, args.json).await;
     }
-    let (metrics_file, sync_type) = (args.metrics_file.as_deref(), args.target.sync_type());
+    let (metrics_file, sync_type) = (args.metrics_file.as_deref(), Target::sync_type(&args.targets));
     let notifier = Arc::new(Notifier::prepare(invocation.environment, metrics_file, sync_type, Uuid::new_v4())?);
     let result = async {
         let (session, plan) = prepare(invocation, args, Some(&notifier))?;
@@ -57,7 +57,7 @@ fn prepare<'a>(
         allow_mass_delete: args.allow_mass_delete,
         allow_mass_changes: args.allow_mass_changes,
         keep_logs: positive(args.keep_logs),
-        ..session.plan(args.target, Work::Sync { full, range })
+        ..session.plan(&args.targets, Work::Sync { full, range })
     };
     Ok((session, plan))
 }

@@ -1,11 +1,11 @@
 //! `wix-sync verify` and `sync --dry-run`: compare Wix with the tables, without writing.
 
 use super::args::VerifyArgs;
-use super::exit::Exit;
 use super::failure::Failure;
 use super::session::{Invocation, Session};
-use crate::comparison::Comparison;
 use crate::config::SyncFlags;
+use crate::diff::TableDiff;
+use crate::exit::Exit;
 use crate::report::{self, Purpose};
 use crate::store::lease::Heartbeat;
 use crate::store::retry::LAST_PATIENCE;
@@ -20,16 +20,16 @@ pub(super) async fn run(invocation: &Invocation<'_>, args: &VerifyArgs) -> Resul
     let full = FullPolicy { now: true, every: None, check_every: None };
     let mut plan = Plan {
         allow_mass_delete: args.allow_mass_delete,
-        ..session.plan(args.target, Work::Sync { full, range: None })
+        ..session.plan(&[args.target], Work::Sync { full, range: None })
     };
     let compared = compare(&session, &plan, Extent::Everything).await?;
-    let gaps: u64 = compared.found.iter().map(Comparison::gaps).sum();
-    if !args.repair || gaps == 0 {
+    let differences: u64 = compared.found.iter().map(TableDiff::differences).sum();
+    if !args.repair || differences == 0 {
         report::print_comparison(&compared.found, Purpose::Verify, args.json)?;
         if let Some(failure) = compared.failure() {
             return Err(failure);
         }
-        let is_whole = gaps == 0 && compared.found.iter().all(|comparison| comparison.notices.is_empty());
+        let is_whole = differences == 0 && compared.found.iter().all(|comparison| comparison.notices.is_empty());
         return Ok(match compared.found.iter().all(|comparison| comparison.rejected == 0) {
             _ if !is_whole => Exit::Found,
             true => Exit::Done,
@@ -40,7 +40,8 @@ pub(super) async fn run(invocation: &Invocation<'_>, args: &VerifyArgs) -> Resul
     if !args.json {
         report::print_comparison(&found, Purpose::Verify, false)?;
     }
-    plan.tables.retain(|table| found.iter().any(|comparison| comparison.table == *table && comparison.gaps() > 0));
+    plan.tables
+        .retain(|table| found.iter().any(|comparison| comparison.table == *table && comparison.differences() > 0));
     plan.work = Work::Repair { found, uncompared };
     // A session of its own: the run shows its own progress.
     Session::start(invocation, flags, None, None)?.run(&plan, args.json).await
@@ -53,13 +54,13 @@ pub(super) async fn dry_run(session: &Session<'_>, plan: &Plan, as_json: bool) -
     if let Some(failure) = compared.failure() {
         return Err(failure);
     }
-    let is_whole = compared.found.iter().all(|comparison| comparison.unreadable == 0 && comparison.notices.is_empty());
+    let is_whole = compared.found.iter().all(|comparison| comparison.rejected == 0 && comparison.notices.is_empty());
     Ok(if is_whole { Exit::Done } else { Exit::Incomplete })
 }
 
 /// The tables that could be compared, and why others could not.
 struct Compared {
-    found: Vec<Comparison>,
+    found: Vec<TableDiff>,
     uncompared: Vec<Uncompared>,
 }
 

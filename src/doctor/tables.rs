@@ -57,9 +57,9 @@ async fn site(store: &Store, site_id: Option<&str>) -> Result<Outcome, StoreErro
 async fn current_run(store: &Store) -> Result<Outcome, StoreError> {
     let Some(run) = store.running_run(&LockOwner::current()).await? else { return Ok(Outcome::ok("none")) };
     let since = run.started_at.map(|at| format!(" since {}", time(at))).unwrap_or_default();
-    let holder = run.holder.map(|holder| format!(", {holder}")).unwrap_or_default();
+    let holder = run.lock_owner.map(|holder| format!(", {holder}")).unwrap_or_default();
     let (id, reason) = (run.run_id, run.reason.unwrap_or_default());
-    Ok(match (run.state, run.heard_seconds_ago) {
+    Ok(match (run.state, run.heartbeat_age_seconds) {
         (RunningState::Running, Some(seconds)) if seconds > QUIET_SECS => Outcome::warn(
             format!("run {id}{since}{holder}, not heard of for {seconds} s"),
             "it may be stopped or cut off; its lease ends a minute after it was heard last",
@@ -107,11 +107,11 @@ fn freshness(table: &Table, row: &TableRow, now: DateTime<Utc>) -> Outcome {
             format!("`wix-sync sync {table}` reads them; without the Wix app on the site there is nothing to read");
         return Outcome::warn("never synced to the end", mend);
     };
-    let full = row.last_full_pass_at.map_or_else(|| "never".to_owned(), time);
+    let full = row.last_full_sync_at.map_or_else(|| "never".to_owned(), time);
     let found = format!("{} rows; last success {}, last full pass {full}", row.rows, time(success));
     // A time in the future counts as late.
     let is_late =
-        row.last_full_pass_at.is_none_or(|at| (now - at).to_std().map_or(true, |since| since > LATE_FULL_SYNC));
+        row.last_full_sync_at.is_none_or(|at| (now - at).to_std().map_or(true, |since| since > LATE_FULL_SYNC));
     if age > OLD_SECS {
         Outcome::warn(format!("{found}: more than a day ago"), "look whether cron or the timer still starts runs")
     } else if is_late {
@@ -123,14 +123,14 @@ fn freshness(table: &Table, row: &TableRow, now: DateTime<Utc>) -> Outcome {
 }
 
 fn rejected_records(rows: &[TableRow]) -> Outcome {
-    match listed(rows, |row| row.unresolved_errors) {
+    match listed(rows, |row| row.rejected_records) {
         None => Outcome::ok("none: every record could be written"),
         Some(list) => Outcome::warn(list, "`wix-sync errors` shows them with their reasons"),
     }
 }
 
 fn pending_deletions(rows: &[TableRow]) -> Outcome {
-    match listed(rows, |row| row.missing_rows) {
+    match listed(rows, |row| row.pending_deletions) {
         None => Outcome::ok("none waits to be marked as deleted"),
         Some(list) => Outcome::warn(
             format!("{list} that Wix did not list wait for an answer"),

@@ -39,7 +39,7 @@ pub struct MetricsFile {
 /// How a run, or the attempt to start one, ended.
 #[derive(Debug)]
 pub struct RunMetrics<'a> {
-    /// `customers`, `appointments`, `orders` or `all`.
+    /// As in `sync_logs.sync_type`.
     pub sync_type: &'a str,
     /// `None` if it is not known.
     pub schema: Option<&'a str>,
@@ -242,7 +242,7 @@ fn render(metrics: &RunMetrics<'_>, before: &str) -> String {
 
 /// A pass that read everything: neither a range of time nor only records that failed before.
 fn is_whole(summary: &TableSummary) -> bool {
-    summary.status == Status::Completed && matches!(summary.pass, PassKind::Full | PassKind::Changes)
+    summary.status == Status::Completed && matches!(summary.pass, PassKind::Full | PassKind::Incremental)
 }
 
 /// What is carried over from the previous file.
@@ -294,14 +294,14 @@ mod tests {
 
     fn summary(statuses: &[(&'static Table, Status)]) -> RunSummary {
         let table = |(table, status): &(&'static Table, Status)| {
-            let mut summary = TableSummary::new(table, PassKind::Changes);
+            let mut summary = TableSummary::new(table, PassKind::Incremental);
             summary.status = *status;
             summary.counts.add(5, 0, 1995);
             summary
         };
         RunSummary {
             run_id: Uuid::nil(),
-            sync_type: "all",
+            sync_type: "all".to_owned(),
             status: Status::Failed,
             started_at: Utc::now(),
             duration_ms: 0,

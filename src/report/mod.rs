@@ -3,9 +3,12 @@
 mod compare;
 mod doctor;
 mod error;
+mod grid;
 mod lines;
 mod metrics;
 mod progress;
+mod rejected;
+mod run_detail;
 mod status;
 mod text;
 
@@ -15,15 +18,18 @@ use std::sync::Arc;
 use indicatif::MultiProgress;
 use serde_json::{Value, json};
 
-use crate::comparison::Comparison;
+use crate::diff::TableDiff;
 use crate::doctor::{Finding, Mark};
 use crate::event::Reporter;
+use crate::json_time;
 use crate::run::RunSummary;
 use crate::store::dead_letters::ErrorList;
 use crate::store::migrate::MigrationReport;
 use crate::store::serve::ServeState;
 use crate::store::status::{RunRow, RunningRun, TableRow};
 use crate::visible;
+
+use grid::Style;
 
 pub use error::{log_error, print_error};
 pub use metrics::{MetricsFile, MetricsText, RunMetrics};
@@ -45,7 +51,7 @@ pub fn print_run_json(summary: &RunSummary, exit_code: u8) -> io::Result<()> {
         "run_id": summary.run_id,
         "sync_type": summary.sync_type,
         "status": summary.status,
-        "started_at": summary.started_at,
+        "started_at": json_time::text(summary.started_at),
         "duration_ms": summary.duration_ms,
         "synced_count": summary.synced_count(),
         "error_count": summary.error_count(),
@@ -117,10 +123,11 @@ pub fn print_status(status: &Status<'_>, as_json: bool) -> io::Result<()> {
         }
         return print_json(&object);
     }
-    print(&status::render_status(status))
+    // These escape what others wrote, and have colours of their own.
+    write(&status::render_status(status, Style::of_stdout()))
 }
 
-/// `orders: last success 3 h 5 min ago, at 2026-01-02T06:00:00Z`.
+/// `orders: 3 h 5 min ago, at 2026-01-02 06:00 UTC`.
 pub fn describe_age(table: &TableRow) -> String {
     status::describe_age(table)
 }
@@ -132,12 +139,12 @@ pub fn print_errors(schema: &str, errors: &ErrorList, as_json: bool) -> io::Resu
             "version": 1,
             "schema": schema,
             "total": errors.total,
-            "errors": errors.records,
+            "rejected_records": errors.records,
             "unreadable_fields": errors.unreadable_fields,
         });
         return print_json(&object);
     }
-    print(&status::render_errors(schema, errors))
+    write(&rejected::render(schema, errors, Style::of_stdout()))
 }
 
 /// Why Wix and the tables were compared.
@@ -147,18 +154,18 @@ pub enum Purpose {
     DryRun,
 }
 
-pub fn print_comparison(found: &[Comparison], purpose: Purpose, as_json: bool) -> io::Result<()> {
+pub fn print_comparison(found: &[TableDiff], purpose: Purpose, as_json: bool) -> io::Result<()> {
     if as_json {
         return print_json(&compare::as_json(found, purpose));
     }
-    print(&compare::render(found, purpose))
+    write(&compare::render(found, purpose, Style::of_stdout()))
 }
 
 pub fn print_run(run: &RunRow, as_json: bool) -> io::Result<()> {
     if as_json {
         return print_json(&json!({ "version": 1, "run": run }));
     }
-    print(&status::render_run(run))
+    write(&run_detail::render(run, Style::of_stdout()))
 }
 
 /// What is meant for a file, such as a completion script, on stdout.

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use console::Term;
 
 use crate::run::{TableSummary, UnreadableFields};
-use crate::visible::one_line;
 
 /// `12,345`.
 pub(super) fn grouped(number: impl TryInto<u64>) -> String {
@@ -27,37 +26,39 @@ pub(super) fn counted(number: impl TryInto<u64>, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// `350 ms`, `4.2 s`, `3 min 20 s`, `2 h 5 min`.
+/// `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`. A second unit that is zero is omitted.
 pub(super) fn duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        0 => format!("{} ms", duration.as_millis()),
-        1..60 => format!("{:.1} s", duration.as_secs_f64()),
-        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
+    let millis = duration.as_millis();
+    if millis < 9_950 {
+        return format!("{:.1} s", duration.as_secs_f64());
     }
+    seconds(u64::try_from((millis + 500) / 1000).unwrap_or(u64::MAX))
 }
 
-/// How long ago: `12 s`, `5 min`, `3 h 5 min`, `4 d 2 h`. Negative values come from clocks that differ and count as
-/// now.
-pub(super) fn age(seconds: i64) -> String {
-    let seconds = u64::try_from(seconds).unwrap_or_default();
-    match seconds {
-        0..60 => format!("{seconds} s"),
-        60..3600 => format!("{} min", seconds / 60),
-        3600..86_400 => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{} d {} h", seconds / 86_400, seconds % 86_400 / 3600),
-    }
+/// How long ago, like [`duration`]. Negative values come from clocks that differ and count as now.
+pub(super) fn age(age_seconds: i64) -> String {
+    seconds(u64::try_from(age_seconds).unwrap_or_default())
 }
 
-/// A UTC time to the minute; the lines around it say that it is UTC.
+fn seconds(seconds: u64) -> String {
+    let (large, small) = match seconds {
+        0..60 => return format!("{seconds} s"),
+        60..3600 => ((seconds / 60, "min"), (seconds % 60, "s")),
+        3600..86_400 => ((seconds / 3600, "h"), (seconds % 3600 / 60, "min")),
+        _ => ((seconds / 86_400, "d"), (seconds % 86_400 / 3600, "h")),
+    };
+    let large = format!("{} {}", grouped(large.0), large.1);
+    if small.0 == 0 { large } else { format!("{large} {} {}", small.0, small.1) }
+}
+
+/// `2026-11-28 07:21 UTC`.
+pub(super) fn time(instant: DateTime<Utc>) -> String {
+    format!("{} UTC", minute(instant))
+}
+
+/// `2026-11-28 07:21`, for tables whose heading says that times are in UTC.
 pub(super) fn minute(instant: DateTime<Utc>) -> String {
     instant.format("%Y-%m-%d %H:%M").to_string()
-}
-
-/// A UTC time to the second.
-pub(super) fn time(instant: DateTime<Utc>) -> String {
-    instant.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// What a pass did, in one line without the table's name.
@@ -146,31 +147,11 @@ pub(super) fn broken(text: &str, width: Option<usize>) -> Vec<String> {
     lines
 }
 
-/// Columns of text, padded to the widest cell; numbers are right-aligned. Cells may be texts of others.
-pub(super) fn table(header: &[&str], numeric: &[bool], rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<String>> =
-        rows.iter().map(|row| row.iter().map(|cell| one_line(cell).into_owned()).collect()).collect();
-    let width_of = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([header[column].chars().count()]).max().unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..header.len()).map(width_of).collect();
-    let render = |cells: &[String]| {
-        let padded = cells.iter().enumerate().map(|(column, cell)| {
-            let width = widths[column];
-            if numeric[column] { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-        });
-        format!("{}\n", padded.collect::<Vec<_>>().join("  ").trim_end())
-    };
-    let header: Vec<String> = header.iter().map(|cell| (*cell).to_owned()).collect();
-    std::iter::once(header.as_slice()).chain(rows.iter().map(Vec::as_slice)).map(render).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{age, duration, grouped, table};
+    use super::{age, duration, grouped, time};
 
     #[test]
     fn numbers_and_durations() {
@@ -178,19 +159,20 @@ mod tests {
             [grouped(0_u64), grouped(999_u64), grouped(1000_u64), grouped(1_234_567_u64)],
             ["0", "999", "1,000", "1,234,567"]
         );
-        assert_eq!(duration(Duration::from_millis(350)), "350 ms");
-        assert_eq!(duration(Duration::from_millis(4200)), "4.2 s");
-        assert_eq!(duration(Duration::from_secs(200)), "3 min 20 s");
-        assert_eq!(duration(Duration::from_secs(7500)), "2 h 5 min");
-        assert_eq!([-3, 59, 3599, 11_100, 360_000].map(age), ["0 s", "59 s", "59 min", "3 h 5 min", "4 d 4 h"]);
+        let durations = [0, 350, 4_200, 9_949, 9_950, 59_600, 60_000, 200_000, 7_500_000, 3_599_600, 86_400_000];
+        assert_eq!(
+            durations.map(|millis| duration(Duration::from_millis(millis))),
+            ["0.0 s", "0.3 s", "4.2 s", "9.9 s", "10 s", "1 min", "1 min", "3 min 20 s", "2 h 5 min", "1 h", "1 d"]
+        );
+        assert_eq!(
+            [-3, 59, 300, 3599, 11_100, 273_600].map(age),
+            ["0 s", "59 s", "5 min", "59 min 59 s", "3 h 5 min", "3 d 4 h"]
+        );
     }
 
     #[test]
-    fn tables_are_aligned() {
-        let rows = vec![vec!["customers".to_owned(), "5".to_owned()], vec!["orders".to_owned(), "1,000".to_owned()]];
-        assert_eq!(
-            table(&["table", "rows"], &[false, true], &rows),
-            "table       rows\ncustomers      5\norders     1,000\n"
-        );
+    fn times_say_that_they_are_in_utc() {
+        let instant = "2026-11-28T08:21:59.9+01:00".parse().expect("a time");
+        assert_eq!(time(instant), "2026-11-28 07:21 UTC");
     }
 }

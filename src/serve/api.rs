@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::app::App;
 use super::trigger::TriggerBody;
+use crate::json_time;
 use crate::lock_owner::LockOwner;
 use crate::store::StoreError;
 use crate::store::status::{RunFilter, RunRow, TableRow};
@@ -130,7 +131,7 @@ async fn status(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Resul
     if let (Some(id), Some([])) = (wanted, rows.as_array().map(Vec::as_slice)) {
         let queue = store.queue().await?;
         let queued = queue.iter().filter(|trigger| trigger.id == id);
-        rows = queued.map(|queued| json!({ "id": id, "sync_type": queued.sync_type, "status": "queued", "created_at": queued.requested_at })).collect();
+        rows = queued.map(|queued| json!({ "id": id, "sync_type": queued.sync_type, "status": "queued", "created_at": json_time::text(queued.requested_at) })).collect();
     }
     let mut summary = json!({ "total": rows.as_array().map_or(0, Vec::len) });
     if let (Some(counts), Some(summary)) = (store.count_runs().await?, summary.as_object_mut()) {
@@ -159,7 +160,7 @@ async fn overview(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     let runs: Vec<Value> = runs.iter().map(|run| run_json(run, now)).collect();
     let every = app.every.map(|every| every.as_secs());
     let body = json!({
-        "version": 1, "program_version": env!("CARGO_PKG_VERSION"), "schema": app.schema, "now": now, "every_seconds": every,
+        "version": 1, "program_version": env!("CARGO_PKG_VERSION"), "schema": app.schema, "now": json_time::text(now), "every_seconds": every,
         "running": running, "queue": queue, "tables": tables, "runs": runs,
     });
     Ok(json_response(StatusCode::OK, &body))
@@ -170,9 +171,9 @@ fn table_json(row: &TableRow) -> Value {
         "table": row.table,
         "rows": row.rows,
         "age_seconds": row.age_seconds,
-        "last_success_at": row.last_success_at,
-        "pending_deletions": row.missing_rows,
-        "rejected_records": row.unresolved_errors,
+        "last_success_at": row.last_success_at.map(json_time::text),
+        "pending_deletions": row.pending_deletions,
+        "rejected_records": row.rejected_records,
     })
 }
 
@@ -184,10 +185,11 @@ fn run_json(run: &RunRow, now: DateTime<Utc>) -> Value {
         "id": run.id,
         "sync_type": run.sync_type,
         "status": run.status,
-        "started_at": run.started_at,
+        "started_at": run.started_at.map(json_time::text),
         "duration_seconds": duration,
         "synced": run.synced_count,
         "rejected": run.error_count,
+        "exit_code": run.exit_code,
         "error": run.error,
     })
 }

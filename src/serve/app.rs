@@ -47,7 +47,7 @@ pub(super) struct App {
     pub(super) tables: Cached<Vec<TableRow>>,
     pub(super) ready: Cached<bool>,
     /// Runs that ended, by type and status.
-    pub(super) runs: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+    pub(super) runs: Mutex<BTreeMap<(String, &'static str), u64>>,
     /// Responses by status code.
     pub(super) responses: Mutex<BTreeMap<u16, u64>>,
     pub(super) wix_requests: AtomicU64,
@@ -106,7 +106,7 @@ impl Reporter for App {
             Event::RunStarted { run_id } => drop(self.started.send_replace(Some(run_id))),
             Event::RequestSent { .. } => drop(self.wix_requests.fetch_add(1, Ordering::Relaxed)),
             Event::RunFinished { summary } => {
-                *lock(&self.runs).entry((summary.sync_type, summary.status.as_str())).or_default() += 1;
+                *lock(&self.runs).entry((summary.sync_type.clone(), summary.status.as_str())).or_default() += 1;
             }
             _ => {}
         }

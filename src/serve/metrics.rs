@@ -50,8 +50,8 @@ async fn add_database(app: &App, text: &mut MetricsText) -> Result<(), StoreErro
     };
     per_table("wix_sync_table_age_seconds", "Time since the last success.", |row| row.age_seconds);
     per_table("wix_sync_table_rows", "Live rows.", |row| Some(row.rows));
-    per_table("wix_sync_table_pending_deletions", "Rows pending deletion.", |row| Some(row.missing_rows));
-    per_table("wix_sync_table_rejected_records", "Rejected records.", |row| Some(row.unresolved_errors));
+    per_table("wix_sync_table_pending_deletions", "Rows pending deletion.", |row| Some(row.pending_deletions));
+    per_table("wix_sync_table_rejected_records", "Rejected records.", |row| Some(row.rejected_records));
     Ok(())
 }
 

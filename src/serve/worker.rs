@@ -152,7 +152,7 @@ impl Worker {
     /// If the run could not start, or its end could not be recorded. A run that failed is no error here.
     async fn run(&self, run_id: Uuid, scope: Scope, server_stop: &Stop) -> Result<(), SyncError> {
         // Checked at the start; a run is not given up because its monitor cannot be told.
-        let notifier = Notifier::prepare(&self.jobs.environment, None, scope.sync_type, run_id)
+        let notifier = Notifier::prepare(&self.jobs.environment, None, scope.sync_type.to_owned(), run_id)
             .inspect_err(|error| tracing::warn!("{error}"))
             .ok()
             .map(Arc::new);
@@ -162,7 +162,7 @@ impl Worker {
         let reporter = Arc::new(Tracker::new(reporters));
         let wix = self.jobs.wix.for_run(stop.clone(), reporter.clone());
         let plan = Plan {
-            sync_type: scope.sync_type,
+            sync_type: scope.sync_type.to_owned(),
             tables: scope.tables,
             work: Work::Sync { full: self.jobs.full, range: scope.range },
             batch_size: self.jobs.batch_size,

@@ -115,7 +115,7 @@ mod tests {
     use super::{array_literal, new_ids};
 
     #[test]
-    fn ids_of_new_rows_ascend_within_a_batch_and_from_one_to_the_next() {
+    fn ids_of_new_rows_ascend() {
         let ids: Vec<_> = [1000, 1000].into_iter().flat_map(new_ids).collect();
         assert_eq!(ids.len(), 2000);
         assert!(ids.is_sorted_by(|left, right| left < right));

@@ -1,4 +1,4 @@
-//! How a table stands to what Wix lists. Reads only.
+//! Compares a table with the records that Wix returns. Reads only.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -18,11 +18,11 @@ use crate::table::row::Row;
 use crate::table::{Relation, Table};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum RowDiff {
     /// No row, or one that is marked as deleted.
     Missing,
-    Outdated,
-    Current,
+    Different,
+    UpToDate,
 }
 
 /// The live rows of a span that Wix did not list there.
@@ -43,7 +43,7 @@ impl Store {
         &mut self,
         table: &'static Table,
         rows: &[Row],
-    ) -> Result<Vec<(Standing, bool)>, StoreError> {
+    ) -> Result<Vec<(RowDiff, bool)>, StoreError> {
         let doing = "could not read the rows to compare";
         let Table { name, id_column, .. } = table;
         let statement = format!(
@@ -56,14 +56,14 @@ impl Store {
         session.rollback(doing).await?;
         let stored: HashMap<String, (Option<Vec<u8>>, bool)> =
             found.map(|(wix_id, content_hash, is_undated)| (wix_id, (content_hash, is_undated)))?;
-        let standing = |row: &Row| match stored.get(&row.wix_id) {
-            None => (Standing::Missing, false),
+        let diff = |row: &Row| match stored.get(&row.wix_id) {
+            None => (RowDiff::Missing, false),
             Some((hash, is_undated)) if hash.as_deref() == Some(&row.content_hash[..]) => {
-                (Standing::Current, *is_undated)
+                (RowDiff::UpToDate, *is_undated)
             }
-            Some((_, is_undated)) => (Standing::Outdated, *is_undated),
+            Some((_, is_undated)) => (RowDiff::Different, *is_undated),
         };
-        Ok(rows.iter().map(standing).collect())
+        Ok(rows.iter().map(diff).collect())
     }
 
     /// Columns that differ from what these records map to, by Wix id: another program changed them, or another version

@@ -12,6 +12,7 @@ use super::error::StoreError;
 use super::notes::{forget, release, resolve_errors};
 use super::session::{from_row, params};
 use super::unreadable::UnreadableField;
+use crate::json_time;
 use crate::table::Table;
 use crate::table::hash::content_hash;
 use crate::table::row::Rejection;
@@ -35,7 +36,9 @@ pub struct ErrorRow {
     /// Names fields, never values.
     pub reason: String,
     pub tries: i32,
+    #[serde(serialize_with = "json_time::required")]
     pub first_failed_at: DateTime<Utc>,
+    #[serde(serialize_with = "json_time::required")]
     pub last_failed_at: DateTime<Utc>,
     /// The run that tried last, and the version of the program.
     pub run_id: Option<Uuid>,

@@ -381,7 +381,7 @@ mod tests {
     use super::without_quotation;
 
     #[test]
-    fn values_in_quotes_go() {
+    fn quoted_values_are_removed() {
         for (text, expected) in [
             (r#"invalid input syntax for type date: "12 June""#, r#"invalid input syntax for type date: "…""#),
             (

@@ -41,6 +41,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     migration!(19, "0019_sync_health_honest"),
     migration!(20, "0020_sync_unreadable"),
     migration!(21, "0021_ids_emails_statuses"),
+    migration!(22, "0022_sync_logs_exit_code"),
     migration!(24, "0024_sync_queue"),
 ];
 
@@ -112,7 +113,7 @@ mod tests {
     use super::MIGRATIONS;
 
     #[test]
-    fn migrations_are_numbered_without_gaps_and_named_by_their_number() {
+    fn migrations_are_numbered_without_gaps() {
         for (index, migration) in MIGRATIONS.iter().enumerate() {
             assert_eq!(migration.number as usize, index + 1);
             assert!(migration.name.starts_with(&format!("{:04}_", migration.number)), "{}", migration.name);

@@ -165,6 +165,7 @@ const OWN: [NeededTable; 10] = [
             may("results", JSONB),
             may("error", TEXT),
             with("created_at", TIME, NOW),
+            may("exit_code", INTEGER),
         ],
         checks: &[
             ("sync_logs_status_is_known", "status in ('running', 'completed', 'failed')"),

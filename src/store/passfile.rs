@@ -75,7 +75,7 @@ mod tests {
     use crate::secret::Secret;
 
     #[test]
-    fn the_first_line_that_fits_counts() {
+    fn first_line_that_fits_counts() {
         let text = "# h:*:*:*:comment\n\
                     h:5433:*:*:other port\n\
                     h:5432:d:u:exact\n\

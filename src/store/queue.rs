@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::connect::Store;
 use super::error::StoreError;
 use super::session::{from_row, params};
+use crate::json_time;
 
 /// A sync that was asked for.
 #[derive(Clone, Debug, Serialize)]
@@ -21,6 +22,7 @@ pub struct Trigger {
     pub sync_type: String,
     /// `{"start": TEXT, "end": TEXT}`, as it came.
     pub date_range: Option<Value>,
+    #[serde(serialize_with = "json_time::required")]
     pub requested_at: DateTime<Utc>,
 }
 
@@ -76,10 +78,11 @@ impl Store {
         let doing = "could not record the failed sync in sync_logs";
         let session = self.begin_unfenced().await?;
         let insert = "insert into {schema}.sync_logs
-                (id, sync_type, status, user_id, started_at, completed_at, synced_count, error_count, error, created_at)
-             select id, sync_type, 'failed', user_id, now(), now(), 0, 0, $2, now() from {schema}.sync_queue where id = $1
+                (id, sync_type, status, started_at, completed_at, synced_count, error_count, exit_code, error, created_at)
+             select id, sync_type, 'failed', now(), now(), 0, 0, 1, $2, now() from {schema}.sync_queue where id = $1
              on conflict (id) do update set
-                status = excluded.status, completed_at = excluded.completed_at, error = excluded.error";
+                status = excluded.status, completed_at = excluded.completed_at, exit_code = excluded.exit_code,
+                error = excluded.error";
         session.write(doing, insert, params![id, error]).await?;
         session.write(doing, "delete from {schema}.sync_queue where id = $1", params![id]).await?;
         session.commit(doing).await

@@ -21,7 +21,7 @@ impl Store {
              )
              on conflict (id) do update set
                 status = 'running', started_at = excluded.started_at, completed_at = null, synced_count = 0,
-                error_count = 0, results = null, error = null
+                error_count = 0, results = null, error = null, exit_code = null
              where l.started_at = excluded.started_at
                 or exists (select from {schema}.sync_queue q where q.id = excluded.id)";
         let close = "update {schema}.sync_logs
@@ -42,12 +42,18 @@ impl Store {
         Ok(closed)
     }
 
-    /// Records how a run ended, and takes it out of the queue. It may be called again with the same `now`. A run that another run has recorded as
-    /// failed stays so.
-    pub async fn finish_run(&mut self, summary: &RunSummary, now: DateTime<Utc>) -> Result<(), StoreError> {
+    /// Records how a run ended, and takes it out of the queue. It may be called again with the same `now`. A run that
+    /// another run has recorded as failed stays so.
+    pub async fn finish_run(
+        &mut self,
+        summary: &RunSummary,
+        exit_code: u8,
+        now: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
         let statement = "update {schema}.sync_logs
-             set status = $2, completed_at = $3, synced_count = $4, error_count = $5, results = $6, error = $7
-             where id = $1 and started_at = $8 and (status = 'running' or (status = $2 and completed_at = $3))";
+             set status = $2, completed_at = $3, synced_count = $4, error_count = $5, results = $6, error = $7,
+                exit_code = $8
+             where id = $1 and started_at = $9 and (status = 'running' or (status = $2 and completed_at = $3))";
         let doing = "could not record the end of the run in sync_logs";
         let session = self.begin_unfenced().await?;
         let updated = session
@@ -62,6 +68,7 @@ impl Store {
                     count(summary.error_count()),
                     summary.results(),
                     summary.error,
+                    i32::from(exit_code),
                     summary.started_at,
                 ],
             )

@@ -10,6 +10,7 @@ use super::connect::Store;
 use super::error::StoreError;
 use super::session::{from_row, params};
 use super::status::RunFilter;
+use crate::json_time;
 use crate::lock_owner::LockOwner;
 
 /// A server that was not heard of for so long is dead: three heartbeats and some more.
@@ -22,12 +23,15 @@ pub struct LogRow {
     pub sync_type: String,
     pub status: String,
     pub user_id: Option<Uuid>,
+    #[serde(serialize_with = "json_time::optional")]
     pub started_at: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "json_time::optional")]
     pub completed_at: Option<DateTime<Utc>>,
     pub synced_count: i64,
     pub error_count: i64,
     pub results: Option<serde_json::Value>,
     pub error: Option<String>,
+    #[serde(serialize_with = "json_time::optional")]
     pub created_at: Option<DateTime<Utc>>,
 }
 

@@ -222,7 +222,7 @@ mod tests {
     use super::Parameter;
 
     #[test]
-    fn a_parameter_has_the_type_of_its_value() {
+    fn parameter_has_the_type_of_its_value() {
         let (text, texts, bytes) = ("a", vec!["a".to_owned()], vec![&b"a"[..]]);
         let (ids, number, json) = (Some(&[Uuid::nil()][..]), None::<i64>, Json(&text));
         let parameters: &[Parameter<'_>] = params![text, texts, bytes, ids, number, json, true, 1.5];

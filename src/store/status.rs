@@ -11,6 +11,7 @@ use super::connect::Store;
 use super::error::StoreError;
 use super::lease::IS_HELD;
 use super::session::{from_row, params};
+use crate::json_time;
 use crate::lock_owner::LockOwner;
 use crate::progress::RunProgress;
 
@@ -22,34 +23,43 @@ pub struct RunRow {
     pub sync_type: String,
     /// `running`, `completed` or `failed`.
     pub status: String,
+    #[serde(serialize_with = "json_time::optional")]
     pub started_at: Option<DateTime<Utc>>,
     /// `None` while it runs.
+    #[serde(serialize_with = "json_time::optional")]
     pub completed_at: Option<DateTime<Utc>>,
     /// Records that were in the tables as Wix had them.
     pub synced_count: i64,
     /// Rejected records.
     pub error_count: i64,
+    /// `None` while it runs, and if it was killed. Of runs of versions that did not record it, it is known only if they
+    /// completed.
+    pub exit_code: Option<i32>,
     pub error: Option<String>,
     /// What it did, per table.
     pub results: Option<serde_json::Value>,
 }
 
-/// How one table stands: a row of the view `sync_health`.
+/// The state of one table: a row of the view `sync_health`.
 #[derive(Clone, Debug, Serialize)]
 pub struct TableRow {
     pub table: String,
     /// Live rows.
     pub rows: i64,
     pub deleted_rows: i64,
-    pub unresolved_errors: i64,
-    /// Rows pending deletion.
-    pub missing_rows: i64,
-    /// When a full or changes pass last reached the end of Wix's list.
+    /// Unresolved rows of `sync_errors`.
+    pub rejected_records: i64,
+    /// Rows that Wix's list did not return and that are to be looked up by id.
+    pub pending_deletions: i64,
+    /// When a full or incremental sync last reached the end of Wix's list.
+    #[serde(serialize_with = "json_time::optional")]
     pub last_success_at: Option<DateTime<Utc>>,
     /// By the server's clock.
     pub age_seconds: Option<i64>,
-    pub last_full_pass_at: Option<DateTime<Utc>>,
-    /// Wix's clock up to which changes are known to be here.
+    #[serde(serialize_with = "json_time::optional")]
+    pub last_full_sync_at: Option<DateTime<Utc>>,
+    /// Changes that Wix made before this time, by its clock, are in the table.
+    #[serde(serialize_with = "json_time::optional")]
     pub watermark: Option<DateTime<Utc>>,
     /// Whole seconds since the first run in `sync_logs` that was to sync it.
     #[serde(skip)]
@@ -59,7 +69,7 @@ pub struct TableRow {
     pub is_in_the_future: bool,
 }
 
-/// What is known of a run that stands as running in `sync_logs`.
+/// What is known of a run that is `running` in `sync_logs`.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunningRun {
     pub run_id: Uuid,
@@ -69,24 +79,26 @@ pub struct RunningRun {
     /// Why it is not, or why that can't be known.
     pub reason: Option<String>,
     /// Its process and machine.
-    pub holder: Option<String>,
+    pub lock_owner: Option<String>,
+    #[serde(serialize_with = "json_time::optional")]
     pub started_at: Option<DateTime<Utc>>,
     /// Time of the last heartbeat, and of `tables`.
-    pub renewed_at: Option<DateTime<Utc>>,
+    #[serde(serialize_with = "json_time::optional")]
+    pub heartbeat_at: Option<DateTime<Utc>>,
     /// By the server's clock.
-    pub heard_seconds_ago: Option<i64>,
+    pub heartbeat_age_seconds: Option<i64>,
     pub tables: RunProgress,
 }
 
-/// Whether a run that stands as running is at work.
+/// Whether a run that is `running` in `sync_logs` is really running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunningState {
-    /// It holds the lease.
+    /// It holds the lock.
     Running,
     /// It ended without recording it.
     Dead,
-    /// The database user can't see the lease.
+    /// The database user can't see the lock.
     Unknown,
 }
 
@@ -102,7 +114,10 @@ const READING_LOGS: &str = "could not read sync_logs";
 
 const RUN_COLUMNS: &str =
     "id, sync_type::text, status::text, started_at, completed_at, coalesce(synced_count, 0)::bigint as synced_count,
-    coalesce(error_count, 0)::bigint as error_count, error::text, results::jsonb";
+    coalesce(error_count, 0)::bigint as error_count,
+    coalesce(exit_code, case when status = 'completed' and results is not null then case
+        when error_count > 0 or jsonb_path_exists(results::jsonb, '$.*.incomplete ? (@ == true)') then 3 else 0
+    end end) as exit_code, error::text, results::jsonb";
 
 impl Store {
     pub async fn list_runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError> {
@@ -125,10 +140,12 @@ impl Store {
 
     pub async fn list_tables(&self) -> Result<Vec<TableRow>, StoreError> {
         let statement =
-            "select table_name as table, rows, deleted_rows, unresolved_errors, missing_rows, last_success_at,
-                floor(extract(epoch from age))::bigint as age_seconds, last_full_pass_at, watermark,
+            "select table_name as table, rows, deleted_rows, unresolved_errors as rejected_records,
+                missing_rows as pending_deletions, last_success_at,
+                floor(extract(epoch from age))::bigint as age_seconds, last_full_pass_at as last_full_sync_at, watermark,
                 floor(extract(epoch from clock_timestamp() - (
-                    select min(l.started_at) from {schema}.sync_logs l where l.sync_type in (h.table_name, 'all')
+                    select min(l.started_at) from {schema}.sync_logs l
+                    where h.table_name = any (string_to_array(l.sync_type::text, ',')) or l.sync_type::text = 'all'
                 )))::bigint as first_run_seconds_ago,
                 coalesce(last_success_at > clock_timestamp(), false) as is_in_the_future
              from {schema}.sync_health h";
@@ -156,10 +173,11 @@ impl Store {
              where r.status = 'running'
              order by is_held desc, r.started_at desc nulls last, r.id limit 1"
         );
-        let doing = "could not look for a run at work";
+        let doing = "could not look for a running run";
         let rows = self.rows(doing, &statement, params![]).await?;
         let Some(row) = rows.first()? else { return Ok(None) };
-        let (run_id, sync_type, started_at, holder, progress, renewed_at, heard_seconds_ago, is_held, is_hidden) = row;
+        let (run_id, sync_type, started_at, holder, progress, heartbeat_at, heartbeat_age_seconds, is_held, is_hidden) =
+            row;
         // Another version of this program may have written something unreadable. The rest is still shown.
         let holder: Option<LockOwner> = readable(holder);
         let tables = readable(progress).unwrap_or_default();
@@ -167,21 +185,23 @@ impl Store {
             _ if is_hidden => {
                 (RunningState::Unknown, Some("row level security hides sync_locks from this database user"))
             }
-            Some(holder) if is_held && holder.is_dead(observer) => (RunningState::Dead, Some("its process is gone")),
+            Some(holder) if is_held && holder.is_dead(observer) => {
+                (RunningState::Dead, Some("its process no longer exists"))
+            }
             _ if is_held => (RunningState::Running, None),
-            Some(_) => (RunningState::Dead, Some("its lease has ended")),
-            None => (RunningState::Dead, Some("it holds no lease")),
+            Some(_) => (RunningState::Dead, Some("its lock has expired")),
+            None => (RunningState::Dead, Some("it does not hold the lock")),
         };
-        let (reason, holder) = (reason.map(str::to_owned), holder.as_ref().map(LockOwner::describe));
+        let (reason, lock_owner) = (reason.map(str::to_owned), holder.as_ref().map(LockOwner::describe));
         Ok(Some(RunningRun {
             run_id,
             sync_type,
             state,
             reason,
-            holder,
+            lock_owner,
             started_at,
-            renewed_at,
-            heard_seconds_ago,
+            heartbeat_at,
+            heartbeat_age_seconds,
             tables,
         }))
     }
@@ -191,17 +211,28 @@ fn readable<T: DeserializeOwned>(json: Option<Value>) -> Option<T> {
     json.and_then(|json| serde_json::from_value(json).ok())
 }
 
-from_row!(RunRow { id, sync_type, status, started_at, completed_at, synced_count, error_count, error, results });
+from_row!(RunRow {
+    id,
+    sync_type,
+    status,
+    started_at,
+    completed_at,
+    synced_count,
+    error_count,
+    exit_code,
+    error,
+    results
+});
 
 from_row!(TableRow {
     table,
     rows,
     deleted_rows,
-    unresolved_errors,
-    missing_rows,
+    rejected_records,
+    pending_deletions,
     last_success_at,
     age_seconds,
-    last_full_pass_at,
+    last_full_sync_at,
     watermark,
     first_run_seconds_ago,
     is_in_the_future

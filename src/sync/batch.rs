@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_copies_the_newer_stays_and_of_equals_the_later() {
+    fn newer_copy_wins_and_of_equal_ones_the_later() {
         let rows = vec![
             row("b", Some("2026-01-02T00:00:00Z"), "newer"),
             row("a", None, "first"),

@@ -6,7 +6,7 @@
 use super::batch::Batch;
 use super::context::{Pass, SyncError};
 use super::lookup::{NO_RECORD, Reply, as_listed, ask};
-use crate::store::compare::Standing;
+use crate::store::compare::RowDiff;
 use crate::store::links::Reach;
 use crate::store::missing::Deletion;
 use crate::table::Table;
@@ -256,6 +256,6 @@ async fn write_one(pass: &mut Pass<'_>, record: MappedRecord) -> Result<Option<S
 /// Whether a live row has exactly this record.
 async fn has_content(pass: &mut Pass<'_>, row: &Row) -> Result<bool, SyncError> {
     let (table, rows) = (pass.table, std::slice::from_ref(row));
-    let standings = pass.store.retry(async |store| store.compare_rows(table, rows).await).await?;
-    Ok(matches!(standings.first(), Some((Standing::Current, _))))
+    let diffs = pass.store.retry(async |store| store.compare_rows(table, rows).await).await?;
+    Ok(matches!(diffs.first(), Some((RowDiff::UpToDate, _))))
 }

@@ -15,12 +15,12 @@ use super::warnings::{
     FROM_THE_FUTURE, describe_empty_listing, describe_missing_app, describe_overfull, describe_shortfall,
 };
 use crate::checkpoint::{Checkpoint, KnownStatuses};
-use crate::comparison::{Comparison, MAX_REMEMBERED, Sample};
-use crate::difference::changed_members;
+use crate::diff::{MAX_REMEMBERED, Sample, TableDiff};
+use crate::difference::changed_fields;
 use crate::event::{Event, Reporter};
-use crate::run::PassKind;
+use crate::run::{ErrorDetail, PassKind};
 use crate::store::Store;
-use crate::store::compare::Standing;
+use crate::store::compare::RowDiff;
 use crate::store::dead_letters::rejection_key;
 use crate::store::missing::MissingCount;
 use crate::store::span::{ListedKey, Span, listed_key};
@@ -28,7 +28,7 @@ use crate::table::Table;
 use crate::table::row::{Rejection, Row};
 use crate::wix::{RequestCounter, Selection, WixError};
 
-/// Maximum outdated rows for which the differing fields are named.
+/// Maximum different rows for which the differing fields are named.
 const MAX_SAMPLES: usize = 5;
 
 /// New statuses are not looked for again within this time, unless rows are not in Wix's list.
@@ -47,7 +47,7 @@ pub async fn compare_table(
     store: &mut Store,
     table: &'static Table,
     extent: Extent,
-) -> Result<Comparison, SyncError> {
+) -> Result<TableDiff, SyncError> {
     store.end_with(run.stop);
     let counter = RequestCounter::of(table);
     let state = store.load_table_state(table).await?;
@@ -55,12 +55,12 @@ pub async fn compare_table(
     let found = compare_listed(run, store, (table, extent), &statuses, &counter).await?;
     let is_known = statuses.exclusion_shows_hidden
         || statuses.looked_at.is_some_and(|at| at <= state.now && state.now - at < LOOK_AFTER);
-    if found.pass != PassKind::Full || found.not_installed || (is_known && found.unlisted == 0) {
+    if found.pass != PassKind::Full || found.not_installed || (is_known && found.not_in_wix == 0) {
         return Ok(found);
     }
     let look = statuses::look(run, table, &statuses, &counter).await?;
     if look.new.is_empty() {
-        return Ok(Comparison { requests: counter.requests(), ..found });
+        return Ok(TableDiff { requests: counter.requests(), ..found });
     }
     // Again, with the statuses that this version does not know.
     statuses.found.extend(look.new);
@@ -73,7 +73,7 @@ async fn compare_listed(
     (table, extent): (&'static Table, Extent),
     statuses: &KnownStatuses,
     counter: &RequestCounter,
-) -> Result<Comparison, SyncError> {
+) -> Result<TableDiff, SyncError> {
     let plan = match (extent, run.plan.pass_kind(table)) {
         (Extent::NextPass, PassKind::Range) => PassPlan::range(),
         (Extent::NextPass, _) => {
@@ -94,10 +94,9 @@ async fn compare_listed(
         listed_before: HashSet::new(),
         limited: 0,
         due: 0,
-        // A dry run tells what a sync would do with them.
-        knows_rejections: extent == Extent::Everything && store.has_unresolved_errors(table).await?,
+        knows_rejections: store.has_unresolved_errors(table).await?,
         store,
-        found: Comparison::of(table, PassKind::Full),
+        found: TableDiff::of(table, PassKind::Full),
     };
     comparer.found.pass = comparer.checkpoint.pass;
     let status = statuses::all_at_once(&table.listing, statuses);
@@ -138,7 +137,7 @@ struct Comparer<'a> {
     due: u64,
     /// Whether records that are in `sync_errors` are told apart.
     knows_rejections: bool,
-    found: Comparison,
+    found: TableDiff,
 }
 
 impl PageSink for Comparer<'_> {
@@ -156,7 +155,7 @@ impl PageSink for Comparer<'_> {
             self.coverage.add(&page.records, page.is_overfull);
             let (mut rows, mut rejections) = (Vec::with_capacity(page.records.len()), Vec::new());
             for record in page.records {
-                self.found.listed += 1;
+                self.found.records += 1;
                 match record {
                     Ok(row) => rows.push(row),
                     Err(rejection) => rejections.push(rejection),
@@ -165,7 +164,7 @@ impl PageSink for Comparer<'_> {
             self.count_rejections(rejections).await?;
             self.compare(newest_by_id(rows)).await?;
         }
-        let (table, record_count) = (self.found.table, self.found.listed);
+        let (table, record_count) = (self.found.table, self.found.records);
         self.run.reporter.report(Event::RecordsCompared { table, record_count, total });
         self.found.listed_id = self.coverage.listed_id().map(str::to_owned);
         match self.coverage.progress(&self.checkpoint, at_end).span {
@@ -182,7 +181,7 @@ impl PageSink for Comparer<'_> {
 
 impl Comparer<'_> {
     /// What only the end shows: rows although the listing is empty, and what `sync` would hold back.
-    async fn finish(mut self, is_resumed: bool) -> Result<Comparison, SyncError> {
+    async fn finish(mut self, is_resumed: bool) -> Result<TableDiff, SyncError> {
         let (run, table, is_full) = (self.run, self.found.table, self.found.pass == PassKind::Full);
         if self.found.shortfall > 0 {
             self.found.notices.push(describe_shortfall(table, self.found.shortfall));
@@ -217,11 +216,11 @@ impl Comparer<'_> {
 
     async fn note_unlisted(&mut self, span: &Span) -> Result<(), SyncError> {
         let unlisted = self.store.list_unlisted(self.found.table, span, MAX_REMEMBERED as i64).await?;
-        self.found.unlisted += unlisted.count;
+        self.found.not_in_wix += unlisted.count;
         self.limited += unlisted.limited;
         self.due += unlisted.due;
         for id in unlisted.ids {
-            remember(&mut self.found.unlisted_ids, id);
+            remember(&mut self.found.not_in_wix_ids, id);
         }
         Ok(())
     }
@@ -230,15 +229,15 @@ impl Comparer<'_> {
         let known = self.known_rejections(rejections.iter().map(rejection_key).collect()).await?;
         for rejection in rejections {
             self.listed_before.extend(rejection.wix_id.as_deref().map(listed_key));
-            self.found.unreadable += 1;
-            if known.contains_key(&rejection_key(&rejection)) {
-                self.found.rejected += 1;
-                self.found.rejected_unreadable += 1;
-                remember(&mut self.found.rejected_records, (rejection.wix_id.clone(), rejection.reason.clone()));
-            }
-            remember(&mut self.found.unreadable_records, (rejection.wix_id, rejection.reason));
+            self.found.new_rejected += u64::from(!known.contains_key(&rejection_key(&rejection)));
+            self.reject(rejection.wix_id, rejection.reason);
         }
         Ok(())
+    }
+
+    fn reject(&mut self, wix_id: Option<String>, reason: String) {
+        self.found.rejected += 1;
+        remember(&mut self.found.rejections, ErrorDetail { wix_id, reason });
     }
 
     /// Which of these records a sync has rejected, with the reasons.
@@ -253,29 +252,28 @@ impl Comparer<'_> {
         let table = self.found.table;
         self.found.unreadable_fields.add(&rows);
         for chunk in rows.chunks(self.run.plan.batch_size) {
-            let standings = self.store.compare_rows(table, chunk).await?;
-            let differing = chunk.iter().zip(&standings).filter(|(_, (standing, _))| *standing != Standing::Current);
+            let diffs = self.store.compare_rows(table, chunk).await?;
+            let differing = chunk.iter().zip(&diffs).filter(|(_, (diff, _))| *diff != RowDiff::UpToDate);
             let mut known = self.known_rejections(differing.map(|(row, _)| row.wix_id.clone()).collect()).await?;
             let mut current = Vec::new();
-            for (row, (standing, is_undated)) in chunk.iter().zip(standings) {
+            for (row, (diff, is_undated)) in chunk.iter().zip(diffs) {
                 if is_undated {
                     self.listed_before.insert(listed_key(&row.wix_id));
                 }
                 if let Some(reason) = known.remove(&row.wix_id) {
-                    self.found.rejected += 1;
-                    remember(&mut self.found.rejected_records, (Some(row.wix_id.clone()), reason));
+                    self.reject(Some(row.wix_id.clone()), reason);
                     continue;
                 }
-                match standing {
-                    Standing::Current => current.push(row),
-                    Standing::Missing => {
+                match diff {
+                    RowDiff::UpToDate => current.push(row),
+                    RowDiff::Missing => {
                         self.found.missing += 1;
                         remember(&mut self.found.missing_ids, row.wix_id.clone());
                         self.remember_hash(row);
                     }
-                    Standing::Outdated => {
-                        self.found.outdated += 1;
-                        remember(&mut self.found.outdated_ids, row.wix_id.clone());
+                    RowDiff::Different => {
+                        self.found.different += 1;
+                        remember(&mut self.found.different_ids, row.wix_id.clone());
                         self.remember_hash(row);
                         self.sample(row).await?;
                     }
@@ -293,13 +291,17 @@ impl Comparer<'_> {
             false => HashMap::new(),
         };
         rows.iter().filter(|row| differing.contains_key(&row.wix_id)).for_each(|row| self.remember_hash(row));
-        self.found.current += (rows.len() - differing.len()) as u64;
-        self.found.outdated += differing.len() as u64;
+        self.found.up_to_date += (rows.len() - differing.len()) as u64;
+        self.found.different += differing.len() as u64;
         for (wix_id, columns) in differing {
             if self.found.samples.len() < MAX_SAMPLES {
-                self.found.samples.push(Sample { wix_id: wix_id.clone(), members: Vec::new(), columns });
+                self.found.samples.push(Sample {
+                    wix_id: wix_id.clone(),
+                    fields: Vec::new(),
+                    columns_changed_locally: columns,
+                });
             }
-            remember(&mut self.found.outdated_ids, wix_id);
+            remember(&mut self.found.different_ids, wix_id);
         }
         Ok(())
     }
@@ -313,8 +315,8 @@ impl Comparer<'_> {
     async fn sample(&mut self, row: &Row) -> Result<(), SyncError> {
         if self.found.samples.len() < MAX_SAMPLES {
             let stored = self.store.load_raw(self.found.table, &row.wix_id).await?;
-            let members = stored.map_or_else(Vec::new, |stored| changed_members(&stored, &row.raw));
-            self.found.samples.push(Sample { wix_id: row.wix_id.clone(), members, columns: Vec::new() });
+            let fields = stored.map_or_else(Vec::new, |stored| changed_fields(&stored, &row.raw));
+            self.found.samples.push(Sample { wix_id: row.wix_id.clone(), fields, columns_changed_locally: Vec::new() });
         }
         Ok(())
     }

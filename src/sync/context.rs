@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::pagination::PaginationError;
 use super::plan::FullPolicy;
 use crate::checkpoint::Checkpoint;
-use crate::comparison::Comparison;
+use crate::diff::TableDiff;
 use crate::installation::WrongInstallation;
 use crate::progress::Tracker;
 use crate::run::{PassKind, TableSummary};
@@ -34,8 +34,8 @@ pub struct Run<'a> {
 /// A run does nothing that its plan does not allow.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// A table's name, or `all`, as in `sync_logs.sync_type`.
-    pub sync_type: &'static str,
+    /// The tables, separated by commas, or `all`, as in `sync_logs.sync_type`.
+    pub sync_type: String,
     pub tables: Vec<&'static Table>,
     pub work: Work,
     /// Rows per transaction, at least 1.
@@ -57,7 +57,7 @@ pub enum Work {
     Errors,
     /// Lists nothing: fixes the differences that a comparison found.
     Repair {
-        found: Vec<Comparison>,
+        found: Vec<TableDiff>,
         /// Tables that could not be compared: their part of the run has failed.
         uncompared: Vec<Uncompared>,
     },
@@ -97,7 +97,7 @@ impl Plan {
     /// How a table is read, as far as that does not depend on earlier passes.
     pub(super) fn pass_kind(&self, table: &'static Table) -> PassKind {
         match self.work {
-            Work::Errors => PassKind::Errors,
+            Work::Errors => PassKind::Retry,
             Work::Repair { .. } => PassKind::Repair,
             Work::Sync { .. } if self.range_of(table).is_some() => PassKind::Range,
             Work::Sync { .. } => PassKind::Full,
@@ -114,7 +114,7 @@ impl Plan {
     }
 
     /// What to fix in a table, if that is the work.
-    pub(super) fn differences(&self, table: &'static Table) -> Option<&Comparison> {
+    pub(super) fn differences(&self, table: &'static Table) -> Option<&TableDiff> {
         match &self.work {
             Work::Repair { found, .. } => found.iter().find(|comparison| comparison.table == table),
             Work::Sync { .. } | Work::Errors => None,

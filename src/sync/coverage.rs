@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_meet_at_the_high_water_mark_whose_records_belong_to_the_next() {
+    fn spans_meet_at_the_high_water_mark() {
         let mut coverage = beginning(PassKind::Full);
         coverage.add(&[record("a", 1), record("b", 5), record("c", 5)], false);
         let span = coverage.progress(&checkpoint(PassKind::Full, 5), false).span.unwrap();
@@ -156,15 +156,15 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_listing_and_a_changes_pass_tell_nothing() {
+    fn empty_list_and_incremental_sync_cover_nothing() {
         assert_eq!(beginning(PassKind::Full).progress(&checkpoint(PassKind::Full, 0), true).span, None);
-        let mut coverage = beginning(PassKind::Changes);
+        let mut coverage = beginning(PassKind::Incremental);
         coverage.add(&[record("a", 1)], false);
-        assert_eq!(coverage.progress(&checkpoint(PassKind::Changes, 1), true).span, None);
+        assert_eq!(coverage.progress(&checkpoint(PassKind::Incremental, 1), true).span, None);
     }
 
     #[test]
-    fn no_deletion_is_looked_for_behind_records_that_were_not_remembered() {
+    fn records_that_were_not_remembered_limit_the_coverage() {
         let mut coverage = beginning(PassKind::Full);
         coverage.add(&[record("a", 1), record("b", 5)], false);
         assert!(coverage.progress(&checkpoint(PassKind::Full, 5), false).span.is_some());

@@ -138,14 +138,14 @@ mod tests {
     use crate::table::APPOINTMENTS;
 
     #[test]
-    fn what_waits_is_told_in_the_singular_and_the_plural() {
+    fn blocked_deletions_have_singular_and_plural() {
         let told = |count| describe_waiting(&APPOINTMENTS, count);
         assert!(told(1).starts_with("1 appointment is no longer returned by Wix; it is marked"), "{}", told(1));
         assert!(told(2).starts_with("2 appointments are no longer returned by Wix; they are marked"), "{}", told(2));
     }
 
     #[test]
-    fn more_than_a_tenth_and_more_than_twenty_are_too_many() {
+    fn limit_is_a_tenth_and_twenty_rows() {
         for (missing, live, expected) in
             [(20, 20, false), (21, 21, true), (21, 210, false), (22, 210, true), (100, 1000, false), (101, 1000, true)]
         {

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_that_lasts_for_two_checks_starts_a_full_sync_once_a_day() {
+    fn difference_in_two_checks_starts_a_full_sync_once_a_day() {
         for (last, difference, expected) in [
             (None, 5, false),
             (Some(last(0, 0, None)), 5, false),

@@ -51,9 +51,9 @@ async fn do_what_is_due(pass: &mut Pass<'_>, begun_at: DateTime<Utc>) -> Result<
         warn_of_other_rows(pass, &state).await?;
     }
     match pass.summary.pass {
-        PassKind::Full | PassKind::Changes => return run_due_passes(pass, &state).await,
+        PassKind::Full | PassKind::Incremental => return run_due_passes(pass, &state).await,
         PassKind::Range => return run_pass(pass, &state, PassPlan::range(), false).await.map(drop),
-        PassKind::Errors => retry_errors(pass, Due::All, None, begun_at).await?,
+        PassKind::Retry => retry_errors(pass, Due::All, None, begun_at).await?,
         PassKind::Repair => {
             let Some(differences) = pass.run.plan.differences(table) else { return Ok(()) };
             repair(pass, differences).await?;
@@ -71,7 +71,7 @@ async fn warn_of_other_rows(pass: &mut Pass<'_>, state: &TableState) -> Result<(
         state.holds,
         state.must_hold.unwrap_or_default()
     );
-    if matches!(pass.summary.pass, PassKind::Full | PassKind::Changes) {
+    if matches!(pass.summary.pass, PassKind::Full | PassKind::Incremental) {
         pass.store.retry(async |store| store.accept_rows(table).await).await?;
         pass.warn(format!("{text}; everything is read again"));
     } else {

@@ -98,7 +98,7 @@ fn incremental(state: &TableState, since: DateTime<Utc>) -> PassPlan {
     match &state.checkpoint {
         Some(unfinished) => PassPlan { checkpoint: unfinished.clone(), is_resumed: true },
         None => {
-            PassPlan { checkpoint: Checkpoint::at_the_beginning(PassKind::Changes, Some(since)), is_resumed: false }
+            PassPlan { checkpoint: Checkpoint::at_the_beginning(PassKind::Incremental, Some(since)), is_resumed: false }
         }
     }
 }
@@ -151,14 +151,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_pass_is_full_and_later_ones_ask_for_changes_with_an_overlap() {
+    fn first_sync_is_full_and_later_ones_are_incremental() {
         check(&TableState::default(), NEVER, "full");
         let plan = plan_passes(&synced(), weekly()).incremental.unwrap();
-        assert_eq!(plan.checkpoint, Checkpoint::at_the_beginning(PassKind::Changes, Some(at(90))));
+        assert_eq!(plan.checkpoint, Checkpoint::at_the_beginning(PassKind::Incremental, Some(at(90))));
     }
 
     #[test]
-    fn a_watermark_is_from_the_future_if_wixs_clock_is_a_minute_behind_it() {
+    fn watermark_a_minute_ahead_of_wix_is_from_the_future() {
         let checkpoint = plan_passes(&synced(), weekly()).incremental.unwrap().checkpoint;
         for (server_time, expected) in [(0, true), (98, true), (99, false), (100, false), (1000, false)] {
             assert_eq!(is_from_the_future(&checkpoint, at(server_time)), expected, "{server_time}");
@@ -167,30 +167,30 @@ mod tests {
     }
 
     #[test]
-    fn a_full_pass_comes_when_asked_for_and_when_due() {
+    fn full_sync_runs_on_request_and_when_due() {
         let later = |minutes| TableState { now: at(minutes), ..synced() };
         check(&synced(), NOW, "full");
-        check(&later(100 + 7 * 24 * 60), weekly(), "changes");
+        check(&later(100 + 7 * 24 * 60), weekly(), "incremental");
         check(&later(101 + 7 * 24 * 60), weekly(), "full");
-        check(&later(1_000_000), NEVER, "changes");
+        check(&later(1_000_000), NEVER, "incremental");
         check(&later(99), weekly(), "full");
     }
 
     #[test]
-    fn a_shortfall_is_looked_at_again_after_a_day() {
+    fn shortfall_is_checked_again_after_a_day() {
         let short = |minutes| TableState { shortfall: 3, now: at(minutes), ..synced() };
-        check(&short(100 + 24 * 60), NEVER, "changes");
+        check(&short(100 + 24 * 60), NEVER, "incremental");
         check(&short(101 + 24 * 60), NEVER, "full");
     }
 
     #[test]
-    fn a_table_that_lost_or_gained_rows_is_read_from_the_beginning() {
+    fn table_that_lost_or_gained_rows_gets_a_full_sync() {
         for (must_hold, holds, expected) in [
             (Some(5), 0, "full"),
             (Some(0), 0, "full"),
             (Some(5), 4, "full"),
             (Some(5), 6, "full"),
-            (None, 4, "changes"),
+            (None, 4, "incremental"),
         ] {
             let state = TableState { must_hold, holds, ..synced() };
             check(&state, NEVER, expected);
@@ -202,12 +202,12 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_full_pass_is_resumed_beside_incremental_ones_unless_full_starts_over() {
+    fn unfinished_full_sync_is_resumed_beside_incremental_ones() {
         let full = TableState { full_checkpoint: unfinished(PassKind::Full), ..synced() };
-        check(&full, NEVER, "changes, full R");
+        check(&full, NEVER, "incremental, full R");
         check(&full, NOW, "full");
-        let both = TableState { checkpoint: unfinished(PassKind::Changes), ..full };
-        check(&both, NEVER, "changes R, full R");
+        let both = TableState { checkpoint: unfinished(PassKind::Incremental), ..full };
+        check(&both, NEVER, "incremental R, full R");
         let first = TableState { watermark: None, last_full_pass_at: None, checkpoint: None, ..both };
         check(&first, weekly(), "full R");
         let since = plan_incremental(&first).unwrap().checkpoint.since;
@@ -215,9 +215,9 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_incremental_pass_is_resumed_unless_a_full_one_is_due() {
-        let changes = TableState { checkpoint: unfinished(PassKind::Changes), ..synced() };
-        check(&changes, weekly(), "changes R");
+    fn unfinished_incremental_sync_is_resumed() {
+        let changes = TableState { checkpoint: unfinished(PassKind::Incremental), ..synced() };
+        check(&changes, weekly(), "incremental R");
         check(&changes, NOW, "full");
         check(&TableState { now: at(20_000), ..changes }, weekly(), "full");
     }

@@ -5,48 +5,48 @@ use super::by_id::Lookups;
 use super::context::{Pass, SyncError};
 use super::deletions::resolve_deletions;
 use super::warnings::{describe_empty_listing, describe_shortfall};
-use crate::comparison::Comparison;
+use crate::diff::TableDiff;
 
-/// Fetches what is missing or outdated, and looks up the rows that Wix did not list, as carefully as a full pass.
-pub(super) async fn repair(pass: &mut Pass<'_>, gaps: &Comparison) -> Result<(), SyncError> {
+/// Fetches what is missing or different, and looks up the rows that Wix did not list, as carefully as a full pass.
+pub(super) async fn repair(pass: &mut Pass<'_>, diff: &TableDiff) -> Result<(), SyncError> {
     let table = pass.table;
-    let listed_id = gaps.listed_id.as_deref();
-    let to_fetch: Vec<&String> = gaps.missing_ids.iter().chain(&gaps.outdated_ids).collect();
+    let listed_id = diff.listed_id.as_deref();
+    let to_fetch: Vec<&String> = diff.missing_ids.iter().chain(&diff.different_ids).collect();
     let mut lookups = Lookups::beside(listed_id);
     for wix_id in to_fetch {
-        lookups.resolve(pass, wix_id, gaps.listed_hashes.get(wix_id)).await?;
+        lookups.resolve(pass, wix_id, diff.listed_hashes.get(wix_id)).await?;
         if lookups.gives_up() {
             break;
         }
     }
     if let Some(reasons) = lookups.describe() {
-        pass.warn_incomplete(format!("records that are missing or outdated stay so: {reasons}"));
+        pass.warn_incomplete(format!("missing or different records that could not be fixed: {reasons}"));
     }
-    let unlisted = &gaps.unlisted_ids;
-    let is_cut = (gaps.missing_ids.len() + gaps.outdated_ids.len() + unlisted.len()) as u64
-        != gaps.missing + gaps.outdated + gaps.unlisted;
-    if gaps.lists_nothing() {
+    let unlisted = &diff.not_in_wix_ids;
+    let is_cut = (diff.missing_ids.len() + diff.different_ids.len() + unlisted.len()) as u64
+        != diff.missing + diff.different + diff.not_in_wix;
+    if diff.lists_nothing() {
         pass.warn_incomplete(describe_empty_listing(table));
     } else if is_cut {
         pass.warn_incomplete(format!(
-            "there are more gaps than are mended one by one: run `wix-sync sync {table} --full`, then verify again"
+            "there are too many differences to fix one by one: run `wix-sync sync {table} --full`, then verify again"
         ));
     } else if !unlisted.is_empty() {
         pass.store.retry(async |store| store.note_missing(table, unlisted, store.now()).await).await?;
         resolve_deletions(pass, listed_id).await?;
     }
-    if gaps.shortfall > 0 {
-        pass.warn_incomplete(describe_shortfall(table, gaps.shortfall));
+    if diff.shortfall > 0 {
+        pass.warn_incomplete(describe_shortfall(table, diff.shortfall));
     }
-    if gaps.rejected > 0 {
-        let text =
-            format!("{} rejected records stay in sync_errors: `wix-sync errors retry` tries them again", gaps.rejected);
+    let known = diff.rejected - diff.new_rejected;
+    if known > 0 {
+        let text = format!("{known} rejected records stay in sync_errors: `wix-sync errors retry` tries them again");
         pass.warn_incomplete(text);
     }
-    if gaps.new_unreadable() > 0 {
+    if diff.new_rejected > 0 {
         let text = format!(
-            "{} records of Wix can't become rows: run `wix-sync sync {table}`, which keeps them in sync_errors",
-            gaps.new_unreadable()
+            "{} rejected records are not in sync_errors yet: `wix-sync sync {table}` stores them there",
+            diff.new_rejected
         );
         pass.warn_incomplete(text);
     }

@@ -12,6 +12,7 @@ use super::linking::link_contacts;
 use super::pass;
 use super::site::claim_site;
 use crate::event::{Event, Reporter};
+use crate::exit::Exit;
 use crate::lock_owner::LockOwner;
 use crate::run::{PassKind, RunSummary, Status, TableSummary};
 use crate::stop::Stop;
@@ -104,14 +105,15 @@ async fn execute(run: &Run<'_>, store: &mut Store) -> Result<RunOutcome, SyncErr
     let Synced { tables, error, has_old_logs } = sync_all(run, store).await;
     let summary = RunSummary {
         run_id: run.run_id,
-        sync_type: run.plan.sync_type,
+        sync_type: run.plan.sync_type.clone(),
         status: if error.is_none() { Status::Completed } else { Status::Failed },
         started_at,
         duration_ms: elapsed_ms(clock),
         error: describe_failures(&tables).or_else(|| error.as_ref().map(ToString::to_string)),
         tables,
     };
-    if let Err(unrecorded) = record_end(run, store, &summary).await {
+    let exit = Exit::of_run(&summary, error.as_ref().and_then(SyncError::stop_reason));
+    if let Err(unrecorded) = record_end(run, store, &summary, exit).await {
         let stopped = run.stop.requested().map(SyncError::from);
         if error.is_none() && stopped.is_none() {
             return Err(unrecorded);
@@ -131,7 +133,7 @@ async fn execute(run: &Run<'_>, store: &mut Store) -> Result<RunOutcome, SyncErr
 }
 
 async fn record_start(run: &Run<'_>, store: &mut Store, started_at: DateTime<Utc>) -> Result<(), SyncError> {
-    let (run_id, sync_type) = (run.run_id, run.plan.sync_type);
+    let (run_id, sync_type) = (run.run_id, run.plan.sync_type.as_str());
     let begin = async |store: &mut Store| store.begin_run(run_id, sync_type, started_at).await;
     let stale_count = store.retry(begin).await.inspect_err(|error| {
         if matches!(error, StoreError::Stopped(_)) {
@@ -173,20 +175,20 @@ async fn sync_all(run: &Run<'_>, store: &mut Store) -> Synced {
 
 /// Through a new connection if the old one is gone, even after a stop was asked for: the end of the run must not
 /// get lost. Then it has little time.
-async fn record_end(run: &Run<'_>, store: &mut Store, summary: &RunSummary) -> Result<(), SyncError> {
-    let now = store.now();
+async fn record_end(run: &Run<'_>, store: &mut Store, summary: &RunSummary, exit: Exit) -> Result<(), SyncError> {
+    let (now, exit) = (store.now(), exit as u8);
     if run.stop.requested().is_none() {
-        match store.retry(async |store| store.finish_run(summary, now).await).await {
+        match store.retry(async |store| store.finish_run(summary, exit, now).await).await {
             Err(StoreError::Stopped(_)) => {}
             other => return Ok(other?),
         }
     }
     store.hurry();
     let record = async {
-        match store.finish_run(summary, now).await {
+        match store.finish_run(summary, exit, now).await {
             Err(error) if error.is_connection_lost() => {
                 store.reconnect().await?;
-                store.finish_run(summary, now).await
+                store.finish_run(summary, exit, now).await
             }
             other => other,
         }
@@ -267,7 +269,7 @@ async fn look_at_end(
     let synced: Vec<&'static Table> = tables
         .iter()
         .filter(|summary| summary.status == Status::Completed)
-        .filter(|summary| matches!(summary.pass, PassKind::Full | PassKind::Changes))
+        .filter(|summary| matches!(summary.pass, PassKind::Full | PassKind::Incremental))
         .map(|summary| summary.table)
         .collect();
     let before = logs_before(run, store);

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bookings_own_times_come_first() {
+    fn times_of_the_booking_come_first() {
         check(
             r#"{"startDate":"2026-09-21T09:30:00.000Z","endDate":"2026-09-21T10:15:00.000Z","bookedEntity":{"slot":{"startDate":"2026-09-22T09:30:00Z"}}}"#,
             Some("2026-09-21T09:30:00.000Z"),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn local_times_use_the_zone_then_the_distance_of_the_two_starts_then_utc() {
+    fn local_times_use_zone_then_offset_then_utc() {
         check(
             &local(r#","timezone":"America/New_York""#),
             Some("2026-07-01T12:00:00.000Z"),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_zone_costs_local_times_and_no_others() {
+    fn unknown_zone_affects_only_local_times() {
         let zone = r#","timezone":"Not/AZone""#;
         let text = local(zone);
         let booking = Object::parse(&text).unwrap();

@@ -105,7 +105,7 @@ mod tests {
     use crate::table::json::Object;
 
     #[test]
-    fn a_full_name_is_made_of_what_there_is() {
+    fn full_name_uses_the_parts_that_exist() {
         let name = |names: &str| full_name(&Object::parse(&format!(r#"{{"info":{{"name":{names}}}}}"#)).unwrap());
         assert_eq!(name(r#"{"first":"Nadia","last":"Okafor"}"#), Ok(Cell::Text("Nadia Okafor".to_owned())));
         assert_eq!(name(r#"{"first":" 伟 "}"#), Ok(Cell::Text("伟".to_owned())));

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_end_or_no_members_is_an_excerpt_too() {
+    fn endless_or_empty_record_is_an_excerpt() {
         for (record, expected) in [
             (r#"{"id":"a","text":"bbbb"#, r#"{"wixSyncRecordBytes":22,"id":"a"}"#),
             (r#"{"booking":{"id":"a","text":"#, r#"{"wixSyncRecordBytes":28,"booking":{"id":"a"}}"#),
@@ -205,7 +205,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_make_no_difference(text in "[{}\\[\\]:,\"\\\\ 1aid]{0,80}", cut in 0..80_usize) {
+        fn size_of_chunks_makes_no_difference(text in "[{}\\[\\]:,\"\\\\ 1aid]{0,80}", cut in 0..80_usize) {
             let text = format!("{{\"id\":{text}");
             let cut = cut.min(text.len());
             let mut whole = Excerpt::default();

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_name_that_comes_twice_the_last_counts() {
+    fn last_of_duplicate_names_counts() {
         let first = content_hash(r#"{"a":1,"a":2}"#);
         assert_ne!(first, content_hash(r#"{"a":2,"a":1}"#));
         assert_eq!(first, content_hash(r#"{"a":2}"#));
@@ -250,13 +250,13 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_the_same_in_every_version() {
+    fn hash_is_the_same_in_every_version() {
         let hash = u128::from_be_bytes(content_hash(r#"{"id":"a","n":[1.50,true,null,"x"]}"#));
         assert_eq!(format!("{hash:032x}"), "23d95bc95fdbc99503e72a4d79be1a25");
     }
 
     #[test]
-    fn a_very_deep_value_is_hashed_without_exhausting_the_stack() {
+    fn very_deep_value_is_hashed_without_exhausting_the_stack() {
         let deep = |inner: &str| format!("{}{inner}{}", "[".repeat(100_000), "]".repeat(100_000));
         assert_ne!(content_hash(&deep("1")), content_hash(&deep("2")));
     }

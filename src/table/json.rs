@@ -342,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn guids_are_brought_to_one_form_and_other_ids_are_not() {
+    fn only_guids_are_normalized() {
         let guid = "0a1b2c3d-0000-4000-8000-0123456789ab";
         for text in [guid.to_owned(), guid.to_uppercase(), format!(" {guid}\n")] {
             assert_eq!(normal_id(text), guid);

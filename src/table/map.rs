@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_cannot_be_read_is_null_and_named() {
+    fn field_that_cannot_be_read_is_null_and_named() {
         const INFO: &[&str] =
             &["name", "first_name", "last_name", "company", "job_title", "birthdate", "locale", "labels"];
         let long = format!(r#"{{"id":"c","buyerInfo":{{"contactId":"{0}","email":"{0}"}}}}"#, "x".repeat(513));
@@ -194,7 +194,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_json_becomes_a_row_of_the_right_shape_or_is_kept_with_a_reason(value in any_json(), table in prop::sample::select(&Table::ALL[..])) {
+        fn any_json_becomes_a_row_or_is_rejected(value in any_json(), table in prop::sample::select(&Table::ALL[..])) {
             let raw = value.to_string();
             match map_record(table, raw.clone()) {
                 Ok(row) => {

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_may_be_written_as_its_midnight_and_as_no_other_time() {
+    fn date_may_have_midnight_and_no_other_time() {
         for text in ["1985-06-07", "1985-06-07T00:00:00.000Z", "1985-06-07T00:00:00+02:00", "1985-06-07 00:00:00"] {
             assert_eq!(parse_date(text).map(|date| date.to_string()).as_deref(), Some("1985-06-07"), "{text}");
         }
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_none() {
+    fn invalid_date_is_none() {
         for text in ["", "yesterday", "2026-13-01T00:00:00Z", "2026-02-30", "12345", "+12345-01-01T00:00:00"] {
             assert_eq!(parse(text), None, "{text}");
         }

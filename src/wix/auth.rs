@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_renewed_before_their_end() {
+    fn tokens_are_renewed_before_they_expire() {
         let (store, now) = (TokenStore::default(), Instant::now());
         for (expires_in, fresh_for) in
             [("14400", 14_100), ("\"14400\"", 14_100), ("60", 54), ("null", 3_300), ("-5", 3_300), ("1e300", 3_300)]

@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_by_cursor_ends_where_wix_says_so() {
+    fn cursor_list_ends_where_wix_says_so() {
         let cursor = Ok(NextPage::Cursor("c".to_owned()));
         assert_eq!(next(r#"{"things":[{}],"pagingMetadata":{"cursors":{"next":"c"}}}"#), cursor);
         assert_eq!(next(r#"{"things":[],"pagingMetadata":{"cursors":{"next":"c"},"hasNext":true}}"#), cursor);
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_not_a_page_is_never_taken_for_an_empty_one() {
+    fn body_that_is_not_a_page_is_an_error() {
         for body in [
             "",
             "{}",
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_shorter_than_its_count_is_noticed() {
+    fn list_shorter_than_its_count_is_noticed() {
         let shortfall = |count: &str| {
             let body = format!(r#"{{"things":[{{}},{{}}],"pagingMetadata":{{"count":{count}}}}}"#);
             CURSOR.decode_page(body.as_bytes(), None).unwrap().shortfall
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_comes_twice_loses_nothing() {
+    fn duplicate_field_loses_nothing() {
         let records = |body: &str| CURSOR.decode_page(body.as_bytes(), None).map(|page| page.records.join(" "));
         let page = r#""pagingMetadata":{"cursors":{}}"#;
         assert_eq!(records(&format!(r#"{{"things":[1,2],"th\u0069ngs":[2,3],{page}}}"#)).unwrap(), "1 2 3");
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_no_json_leaves_the_others_of_its_page() {
+    fn record_that_is_not_json_leaves_the_others() {
         let page = |records: &str| {
             let body = format!(r#"{{"things":[{records}],"pagingMetadata":{{"count":2,"cursors":{{}}}}}}"#);
             CURSOR.decode_page(body.as_bytes(), None)

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_carries_filter_and_sort_and_a_cursor_travels_alone() {
+    fn window_has_filter_and_sort_and_cursor_is_sent_alone() {
         let window = PageRequest::Window { created_from: Some(instant("2026-01-02T03:04:05.678Z")), offset: 999 };
         assert_eq!(
             OFFSET.request_body(&Selection::default(), &window).to_string(),

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_pause_holds_all_tasks_and_a_stop_ends_it() {
+    async fn pause_holds_all_tasks_and_a_stop_ends_it() {
         let (stopper, stop) = stop_pair();
         let limiter = RateLimiter::new(0);
         let begin = Instant::now();

@@ -128,7 +128,7 @@ const ONLY_THERE: [(&[&str], &[&str]); 8] = [
 ];
 
 #[test]
-fn http_postgres_terminal_and_environment_each_have_one_place() {
+fn http_postgres_terminal_and_environment_have_one_place() {
     let mut broken = Vec::new();
     for file in files(&["src"], &[".rs"]) {
         for (words, places) in ONLY_THERE {
@@ -212,7 +212,7 @@ fn files_stay_short_and_say_what_they_are() {
 }
 
 #[test]
-fn no_file_knows_this_machine() {
+fn no_file_names_this_machine() {
     let mut broken = Vec::new();
     let here = format!("{}/", root().display());
     let mut all = files(

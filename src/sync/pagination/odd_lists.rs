@@ -130,7 +130,7 @@ enum Interruption {
 }
 
 #[test]
-fn a_deep_list_with_a_record_without_a_date_is_read_by_offset() {
+fn deep_list_with_a_record_without_a_date_is_read_by_offset() {
     let records = (0..9_501).map(|id| (id, (id != 17).then_some(i64::from(id) * 1000))).collect();
     let list =
         OddList { records, rounding: 1, newest_first: false, undated_last: true, by_cursor: false, with_total: true };
@@ -154,7 +154,7 @@ fn a_deep_list_with_a_record_without_a_date_is_read_by_offset() {
 }
 
 #[test]
-fn a_window_at_a_rounded_date_is_left_for_the_offset() {
+fn window_at_a_rounded_date_is_left_for_the_offset() {
     // Thirty records of one import lie at the start of the window; their dates are shown rounded up.
     let second = |id: u32| i64::from(if (7_980..8_010).contains(&id) { 7_980 } else { id });
     let records = (0..9_500).map(|id| (id, Some(second(id) * 1000 + 400)));
@@ -198,7 +198,7 @@ fn page_of_one_date(page: u32) -> Vec<RecordMark> {
 }
 
 #[test]
-fn the_number_of_records_that_are_remembered_is_bounded() {
+fn number_of_records_that_are_remembered_is_bounded() {
     let mut pagination = Pagination::default();
     for page in 0..460 {
         pagination.accept(&page_of_one_date(page), &NextPage::Cursor(page.to_string()), None).unwrap();
@@ -213,7 +213,7 @@ fn the_number_of_records_that_are_remembered_is_bounded() {
 }
 
 #[test]
-fn a_long_list_that_repeats_itself_ends() {
+fn long_list_that_repeats_itself_ends() {
     let mut pagination = Pagination::default();
     let end = (0..3_000).find_map(|page| {
         let cursor = NextPage::Cursor(page.to_string());
@@ -228,7 +228,7 @@ proptest! {
     /// Ignored sorts, records without a date, rounded dates, refused cursors and interrupted runs: everything arrives, or
     /// a shortfall is reported, or the run fails.
     #[test]
-    fn an_odd_list_is_read_whole_or_its_shortfall_is_known(
+    fn odd_list_is_read_whole_or_its_shortfall_is_known(
         dates in prop::collection::vec(prop::option::weighted(0.97, 0_i64..4000), 1..80),
         rounding in prop::sample::select(vec![1_i64, 1, 100, 1000]),
         (newest_first, undated_last, by_cursor, with_total) in any::<(bool, bool, bool, bool)>(),
@@ -260,7 +260,7 @@ proptest! {
 }
 
 #[test]
-fn a_resumed_list_with_a_refused_cursor_is_compared_with_the_whole() {
+fn resumed_list_with_a_refused_cursor_is_checked() {
     let records = (0..31)
         .map(|id| {
             (

@@ -145,14 +145,14 @@ fn offsets_stay_small_with_thousands_of_records_of_one_date() {
 }
 
 #[test]
-fn an_order_that_changes_with_each_request_is_an_error() {
+fn order_that_changes_with_each_request_is_an_error() {
     let mut list = List((0..3000).map(|id| (id, 7)).collect());
     let result = read(&mut list, 1000, true, |request, list| list.0.rotate_left(request * 517 % 3000));
     assert!(matches!(result, Err(PaginationError::UnstableOrder)) || result.is_ok_and(|(ids, _)| ids.len() == 3000));
 }
 
 #[test]
-fn an_id_that_comes_twice_is_read_if_one_page_holds_both() {
+fn id_that_comes_twice_is_read_if_one_page_holds_both() {
     // Wix returns no id twice; such a list cannot be told from a changing order, which may hide others.
     let twice = || List(vec![(0, 1), (1, 2), (2, 2), (1, 2), (3, 3), (4, 4)]);
     let (mut ids, _) = read(&mut twice(), 3, true, |_, _| {}).unwrap();
@@ -218,7 +218,7 @@ fn restarts_without_progress_end_with_an_error() {
 }
 
 #[test]
-fn a_repeated_page_or_cursor_is_an_error() {
+fn repeated_page_or_cursor_is_an_error() {
     let cursor = |text: &str| NextPage::Cursor(text.to_owned());
     let mut pagination = Pagination::default();
     pagination.accept(&[mark(1, 1)], &cursor("a"), None).unwrap();
@@ -240,7 +240,7 @@ fn a_repeated_page_or_cursor_is_an_error() {
 }
 
 #[test]
-fn a_refused_cursor_restarts_at_the_latest_date_while_that_brings_records() {
+fn refused_cursor_restarts_at_the_latest_date() {
     let cursor = || NextPage::Cursor("a".to_owned());
     let mut pagination = Pagination::default();
     pagination.accept(&[mark(1, 1), mark(2, 5)], &cursor(), None).unwrap();
@@ -256,7 +256,7 @@ fn a_refused_cursor_restarts_at_the_latest_date_while_that_brings_records() {
 }
 
 #[test]
-fn a_restart_in_an_unsorted_list_starts_at_its_beginning() {
+fn restart_in_an_unsorted_list_starts_at_its_beginning() {
     let mut pagination = Pagination::default();
     pagination.accept(&[mark(1, 9), mark(2, 5)], &NextPage::Cursor("a".to_owned()), None).unwrap();
     pagination.restart().unwrap();

@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_shrink_down_to_one_record_whatever_was_seen_of_them() {
+    fn pages_shrink_down_to_one_record() {
         for excerpt in [None, Some("{}")] {
             for records in [0, 1, 50, 5_000] {
                 let mut size = PageSize::default();

@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_proceeds_beside_work_and_its_response_is_kept() {
+    async fn request_proceeds_beside_work_and_its_response_is_kept() {
         let (sender, receiver) = oneshot::channel();
         let mut prefetch = Prefetch::none();
         prefetch.begin(behind("a"), async {
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn work_that_ends_first_does_not_wait_and_the_request_proceeds() {
+    async fn finished_work_does_not_wait_for_the_request() {
         let (sender, receiver) = oneshot::channel::<()>();
         let mut prefetch = Prefetch::none();
         prefetch.begin(behind("a"), async {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_request_drops_the_response_and_an_error_is_a_response() {
+    async fn different_request_drops_the_response() {
         let mut prefetch = Prefetch::none();
         prefetch.begin(behind("a"), async { Ok(page("a1")) });
         assert!(prefetch.response_to(&behind("b")).await.is_none());

@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn records_that_are_too_large_become_excerpts_and_the_rest_stays() {
+    fn records_that_are_too_large_become_excerpts() {
         let large = format!("\"text\":\"{}\\\"]}}\"", "x".repeat(MAX_RECORD_BYTES));
         for (start, record, rest) in [
             ("{\"orders\":[{\"id\":\"a\"},", "{\"id\":\"b\",LARGE}", ",{\"id\":\"c\"}],\"metadata\":{\"count\":3}}"),

@@ -105,7 +105,7 @@ mod tests {
     use super::ahead;
 
     #[test]
-    fn a_difference_of_clocks_is_the_least_that_is_certain() {
+    fn clock_difference_is_the_least_certain_one() {
         let at = |seconds: f64| DateTime::<Utc>::UNIX_EPOCH + TimeDelta::milliseconds((seconds * 1000.0) as i64);
         let second = Duration::from_secs(1);
         // Sent at 100.5, answered at 101.5: a server whose clock is right says 100 or 101.

@@ -276,7 +276,7 @@ fn every_message_of_an_error_is_in_the_handbook() {
 
 #[test]
 fn every_exit_code_is_in_the_handbook_and_in_the_readme() {
-    let source = read("src/cli/exit.rs");
+    let source = read("src/exit.rs");
     let codes =
         source.lines().filter_map(|line| line.trim().strip_suffix(',')?.split_once(" = ")?.1.parse::<u8>().ok());
     let codes: Vec<u8> = codes.collect();

@@ -110,7 +110,8 @@ fn json_output_keeps_the_text_and_escapes_it_as_json() {
         assert_eq!(output.stdout.lines().count(), 1);
     }
     let listed: Value = serde_json::from_str(&listed.stdout).expect("it is JSON");
-    let ids: Vec<&Value> = listed["errors"].as_array().expect("a list").iter().map(|error| &error["wix_id"]).collect();
+    let ids: Vec<&Value> =
+        listed["rejected_records"].as_array().expect("a list").iter().map(|error| &error["wix_id"]).collect();
     assert_eq!(ids, [&json!(id("refused"))]);
     assert_eq!(listed["unreadable_fields"][0]["wix_ids"], json!([id("unreadable")]));
 }

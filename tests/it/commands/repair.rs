@@ -55,15 +55,15 @@ fn rejected_records_that_are_known_are_no_difference() {
 
     let found = verified(&world, &[], 3);
     let table = orders(&found);
-    assert_eq!((&found["gaps"], &table["rejected"]), (&json!(0), &json!(4)), "{found}");
-    for (kind, count) in [("missing", 0), ("outdated", 0), ("unreadable", 2), ("unlisted", 0)] {
+    assert_eq!((&found["differences"], &table["rejected"]), (&json!(0), &json!(4)), "{found}");
+    for (kind, count) in [("missing", 0), ("different", 0), ("new_rejected", 0), ("not_in_wix", 0)] {
         assert_eq!(table[kind], count, "{kind}: {found}");
     }
-    let named = table["rejected_records"].to_string();
+    let named = table["rejections"].to_string();
     assert!([&refused, &outdated].iter().all(|id| named.contains(*id)), "{named}");
     let shown = world.run(&["verify"]).expect_exit(3);
     assert!(shown.stdout.contains("4 rejected records") && shown.stdout.contains("wix-sync errors"), "{shown:#?}");
-    assert!(!shown.stdout.contains("as Wix has them"), "{shown:#?}");
+    assert!(!shown.stdout.contains("match Wix"), "{shown:#?}");
     // There is nothing to repair, so there is no run.
     let runs = world.value::<i64>("select count(*) from sync_logs");
     world.run(&["verify", "--repair"]).expect_exit(3);
@@ -73,16 +73,16 @@ fn rejected_records_that_are_known_are_no_difference() {
     put_unreadable(&world, "2");
     let found = verified(&world, &[], 5);
     assert_eq!(
-        (&found["gaps"], &orders(&found)["unreadable"], &orders(&found)["rejected"]),
-        (&json!(1), &json!(3), &json!(4))
+        (&found["differences"], &orders(&found)["new_rejected"], &orders(&found)["rejected"]),
+        (&json!(1), &json!(1), &json!(5))
     );
     // So is a row that is missing, beside them; its repair leaves them out.
     world.run(&["sync", "orders", "--full"]).expect_exit(3);
     let deleted = format!("select max(wix_order_id) from orders where wix_order_id <> '{outdated}'");
     world.execute(&format!("delete from orders where wix_order_id = ({deleted})"));
-    assert_eq!(verified(&world, &[], 5)["gaps"], 1);
+    assert_eq!(verified(&world, &[], 5)["differences"], 1);
     world.run(&["verify", "--repair"]).expect_exit(3).expect_stderr("rejected records");
-    assert_eq!(verified(&world, &[], 3)["gaps"], 0);
+    assert_eq!(verified(&world, &[], 3)["differences"], 0);
 }
 
 #[test]
@@ -91,13 +91,13 @@ fn a_repair_that_wix_refuses_leaves_the_row_as_it_was() {
     let before = rows(&world);
     for fault in [Fault::permission_missing, Fault::system_error] {
         world.sim.fault(fault(Fault::on(Endpoint::OrderGet).always()));
-        world.run(&["verify", "--repair"]).expect_exit(3).expect_stderr("stay so");
+        world.run(&["verify", "--repair"]).expect_exit(3).expect_stderr("could not be fixed");
         world.sim.clear_faults();
         assert_eq!(rows(&world), before);
     }
-    assert_eq!(orders(&verified(&world, &[], 5))["outdated_ids"], json!([id]));
+    assert_eq!(orders(&verified(&world, &[], 5))["different_ids"], json!([id]));
     world.run(&["verify", "--repair"]).expect_exit(0);
-    assert_eq!(verified(&world, &[], 0)["gaps"], 0);
+    assert_eq!(verified(&world, &[], 0)["differences"], 0);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_repair_that_is_killed_leaves_the_row_as_it_was() {
     assert_eq!(rows(&world), before);
     world.execute("update sync_locks set expires_at = '-infinity'");
     world.run(&["verify", "--repair"]).expect_exit(0);
-    assert_eq!(verified(&world, &[], 0)["gaps"], 0);
+    assert_eq!(verified(&world, &[], 0)["differences"], 0);
 }
 
 #[test]
@@ -134,5 +134,5 @@ fn a_repair_that_could_not_compare_a_table_has_failed_everywhere() {
     assert_eq!(log["results"], result["results"]);
     // What could be compared is repaired.
     world.sim.clear_faults();
-    assert_eq!(verified(&world, &[], 0)["gaps"], 0);
+    assert_eq!(verified(&world, &[], 0)["differences"], 0);
 }

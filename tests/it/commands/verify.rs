@@ -54,7 +54,7 @@ fn moved_on() -> (World, [[String; 3]; 3]) {
 /// The booking that is gone is a difference until a second lookup has confirmed it, a day later.
 fn confirm_absence(world: &World) {
     let found = verified(world, &[], 5);
-    assert_eq!((&found["gaps"], &table(&found, "appointments")["unlisted"]), (&json!(1), &json!(1)));
+    assert_eq!((&found["differences"], &table(&found, "appointments")["not_in_wix"]), (&json!(1), &json!(1)));
     world.age_absences();
     world.run(&["verify", "--repair"]).expect_exit(0);
 }
@@ -66,10 +66,10 @@ fn tables_that_are_as_wix_has_them_are_said_to_be_so() {
     assert!(world.value::<i64>("select count(*) from customers where raw is null") > 0, "there are stubs");
     let before = everything(&world);
     let shown = world.run(&["verify"]).expect_exit(0);
-    assert!(shown.stdout.contains("The tables are as Wix has them; 5 requests to Wix."), "{shown:#?}");
+    assert!(shown.stdout.contains("All tables match Wix; 5 requests to Wix."), "{shown:#?}");
     let found = verified(&world, &[], 0);
-    assert_eq!((&found["version"], &found["purpose"], &found["gaps"]), (&json!(1), &json!("verify"), &json!(0)));
-    assert_eq!(table(&found, "customers")["current"], 60);
+    assert_eq!((&found["version"], &found["purpose"], &found["differences"]), (&json!(1), &json!("verify"), &json!(0)));
+    assert_eq!(table(&found, "customers")["up_to_date"], 60);
     assert_eq!(everything(&world), before);
 }
 
@@ -78,22 +78,22 @@ fn gaps_are_counted_named_and_left_alone() {
     let (world, ids) = moved_on();
     let before = everything(&world);
     let found = verified(&world, &[], 5);
-    assert_eq!(found["gaps"], 9);
+    assert_eq!(found["differences"], 9);
     for (name, [added, edited, gone]) in TABLES.iter().zip(&ids) {
         let table = table(&found, name);
         assert_eq!(
-            (&table["pass"], &table["missing"], &table["outdated"], &table["unlisted"]),
+            (&table["kind"], &table["missing"], &table["different"], &table["not_in_wix"]),
             (&json!("full"), &json!(1), &json!(1), &json!(1))
         );
         assert_eq!(
-            (&table["missing_ids"], &table["outdated_ids"], &table["unlisted_ids"]),
+            (&table["missing_ids"], &table["different_ids"], &table["not_in_wix_ids"]),
             (&json!([added]), &json!([edited]), &json!([gone]))
         );
-        let members = table["samples"][0]["members"].as_array().expect("paths");
+        let members = table["samples"][0]["fields"].as_array().expect("paths");
         assert!(members.contains(&json!("more")), "{members:?}");
     }
     let shown = world.run(&["verify", "orders"]).expect_exit(5);
-    assert!(shown.stdout.contains("3 gaps found") && shown.stdout.contains(&ids[2][0]), "{shown:#?}");
+    assert!(shown.stdout.contains("3 differences found") && shown.stdout.contains(&ids[2][0]), "{shown:#?}");
     assert!(!shown.stdout.contains("customers") && !found.to_string().contains("a secret"));
     assert_eq!(everything(&world), before);
 }
@@ -106,21 +106,21 @@ fn repair_fetches_just_the_gaps_and_is_a_run_with_its_record() {
     };
     let before = rows(&world);
     let done = world.run(&["verify", "--repair"]).expect_exit(0);
-    assert!(done.stdout.contains("9 gaps found"), "{done:#?}");
+    assert!(done.stdout.contains("9 differences found"), "{done:#?}");
     let by_id = world.sim.request_count(Endpoint::ContactGet);
     assert_eq!(by_id, 4, "each of the three, and a record that is known, for the one that is gone");
     let after = rows(&world);
     assert_eq!(after.iter().filter(|row| !before.contains(row)).count(), 2, "the others are untouched");
     let log = world.rows_as_json(
-        "select status, results->'orders'->>'pass' as pass from sync_logs order by started_at desc limit 1",
+        "select status, results->'orders'->>'kind' as kind from sync_logs order by started_at desc limit 1",
     );
-    assert_eq!(log, [json!({"status": "completed", "pass": "repair"})]);
+    assert_eq!(log, [json!({"status": "completed", "kind": "repair"})]);
     confirm_absence(&world);
-    assert_eq!(verified(&world, &[], 0)["gaps"], 0);
+    assert_eq!(verified(&world, &[], 0)["differences"], 0);
     let deleted: i64 = world.value("select count(*) from orders where deleted_at is not null");
     assert_eq!(deleted, 1);
     let result = verified(&world, &["--repair"], 0);
-    assert_eq!(result["gaps"], 0, "where there is no gap, there is no run");
+    assert_eq!(result["differences"], 0, "where there is no gap, there is no run");
     assert_eq!(world.value::<i64>("select count(*) from sync_logs"), 3);
 }
 
@@ -148,21 +148,39 @@ fn a_dry_run_tells_what_sync_would_do_and_writes_nothing() {
     for (name, [added, ..]) in TABLES.iter().zip(&ids) {
         let table = table(&changes, name);
         assert_eq!(
-            (&table["pass"], &table["missing_ids"], &table["outdated"]),
-            (&json!("changes"), &json!([added]), &json!(1))
+            (&table["kind"], &table["inserted_ids"], &table["updated"]),
+            (&json!("incremental"), &json!([added]), &json!(1))
         );
-        assert_eq!((&table["unlisted"], &table["requests"]), (&json!(0), &json!(1)));
+        assert_eq!((&table["pending_deletions"], &table["requests"]), (&json!(0), &json!(1)));
     }
     let full = world.run(&["sync", "all", "--full", "--dry-run"]).expect_exit(0);
     assert!(
-        full.stdout.contains("Nothing was written") && full.stdout.contains("would be asked for by id"),
+        full.stdout.contains("Nothing was written") && full.stdout.contains("would be looked up by id"),
         "{full:#?}"
     );
     assert_eq!(everything(&world), before);
     world.run(&["sync", "all", "--full"]).expect_exit(0);
     world.run(&["sync", "all", "--full", "--dry-run"]).expect_exit(0);
     confirm_absence(&world);
-    assert_eq!(verified(&world, &[], 0)["gaps"], 0);
+    assert_eq!(verified(&world, &[], 0)["differences"], 0);
+}
+
+#[test]
+fn a_dry_run_counts_known_rejected_records_as_rejected_and_says_how_many_are_not_named() {
+    let world = World::new(30, 0, 3).migrated();
+    world.execute("alter table orders add constraint refused check (status <> 'REFUSED')");
+    let refused = id_of(&world.sim.orders()[0]);
+    world.sim.edit(Entity::Orders, &refused, |order| order["status"] = json!("REFUSED"));
+    world.run(&["sync", "orders", "--full"]).expect_exit(3);
+    let dry = world.sync_json(&["all", "--full", "--dry-run"], 3);
+    let orders = table(&dry, "orders");
+    assert_eq!(
+        (&orders["rejected"], &orders["new_rejected"], &orders["inserted"], &orders["rejections"][0]["wix_id"]),
+        (&json!(1), &json!(0), &json!(0), &json!(refused))
+    );
+    let shown = world.run(&["sync", "all", "--full", "--dry-run"]).expect_exit(3).stdout;
+    assert!(shown.contains("customers inserted:\n") && shown.contains("\n  and 20 more\n"), "{shown}");
+    assert!(shown.contains(&format!("orders rejected:\n  {refused}: ")), "{shown}");
 }
 
 #[test]
@@ -173,10 +191,10 @@ fn a_first_dry_run_counts_all_and_names_what_cant_be_read() {
     let before = everything(&world);
     let found = world.sync_json(&["all", "--dry-run"], 3);
     assert_eq!(
-        (&table(&found, "customers")["missing"], &table(&found, "orders")["unreadable"]),
+        (&table(&found, "customers")["inserted"], &table(&found, "orders")["new_rejected"]),
         (&json!(20), &json!(1))
     );
-    assert_eq!(table(&found, "orders")["unreadable_records"][0], json!([null, "`id` is not there"]));
+    assert_eq!(table(&found, "orders")["rejections"][0], json!({"wix_id": null, "reason": "`id` is not there"}));
     assert_eq!(table(&found, "appointments")["not_installed"], true);
     assert_eq!(everything(&world), before);
     let other = World::new(1, 0, 0);
@@ -197,7 +215,7 @@ fn a_listing_without_any_record_beside_rows_is_a_gap_and_no_reason_to_delete() {
         let before = everything(&world);
         let found = verified(&world, &[], 5);
         assert_eq!(
-            (&found["gaps"], &table(&found, "orders")["unlisted"], &table(&found, "customers")["notices"]),
+            (&found["differences"], &table(&found, "orders")["not_in_wix"], &table(&found, "customers")["notices"]),
             (&json!(rows), &json!(rows), &json!([]))
         );
         let notices = table(&found, "orders")["notices"].to_string();
@@ -205,7 +223,7 @@ fn a_listing_without_any_record_beside_rows_is_a_gap_and_no_reason_to_delete() {
         for arguments in [&["verify", "orders"][..], &["sync", "orders", "--dry-run", "--full"]] {
             let shown = world.run(arguments).expect_exit(if arguments[0] == "verify" { 5 } else { 3 });
             assert!(shown.stdout.contains(&format!("orders: {told}")), "{shown:#?}");
-            assert!(!shown.stdout.contains("as Wix has them"), "{shown:#?}");
+            assert!(!shown.stdout.contains("match Wix"), "{shown:#?}");
         }
         assert_eq!(everything(&world), before);
         world.run(&["verify", "--repair"]).expect_exit(3).expect_stderr("Wix lists no orders at all");
@@ -213,7 +231,7 @@ fn a_listing_without_any_record_beside_rows_is_a_gap_and_no_reason_to_delete() {
         assert_eq!(world.value::<i64>("select count(*) from orders where deleted_at is null"), rows as i64);
         assert_eq!(world.value::<i64>("select count(*) from sync_missing"), 0);
         world.sim.clear_faults();
-        assert_eq!(verified(&world, &[], 0)["gaps"], 0);
+        assert_eq!(verified(&world, &[], 0)["differences"], 0);
     }
 }
 
@@ -295,26 +313,26 @@ fn columns_that_somebody_else_changed_are_found_and_repaired() {
         }
         let found = verified(&world, &[name], 5);
         let table = table(&found, name);
-        assert_eq!(table["outdated"], changes.len(), "{found}");
-        assert_eq!(table["outdated_ids"].as_array().map(Vec::len), Some(changes.len()));
+        assert_eq!(table["different"], changes.len(), "{found}");
+        assert_eq!(table["different_ids"].as_array().map(Vec::len), Some(changes.len()));
         let names: Vec<&str> = changes.iter().filter_map(|change| change.split(" =").next()).collect();
         for sample in table["samples"].as_array().expect("samples") {
-            let columns = sample["columns"].as_array().expect("columns");
+            let columns = sample["columns_changed_locally"].as_array().expect("columns");
             assert!(
                 !columns.is_empty() && columns.iter().all(|column| names.contains(&column.as_str().unwrap())),
                 "{sample}"
             );
         }
         let shown = world.run(&["verify", name]).expect_exit(5);
-        assert!(shown.stdout.contains(": in the table only: "), "{shown:#?}");
+        assert!(shown.stdout.contains(": changed locally: "), "{shown:#?}");
         // No pass writes a record that did not change.
         let dry = world.sync_json(&[name, "--full", "--dry-run"], 0);
-        assert_eq!(dry["tables"][0]["outdated"], 0);
+        assert_eq!(dry["tables"][0]["updated"], 0);
         let before = world.rows_as_json(&format!("select {id}, xmin::text from {name} order by 1"));
         world.run(&["verify", name, "--repair"]).expect_exit(0);
         let after = world.rows_as_json(&format!("select {id}, xmin::text from {name} order by 1"));
         assert_eq!(after.iter().filter(|row| !before.contains(row)).count(), changes.len(), "{name}");
-        assert_eq!(verified(&world, &[], 0)["gaps"], 0);
+        assert_eq!(verified(&world, &[], 0)["differences"], 0);
         world.assert_tables_equal_truth();
     }
 }
@@ -334,10 +352,10 @@ fn a_row_that_claims_to_be_newer_and_one_that_the_table_refuses_are_repaired_and
     ));
     world.run(&["verify", "orders", "--repair"]).expect_exit(3).expect_stderr(&format!("{first}: could not"));
     let found = verified(&world, &["orders"], 5);
-    assert_eq!(table(&found, "orders")["outdated_ids"], json!([first]));
+    assert_eq!(table(&found, "orders")["different_ids"], json!([first]));
     world.execute("drop trigger refuse on orders");
     world.run(&["verify", "orders", "--repair"]).expect_exit(0);
-    assert_eq!(verified(&world, &["orders"], 0)["gaps"], 0);
+    assert_eq!(verified(&world, &["orders"], 0)["differences"], 0);
 }
 
 #[test]
@@ -350,7 +368,7 @@ fn links_that_people_made_where_wix_names_nobody_are_no_gap() {
     world.execute(
         "with own as (insert into customers (name) values ('Walk-in') returning id) update orders set customer_id = own.id from own",
     );
-    assert_eq!(verified(&world, &[], 0)["gaps"], 0);
+    assert_eq!(verified(&world, &[], 0)["differences"], 0);
 }
 
 #[test]
@@ -394,11 +412,11 @@ fn verify_and_repair_work_through_a_pooler() {
     let settings = [("default_pool_size", "3"), ("server_round_robin", "1")];
     let bouncer = PgBouncer::start(&world.postgres, PoolMode::Transaction, &settings).expect("the pooler starts");
     world.set("DATABASE_URL", &bouncer.url("postgres"));
-    assert_eq!(verified(&world, &[], 5)["gaps"], 9);
+    assert_eq!(verified(&world, &[], 5)["differences"], 9);
     world.run(&["sync", "all", "--dry-run"]).expect_exit(0);
     world.run(&["verify", "--repair"]).expect_exit(0);
     confirm_absence(&world);
-    assert_eq!(verified(&world, &[], 0)["gaps"], 0);
+    assert_eq!(verified(&world, &[], 0)["differences"], 0);
     let truth = Truth::of(&world.sim);
     assert_eq!(truth.orders.len() as i64, world.value::<i64>("select count(*) from orders where deleted_at is null"));
 }

@@ -114,7 +114,7 @@ fn doctor_finds_views_over_the_tables_in_any_schema() {
 }
 
 #[test]
-fn a_policy_for_writing_stops_migrate() {
+fn policy_for_writing_stops_migrate() {
     for (command, condition) in
         [("insert", "with check (true)"), ("update", "using (true)"), ("delete", "using (true)")]
     {
@@ -141,7 +141,7 @@ fn privileges_that_row_security_does_not_cover_stop_migrate() {
 }
 
 #[test]
-fn a_view_over_a_table_stops_migrate() {
+fn view_over_a_table_stops_migrate() {
     for (view, said) in [
         (
             "create view names as select name from customers",

@@ -73,22 +73,22 @@ fn no_time_of_its_own(seconds: i64) {
     // A machine with the right clock goes on where this one stopped.
     world.set("WRONG_CLOCK_SECONDS", "0");
     let result = world.sync_json(&["customers", "--full-every", "7d"], 0);
-    assert_eq!(result["results"]["customers"]["pass"], "changes");
+    assert_eq!(result["results"]["customers"]["kind"], "incremental");
     world.run(&["status", "--max-age", "1h"]).expect_exit(0);
 }
 
 #[test]
-fn a_machine_that_is_ten_years_ahead_writes_the_servers_time() {
+fn clock_ten_years_ahead_writes_the_servers_time() {
     no_time_of_its_own(10 * YEAR);
 }
 
 #[test]
-fn a_machine_that_is_ten_years_behind_writes_the_servers_time() {
+fn clock_ten_years_behind_writes_the_servers_time() {
     no_time_of_its_own(-10 * YEAR);
 }
 
 #[test]
-fn a_machine_that_is_a_year_ahead_keeps_the_runs_of_today() {
+fn clock_a_year_ahead_keeps_recent_runs() {
     let mut world = World::new(3, 3, 3).migrated();
     world.run(&["sync", "all"]).expect_exit(0);
     set_clock_ahead(&mut world, YEAR);
@@ -101,7 +101,7 @@ fn a_machine_that_is_a_year_ahead_keeps_the_runs_of_today() {
 }
 
 #[test]
-fn metrics_hold_the_servers_time_and_none_of_the_future() {
+fn metrics_use_the_servers_time() {
     let mut world = World::new(3, 3, 3).migrated();
     let path = std::env::temp_dir().join(format!("wix-sync-clocks-{}.prom", std::process::id()));
     let file = path.to_string_lossy().into_owned();
@@ -122,21 +122,21 @@ fn metrics_hold_the_servers_time_and_none_of_the_future() {
 }
 
 #[test]
-fn a_last_full_sync_in_the_future_is_due() {
+fn last_full_sync_in_the_future_is_due() {
     for ahead in ["1 day", "1 year", "10 years"] {
         let world = World::new(3, 3, 3).migrated();
         world.run(&["sync", "all"]).expect_exit(0);
         world.execute(&format!("update sync_state set last_full_pass_at = now() + interval '{ahead}'"));
         let result = world.sync_json(&["all"], 0);
         for table in ["customers", "appointments", "orders"] {
-            assert_eq!(result["results"][table]["pass"], "full", "{table}, {ahead}");
+            assert_eq!(result["results"][table]["kind"], "full", "{table}, {ahead}");
         }
-        assert_eq!(world.sync_json(&["all"], 0)["results"]["orders"]["pass"], "changes");
+        assert_eq!(world.sync_json(&["all"], 0)["results"]["orders"]["kind"], "incremental");
     }
 }
 
 #[test]
-fn a_last_success_in_the_future_is_stale() {
+fn last_success_in_the_future_is_stale() {
     let world = World::new(3, 3, 3).migrated();
     world.run(&["sync", "all"]).expect_exit(0);
     world.execute("update sync_state set last_success_at = now() + interval '1 year' where table_name = 'orders'");
@@ -156,7 +156,7 @@ fn a_last_success_in_the_future_is_stale() {
 }
 
 #[test]
-fn a_rejected_record_that_failed_in_the_future_is_tried_again() {
+fn rejected_record_dated_in_the_future_is_retried() {
     let world = World::new(3, 3, 3).migrated();
     world.run(&["sync", "all"]).expect_exit(0);
     let contact = world.sim.contacts()[0]["id"].as_str().expect("an id").to_owned();
@@ -176,7 +176,7 @@ fn a_rejected_record_that_failed_in_the_future_is_tried_again() {
 }
 
 #[test]
-fn a_pending_deletion_that_was_tried_in_the_future_is_tried_again() {
+fn pending_deletion_dated_in_the_future_is_retried() {
     let world = World::new(30, 3, 3).migrated();
     world.run(&["sync", "all"]).expect_exit(0);
     let contact = world.sim.contacts()[0]["id"].as_str().expect("an id").to_owned();
@@ -190,7 +190,7 @@ fn a_pending_deletion_that_was_tried_in_the_future_is_tried_again() {
 }
 
 #[test]
-fn a_lease_that_ends_later_than_any_lease_can_is_not_believed() {
+fn lease_that_ends_too_late_is_not_trusted() {
     let world = World::new(3, 3, 3).migrated();
     world.run(&["sync", "all"]).expect_exit(0);
     let run = "11111111-1111-4111-8111-111111111111";

@@ -97,7 +97,7 @@ fn addresses_sockets_and_several_hosts() {
 }
 
 #[test]
-fn libpqs_variables_fill_in_what_the_string_leaves_out() {
+fn libpq_variables_fill_in_what_the_string_omits() {
     let (mut world, _home) = world();
     let port = world.postgres.port().to_string();
     let all = [
@@ -224,7 +224,7 @@ fn every_connection_of_a_run_uses_the_same_values() {
 }
 
 #[test]
-fn each_mistake_is_named_with_its_mend_and_no_password_is_shown() {
+fn each_mistake_gets_a_hint_and_shows_no_password() {
     let (mut world, _home) = world();
     let port = world.postgres.port();
     for (url, reason, hint) in [
@@ -267,7 +267,7 @@ fn each_mistake_is_named_with_its_mend_and_no_password_is_shown() {
 }
 
 #[test]
-fn a_pooler_that_takes_no_startup_options_is_told_apart() {
+fn pooler_without_startup_options_is_recognised() {
     let mut world = World::empty();
     let bouncer = PgBouncer::start(&world.postgres, PoolMode::Transaction, &[]).expect("the pooler starts");
     let url = bouncer.url("postgres");

@@ -18,7 +18,7 @@ fn world(synchronous_commit: &str, contacts: usize, bookings: usize) -> World {
 }
 
 #[test]
-fn batches_that_were_committed_survive_a_crash_where_the_default_is_not_to_wait_for_the_disk() {
+fn committed_batches_survive_a_crash_with_async_commit() {
     let world = world("off", 0, 450);
     let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 4);
     let running = world.start(&["sync", "appointments", "--batch-size", "100"]);
@@ -33,7 +33,7 @@ fn batches_that_were_committed_survive_a_crash_where_the_default_is_not_to_wait_
 }
 
 #[test]
-fn a_transaction_that_a_crash_took_is_not_mistaken_for_another_that_got_its_id() {
+fn lost_transaction_is_not_confused_with_its_ids_next_user() {
     let world = world("on", 250, 0);
     world.execute(
         "create function wait_for_the_test() returns trigger language plpgsql as $$ begin

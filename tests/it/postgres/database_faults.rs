@@ -26,7 +26,7 @@ fn wait_for_lock(world: &World) {
 }
 
 #[test]
-fn a_connection_that_is_cut_between_two_pages_is_made_anew() {
+fn connection_cut_between_two_pages_is_reopened() {
     for (endpoint, nth) in [
         (Endpoint::ContactsQuery, 2),
         (Endpoint::BookingsQuery, 1),
@@ -45,7 +45,7 @@ fn a_connection_that_is_cut_between_two_pages_is_made_anew() {
 }
 
 #[test]
-fn a_connection_that_is_cut_while_nothing_has_changed_is_made_anew() {
+fn connection_cut_without_changes_is_reopened() {
     let world = World::new(20, 20, 20).migrated();
     world.run(&["sync", "all"]).expect_exit(0);
     let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 1);
@@ -58,7 +58,7 @@ fn a_connection_that_is_cut_while_nothing_has_changed_is_made_anew() {
 }
 
 #[test]
-fn a_connection_that_is_cut_within_a_transaction_loses_no_row() {
+fn connection_cut_in_a_transaction_loses_no_row() {
     let world = World::new(50, 250, 0).migrated();
     let mut blocker = world.client();
     let mut block = blocker.transaction().expect("a transaction");
@@ -72,7 +72,7 @@ fn a_connection_that_is_cut_within_a_transaction_loses_no_row() {
 }
 
 #[test]
-fn a_run_whose_database_falls_silent_ends_soon_after_it_was_asked_to_stop() {
+fn stopped_run_ends_although_the_database_is_silent() {
     let world = World::new(1500, 0, 0).migrated();
     let gate = Gate::before(&world.sim, Endpoint::ContactsQuery, 2);
     let run = world.start(&["sync", "customers", "--time-limit", "2s"]);
@@ -95,7 +95,7 @@ fn a_run_whose_database_falls_silent_ends_soon_after_it_was_asked_to_stop() {
 }
 
 #[test]
-fn a_run_that_is_stopped_while_it_waits_for_a_lock_is_recorded_as_stopped() {
+fn run_stopped_while_waiting_is_recorded_as_stopped() {
     let world = World::new(0, 0, 30).migrated();
     let mut blocker = world.client();
     let mut block = blocker.transaction().expect("a transaction");
@@ -112,7 +112,7 @@ fn a_run_that_is_stopped_while_it_waits_for_a_lock_is_recorded_as_stopped() {
 }
 
 #[test]
-fn a_server_that_is_restarted_during_a_run_is_waited_for() {
+fn run_waits_for_a_restarted_server() {
     let world = World::new(1500, 250, 150).migrated();
     let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 2);
     let running = world.start(&["sync", "all", "--batch-size", "100"]);
@@ -125,7 +125,7 @@ fn a_server_that_is_restarted_during_a_run_is_waited_for() {
 }
 
 #[test]
-fn the_servers_limits_on_statements_and_idle_transactions_only_make_batches_smaller() {
+fn server_timeouts_only_make_batches_smaller() {
     let mut world = World::new(2000, 150, 0).migrated();
     world.execute(
         "create role syncer login bypassrls;
@@ -144,7 +144,7 @@ fn the_servers_limits_on_statements_and_idle_transactions_only_make_batches_smal
 }
 
 #[test]
-fn a_second_writer_of_the_same_rows_in_the_opposite_order_harms_nothing() {
+fn deadlocks_with_another_writer_lose_nothing() {
     let world = World::new(300, 0, 0).migrated();
     world.run(&["sync", "customers"]).expect_exit(0);
     let contacts = world.sim.contacts();
@@ -193,7 +193,7 @@ fn a_second_writer_of_the_same_rows_in_the_opposite_order_harms_nothing() {
 }
 
 #[test]
-fn a_database_that_takes_no_writes_is_said_to_be_so() {
+fn read_only_database_is_named() {
     let world = World::new(5, 0, 0).migrated();
     world.execute("alter database postgres set default_transaction_read_only = on");
     world.run(&["sync", "all"]).expect_exit(1).expect_stderr("takes no writes");

@@ -10,7 +10,7 @@ fn live_rows(world: &World) -> i64 {
 }
 
 #[test]
-fn a_full_disk_is_named_loses_nothing_and_the_next_run_with_room_goes_on() {
+fn full_disk_is_named_and_the_next_run_resumes() {
     let mut disk = SmallDisk::new();
     let sizes = Sizes { contacts: 3000, bookings: 300, orders: 100, ..Sizes::default() };
     let world = World::with_server(Sim::start(Site::generate(sizes)).expect("the simulator starts"), disk.server());

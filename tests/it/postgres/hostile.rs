@@ -130,7 +130,7 @@ const ESCALATION: &str = r#"
     end $$"#;
 
 #[test]
-fn a_sync_as_superuser_does_not_make_a_stranger_one() {
+fn sync_as_superuser_gives_nobody_else_that_right() {
     for schema in [[].as_slice(), &["--schema", "wix"]] {
         let world = World::new(30, 20, 20);
         world.execute("create role stranger login; grant create on schema public to public");
@@ -150,7 +150,7 @@ fn a_sync_as_superuser_does_not_make_a_stranger_one() {
 
 /// Statements of a trigger function run with the search path of the statement that fired it.
 #[test]
-fn a_trigger_that_needs_the_search_path_is_told_how_to_set_it() {
+fn trigger_that_needs_the_search_path_gets_a_hint() {
     let world = World::new(3, 0, 0).migrated();
     world.execute(
         "create table audit (at timestamptz); create function note() returns trigger language plpgsql

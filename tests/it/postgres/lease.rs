@@ -32,7 +32,7 @@ fn end_lease(world: &World) {
 }
 
 #[test]
-fn a_second_run_is_refused_names_the_first_and_writes_nothing() {
+fn second_run_is_refused_and_writes_nothing() {
     let world = site();
     let (first, gate) = at_work(&world);
     let state = || world.rows_as_json("select *, (select count(*) from appointments) n from sync_state order by 1");
@@ -53,7 +53,7 @@ fn a_second_run_is_refused_names_the_first_and_writes_nothing() {
 }
 
 #[test]
-fn a_holder_that_was_killed_on_this_machine_is_taken_over_at_once() {
+fn lease_of_a_killed_local_run_is_taken_at_once() {
     let world = site();
     let (first, gate) = at_work(&world);
     first.signal(Signal::KILL);
@@ -65,7 +65,7 @@ fn a_holder_that_was_killed_on_this_machine_is_taken_over_at_once() {
 }
 
 #[test]
-fn a_holder_on_another_machine_blocks_until_its_lease_has_ended() {
+fn lease_of_another_machine_blocks_until_it_expires() {
     let world = site();
     let (first, gate) = at_work(&world);
     first.signal(Signal::KILL);
@@ -120,12 +120,12 @@ fn wakes_up_too_late(world: &World) {
 }
 
 #[test]
-fn a_run_that_was_stopped_and_wakes_up_after_a_take_over_can_no_longer_write() {
+fn suspended_run_that_lost_its_lease_cannot_write() {
     wakes_up_too_late(&site());
 }
 
 #[test]
-fn the_same_through_a_pooler_in_transaction_mode() {
+fn suspended_run_behind_a_pooler_cannot_write() {
     let mut world = site();
     let settings = [("default_pool_size", "3"), ("server_round_robin", "1")];
     let bouncer = PgBouncer::start(&world.postgres, PoolMode::Transaction, &settings).expect("the pooler starts");
@@ -135,7 +135,7 @@ fn the_same_through_a_pooler_in_transaction_mode() {
 
 /// After an older data directory was put back, the next run takes the same number as the one that is still at work.
 #[test]
-fn a_run_whose_number_another_run_has_as_well_can_no_longer_write() {
+fn run_with_a_duplicate_fencing_token_cannot_write() {
     let world = site();
     let (first, gate) = at_work(&world);
     let rows = || world.rows_as_json("select count(*) from appointments union all select count(*) from sync_errors");
@@ -152,7 +152,7 @@ fn a_run_whose_number_another_run_has_as_well_can_no_longer_write() {
 }
 
 #[test]
-fn a_run_whose_row_in_the_log_is_gone_fails_and_is_no_mistake_of_the_user() {
+fn run_without_its_sync_logs_row_fails_with_1() {
     let world = World::new(0, 250, 0).migrated();
     let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 3);
     let run = world.start(&["sync", "appointments"]);

@@ -141,7 +141,7 @@ fn a_first_load_survives_each_loss(pooled: bool) {
 
 /// In turn every COMMIT of a first load whose pages are several batches each.
 #[test]
-fn whichever_part_of_a_page_gets_lost_every_row_is_there_and_counted_once() {
+fn lost_part_of_a_page_is_counted_once() {
     let wired = Wired::new(20, 60, 60, false);
     let sizes = [wired.world.sim.contacts().len(), wired.world.sim.bookings().len(), wired.world.sim.orders().len()];
     for nth in 1.. {
@@ -158,17 +158,17 @@ fn whichever_part_of_a_page_gets_lost_every_row_is_there_and_counted_once() {
 }
 
 #[test]
-fn whichever_commit_of_a_first_load_gets_lost_every_row_is_there_and_counted_once() {
+fn lost_commit_of_a_first_load_is_counted_once() {
     a_first_load_survives_each_loss(false);
 }
 
 #[test]
-fn whichever_commit_of_a_first_load_through_a_pooler_gets_lost_every_row_is_there_and_counted_once() {
+fn lost_commit_of_a_first_load_is_counted_once_through_a_pooler() {
     a_first_load_survives_each_loss(true);
 }
 
 /// In turn every COMMIT of a full pass gets lost that finds edits, additions and deletions.
-fn a_later_pass_survives_each_loss(pooled: bool) {
+fn later_pass_survives_each_loss(pooled: bool) {
     let wired = Wired::new(30, 60, 30, pooled);
     let world = &wired.world;
     world.run(&["sync", "all"]).expect_exit(0);
@@ -231,17 +231,17 @@ fn a_later_pass_survives_each_loss(pooled: bool) {
 }
 
 #[test]
-fn whichever_commit_of_a_later_pass_gets_lost_every_change_is_there_and_counted_once() {
-    a_later_pass_survives_each_loss(false);
+fn lost_commit_of_a_later_sync_is_counted_once() {
+    later_pass_survives_each_loss(false);
 }
 
 #[test]
-fn whichever_commit_of_a_later_pass_through_a_pooler_gets_lost_every_change_is_there_and_counted_once() {
-    a_later_pass_survives_each_loss(true);
+fn lost_commit_of_a_later_sync_is_counted_once_through_a_pooler() {
+    later_pass_survives_each_loss(true);
 }
 
 #[test]
-fn whichever_commit_of_migrate_gets_lost_the_next_migrate_completes_it() {
+fn lost_commit_of_migrate_is_completed_by_the_next() {
     let wired = Wired::new(5, 5, 5, false);
     let world = &wired.world;
     let anew = || world.execute("drop schema public cascade; create schema public");
@@ -307,17 +307,17 @@ fn a_commit_goes_on_behind_a_broken_wire(pooled: bool, in_parts: bool) {
 }
 
 #[test]
-fn a_commit_that_goes_on_behind_a_broken_wire_is_waited_for() {
+fn commit_behind_a_broken_connection_is_awaited() {
     a_commit_goes_on_behind_a_broken_wire(false, false);
 }
 
 #[test]
-fn a_commit_that_goes_on_behind_a_broken_wire_to_a_pooler_is_waited_for() {
+fn commit_behind_a_broken_pooler_connection_is_awaited() {
     a_commit_goes_on_behind_a_broken_wire(true, false);
 }
 
 #[test]
-fn a_commit_of_a_part_of_a_page_that_goes_on_behind_a_broken_wire_is_counted() {
+fn commit_of_a_part_behind_a_broken_connection_is_counted() {
     a_commit_goes_on_behind_a_broken_wire(false, true);
 }
 
@@ -392,11 +392,11 @@ fn survives_cuts_at_any_byte(pooled: bool, seed: u64) {
 }
 
 #[test]
-fn a_wire_that_is_cut_at_any_byte_loses_nothing() {
+fn connection_cut_at_any_byte_loses_nothing() {
     survives_cuts_at_any_byte(false, 5);
 }
 
 #[test]
-fn a_wire_to_a_pooler_that_is_cut_at_any_byte_loses_nothing() {
+fn connection_cut_at_any_byte_loses_nothing_through_a_pooler() {
     survives_cuts_at_any_byte(true, 6);
 }

@@ -59,7 +59,7 @@ impl Drop for Crowd {
 }
 
 #[test]
-fn a_search_path_that_another_client_left_in_a_session_leads_nobody_astray() {
+fn search_path_left_in_a_session_has_no_effect() {
     let mut world = World::new(5, 5, 5).migrated();
     world.execute("create schema astray");
     let settings = [("default_pool_size", "1"), ("server_reset_query", "")];
@@ -88,7 +88,7 @@ fn tables(world: &World) -> Vec<Vec<serde_json::Value>> {
 }
 
 #[test]
-fn every_command_works_through_a_busy_pooler_as_it_does_without() {
+fn every_command_works_through_a_busy_pooler() {
     let direct = World::new(1500, 250, 250).migrated();
     direct.run(&["sync", "all"]).expect_exit(0);
 
@@ -117,7 +117,7 @@ fn every_command_works_through_a_busy_pooler_as_it_does_without() {
 }
 
 #[test]
-fn tables_are_taken_over_through_a_busy_pooler() {
+fn tables_are_adopted_through_a_busy_pooler() {
     let mut world = inherited(TABLES);
     let bouncer = PgBouncer::start(&world.postgres, PoolMode::Transaction, &SETTINGS).expect("the pooler starts");
     let url = bouncer.url("postgres");
@@ -161,7 +161,7 @@ fn leave_statements(url: &str) {
 }
 
 #[test]
-fn statements_that_others_left_prepared_are_in_nobodys_way() {
+fn statements_that_others_prepared_do_not_collide() {
     let mut world = World::new(150, 120, 120);
     let bouncer = PgBouncer::start(&world.postgres, PoolMode::Transaction, &SETTINGS).expect("the pooler starts");
     let url = bouncer.url("postgres");
@@ -178,7 +178,7 @@ fn statements_that_others_left_prepared_are_in_nobodys_way() {
 }
 
 #[test]
-fn a_run_that_is_killed_behind_a_busy_pooler_strands_no_lock() {
+fn killed_run_behind_a_pooler_leaves_no_lock() {
     let mut world = World::new(30, 450, 0);
     let bouncer = PgBouncer::start(&world.postgres, PoolMode::Transaction, &SETTINGS).expect("the pooler starts");
     let url = bouncer.url("postgres");
@@ -201,7 +201,7 @@ fn a_run_that_is_killed_behind_a_busy_pooler_strands_no_lock() {
 }
 
 #[test]
-fn a_pooler_with_a_single_connection_for_us_is_no_trap() {
+fn pooler_with_a_single_connection_causes_no_deadlock() {
     for mode in [PoolMode::Session, PoolMode::Transaction] {
         let mut world = World::new(20, 120, 120).migrated();
         let settings = [("default_pool_size", "1"), ("reserve_pool_size", "0")];

@@ -215,7 +215,7 @@ fn linked(world: &World, table: &str, contact: &str) -> i64 {
 }
 
 #[test]
-fn refused_links_of_a_merge_cost_only_the_rows_concerned() {
+fn refused_links_of_a_merge_cost_only_their_rows() {
     let world = linked_to("r000");
     for index in 0..2 {
         world.sim.put_raw(Entity::Contacts, &record(CUSTOMERS, &id(index), index));
@@ -287,7 +287,7 @@ fn refused_placeholder_does_not_cost_its_booking() {
 }
 
 #[test]
-fn trouble_with_customers_does_not_keep_orders_from_being_tried() {
+fn failed_customers_do_not_stop_orders() {
     let mut world = fresh();
     world.execute(
         "create role syncer login bypassrls; grant usage on schema public to syncer;

@@ -16,7 +16,7 @@ const OUR_TABLES: [&str; 7] =
     ["customers", "appointments", "orders", "sync_logs", "sync_state", "sync_errors", "sync_migrations"];
 
 #[test]
-fn the_view_for_dashboards_is_closed_to_the_internet_and_open_to_the_service() {
+fn view_is_closed_to_public_roles_and_open_to_the_service() {
     let world = project(World::new(5, 5, 5)).migrated();
     world.run(&["sync", "all"]).expect_exit(0);
     for role in ["anon", "authenticated"] {
@@ -58,7 +58,7 @@ fn reads(world: &World, role: &str, table: &str) -> Result<usize, SqlState> {
 }
 
 #[test]
-fn created_tables_are_closed_to_the_internet_and_open_to_the_service() {
+fn tables_are_closed_to_public_roles_and_open_to_the_service() {
     let world = project(World::new(5, 5, 5)).migrated();
     world.execute("create role passer_by nologin; grant usage on schema public to passer_by");
     world.run(&["sync", "all"]).expect_exit(0);
@@ -100,7 +100,7 @@ fn created_tables_are_closed_to_the_internet_and_open_to_the_service() {
 }
 
 #[test]
-fn a_schema_that_is_created_lets_the_service_in_and_nobody_else() {
+fn created_schema_is_open_to_the_service_only() {
     let world = project(World::new(2, 0, 0));
     world.run(&["migrate", "--schema", "wix"]).expect_exit(0);
     world.run(&["sync", "customers", "--schema", "wix"]).expect_exit(0);
@@ -111,7 +111,7 @@ fn a_schema_that_is_created_lets_the_service_in_and_nobody_else() {
 }
 
 #[test]
-fn user_id_is_one_of_the_projects_users() {
+fn user_id_references_the_projects_users() {
     let world = project(World::empty()).migrated();
     let user = "77777777-0000-4000-8000-000000000001";
     world.execute(&format!("insert into auth.users values ('{user}')"));
@@ -130,7 +130,7 @@ fn user_id_is_one_of_the_projects_users() {
 }
 
 #[test]
-fn a_user_id_that_was_there_before_gets_its_reference_once() {
+fn existing_user_id_gets_its_reference_once() {
     let world = inherited_project();
     world.execute("alter table sync_logs enable row level security");
     world.execute("alter table customers enable row level security; alter table orders enable row level security");
@@ -143,7 +143,7 @@ fn a_user_id_that_was_there_before_gets_its_reference_once() {
 }
 
 #[test]
-fn a_role_that_may_not_refer_to_users_migrates_without_the_reference() {
+fn role_without_references_right_migrates_without_it() {
     for rights in [
         "",
         "grant usage on schema auth to plain",
@@ -193,7 +193,7 @@ const UNCOVERED_REVOKED: &str = "revoke truncate, references, trigger on custome
     from anon, authenticated";
 
 #[test]
-fn a_table_without_row_level_security_stops_migrate() {
+fn table_without_row_level_security_stops_migrate() {
     let world = inherited_project();
     stops_unless_told_to_keep(
         &world,
@@ -208,7 +208,7 @@ fn a_table_without_row_level_security_stops_migrate() {
 }
 
 #[test]
-fn a_policy_for_signed_in_users_stops_migrate() {
+fn policy_for_signed_in_users_stops_migrate() {
     let world = inherited_project();
     world.execute(ALL_GUARDED);
     world.execute("create policy \"Users see orders\" on orders for select to authenticated using (true)");
@@ -220,7 +220,7 @@ fn a_policy_for_signed_in_users_stops_migrate() {
 }
 
 #[test]
-fn a_policy_for_everyone_stops_migrate() {
+fn policy_for_everyone_stops_migrate() {
     let world = inherited_project();
     world.execute(ALL_GUARDED);
     world.execute("create policy open_house on customers using (true)");
@@ -231,7 +231,7 @@ fn a_policy_for_everyone_stops_migrate() {
 }
 
 #[test]
-fn a_grant_on_single_columns_stops_migrate_and_is_named() {
+fn column_grant_stops_migrate_and_is_named() {
     let world = inherited_project();
     world.execute("revoke all on customers, appointments, orders, sync_logs from anon, authenticated");
     world.execute("grant select (email, phone) on customers to anon");
@@ -239,7 +239,7 @@ fn a_grant_on_single_columns_stops_migrate_and_is_named() {
 }
 
 #[test]
-fn a_right_that_comes_through_another_role_or_public_stops_migrate() {
+fn inherited_or_public_right_stops_migrate() {
     let world = inherited_project();
     world.execute("revoke all on customers, appointments, orders, sync_logs from anon, authenticated");
     world.execute("create role visitors nologin; grant visitors to anon; grant select on orders to visitors; grant select on customers to public");
@@ -255,7 +255,7 @@ fn a_right_that_comes_through_another_role_or_public_stops_migrate() {
 }
 
 #[test]
-fn row_level_security_without_a_policy_is_closed_enough() {
+fn row_level_security_without_a_policy_is_accepted() {
     let world = inherited_project();
     world.execute(ALL_GUARDED);
     world.execute(UNCOVERED_REVOKED);
@@ -270,7 +270,7 @@ fn row_level_security_without_a_policy_is_closed_enough() {
 }
 
 #[test]
-fn tables_in_a_schema_that_nobody_may_enter_are_taken_over() {
+fn tables_in_a_closed_schema_are_adopted() {
     let world = project(World::empty());
     world.execute(&format!("create schema hidden; set search_path = hidden; {TABLES}"));
     world.execute("grant all on all tables in schema hidden to anon, authenticated");
@@ -278,7 +278,7 @@ fn tables_in_a_schema_that_nobody_may_enter_are_taken_over() {
 }
 
 #[test]
-fn no_role_of_supabase_is_needed_and_each_is_heeded_alone() {
+fn each_supabase_role_is_optional() {
     for role in ["anon", "authenticated", "service_role"] {
         let world = inherited(TABLES);
         world.execute(&format!(

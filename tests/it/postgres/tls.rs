@@ -138,7 +138,7 @@ fn every_sslmode_means_what_it_means_to_psql() {
 }
 
 #[test]
-fn a_server_without_tls_is_one_where_that_is_allowed() {
+fn server_without_tls_is_used_where_that_is_allowed() {
     let mut door = Door::to(World::with_postgres(plain_server(TRUST).start().expect("the server starts")));
     for mode in ["disable", "allow", "prefer"] {
         door.expect(&format!("sslmode={mode}"), Made::Plain);
@@ -150,7 +150,7 @@ fn a_server_without_tls_is_one_where_that_is_allowed() {
 }
 
 #[test]
-fn allow_and_prefer_go_the_other_way_where_the_first_is_refused() {
+fn allow_and_prefer_fall_back_if_the_first_try_is_refused() {
     let certified = Authority::new("Ours").server(&[HOST]);
     let door = |access| Door::to(World::with_postgres(tls_server(&certified, access).start().expect("it starts")));
 
@@ -215,7 +215,7 @@ fn verify_ca_without_a_root_certificate_is_refused() {
 }
 
 #[test]
-fn the_systems_authorities_are_used_where_no_file_is_named() {
+fn system_ca_certificates_are_used_without_sslrootcert() {
     let ours = Authority::new("Ours");
     let mut door = Door::to_server(&ours.server(&[HOST]));
     let system = door.home.write("system.crt", &ours.pem(), 0o644);
@@ -235,7 +235,7 @@ fn the_systems_authorities_are_used_where_no_file_is_named() {
 }
 
 #[test]
-fn certificates_as_the_manual_makes_them_will_do() {
+fn certificates_made_as_in_the_manual_are_accepted() {
     let own = signed_by_itself(HOST);
     let mut door = Door::to_server(&own);
     let file = format!("sslrootcert={}", door.home.write("server.crt", &own.certificate, 0o644));
@@ -272,7 +272,7 @@ fn files_that_are_missing_or_wrong_are_named() {
 }
 
 #[test]
-fn a_client_certificate_lets_its_user_in() {
+fn client_certificate_lets_its_user_in() {
     let ours = Authority::new("Ours");
     let access = "hostssl all app 127.0.0.1/32 trust clientcert=verify-full\nhostssl all postgres 127.0.0.1/32 trust\n";
     let server = tls_server(&ours.server(&[HOST]), access).setting("ssl_ca_file", "clients.crt");
@@ -319,7 +319,7 @@ fn a_client_certificate_lets_its_user_in() {
 }
 
 #[test]
-fn versions_of_tls_and_ways_to_begin_it_can_be_chosen() {
+fn tls_versions_and_negotiation_can_be_chosen() {
     let ours = Authority::new("Ours");
     let mut door = Door::to_server(&ours.server(&[HOST]));
     for (options, version) in [
@@ -357,7 +357,7 @@ fn versions_of_tls_and_ways_to_begin_it_can_be_chosen() {
 }
 
 #[test]
-fn channel_binding_is_required_where_that_is_asked_for() {
+fn channel_binding_can_be_required() {
     let ours = Authority::new("Ours");
     let server = tls_server(&ours.server(&[HOST]), SCRAM).start().expect("the server starts");
     let mut door = Door::to(World::with_postgres(server));
@@ -386,7 +386,7 @@ fn channel_binding_is_required_where_that_is_asked_for() {
 }
 
 #[test]
-fn everything_works_over_tls_through_a_transaction_pooler_that_takes_nothing_else() {
+fn every_command_works_through_a_pooler_that_requires_tls() {
     let ours = Authority::new("Ours");
     let certified = ours.server(&[HOST]);
     let mut door = Door::to(World::new(60, 40, 40));

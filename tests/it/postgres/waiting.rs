@@ -88,7 +88,7 @@ fn commands_that_read_name_the_session_that_locks_a_table() {
 }
 
 #[test]
-fn a_run_names_the_session_that_locks_a_table_in_its_record() {
+fn run_records_the_session_that_locks_a_table() {
     let world = synced();
     wait_briefly(&world);
     let forgotten = Forgotten::lock(&world, "sync_missing");
@@ -102,7 +102,7 @@ fn a_run_names_the_session_that_locks_a_table_in_its_record() {
 }
 
 #[test]
-fn a_row_that_a_session_has_locked_is_waited_for_with_a_bound() {
+fn wait_for_a_locked_row_is_bounded() {
     let world = synced();
     let forgotten = Forgotten::session(&world, "select from sync_locks for update");
     let finished = world.run(&["sync", "all"]).expect_exit(1);
@@ -110,7 +110,7 @@ fn a_row_that_a_session_has_locked_is_waited_for_with_a_bound() {
 }
 
 #[test]
-fn migrate_names_the_session_that_keeps_it_from_a_table() {
+fn migrate_names_the_session_that_locks_a_table() {
     let world = World::empty();
     world.execute(
         "create table customers (id uuid primary key, wix_contact_id text unique, name text, email text, phone text)",
@@ -123,7 +123,7 @@ fn migrate_names_the_session_that_keeps_it_from_a_table() {
 }
 
 #[test]
-fn a_stricter_lock_timeout_of_the_role_stays_in_force() {
+fn stricter_lock_timeout_of_the_role_stays_in_force() {
     let world = synced();
     let _forgotten = Forgotten::lock(&world, "sync_errors");
     wait_briefly(&world);
@@ -145,7 +145,7 @@ fn stopped(world: &World, arguments: &[&str], signal: Signal, exit: i32) -> Fini
 }
 
 #[test]
-fn a_run_that_waits_for_a_lock_ends_within_seconds_of_a_signal() {
+fn waiting_run_ends_within_seconds_of_a_signal() {
     for (table, arguments) in [
         ("sync_errors", &["sync", "all"][..]),
         ("orders", &["sync", "orders", "--full"]),
@@ -172,7 +172,7 @@ fn a_run_that_waits_for_a_lock_ends_within_seconds_of_a_signal() {
 }
 
 #[test]
-fn a_stop_while_sync_logs_is_locked_keeps_its_exit_code() {
+fn stop_while_sync_logs_is_locked_keeps_its_exit_code() {
     for (signal, exit) in [(Signal::TERM, 143), (Signal::INT, 130), (Signal::HUP, 129)] {
         let world = synced();
         let _forgotten = Forgotten::lock(&world, "sync_logs");
@@ -185,7 +185,7 @@ fn a_stop_while_sync_logs_is_locked_keeps_its_exit_code() {
 }
 
 #[test]
-fn a_stop_after_sync_logs_was_locked_keeps_its_exit_code() {
+fn stop_after_sync_logs_was_locked_keeps_its_exit_code() {
     for (signal, exit) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let world = World::new(0, 450, 0).migrated();
         let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 3);
@@ -204,7 +204,7 @@ fn a_stop_after_sync_logs_was_locked_keeps_its_exit_code() {
 }
 
 #[test]
-fn a_run_that_cannot_record_its_end_fails_with_the_reason() {
+fn run_that_cannot_record_its_end_fails_with_the_reason() {
     let world = World::new(0, 0, 250).migrated();
     wait_briefly(&world);
     let gate = Gate::before(&world.sim, Endpoint::OrdersSearch, 3);
@@ -222,7 +222,7 @@ fn a_run_that_cannot_record_its_end_fails_with_the_reason() {
 }
 
 #[test]
-fn a_hang_up_stops_a_run_like_sigterm() {
+fn sighup_stops_a_run_like_sigterm() {
     let mut world = World::new(0, 450, 0).migrated();
     let monitor = Monitor::start();
     world.set("WIX_SYNC_HEALTHCHECK_URL", &monitor.url());
@@ -240,7 +240,7 @@ fn a_hang_up_stops_a_run_like_sigterm() {
 }
 
 #[test]
-fn a_hang_up_that_is_ignored_since_the_start_stays_ignored() {
+fn sighup_that_was_ignored_at_the_start_stays_ignored() {
     let world = World::new(0, 250, 0).migrated();
     let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 2);
     // As nohup does it.

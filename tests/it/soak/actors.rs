@@ -78,7 +78,7 @@ pub(crate) fn result_of(finished: &Finished) -> Value {
 /// Whether a run looked at a whole table.
 fn has_synced(result: &Value, table: &str) -> bool {
     let of_table = &result["results"][table];
-    of_table["status"] == "completed" && matches!(of_table["pass"].as_str(), Some("full" | "changes"))
+    of_table["status"] == "completed" && matches!(of_table["kind"].as_str(), Some("full" | "incremental"))
 }
 
 /// A sum of everything in these tables.
@@ -172,7 +172,7 @@ impl Soak {
         let finished = self.end(Running::of(&arguments, command), true);
         let is_honest = matches!(finished.code, Some(1 | 3));
         self.expect(is_honest, || format!("a full sync passed by a page that always fails: {finished:#?}"));
-        if finished.code == Some(3) && result_of(&finished)["results"][table]["pass"] == "full" {
+        if finished.code == Some(3) && result_of(&finished)["results"][table]["kind"] == "full" {
             let kept = format!(
                 "select count(*) from sync_errors
                  where table_name = '{table}' and resolved_at is null and (wix_id is null or wix_id = '{bad}')"
@@ -411,9 +411,9 @@ fn untold(finished: &Finished, missing: &BTreeMap<&'static str, (i64, i64)>) -> 
         if !of_table["notices"].to_string().contains("but the last run left") {
             wrong.push(format!("nothing is said about the rows that {table} lost"));
         }
-        match of_table["pass"].as_str() {
+        match of_table["kind"].as_str() {
             Some("full") => {}
-            Some("changes") => wrong.push(format!("{table} lost rows, and was not read from the beginning")),
+            Some("incremental") => wrong.push(format!("{table} lost rows, and was not read from the beginning")),
             _ if finished.code == Some(0) => {
                 wrong.push(format!("{table} lost rows, and the run says that all is well"))
             }

@@ -70,7 +70,7 @@ fn variable(name: &str, otherwise: u64) -> u64 {
 }
 
 #[test]
-fn a_changing_site_under_every_fault_ends_as_wix_has_it() {
+fn changing_site_under_every_fault_ends_equal_to_wix() {
     let mut soak = Soak::new(variable("WIX_SYNC_SOAK_SEED", 1));
     let seconds = variable("WIX_SYNC_SOAK_SECONDS", SECONDS);
     let end = Instant::now() + Duration::from_secs(seconds);

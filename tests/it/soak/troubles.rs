@@ -64,7 +64,7 @@ impl Soak {
         if matches!(finished.code, Some(0 | 3)) {
             let result = result_of(&finished);
             for (table, _) in TABLES {
-                let is_full = result["results"][table]["pass"] == "full";
+                let is_full = result["results"][table]["kind"] == "full";
                 self.expect(is_full, || format!("{table} waits for a time that is still to come: {finished:#?}"));
             }
         }

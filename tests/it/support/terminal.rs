@@ -12,13 +12,18 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use crate::support::harness::Finished;
 
 /// Runs a command to its end on a terminal of its own. Both streams arrive there and are returned as `stdout`.
-pub(crate) fn run_on_terminal(arguments: &[&str], mut command: Command) -> Finished {
+pub(crate) fn run_on_terminal(arguments: &[&str], command: Command) -> Finished {
+    run_on_terminal_of(100, arguments, command)
+}
+
+/// Like [`run_on_terminal`], on a terminal with this many columns.
+pub(crate) fn run_on_terminal_of(columns: u16, arguments: &[&str], mut command: Command) -> Finished {
     // Neither end may become the test's controlling terminal, nor be inherited by the children of other tests.
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let screen = openpt(flags).expect("a pseudo-terminal is made");
     unlockpt(&screen).expect("it is unlocked");
     let terminal = File::from(ioctl_tiocgptpeer(&screen, flags).expect("it is opened"));
-    let size = Winsize { ws_row: 24, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+    let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(&terminal, size).expect("it has a size");
 
     let copy = || terminal.try_clone().expect("it is opened again");

@@ -139,17 +139,17 @@ fn replaced_orders(world: &World) {
 }
 
 #[test]
-fn the_predecessors_rows_live_on_with_what_wix_says() {
+fn adopted_rows_are_updated_from_wix() {
     adopts(TABLES);
 }
 
 #[test]
-fn stricter_tables_of_the_same_names_are_taken_over_too() {
+fn stricter_tables_of_the_same_names_are_adopted() {
     adopts(STRICTER_TABLES);
 }
 
 #[test]
-fn amounts_that_were_too_large_or_too_fine_arrive_exactly() {
+fn amounts_that_did_not_fit_are_exact_after_adoption() {
     let world = inherited(TABLES);
     let amount = "98765432109876.54321";
     let id = text(&order(&world)["id"]).to_owned();
@@ -161,7 +161,7 @@ fn amounts_that_were_too_large_or_too_fine_arrive_exactly() {
 }
 
 #[test]
-fn a_table_that_was_taken_over_looks_like_a_new_one() {
+fn adopted_table_looks_like_a_new_one() {
     const COLUMNS: &str = "select c.relname || '.' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
          from pg_attribute a join pg_class c on c.oid = a.attrelid
          where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and a.attnum > 0 and not a.attisdropped
@@ -193,7 +193,7 @@ fn times_without_a_zone_are_utc() {
 }
 
 #[test]
-fn the_predecessors_runs_are_kept_and_shown() {
+fn runs_of_the_adopted_log_are_kept_and_shown() {
     for tables in [TABLES, STRICTER_TABLES] {
         let world = inherited(tables).migrated();
         let status = world.run(&["status"]).expect_exit(0);
@@ -225,7 +225,7 @@ fn the_predecessors_runs_are_kept_and_shown() {
 }
 
 #[test]
-fn an_owner_who_is_no_superuser_takes_over_in_another_schema() {
+fn owner_without_superuser_adopts_in_another_schema() {
     let mut world = World::new(5, 5, 5);
     world.execute("create role plain login; create schema shop authorization plain");
     world.execute(&format!("set role plain; set search_path = shop; {TABLES}"));
@@ -239,7 +239,7 @@ fn an_owner_who_is_no_superuser_takes_over_in_another_schema() {
 }
 
 #[test]
-fn some_tables_are_taken_over_and_the_others_made() {
+fn existing_tables_are_adopted_and_the_others_created() {
     let world = World::new(10, 10, 10);
     world.execute("create table customers (id uuid primary key, wix_contact_id text unique, name text not null)");
     let first = text(&world.sim.contacts()[0]["id"]).to_owned();
@@ -255,7 +255,7 @@ fn some_tables_are_taken_over_and_the_others_made() {
 }
 
 #[test]
-fn wix_ids_that_are_not_unique_enough_are_made_unique() {
+fn partly_unique_wix_ids_are_made_unique() {
     for index in [
         "create unique index on customers (wix_contact_id) where wix_contact_id is not null",
         "create index on customers (wix_contact_id)",
@@ -271,7 +271,7 @@ fn wix_ids_that_are_not_unique_enough_are_made_unique() {
 }
 
 #[test]
-fn wix_ids_that_are_unique_only_at_the_end_of_a_transaction_are_made_unique_at_once() {
+fn deferred_unique_wix_ids_are_made_immediately_unique() {
     let world = inherited(TABLES);
     world.execute("alter table customers drop constraint customers_wix_contact_id_key");
     world.execute("alter table customers add unique (wix_contact_id) deferrable initially deferred");
@@ -280,7 +280,7 @@ fn wix_ids_that_are_unique_only_at_the_end_of_a_transaction_are_made_unique_at_o
 }
 
 #[test]
-fn a_column_of_ones_own_that_must_be_filled_is_named_and_loses_no_record() {
+fn required_user_column_is_named_and_loses_no_record() {
     let world = inherited(TABLES).migrated();
     world.execute("alter table customers add column branch text not null default 'main'");
     world.execute("alter table customers alter column branch drop default");
@@ -310,7 +310,7 @@ fn adopted_orders(there: std::ops::Range<usize>, member: &str) -> World {
 }
 
 #[test]
-fn adopted_rows_that_wix_does_not_list_are_seen_before_and_after_the_first_sync() {
+fn adopted_rows_without_a_record_are_reported() {
     let world = adopted_orders(0..60, r#""number": "1""#);
     let held_back = "40 of 100 rows are no longer listed by Wix";
     for (arguments, exit) in [(&["sync", "orders", "--dry-run"][..], 3), (&["verify", "orders"], 5)] {
@@ -319,14 +319,14 @@ fn adopted_rows_that_wix_does_not_list_are_seen_before_and_after_the_first_sync(
     }
     world.run(&["sync", "orders"]).expect_exit(3).expect_stderr(held_back);
     let shown = world.run(&["verify", "orders"]).expect_exit(5);
-    assert!(shown.stdout.contains("40 gaps found") && shown.stdout.contains(held_back), "{shown:#?}");
+    assert!(shown.stdout.contains("40 differences found") && shown.stdout.contains(held_back), "{shown:#?}");
     world.run(&["verify", "orders", "--repair", "--allow-mass-delete"]).expect_exit(0);
     world.run(&["verify", "orders"]).expect_exit(0);
     assert_eq!(world.value::<i64>("select count(*) from orders where deleted_at is null"), 60);
 }
 
 #[test]
-fn adopted_rows_of_a_large_site_are_not_taken_for_unlisted_by_verify() {
+fn adopted_rows_of_a_large_site_are_in_wix_for_verify() {
     let world = World::empty();
     world.execute(TABLES);
     world.execute(
@@ -348,7 +348,7 @@ fn adopted_rows_of_a_large_site_are_not_taken_for_unlisted_by_verify() {
         let found: Value = serde_json::from_str(&found).expect("it is JSON");
         let orders = &found["tables"][0];
         assert_eq!(
-            (&orders["unlisted"], &orders["unreadable_fields"], &orders["notices"]),
+            (&orders["not_in_wix"], &orders["unreadable_fields"], &orders["notices"]),
             (&json!(0), &json!({"items": 35}), &json!([]))
         );
         world.full_sync_json(&["orders"], 0);
@@ -356,7 +356,7 @@ fn adopted_rows_of_a_large_site_are_not_taken_for_unlisted_by_verify() {
 }
 
 #[test]
-fn adopted_rows_whose_records_are_refused_are_not_taken_for_unlisted() {
+fn adopted_rows_with_rejected_records_are_in_wix() {
     let world = adopted_orders(0..100, r#""n": 1e-400000"#);
     world.execute("update orders set wix_order_id = 'gone' where wix_order_id = 'r000'");
     // Several batches: what the first brings is long forgotten at the end.

@@ -28,7 +28,7 @@ fn refuses(world: &World, parts: &[&str]) {
 }
 
 #[test]
-fn a_view_over_an_amount_is_named_with_the_mend() {
+fn view_over_an_amount_is_named_with_a_hint() {
     let world = inherited(TABLES);
     world.execute(
         "create view turnover as select sum(total_amount) from orders;
@@ -46,7 +46,7 @@ fn a_view_over_an_amount_is_named_with_the_mend() {
 }
 
 #[test]
-fn every_view_in_the_way_of_every_table_is_named_at_once() {
+fn all_views_that_block_adoption_are_named_at_once() {
     let world = inherited(STRICTER_TABLES);
     world.execute(
         "create view names as select name from customers; create view amounts as select total_amount from orders;
@@ -59,7 +59,7 @@ fn every_view_in_the_way_of_every_table_is_named_at_once() {
 }
 
 #[test]
-fn a_table_that_is_not_the_predecessors_is_left_alone() {
+fn table_of_another_kind_is_left_alone() {
     let world = World::empty();
     world.execute("create table customers (id uuid primary key, company text); insert into customers values (gen_random_uuid(), 'x')");
     refuses(&world, &["public.customers", "wix_contact_id", "--schema"]);
@@ -67,28 +67,28 @@ fn a_table_that_is_not_the_predecessors_is_left_alone() {
 }
 
 #[test]
-fn a_view_of_that_name_is_left_alone() {
+fn view_with_a_tables_name_is_left_alone() {
     let world = World::empty();
     world.execute("create view orders as select null::uuid as id, '1'::text as wix_order_id");
     refuses(&world, &["public.orders", "no table", "--schema"]);
 }
 
 #[test]
-fn an_id_of_another_type_is_left_alone() {
+fn id_of_another_type_is_left_alone() {
     let world = World::empty();
     world.execute("create table appointments (id bigserial primary key, wix_booking_id text unique)");
     refuses(&world, &["public.appointments", "bigint", "uuid"]);
 }
 
 #[test]
-fn a_column_that_can_not_be_converted_is_left_alone() {
+fn column_that_cannot_be_converted_is_left_alone() {
     let world = inherited(TABLES);
     world.execute("alter table orders alter items type bytea using ''");
     refuses(&world, &["orders.items", "bytea", "jsonb"]);
 }
 
 #[test]
-fn forced_row_level_security_is_named_with_the_mend() {
+fn forced_row_level_security_is_named_with_a_hint() {
     let world = inherited(TABLES);
     world.execute("alter table customers enable row level security, force row level security");
     refuses(&world, &["public.customers", "FORCE ROW LEVEL SECURITY", "no force row level security"]);
@@ -97,7 +97,7 @@ fn forced_row_level_security_is_named_with_the_mend() {
 }
 
 #[test]
-fn a_table_of_another_owner_is_left_alone() {
+fn table_of_another_owner_is_left_alone() {
     let mut world = inherited(TABLES);
     world.execute("create role plain login; grant all on schema public to plain; grant all on all tables in schema public to plain");
     let url = world.postgres.url_as("plain", "postgres");
@@ -106,7 +106,7 @@ fn a_table_of_another_owner_is_left_alone() {
 }
 
 #[test]
-fn a_table_in_use_by_a_policy_or_trigger_is_refused_whole() {
+fn table_used_by_a_policy_or_trigger_is_refused() {
     for obstacle in [
         "create policy cheap on orders using (total_amount < 10)",
         "create function seen() returns trigger language plpgsql as 'begin return new; end';
@@ -122,7 +122,7 @@ fn a_table_in_use_by_a_policy_or_trigger_is_refused_whole() {
 }
 
 #[test]
-fn wix_ids_that_are_there_twice_are_refused_whole() {
+fn duplicate_wix_ids_are_refused() {
     let world = inherited(TABLES);
     world.execute(
         "alter table customers drop constraint customers_wix_contact_id_key;
@@ -139,7 +139,7 @@ fn wix_ids_that_are_there_twice_are_refused_whole() {
 }
 
 #[test]
-fn columns_of_ones_own_with_the_names_of_new_ones_are_named_and_not_overwritten() {
+fn user_columns_with_new_names_are_not_overwritten() {
     let world = inherited(TABLES);
     world.execute(
         "alter table customers add company text, add labels text[];
@@ -163,7 +163,7 @@ fn columns_of_ones_own_with_the_names_of_new_ones_are_named_and_not_overwritten(
 }
 
 #[test]
-fn check_constraints_that_refuse_wixs_values_are_named_with_the_sql() {
+fn check_constraints_that_refuse_values_are_named() {
     for (table, condition, named) in [
         (
             "appointments",
@@ -191,7 +191,7 @@ fn check_constraints_that_refuse_wixs_values_are_named_with_the_sql() {
 }
 
 #[test]
-fn columns_rules_and_generated_columns_that_refuse_rows_are_named_with_the_sql() {
+fn columns_and_rules_that_refuse_rows_are_named() {
     for (damage, parts) in [
         (
             "alter table customers add column branch text not null default 'main';

@@ -133,12 +133,12 @@ fn dropped_constraints_indexes_and_defaults_are_restored() {
 }
 
 #[test]
-fn a_dropped_view_is_restored() {
+fn dropped_view_is_restored() {
     restored("drop view sync_health", "sync_health", true);
 }
 
 #[test]
-fn a_dropped_record_of_migrations_is_restored() {
+fn dropped_migrations_table_is_restored() {
     for damage in
         ["drop table sync_migrations", "truncate sync_migrations", "alter table sync_migrations drop column checksum"]
     {
@@ -147,7 +147,7 @@ fn a_dropped_record_of_migrations_is_restored() {
 }
 
 #[test]
-fn everything_dropped_comes_back_as_the_migrations_made_it() {
+fn everything_dropped_is_restored_as_migrated() {
     let world = World::empty().migrated();
     let whole = comparable(&world);
     let comments = "select string_agg(objoid::regclass || ' ' || objsubid || ' ' || description, E'\\n' order by 1)
@@ -252,7 +252,7 @@ fn changed_types_under_the_view_are_named_with_the_sql() {
 }
 
 #[test]
-fn an_enum_instead_of_text_is_named_with_the_sql() {
+fn enum_instead_of_text_is_named_with_the_sql() {
     named_with_sql(
         "create type state as enum ('APPROVED', 'CANCELED', 'PENDING', 'REJECTED', 'INITIALIZED');
          alter table orders alter status type state using status::state",
@@ -286,7 +286,7 @@ fn generated_columns_are_named_with_the_sql() {
 }
 
 #[test]
-fn what_refuses_rows_is_named_with_the_sql() {
+fn objects_that_refuse_rows_are_named_with_the_sql() {
     for (damage, named, sync) in [
         (
             "alter table customers add column branch text; update customers set branch = ''; alter table customers alter branch set not null",
@@ -380,7 +380,7 @@ fn restored_tables_are_closed_to_the_public_roles() {
 }
 
 #[test]
-fn an_adopted_schema_passes_the_comparison() {
+fn adopted_schema_passes_the_comparison() {
     for tables in [TABLES, STRICTER_TABLES] {
         let mut world = inherited(tables).migrated();
         world.set("WIX_RATE_LIMIT", "200");
@@ -390,7 +390,7 @@ fn an_adopted_schema_passes_the_comparison() {
 }
 
 #[test]
-fn what_people_linked_by_hand_stays_when_links_are_restored() {
+fn manual_links_stay_when_links_are_restored() {
     let world = synced();
     world.execute(
         "insert into customers (name) values ('By hand');

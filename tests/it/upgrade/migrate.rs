@@ -35,7 +35,8 @@ const TABLES: [(&str, bool, &str); 4] = [
         "sync_logs",
         false,
         "id uuid!, sync_type text!, status text!, user_id uuid, started_at timestamptz!, completed_at timestamptz,
-         synced_count int4!, error_count int4!, results jsonb, error text, created_at timestamptz!",
+         synced_count int4!, error_count int4!, results jsonb, error text, created_at timestamptz!,
+         exit_code int4",
     ),
 ];
 
@@ -58,7 +59,7 @@ fn all(world: &World) -> (String, Vec<serde_json::Value>) {
 }
 
 #[test]
-fn a_fresh_database_gets_the_tables_of_the_contract() {
+fn fresh_database_gets_the_documented_tables() {
     let world = World::empty().migrated();
     for (table, has_shared, own) in TABLES {
         let mut wanted: BTreeSet<String> = names(own).collect();
@@ -94,7 +95,7 @@ fn a_fresh_database_gets_the_tables_of_the_contract() {
 }
 
 #[test]
-fn a_second_migrate_changes_nothing() {
+fn second_migrate_changes_nothing() {
     let world = World::empty().migrated();
     let before = all(&world);
     let again = world.run(&["migrate"]).expect_exit(0);
@@ -122,7 +123,7 @@ pub(crate) fn done_by_one(finished: &[Finished]) {
 }
 
 #[test]
-fn two_and_eight_at_once_do_it_once() {
+fn concurrent_migrates_apply_each_migration_once() {
     for count in [2, 8] {
         let world = World::empty();
         done_by_one(&at_once(&world, count, &["migrate"]));
@@ -132,14 +133,14 @@ fn two_and_eight_at_once_do_it_once() {
 }
 
 #[test]
-fn two_at_once_do_it_once_where_transactions_keep_their_snapshot() {
+fn concurrent_migrates_work_with_repeatable_read() {
     let world = World::empty();
     world.execute("alter database postgres set default_transaction_isolation = 'repeatable read'");
     done_by_one(&at_once(&world, 4, &["migrate"]));
 }
 
 #[test]
-fn a_schema_is_named_by_flag_or_variable_and_created() {
+fn schema_is_named_by_flag_or_variable_and_created() {
     let mut world = World::empty();
     world.run(&["migrate", "--schema", "Kunden-1"]).expect_exit(0);
     world.set("WIX_SYNC_SCHEMA", "from_variable");
@@ -154,7 +155,7 @@ fn a_schema_is_named_by_flag_or_variable_and_created() {
 }
 
 #[test]
-fn every_name_that_is_taken_can_be_migrated_and_others_are_refused() {
+fn valid_schema_names_work_and_others_are_refused() {
     let world = World::empty();
     for name in ["über", "a-b", "1st", "UPPER"] {
         world.run(&["migrate", "--schema", name]).expect_exit(0);
@@ -177,7 +178,7 @@ fn schemas_that_belong_to_postgres_are_refused() {
 }
 
 #[test]
-fn two_sites_live_side_by_side_and_never_in_one_schema() {
+fn two_sites_need_two_schemas() {
     let first = World::new(3, 2, 2);
     let mut second = World::new(5, 1, 1);
     let site = "0f000000-0000-4000-8000-000000000002";
@@ -205,7 +206,7 @@ fn two_sites_live_side_by_side_and_never_in_one_schema() {
 }
 
 #[test]
-fn the_first_schema_of_the_search_path_is_used() {
+fn first_schema_of_the_search_path_is_used() {
     let mut world = World::empty();
     world.execute("create schema app; create role app_user login; alter schema app owner to app_user");
     world.execute("alter role app_user set search_path = missing, app, public");

@@ -10,7 +10,7 @@ fn as_role(mut world: World, role: &str) -> World {
 }
 
 #[test]
-fn an_owner_of_a_schema_needs_no_other_right() {
+fn schema_owner_needs_no_other_right() {
     let world = as_role(World::new(20, 10, 10), "plain");
     world.execute(
         "revoke create on schema public from public; revoke create, temporary on database postgres from public;
@@ -24,7 +24,7 @@ fn an_owner_of_a_schema_needs_no_other_right() {
 }
 
 #[test]
-fn a_database_that_cant_hold_every_character_is_refused() {
+fn database_without_utf8_is_refused() {
     let mut world = World::empty();
     world.execute("create database latin encoding 'LATIN1' lc_collate 'C' lc_ctype 'C' template template0");
     let url = world.postgres.url("latin");
@@ -33,7 +33,7 @@ fn a_database_that_cant_hold_every_character_is_refused() {
 }
 
 #[test]
-fn what_depends_on_a_column_that_has_to_change_is_named() {
+fn objects_that_depend_on_a_changed_column_are_named() {
     let world = World::empty();
     world.execute(crate::upgrade::adoption::TABLES);
     world.execute("alter table orders add column doubled numeric generated always as (total_amount * 2) stored");
@@ -43,7 +43,7 @@ fn what_depends_on_a_column_that_has_to_change_is_named() {
 }
 
 #[test]
-fn a_user_without_rights_is_told_what_is_missing() {
+fn user_without_rights_sees_what_is_missing() {
     let world = as_role(World::empty(), "nobody_much");
     world.execute("revoke create on schema public from public; create role nobody_much login");
     let before = world.catalog();
@@ -55,7 +55,7 @@ fn a_user_without_rights_is_told_what_is_missing() {
 }
 
 #[test]
-fn a_role_that_row_level_security_blinds_is_not_told_that_nothing_is_migrated() {
+fn row_security_is_not_mistaken_for_an_unmigrated_schema() {
     let world = as_role(World::empty().migrated(), "reader");
     world.execute("create role reader login; grant select on all tables in schema public to reader");
     let seen = world.run(&["status"]);
@@ -64,7 +64,7 @@ fn a_role_that_row_level_security_blinds_is_not_told_that_nothing_is_migrated() 
 }
 
 #[test]
-fn a_migration_that_was_changed_stops_every_command() {
+fn migration_that_was_changed_stops_every_command() {
     let world = World::empty().migrated();
     world.execute("update sync_migrations set checksum = repeat('0', 64) where number = 3");
     let before = (world.catalog(), world.rows_as_json("select * from sync_migrations order by 1"));
@@ -76,7 +76,7 @@ fn a_migration_that_was_changed_stops_every_command() {
 }
 
 #[test]
-fn a_migration_from_a_newer_program_stops_every_command() {
+fn migration_from_a_newer_program_stops_every_command() {
     let world = World::empty().migrated();
     world.execute("insert into sync_migrations (number, name, checksum) values (9999, '9999_later', 'x')");
     for arguments in [["migrate"].as_slice(), &["sync", "all"], &["status"]] {
@@ -85,7 +85,7 @@ fn a_migration_from_a_newer_program_stops_every_command() {
 }
 
 #[test]
-fn a_migration_that_is_missing_is_asked_for_and_then_applied_alone() {
+fn missing_migration_is_named_and_applied_alone() {
     let world = World::empty().migrated();
     // A column that comes anew stands at another position.
     let catalog = || -> Vec<String> {
@@ -112,7 +112,7 @@ fn a_migration_that_is_missing_is_asked_for_and_then_applied_alone() {
 }
 
 #[test]
-fn an_unmigrated_database_is_no_riddle() {
+fn unmigrated_database_gets_a_hint() {
     let world = World::new(1, 0, 0);
     let before = world.catalog();
     let refused = world.run(&["sync", "all"]).expect_exit(2);
@@ -125,7 +125,7 @@ fn an_unmigrated_database_is_no_riddle() {
 }
 
 #[test]
-fn a_migration_that_fails_leaves_no_trace_of_the_others() {
+fn migration_that_fails_leaves_no_trace_of_the_others() {
     let world = as_role(World::empty(), "owner");
     world.execute(
         "create role owner login; alter schema public owner to owner;
@@ -143,7 +143,7 @@ fn a_migration_that_fails_leaves_no_trace_of_the_others() {
 }
 
 #[test]
-fn a_failing_migrate_leaves_the_new_schema_out_too() {
+fn failed_migrate_creates_no_schema() {
     let world = World::empty();
     // Whatever is created last is refused, after all else has been done.
     world.execute(
@@ -163,7 +163,7 @@ fn a_failing_migrate_leaves_the_new_schema_out_too() {
 }
 
 #[test]
-fn a_server_that_takes_no_writes_is_named() {
+fn read_only_server_is_named() {
     let world = World::new(1, 0, 0);
     let read_only =
         |on: &str| world.execute(&format!("alter database postgres set default_transaction_read_only = {on}"));

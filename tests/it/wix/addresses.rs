@@ -14,7 +14,7 @@ fn empty() -> World {
 }
 
 #[test]
-fn a_password_in_the_base_url_is_never_shown() {
+fn password_in_the_base_url_is_never_shown() {
     let mut world = empty();
     let port = world.sim.base_url().rsplit(':').next().expect("a port").to_owned();
     let refused = [
@@ -76,7 +76,7 @@ fn credentials_are_not_sent_unencrypted_to_another_host() {
 }
 
 #[test]
-fn an_address_that_is_none_is_refused_at_once() {
+fn invalid_address_is_refused_at_once() {
     let mut world = empty();
     let bad = ["https://", "http://:80", "http://127.0.0.1:99999", "http://[::1", "wix", "ftp://h", "http://a b/"];
     for variable in ["WIX_API_BASE_URL", "WIX_SYNC_HEALTHCHECK_URL"] {
@@ -92,7 +92,7 @@ fn an_address_that_is_none_is_refused_at_once() {
 }
 
 #[test]
-fn a_redirect_of_the_monitor_to_another_host_is_not_followed() {
+fn healthcheck_redirect_to_another_host_is_not_followed() {
     let mut world = empty();
     let (monitor, other) = (Monitor::start(), Monitor::start());
     world.set("WIX_SYNC_HEALTHCHECK_URL", &monitor.url());
@@ -113,7 +113,7 @@ fn a_redirect_of_the_monitor_to_another_host_is_not_followed() {
 }
 
 #[test]
-fn wix_is_not_followed_to_another_address() {
+fn redirect_of_wix_is_not_followed() {
     let world = empty();
     world.sim.fault(
         Fault::on(Endpoint::ContactsQuery).always().status(307).header("location", "http://127.0.0.1:1/elsewhere"),

@@ -26,7 +26,7 @@ fn text_of(world: &World, column: &str, id: &str) -> Option<String> {
 }
 
 #[test]
-fn characters_that_postgres_cant_store_are_removed_or_replaced_and_counted() {
+fn characters_that_postgres_cannot_store_are_replaced() {
     let world = World::empty().migrated();
     let put = |text: &str| world.sim.put_raw(Entity::Contacts, text);
     put(&format!(
@@ -50,7 +50,7 @@ fn characters_that_postgres_cant_store_are_removed_or_replaced_and_counted() {
 }
 
 #[test]
-fn rows_that_a_trigger_leaves_out_without_an_error_are_named_and_the_others_land() {
+fn rows_that_a_trigger_skips_are_named() {
     let world = World::new(30, 30, 30).migrated();
     world.execute(
         "create function skip() returns trigger language plpgsql as $$ begin return null; end $$;
@@ -86,7 +86,7 @@ fn rows_that_a_trigger_leaves_out_without_an_error_are_named_and_the_others_land
 }
 
 #[test]
-fn records_that_postgres_refuses_are_kept_and_the_others_land() {
+fn records_that_postgres_refuses_are_rejected_alone() {
     let world = World::new(1100, 110, 110).migrated();
     let good: i64 = (world.sim.contacts().len() + world.sim.bookings().len() + world.sim.orders().len()) as i64;
     // No `jsonb` holds such a number.
@@ -110,7 +110,7 @@ fn records_that_postgres_refuses_are_kept_and_the_others_land() {
 }
 
 #[test]
-fn records_without_an_id_and_records_that_are_no_objects_are_kept() {
+fn records_without_id_or_object_are_rejected() {
     let world = World::empty().migrated();
     let first = format!(r#"{{{WHEN},"primaryInfo":{{"email":"a@b.example"}}}}"#);
     let second = format!(r#"{{"id":"",{WHEN}}}"#);
@@ -132,7 +132,7 @@ fn records_without_an_id_and_records_that_are_no_objects_are_kept() {
 }
 
 #[test]
-fn null_records_on_a_page_are_kept_as_errors_and_stop_nothing() {
+fn null_records_on_a_page_are_rejected_alone() {
     let world = World::empty().migrated();
     let page = r#"{"contacts":[null,7,{"id":"good"}],"pagingMetadata":{"count":3,"offset":0,"total":3}}"#;
     world.sim.fault(Fault::on(Endpoint::ContactsQuery).body(page));
@@ -154,7 +154,7 @@ fn version(id: &str, updated: &str, name: &str) -> Value {
 }
 
 #[test]
-fn of_the_same_id_twice_on_one_page_the_newer_wins() {
+fn newer_of_two_copies_on_one_page_wins() {
     for newer_first in [true, false] {
         let world = World::empty().migrated();
         let (one, two) = (version("twice", NEW, "new"), version("twice", OLD, "old"));
@@ -167,7 +167,7 @@ fn of_the_same_id_twice_on_one_page_the_newer_wins() {
 }
 
 #[test]
-fn of_the_same_id_twice_on_two_pages_the_newer_wins() {
+fn newer_of_two_copies_on_two_pages_wins() {
     let booking = |id: &str, created: &str, updated: &str, status: &str| json!({"booking": {"id": id, "createdDate": created, "updatedDate": updated, "status": status}});
     let page = |items: &[Value], cursors: Value| {
         json!({"extendedBookings": items, "pagingMetadata": {"count": items.len(), "cursors": cursors}}).to_string()
@@ -191,7 +191,7 @@ fn of_the_same_id_twice_on_two_pages_the_newer_wins() {
 }
 
 #[test]
-fn a_copy_with_an_older_date_is_written_if_wix_has_it_by_id_and_one_with_an_equal_date_at_once() {
+fn older_copy_is_written_only_after_a_lookup_by_id() {
     let world = World::empty().migrated();
     let put = |contact: Value| world.sim.put_raw(Entity::Contacts, &contact.to_string());
     put(version("c", "2026-01-03T00:00:00.000Z", "third"));
@@ -218,7 +218,7 @@ fn a_copy_with_an_older_date_is_written_if_wix_has_it_by_id_and_one_with_an_equa
 }
 
 #[test]
-fn labels_texts_and_amounts_arrive_character_by_character() {
+fn labels_texts_and_amounts_are_exact() {
     let world = World::empty().migrated();
     let labels = json!(["", "a,b", "{c}", "\"d\"", "e\\f", "NULL", "null", " g ", "h\ni", "☃"]);
     let text = "'; drop table customers; -- \"\\ $1 \u{1} \t \u{200B} 名";
@@ -248,7 +248,7 @@ fn labels_texts_and_amounts_arrive_character_by_character() {
 }
 
 #[test]
-fn a_mended_record_lands_and_its_error_is_resolved_without_its_payload() {
+fn fixed_record_is_written_and_its_error_resolved() {
     let world = World::empty().migrated();
     world.sim.put_raw(Entity::Orders, &format!(r#"{{"id":"o1","status":"APPROVED",{WHEN},"n":1e-400000}}"#));
     world.sim.put_raw(Entity::Orders, &format!(r#"{{"id":"o2","status":"APPROVED",{WHEN}}}"#));
@@ -272,7 +272,7 @@ fn a_mended_record_lands_and_its_error_is_resolved_without_its_payload() {
 }
 
 #[test]
-fn a_row_that_the_operators_trigger_or_index_refuses_is_narrowed_down_to() {
+fn row_that_a_user_trigger_refuses_is_rejected_alone() {
     let world = World::new(700, 0, 0).migrated();
     let contacts = world.sim.contacts();
     let id_at = |position: usize| contacts[position]["id"].as_str().expect("an id").to_owned();

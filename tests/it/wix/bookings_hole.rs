@@ -29,7 +29,7 @@ fn live(world: &World) -> Vec<Value> {
 }
 
 #[test]
-fn a_hole_of_one_run_marks_nothing_and_is_told() {
+fn hole_of_one_run_deletes_nothing_and_is_reported() {
     let world = site(40);
     let before = live(&world);
     delete(&world, APPOINTMENTS, [3, 4]);
@@ -59,7 +59,7 @@ fn a_hole_of_one_run_marks_nothing_and_is_told() {
 }
 
 #[test]
-fn a_hole_of_more_than_a_day_is_confirmed_by_the_second_lookup() {
+fn second_lookup_after_a_day_confirms_a_deletion() {
     for second in [&[][..], &["--full"]] {
         let world = site(40);
         delete(&world, APPOINTMENTS, [3]);
@@ -76,7 +76,7 @@ fn a_hole_of_more_than_a_day_is_confirmed_by_the_second_lookup() {
 }
 
 #[test]
-fn a_booking_that_is_found_again_waits_anew() {
+fn booking_that_returns_restarts_its_wait() {
     let world = site(40);
     delete(&world, APPOINTMENTS, [3, 4, 5]);
     sync(&world, &["--full"], 0);
@@ -96,7 +96,7 @@ fn a_booking_that_is_found_again_waits_anew() {
 }
 
 #[test]
-fn a_record_that_is_listed_and_rejected_does_not_wait() {
+fn listed_rejected_record_is_not_pending() {
     let world = site(40);
     delete(&world, APPOINTMENTS, [5]);
     sync(&world, &["--full"], 0);
@@ -106,7 +106,7 @@ fn a_record_that_is_listed_and_rejected_does_not_wait() {
 }
 
 #[test]
-fn a_hole_of_many_bookings_is_blocked_by_the_limit_and_allowed_ones_wait_as_well() {
+fn hole_of_many_bookings_is_blocked_by_the_limit() {
     let world = site(60);
     delete(&world, APPOINTMENTS, 10..40);
     let result = sync(&world, &["--full"], 3);
@@ -134,7 +134,7 @@ fn a_hole_of_many_bookings_is_blocked_by_the_limit_and_allowed_ones_wait_as_well
 }
 
 #[test]
-fn a_time_of_absence_from_the_future_counts_as_now() {
+fn absence_from_the_future_counts_as_now() {
     let world = site(40);
     delete(&world, APPOINTMENTS, [3]);
     sync(&world, &["--full"], 0);
@@ -148,7 +148,7 @@ fn a_time_of_absence_from_the_future_counts_as_now() {
 }
 
 #[test]
-fn a_kill_between_two_lookups_loses_no_wait_and_shortens_none() {
+fn kill_between_two_lookups_does_not_change_the_wait() {
     let world = site(40);
     delete(&world, APPOINTMENTS, [3, 4, 5]);
     let kill_at = |index: usize, arguments: &[&str], is_there: &dyn Fn() -> bool| {
@@ -174,7 +174,7 @@ fn a_kill_between_two_lookups_loses_no_wait_and_shortens_none() {
 }
 
 #[test]
-fn a_new_full_sync_that_is_interrupted_keeps_the_time_of_absence() {
+fn interrupted_full_sync_keeps_the_time_of_absence() {
     let world = site(40);
     delete(&world, APPOINTMENTS, [3, 30]);
     sync(&world, &["--full"], 0);

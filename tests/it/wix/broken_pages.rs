@@ -52,7 +52,7 @@ fn check(kind: (Endpoint, Entity, &str, i64), count: i64, bad: &[i64]) -> usize 
 }
 
 #[test]
-fn one_record_that_breaks_its_page_is_named_and_all_others_arrive() {
+fn record_that_breaks_its_page_is_rejected_alone() {
     for kind in KINDS {
         let page = kind.3;
         for bad in [0, 1, page - 1, page, page + page / 3, 2 * page + 49] {
@@ -63,7 +63,7 @@ fn one_record_that_breaks_its_page_is_named_and_all_others_arrive() {
 }
 
 #[test]
-fn several_records_that_break_their_pages_are_named_each() {
+fn each_record_that_breaks_its_page_is_named() {
     for kind in KINDS {
         let page = kind.3;
         check(kind, 2 * page + 50, &[5, 6, page + 7, 2 * page + 3]);
@@ -80,7 +80,7 @@ fn too_many_broken_records_are_an_error() {
 }
 
 #[test]
-fn a_broken_record_that_shares_its_date_costs_what_cannot_be_reached() {
+fn broken_record_with_a_shared_date_hides_its_neighbours() {
     for (endpoint, entity, table, page) in KINDS {
         let world = site_of(entity, 2 * page, |index| Some(date(index / 10, 0)));
         world.sim.fault(Fault::on(endpoint).always().states_total());
@@ -95,7 +95,7 @@ fn a_broken_record_that_shares_its_date_costs_what_cannot_be_reached() {
 }
 
 #[test]
-fn a_cursor_that_fails_alone_costs_no_record() {
+fn cursor_that_fails_alone_costs_no_record() {
     for (endpoint, entity, table, page) in &KINDS[1..] {
         let world = site_of(*entity, 3 * page, |index| Some(date(index, 0)));
         world.sim.fault(Fault::on(*endpoint).nth(2).times(13).when(|it| it.cursor().is_some()).system_error());
@@ -105,7 +105,7 @@ fn a_cursor_that_fails_alone_costs_no_record() {
 }
 
 #[test]
-fn a_page_that_fails_for_a_while_is_read_in_parts_and_loses_nothing() {
+fn temporarily_failing_page_is_read_in_parts() {
     for (endpoint, entity, table, page) in KINDS {
         let world = site_of(entity, 3 * page, |index| Some(date(index, 0)));
         // Large pages fail, small ones do not.
@@ -120,7 +120,7 @@ fn a_page_that_fails_for_a_while_is_read_in_parts_and_loses_nothing() {
 }
 
 #[test]
-fn an_interrupted_sync_resumes_at_a_broken_record() {
+fn interrupted_sync_resumes_at_a_broken_record() {
     for (endpoint, entity, table, page) in KINDS {
         let world = site_of(entity, 3 * page, |index| Some(date(index, 0)));
         world.sim.fault(Fault::on(endpoint).nth(2).system_error());

@@ -44,7 +44,7 @@ fn versions(world: &World) -> Vec<String> {
 }
 
 #[test]
-fn a_first_load_asks_for_each_page_once_and_little_more() {
+fn first_load_requests_each_page_once() {
     let world = world();
     world.sim.clear_requests();
     world.run(&["sync", "all"]).expect_exit(0);
@@ -59,7 +59,7 @@ fn a_first_load_asks_for_each_page_once_and_little_more() {
 }
 
 #[test]
-fn statements_go_with_the_batches_and_not_with_the_rows() {
+fn number_of_statements_depends_on_batches_not_rows() {
     let world = world();
     log_statements(&world);
     world.run(&["sync", "all"]).expect_exit(0);
@@ -75,7 +75,7 @@ fn statements_go_with_the_batches_and_not_with_the_rows() {
 }
 
 #[test]
-fn passes_that_find_nothing_new_write_no_row_and_hardly_any_wal() {
+fn sync_without_changes_writes_no_row_and_little_wal() {
     let world = world();
     world.run(&["sync", "all"]).expect_exit(0);
     // Customers that were made from bookings and that Wix does not list: the first full pass asks for each.
@@ -98,7 +98,7 @@ fn passes_that_find_nothing_new_write_no_row_and_hardly_any_wal() {
 }
 
 #[test]
-fn what_is_looked_up_is_not_searched_for() {
+fn lookups_use_indexes() {
     let world = World::new(1_200, 1_500, 600).migrated();
     // Nobody has told the planner what is in the tables: so it is in the first days of a site.
     for table in ["customers", "appointments", "orders"] {
@@ -121,7 +121,7 @@ fn what_is_looked_up_is_not_searched_for() {
 }
 
 #[test]
-fn however_many_customers_share_an_email_two_of_them_settle_it() {
+fn shared_email_lookup_reads_two_customers() {
     // Without contacts all buyers of the simulated site are one person, and each booking makes a customer with that email.
     let world = World::new(0, 1_500, 1_500).migrated();
     world.run(&["sync", "appointments"]).expect_exit(0);

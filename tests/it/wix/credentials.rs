@@ -56,7 +56,7 @@ fn run_in(world: &World, directory: &Directory, arguments: &[&str], without: &[&
 }
 
 #[test]
-fn an_api_key_is_sent_bare_beside_the_site() {
+fn api_key_is_sent_with_the_site_id() {
     let world = guarded(3, 0, 0);
     world.sync_json(&["all"], 0);
     for request in world.sim.requests() {
@@ -93,7 +93,7 @@ fn app_credentials_work_under_all_their_names() {
 }
 
 #[test]
-fn given_both_the_api_key_wins_and_a_line_says_so() {
+fn api_key_wins_over_app_credentials_and_is_reported() {
     let mut world = guarded(3, 0, 0);
     let credentials = world.sim.credentials().clone();
     world.set("WIX_CLIENT_ID", &credentials.app_id);
@@ -118,7 +118,7 @@ fn assert_refused(world: &World, variables: &[&str], status: &str) {
 }
 
 #[test]
-fn refused_credentials_are_named_by_their_variables_with_wixs_request_id() {
+fn refused_credentials_name_variables_and_request_id() {
     let mut world = guarded(3, 0, 0);
     world.set("WIX_API_TOKEN", "IST.another-secret-key");
     assert_refused(&world, &["WIX_API_TOKEN"], "401");
@@ -137,7 +137,7 @@ fn refused_credentials_are_named_by_their_variables_with_wixs_request_id() {
 }
 
 #[test]
-fn a_token_that_is_refused_however_fresh_ends_the_tables_pass() {
+fn refused_fresh_token_fails_the_table() {
     let world = guarded(3, 0, 0).with_app();
     let listings = [Endpoint::ContactsQuery, Endpoint::BookingsQuery, Endpoint::OrdersSearch];
     for listing in listings {
@@ -168,7 +168,7 @@ fn missing_variables_are_wrong_use_and_named() {
 }
 
 #[test]
-fn a_dotenv_file_in_the_working_directory_is_read_and_the_environment_goes_before_it() {
+fn dotenv_file_is_read_and_the_environment_wins() {
     let world = guarded(3, 0, 0);
     let directory = Directory::new("dotenv");
     let site = &world.sim.credentials().site_id;
@@ -282,7 +282,7 @@ fn no_secret_is_shown_anywhere() {
 }
 
 #[test]
-fn an_access_token_that_wix_quotes_is_not_shown_either() {
+fn access_token_quoted_by_wix_is_not_shown() {
     let world = guarded(3, 0, 0).with_app();
     let token = "OauthNG.JWS.quoted-token-4716";
     let answer = format!(r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":14400}}"#);
@@ -346,7 +346,7 @@ fn no_personal_data_is_shown_anywhere() {
 }
 
 #[test]
-fn a_schema_belongs_to_the_site_of_which_something_came_and_not_to_a_mistyped_id() {
+fn mistyped_site_id_does_not_claim_a_schema() {
     let mut world = World::new(5, 0, 0).migrated();
     world.set("WIX_SITE_ID", "00000000-0000-4000-8000-00000000dead");
     world.run(&["sync", "customers"]).expect_exit(1);

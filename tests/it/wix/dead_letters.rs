@@ -60,12 +60,12 @@ fn assert_all_landed(world: &World) {
 }
 
 #[test]
-fn what_waits_is_listed_without_the_records() {
+fn rejected_records_are_listed_without_payload() {
     let world = World::new(3, 0, 0);
     world.run(&["errors"]).expect_exit(2).expect_stderr("wix-sync migrate");
     world.run(&["migrate"]).expect_exit(0);
     let empty = world.run(&["errors"]).expect_exit(0);
-    assert_eq!(empty.stdout, "Schema public: every record could be written.\n");
+    assert_eq!(empty.stdout, "Schema public: no rejected records\n");
     put(&world, Entity::Orders, "o1", r#""n":1e-400000,"lineItems":"a very personal text""#);
     world.run(&["sync", "all", "--full"]).expect_exit(3);
     let shown = world.run(&["errors", "list"]).expect_exit(0);
@@ -75,7 +75,7 @@ fn what_waits_is_listed_without_the_records() {
     assert!(!text.contains("personal") && !shown.stdout.contains("personal"), "{text}");
     let json: Value = serde_json::from_str(&text).expect("it is JSON");
     assert_eq!((&json["version"], &json["schema"], &json["total"]), (&json!(1), &json!("public"), &json!(1)));
-    let error = &json["errors"][0];
+    let error = &json["rejected_records"][0];
     assert_eq!((&error["table"], &error["wix_id"], &error["tries"]), (&json!("orders"), &json!("o1"), &json!(1)));
     assert_eq!(error["program_version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(error["run_id"], world.value::<uuid::Uuid>("select id from sync_logs").to_string());
@@ -83,7 +83,7 @@ fn what_waits_is_listed_without_the_records() {
 }
 
 #[test]
-fn a_hopeless_record_costs_no_request_until_a_day_has_passed() {
+fn rejected_record_is_retried_after_a_day() {
     let world = with_bad_records();
     for _ in 0..2 {
         world.run(&["sync", "all"]).expect_exit(3).expect_stderr("`wix-sync errors` lists them");
@@ -106,7 +106,7 @@ fn a_hopeless_record_costs_no_request_until_a_day_has_passed() {
 }
 
 #[test]
-fn what_wix_mended_without_a_new_date_lands_after_a_day() {
+fn record_fixed_without_a_new_date_is_written_after_a_day() {
     let world = with_bad_records();
     mend(&world);
     world.run(&["sync", "all"]).expect_exit(3);
@@ -117,7 +117,7 @@ fn what_wix_mended_without_a_new_date_lands_after_a_day() {
 }
 
 #[test]
-fn another_version_of_the_program_tries_again_at_once() {
+fn another_version_of_the_program_retries_at_once() {
     let world = with_bad_records();
     mend(&world);
     world.execute("update sync_errors set program_version = '0.0.1'");
@@ -126,7 +126,7 @@ fn another_version_of_the_program_tries_again_at_once() {
 }
 
 #[test]
-fn errors_retry_tries_all_of_them_and_is_a_run_like_any_other() {
+fn errors_retry_retries_all_and_is_recorded() {
     let world = with_bad_records();
     let listed = world.run(&["errors", "--json", "--limit", "1"]).expect_exit(0).stdout;
     assert_eq!(listed, world.run(&["errors", "list", "--json", "--limit", "1"]).expect_exit(0).stdout);
@@ -143,8 +143,8 @@ fn errors_retry_tries_all_of_them_and_is_a_run_like_any_other() {
     let result: Value = serde_json::from_str(&shown.stdout).expect("it is JSON");
     assert_eq!((&result["sync_type"], &result["status"]), (&json!("all"), &json!("completed")));
     assert_eq!(
-        (&result["results"]["orders"]["pass"], &result["results"]["orders"]["inserted"]),
-        (&json!("errors"), &json!(1))
+        (&result["results"]["orders"]["kind"], &result["results"]["orders"]["inserted"]),
+        (&json!("retry"), &json!(1))
     );
     assert_all_landed(&world);
     let after =
@@ -155,7 +155,7 @@ fn errors_retry_tries_all_of_them_and_is_a_run_like_any_other() {
 }
 
 #[test]
-fn a_record_that_wix_no_longer_has_waits_no_longer_and_leaves_no_payload() {
+fn rejected_record_deleted_in_wix_is_resolved() {
     let world = with_bad_records();
     for entity in [Entity::Contacts, Entity::Bookings, Entity::Orders] {
         world.sim.delete(entity, "bad");
@@ -174,7 +174,7 @@ fn a_record_that_wix_no_longer_has_waits_no_longer_and_leaves_no_payload() {
 }
 
 #[test]
-fn records_of_a_table_without_any_row_are_tried_again_as_well() {
+fn rejected_records_of_an_empty_table_are_retried() {
     let world = World::empty().migrated();
     for entity in [Entity::Contacts, Entity::Bookings, Entity::Orders] {
         put(&world, entity, "good", r#""revision":"1""#);
@@ -194,7 +194,7 @@ fn records_of_a_table_without_any_row_are_tried_again_as_well() {
 }
 
 #[test]
-fn a_bad_contact_that_was_merged_leads_its_orders_to_the_survivor() {
+fn rejected_contact_that_was_merged_moves_its_orders() {
     let world = World::empty().migrated();
     put(&world, Entity::Contacts, "good", r#""revision":"1""#);
     put(&world, Entity::Contacts, "bad", BAD);
@@ -210,7 +210,7 @@ fn a_bad_contact_that_was_merged_leads_its_orders_to_the_survivor() {
 }
 
 #[test]
-fn records_without_an_id_wait_until_a_full_pass_no_longer_brings_them() {
+fn records_without_an_id_stay_until_a_full_sync_omits_them() {
     let world = World::empty().migrated();
     put(&world, Entity::Contacts, "good", r#""revision":"1""#);
     world.sim.put_raw(Entity::Contacts, &format!(r#"{{{WHEN},"primaryInfo":{{"email":"a@b.example"}}}}"#));
@@ -229,7 +229,7 @@ fn records_without_an_id_wait_until_a_full_pass_no_longer_brings_them() {
 }
 
 #[test]
-fn a_refusal_to_answer_for_a_record_is_reported_and_the_record_stays() {
+fn refused_lookup_is_reported_and_the_record_stays() {
     let world = with_bad_records();
     mend(&world);
     world.sim.fault(Fault::on(Endpoint::OrderGet).always().permission_missing());
@@ -242,7 +242,7 @@ fn a_refusal_to_answer_for_a_record_is_reported_and_the_record_stays() {
 }
 
 #[test]
-fn the_log_keeps_ninety_days_and_the_last_success_of_each_kind() {
+fn log_keeps_ninety_days_and_the_last_success_of_each_kind() {
     let world = World::new(2, 0, 0).migrated();
     let old = |kind: &str, status: &str, days: u32| {
         world.execute(&format!(

@@ -164,7 +164,7 @@ fn versions(world: &World, kind: Kind) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn what_wix_deleted_is_marked_by_the_next_full_pass_and_costs_few_requests() {
+fn full_sync_finds_deletions_with_few_requests() {
     let world = site(50);
     let gone = [0, 17, 49];
     let before = KINDS.map(|kind| versions(&world, kind));
@@ -173,7 +173,7 @@ fn what_wix_deleted_is_marked_by_the_next_full_pass_and_costs_few_requests() {
     }
     let changes = world.sync_json(&["all"], 0);
     for kind in KINDS {
-        assert_eq!(changes["results"][kind.table]["pass"], "changes");
+        assert_eq!(changes["results"][kind.table]["kind"], "incremental");
         assert_eq!((deleted(&world, kind), lookups(&world, kind)), (vec![], vec![]), "a changes pass can't tell");
     }
     let full = world.full_sync_json(&["all"], 0);
@@ -208,7 +208,7 @@ fn what_wix_deleted_is_marked_by_the_next_full_pass_and_costs_few_requests() {
 }
 
 #[test]
-fn stubs_that_wix_does_not_have_are_asked_for_and_marked() {
+fn placeholders_missing_in_wix_are_looked_up_and_deleted() {
     let world = World::new(40, 60, 30).migrated();
     world.sync_json(&["all"], 0);
     let stubs: i64 = world.value("select count(*) from customers where raw is null");
@@ -221,7 +221,7 @@ fn stubs_that_wix_does_not_have_are_asked_for_and_marked() {
 }
 
 #[test]
-fn a_stub_that_is_gone_keeps_what_a_booking_tells_until_wix_has_no_such_booking() {
+fn deleted_placeholder_keeps_details_of_live_bookings() {
     let world = World::new(40, 60, 0).migrated();
     world.sync_json(&["all"], 0);
     world.full_sync_json(&["all"], 0);
@@ -250,7 +250,7 @@ fn a_stub_that_is_gone_keeps_what_a_booking_tells_until_wix_has_no_such_booking(
 }
 
 #[test]
-fn an_empty_page_that_others_follow_does_not_tell_that_a_booking_is_gone() {
+fn empty_page_with_a_cursor_is_no_proof_of_a_deletion() {
     let world = World::new(0, 30, 0).migrated();
     world.sim.remember();
     let added = world.sim.add(Entity::Bookings, 1);
@@ -271,7 +271,7 @@ fn an_empty_page_that_others_follow_does_not_tell_that_a_booking_is_gone() {
 }
 
 #[test]
-fn a_row_that_comes_back_is_live_again() {
+fn row_that_returns_is_live_again() {
     let world = site(30);
     let before = KINDS.map(|kind| world.rows(kind.table, kind.key));
     let texts = KINDS.map(|kind| world.sim.texts(kind.entity));
@@ -303,7 +303,7 @@ fn a_row_that_comes_back_is_live_again() {
 }
 
 #[test]
-fn a_row_whose_record_comes_back_with_an_older_date_is_live_again_as_well() {
+fn row_that_returns_with_an_older_date_is_live_again() {
     for kind in KINDS {
         let world = site(30);
         let old = world.sim.texts(kind.entity).swap_remove(4);
@@ -321,7 +321,7 @@ fn a_row_whose_record_comes_back_with_an_older_date_is_live_again_as_well() {
 }
 
 #[test]
-fn what_is_deleted_during_the_walk_is_marked_in_this_pass_or_in_the_next() {
+fn record_deleted_during_a_sync_is_deleted_by_the_next() {
     for kind in KINDS {
         let world = site(50);
         world.sim.fault(on_listing(kind).always().short_page(10));
@@ -343,7 +343,7 @@ fn what_is_deleted_during_the_walk_is_marked_in_this_pass_or_in_the_next() {
 }
 
 #[test]
-fn equal_dates_at_the_borders_of_pages_and_batches_make_no_false_candidate_and_hide_none() {
+fn equal_dates_at_page_borders_hide_no_deletion() {
     // Fives and a block of twenty with one date each; pages of seven begin and end within them.
     let created = |index: usize| if (20..40).contains(&index) { 20 } else { index - index % 5 };
     let gone = [0, 4, 6, 7, 13, 14, 20, 26, 27, 33, 39, 45, 46, 47, 48, 49, 59];
@@ -367,7 +367,7 @@ fn equal_dates_at_the_borders_of_pages_and_batches_make_no_false_candidate_and_h
 }
 
 #[test]
-fn a_stop_while_wix_is_asked_keeps_what_was_found_and_the_next_run_asks_for_the_rest_alone() {
+fn stop_during_lookups_keeps_the_results() {
     for kind in KINDS {
         let world = site(60);
         delete(&world, kind, 10..20);
@@ -389,7 +389,7 @@ fn a_stop_while_wix_is_asked_keeps_what_was_found_and_the_next_run_asks_for_the_
         world.sim.clear_requests();
         let result = world.sync_json(&[kind.table], 0);
         let results = &result["results"][kind.table];
-        assert_eq!((&results["pass"], &results["resumed"]), (&json!("full"), &json!(true)));
+        assert_eq!((&results["kind"], &results["resumed"]), (&json!("full"), &json!(true)));
         assert_eq!(results["deleted"], kind.marked_at_once(7));
         assert_eq!(lookups(&world, kind)[1..], ids(13..20), "{kind:?}");
         world.sim.clear_faults();

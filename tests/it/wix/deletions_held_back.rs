@@ -35,7 +35,7 @@ fn state(world: &World) -> Vec<Value> {
 }
 
 #[test]
-fn more_than_a_tenth_and_more_than_twenty_rows_stay_until_it_is_allowed() {
+fn deletions_over_the_limit_wait_for_permission() {
     let world = site(210);
     let before = state(&world);
     for kind in KINDS {
@@ -56,7 +56,7 @@ fn more_than_a_tenth_and_more_than_twenty_rows_stay_until_it_is_allowed() {
     }
     let changes = world.sync_json(&["all"], 3);
     for kind in KINDS {
-        assert_eq!(changes["results"][kind.table]["pass"], "changes");
+        assert_eq!(changes["results"][kind.table]["kind"], "incremental");
         assert!(notice(&changes, kind).contains("22 of 210"));
         assert_eq!((deleted(&world, kind), lookups(&world, kind)), (vec![], vec![]), "{kind:?}");
     }
@@ -77,7 +77,7 @@ fn more_than_a_tenth_and_more_than_twenty_rows_stay_until_it_is_allowed() {
 }
 
 #[test]
-fn at_the_bounds_themselves_rows_are_still_marked() {
+fn deletions_at_the_limit_are_applied() {
     for (count, gone, exit) in [(21, 20, 0), (22, 21, 3), (210, 21, 0), (209, 21, 3)] {
         let world = site(count);
         delete(&world, CUSTOMERS, 0..gone);
@@ -88,7 +88,7 @@ fn at_the_bounds_themselves_rows_are_still_marked() {
 }
 
 #[test]
-fn held_back_rows_are_forgotten_when_their_records_are_back() {
+fn pending_deletions_end_when_records_return() {
     let world = site(60);
     let texts = KINDS.map(|kind| world.sim.texts(kind.entity));
     for round in ["as they were", "edited"] {
@@ -114,7 +114,7 @@ fn held_back_rows_are_forgotten_when_their_records_are_back() {
 }
 
 #[test]
-fn held_back_rows_that_a_changes_pass_lists_unchanged_are_forgotten_as_well() {
+fn pending_deletions_end_with_an_incremental_sync() {
     for kind in KINDS {
         let world = site(40);
         // Changed a moment ago, so that the next passes ask for them once more.
@@ -131,7 +131,7 @@ fn held_back_rows_that_a_changes_pass_lists_unchanged_are_forgotten_as_well() {
 }
 
 #[test]
-fn not_found_for_everything_is_a_missing_permission_and_no_deletion() {
+fn not_found_for_everything_deletes_nothing() {
     let world = site(40);
     for kind in KINDS {
         delete(&world, kind, [3, 4]);
@@ -158,7 +158,7 @@ fn not_found_for_everything_is_a_missing_permission_and_no_deletion() {
 }
 
 #[test]
-fn a_record_that_wix_refuses_to_show_stays_and_is_named() {
+fn record_with_a_refused_lookup_stays_and_is_named() {
     for status in [400, 403] {
         let world = site(40);
         for kind in KINDS {
@@ -188,7 +188,7 @@ const USELESS: [fn(Fault) -> Fault; 3] =
     [|fault| fault.system_error(), |fault| fault.body("{}"), |fault| fault.close()];
 
 #[test]
-fn a_record_that_wix_never_shows_stays_and_keeps_nothing_else_from_arriving() {
+fn record_with_failing_lookups_stays_and_stops_nothing() {
     for useless in USELESS {
         let world = site(40);
         for kind in KINDS {
@@ -207,7 +207,7 @@ fn a_record_that_wix_never_shows_stays_and_keeps_nothing_else_from_arriving() {
         world.sim.clear_requests();
         let result = world.sync_json(&["all", "--max-retries", "0"], 3);
         for kind in KINDS {
-            assert_eq!(result["results"][kind.table]["pass"], "changes");
+            assert_eq!(result["results"][kind.table]["kind"], "incremental");
             assert_eq!(result["results"][kind.table]["updated"], 1, "{kind:?}");
             assert_eq!(lookups(&world, kind)[1..], ids([4]), "{kind:?}: what was not found is not asked for again");
         }
@@ -221,14 +221,14 @@ fn a_record_that_wix_never_shows_stays_and_keeps_nothing_else_from_arriving() {
 }
 
 #[test]
-fn where_no_record_can_be_had_by_id_the_pass_ends_all_the_same_and_deletes_nothing() {
+fn full_sync_without_lookups_ends_and_deletes_nothing() {
     for useless in USELESS {
         let world = site(40);
         for kind in KINDS {
             delete(&world, kind, [3, 4]);
             world.sim.fault(useless(on_lookup(kind).always()));
         }
-        for (arguments, pass) in [(&["all", "--full", "--max-retries", "1"][..], "full"), (&["all"], "changes")] {
+        for (arguments, pass) in [(&["all", "--full", "--max-retries", "1"][..], "full"), (&["all"], "incremental")] {
             for kind in KINDS {
                 world.sim.edit(kind.entity, &id(20), |_| {});
             }
@@ -236,7 +236,7 @@ fn where_no_record_can_be_had_by_id_the_pass_ends_all_the_same_and_deletes_nothi
             let result = world.sync_json(arguments, 3);
             for kind in KINDS {
                 assert_eq!(
-                    (&result["results"][kind.table]["pass"], result["results"][kind.table]["updated"].as_u64()),
+                    (&result["results"][kind.table]["kind"], result["results"][kind.table]["updated"].as_u64()),
                     (&json!(pass), Some(1))
                 );
                 assert!(notice(&result, kind).contains("nothing was deleted"), "{result}");
@@ -253,7 +253,7 @@ fn where_no_record_can_be_had_by_id_the_pass_ends_all_the_same_and_deletes_nothi
 }
 
 #[test]
-fn a_row_that_the_table_does_not_let_go_stays_and_keeps_nothing_else_from_happening() {
+fn row_that_cannot_be_deleted_stops_nothing_else() {
     let world = site(40);
     world.execute(
         "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'never'; end $$;
@@ -302,7 +302,7 @@ fn a_row_that_the_table_does_not_let_go_stays_and_keeps_nothing_else_from_happen
 }
 
 #[test]
-fn what_was_held_back_is_not_forgotten_by_a_full_pass_that_fails() {
+fn pending_deletions_survive_a_failed_full_sync() {
     let world = site(60);
     KINDS.iter().for_each(|kind| delete(&world, *kind, 10..40));
     world.full_sync_json(&["all"], 3);
@@ -311,13 +311,13 @@ fn what_was_held_back_is_not_forgotten_by_a_full_pass_that_fails() {
     world.sim.clear_faults();
     let result = world.sync_json(&["all"], 3);
     for kind in KINDS {
-        assert_eq!(result["results"][kind.table]["pass"], "changes");
+        assert_eq!(result["results"][kind.table]["kind"], "incremental");
         assert!(notice(&result, kind).contains("30 of 60"), "{result}");
     }
 }
 
 #[test]
-fn answers_that_contradict_themselves_delete_nothing() {
+fn contradictory_responses_delete_nothing() {
     let world = site(40);
     KINDS.iter().for_each(|kind| delete(&world, *kind, [3]));
     let itself: Value = serde_json::from_str(&record(CUSTOMERS, &id(3), 3)).expect("a record");
@@ -339,7 +339,7 @@ fn answers_that_contradict_themselves_delete_nothing() {
 }
 
 #[test]
-fn an_answer_with_another_record_says_nothing_about_the_one_that_was_asked_for() {
+fn lookup_that_returns_another_record_deletes_nothing() {
     for kind in KINDS {
         let world = site(40);
         let other: Value = serde_json::from_str(&record(kind, &id(0), 0)).expect("a record");
@@ -362,7 +362,7 @@ fn an_answer_with_another_record_says_nothing_about_the_one_that_was_asked_for()
 }
 
 #[test]
-fn an_empty_listing_and_a_missing_app_are_fine_where_the_table_has_no_live_rows_and_nowhere_else() {
+fn empty_list_is_accepted_only_for_an_empty_table() {
     let world = World::empty().migrated();
     world.execute("insert into customers (name) values ('Walk-in'); insert into orders (items) values ('[]')");
     world.full_sync_json(&["all"], 0);
@@ -388,7 +388,7 @@ fn an_empty_listing_and_a_missing_app_are_fine_where_the_table_has_no_live_rows_
     // As long as that stands, no run is a full success, also one that did not ask for a full pass.
     let result = world.sync_json(&["all"], 3);
     for kind in KINDS {
-        assert_eq!(result["results"][kind.table]["pass"], "full");
+        assert_eq!(result["results"][kind.table]["kind"], "full");
         // Once a record is listed, the others can be told apart from a broken listing.
         world.sim.put_raw(kind.entity, &record(kind, &id(0), 0));
     }

@@ -19,12 +19,12 @@ fn interrupt(world: &World, kind: Kind, batch_size: &str) {
 fn resume(world: &World, kind: Kind, batch_size: &str) -> Value {
     let result = world.sync_json(&[kind.table, "--batch-size", batch_size], 0);
     let results = &result["results"][kind.table];
-    assert_eq!((&results["pass"], &results["resumed"]), (&json!("full"), &json!(true)), "{kind:?}");
+    assert_eq!((&results["kind"], &results["resumed"]), (&json!("full"), &json!(true)), "{kind:?}");
     results.clone()
 }
 
 #[test]
-fn a_listing_that_fails_marks_nothing_and_the_resumed_pass_finds_what_a_whole_one_finds() {
+fn failed_list_deletes_nothing_until_it_is_resumed() {
     for kind in KINDS {
         for size in ["1", "7", "1000"] {
             // Fives with one date each: pages and the interruption fall among equals.
@@ -49,7 +49,7 @@ fn reads_everything(request: &wix_sim::Request) -> bool {
 }
 
 #[test]
-fn a_pass_that_fails_again_and_again_marks_each_row_in_the_end() {
+fn repeatedly_failing_sync_finally_deletes_each_row() {
     for kind in KINDS {
         let world = site(60);
         delete(&world, kind, (0..60).step_by(4));
@@ -77,7 +77,7 @@ fn a_pass_that_fails_again_and_again_marks_each_row_in_the_end() {
 }
 
 #[test]
-fn what_is_deleted_between_interruption_and_resume_is_found_where_the_pass_still_goes() {
+fn deletions_before_a_resume_are_found_in_the_rest() {
     for kind in KINDS {
         let world = site(60);
         delete(&world, kind, [3, 50]);
@@ -93,7 +93,7 @@ fn what_is_deleted_between_interruption_and_resume_is_found_where_the_pass_still
 }
 
 #[test]
-fn a_resumed_pass_that_lists_nothing_more_still_finds_what_is_gone_behind_its_checkpoint() {
+fn resumed_sync_without_records_finds_earlier_deletions() {
     for kind in KINDS {
         let world = site(40);
         delete(&world, kind, [3]);
@@ -109,7 +109,7 @@ fn a_resumed_pass_that_lists_nothing_more_still_finds_what_is_gone_behind_its_ch
 }
 
 #[test]
-fn records_without_a_creation_date_are_no_candidates_while_wix_lists_them() {
+fn listed_records_without_a_date_are_not_pending() {
     let world = World::empty().migrated();
     for kind in KINDS {
         for index in 0..40 {
@@ -149,7 +149,7 @@ fn unresolved(world: &World, kind: Kind) -> Vec<String> {
 }
 
 #[test]
-fn records_that_cant_be_written_are_no_candidates_while_wix_lists_them() {
+fn listed_rejected_records_are_not_pending() {
     let world = site(40);
     for kind in KINDS {
         for index in [3, 20, 39, 40] {
@@ -167,7 +167,7 @@ fn records_that_cant_be_written_are_no_candidates_while_wix_lists_them() {
 }
 
 #[test]
-fn a_row_whose_record_cant_be_written_is_marked_once_wix_deletes_it_and_the_kept_record_goes() {
+fn row_of_a_rejected_record_is_deleted_with_it() {
     let world = site(40);
     for kind in KINDS {
         world.sim.put_raw(kind.entity, &broken(kind, 3));
@@ -190,7 +190,7 @@ fn a_row_whose_record_cant_be_written_is_marked_once_wix_deletes_it_and_the_kept
 }
 
 #[test]
-fn a_candidate_whose_record_cant_be_written_either_stays_and_is_kept_as_an_error() {
+fn pending_row_with_an_unwritable_record_is_rejected() {
     let world = site(40);
     // Not listed, but there when it is asked for: as a listing that lags behind would have it.
     delete(&world, CUSTOMERS, [7]);
@@ -201,7 +201,7 @@ fn a_candidate_whose_record_cant_be_written_either_stays_and_is_kept_as_an_error
 }
 
 #[test]
-fn a_candidate_that_is_alive_is_written_from_the_answer() {
+fn pending_row_that_is_found_is_written_from_the_response() {
     let world = site(40);
     delete(&world, CUSTOMERS, [7]);
     let mut edited: Value = serde_json::from_str(&record(CUSTOMERS, &id(7), 7)).expect("a record");
@@ -217,7 +217,7 @@ fn a_candidate_that_is_alive_is_written_from_the_answer() {
 }
 
 #[test]
-fn a_candidate_stays_one_when_only_its_link_changes_before_the_pass_goes_on() {
+fn changed_link_does_not_end_a_pending_deletion() {
     let world = World::empty().migrated();
     for (index, contact) in ["a", "b"].into_iter().enumerate() {
         world.sim.put_raw(Entity::Contacts, &record(CUSTOMERS, contact, index));

@@ -165,7 +165,7 @@ fn schema_of_an_older_version_is_asked_about_once() {
 }
 
 #[test]
-fn first_pair_without_an_answer_is_accepted_and_asked_about_again() {
+fn first_pair_without_a_response_is_checked_again() {
     let mut world = world();
     for (name, fault) in silences() {
         world.set("WIX_SYNC_SCHEMA", name);
@@ -191,7 +191,7 @@ fn first_pair_without_an_answer_is_accepted_and_asked_about_again() {
 }
 
 #[test]
-fn accepted_pair_that_turns_out_to_be_another_sites_is_refused() {
+fn accepted_pair_of_another_site_is_refused_later() {
     let mut world = world();
     world.set(VARIABLE, OTHER_INSTANCE);
     world.sim.fault(Fault::on(Endpoint::OauthTokenInfo).status(404));
@@ -202,7 +202,7 @@ fn accepted_pair_that_turns_out_to_be_another_sites_is_refused() {
 }
 
 #[test]
-fn changed_pair_without_an_answer_is_refused() {
+fn changed_pair_without_a_response_is_refused() {
     let mut world = filled();
     for instance in [NEW_INSTANCE, OTHER_INSTANCE] {
         world.set(VARIABLE, instance);
@@ -218,7 +218,7 @@ fn changed_pair_without_an_answer_is_refused() {
 }
 
 #[test]
-fn app_installed_again_on_the_same_site_is_accepted_and_remembered() {
+fn app_reinstalled_on_the_same_site_is_accepted() {
     let mut world = filled();
     world.set(VARIABLE, NEW_INSTANCE);
     let notice = format!("{VARIABLE} changed from {INSTANCE} to {NEW_INSTANCE}");
@@ -263,7 +263,7 @@ fn ids_are_the_same_in_upper_case_and_with_spaces() {
 }
 
 #[test]
-fn token_info_that_stumbles_is_asked_again() {
+fn failed_token_info_request_is_retried() {
     let mut world = world();
     world.set(VARIABLE, OTHER_INSTANCE);
     for fault in [
@@ -277,7 +277,7 @@ fn token_info_that_stumbles_is_asked_again() {
 }
 
 #[test]
-fn token_that_comes_after_the_check_gave_up_reads_nothing() {
+fn token_after_the_check_gave_up_reads_nothing() {
     let mut world = world();
     world.set(VARIABLE, OTHER_INSTANCE);
     // Four tries of the check; a fifth would get a token.
@@ -289,7 +289,7 @@ fn token_that_comes_after_the_check_gave_up_reads_nothing() {
 }
 
 #[test]
-fn api_key_run_asks_nothing_and_forgets_nothing() {
+fn api_key_run_does_not_check_the_installation() {
     let world = filled().with_api_key();
     world.run(&["sync", "all"]).expect_exit(0);
     assert_eq!((questions(&world), remembered(&world)), (0, pair(INSTANCE, Some(SITE))));
@@ -338,7 +338,7 @@ fn range_as_the_first_run_binds_the_schema_to_its_site() {
 }
 
 #[test]
-fn mistyped_installation_that_read_nothing_is_not_held_against_the_right_one() {
+fn mistyped_installation_does_not_claim_a_schema() {
     let mut world = world();
     world.sim.fault(Fault::on(Endpoint::OauthTokenInfo).always().status(404));
     world.sim.fault(Fault::on(Endpoint::ContactsQuery).permission_missing());

@@ -65,7 +65,7 @@ fn run(world: &World, arguments: &[&str], exit: i32) -> Finished {
 }
 
 #[test]
-fn a_page_of_60_mb_arrives_in_smaller_pages() {
+fn page_of_60_mb_arrives_in_smaller_pages() {
     for (endpoint, entity, table) in KINDS {
         let world = World::empty().migrated();
         let count = if entity == Entity::Contacts { 1_000 } else { 100 };
@@ -78,7 +78,7 @@ fn a_page_of_60_mb_arrives_in_smaller_pages() {
 }
 
 #[test]
-fn large_records_arrive_whatever_cursors_do_with_another_limit() {
+fn large_records_arrive_if_cursors_fix_the_limit() {
     let plain = |endpoint| Fault::on(endpoint).always();
     for change in [|it: Fault| it, |it: Fault| it.keep_limit_of_cursors(), |it: Fault| it.refuse_other_limits()] {
         for (endpoint, entity, table) in &KINDS[1..] {
@@ -98,7 +98,7 @@ fn large_records_arrive_whatever_cursors_do_with_another_limit() {
 }
 
 #[test]
-fn a_record_of_50_mb_is_named_and_all_others_arrive() {
+fn record_of_50_mb_is_rejected_alone() {
     for (endpoint, entity, table) in KINDS {
         let world = World::empty().migrated();
         put(&world, entity, (0..250).map(|index| if index == 120 { 50 * MB } else { 500 }));
@@ -122,7 +122,7 @@ fn a_record_of_50_mb_is_named_and_all_others_arrive() {
 }
 
 #[test]
-fn the_largest_records_are_held_one_by_one() {
+fn largest_records_are_held_one_by_one() {
     let world = World::empty().migrated();
     let sizes = || [3_900_000, 3_900_000, 500, 3_900_000, 4_100_000, 3_900_000, 500];
     KINDS.iter().for_each(|(_, entity, _)| put(&world, *entity, sizes()));
@@ -137,7 +137,7 @@ fn the_largest_records_are_held_one_by_one() {
 }
 
 #[test]
-fn a_record_that_ends_too_late_is_passed_over_and_named() {
+fn endless_record_is_skipped_and_named() {
     for (_, entity, table) in KINDS {
         let world = World::empty().migrated();
         let text = large(entity, 7, 500).replace("\"blob\"", &format!("\"zzz\":\"{}\",\"blob\"", "z".repeat(140 * MB)));
@@ -159,7 +159,7 @@ fn endless(endpoint: Endpoint, body: &str, gzip: bool) -> Fault {
 }
 
 #[test]
-fn an_answer_without_end_costs_requests_and_no_record() {
+fn endless_response_loses_no_record() {
     for (endpoint, entity, table) in KINDS {
         let world = World::empty().migrated();
         put(&world, entity, (0..250).map(|_| 500));
@@ -177,7 +177,7 @@ fn an_answer_without_end_costs_requests_and_no_record() {
 }
 
 #[test]
-fn a_list_whose_answers_never_end_fails_and_keeps_its_rows() {
+fn list_of_endless_responses_fails_and_keeps_its_rows() {
     for (endpoint, entity, table) in KINDS {
         let world = World::empty().migrated();
         put(&world, entity, (0..250).map(|_| 500));
@@ -193,7 +193,7 @@ fn a_list_whose_answers_never_end_fails_and_keeps_its_rows() {
 }
 
 #[test]
-fn refusals_and_tokens_without_end_are_read_as_far_as_they_may_matter() {
+fn endless_refusals_and_tokens_are_read_to_a_limit() {
     let mut world = World::empty().migrated();
     put(&world, Entity::Orders, (0..5).map(|_| 500));
     for status in [429, 500, 503] {
@@ -209,7 +209,7 @@ fn refusals_and_tokens_without_end_are_read_as_far_as_they_may_matter() {
 }
 
 #[test]
-fn somewhat_large_records_are_not_gathered_in_memory() {
+fn records_below_the_limit_do_not_accumulate_in_memory() {
     let world = World::empty().migrated();
     put(&world, Entity::Contacts, (0..1_000).map(|_| 50_000));
     put(&world, Entity::Bookings, (0..300).map(|_| 30_000));

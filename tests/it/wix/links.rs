@@ -53,7 +53,7 @@ fn customer_of(world: &World, booking: &str) -> Option<String> {
 }
 
 #[test]
-fn appointments_find_their_customer_again_whose_row_somebody_deleted() {
+fn appointments_are_linked_again_to_a_restored_customer() {
     let world = World::empty().migrated();
     world.sim.put_raw(Entity::Contacts, &contact("c1", "a@b.example"));
     world.sim.put_raw(Entity::Bookings, &booking("b1", &json!({"contactId": "c1"})));
@@ -72,7 +72,7 @@ fn appointments_find_their_customer_again_whose_row_somebody_deleted() {
 }
 
 #[test]
-fn appointments_of_a_merged_contact_move_once_the_survivor_can_be_written() {
+fn appointments_move_once_the_survivor_is_written() {
     let world = World::empty().migrated();
     world.sim.put_raw(Entity::Contacts, &contact("a", "a@b.example"));
     world.sim.put_raw(Entity::Contacts, &contact("x", "x@b.example"));
@@ -91,7 +91,7 @@ fn appointments_of_a_merged_contact_move_once_the_survivor_can_be_written() {
 }
 
 #[test]
-fn a_merged_contact_that_is_back_gets_its_appointments_back() {
+fn restored_merged_contact_gets_its_appointments_back() {
     let world = World::empty().migrated();
     for id in ["a", "s"] {
         world.sim.put_raw(Entity::Contacts, &contact(id, &format!("{id}@b.example")));
@@ -108,7 +108,7 @@ fn a_merged_contact_that_is_back_gets_its_appointments_back() {
 }
 
 #[test]
-fn what_wix_clears_of_a_booking_goes_from_its_deleted_customer_too() {
+fn details_cleared_in_a_booking_leave_its_deleted_customer() {
     let world = World::empty().migrated();
     let details = json!({"contactId": "gone", "firstName": "Ada", "email": "a@b.example"});
     world.sim.put_raw(Entity::Contacts, &contact("other", "o@b.example"));
@@ -135,7 +135,7 @@ fn what_wix_clears_of_a_booking_goes_from_its_deleted_customer_too() {
 }
 
 #[test]
-fn a_deleted_customer_keeps_only_what_some_booking_still_tells() {
+fn deleted_customer_keeps_only_details_of_bookings() {
     let details = |email: &str| json!({"contactId": "gone", "firstName": "Ada", "email": email});
     let email = "select email from customers where wix_contact_id = 'gone' and deleted_at is not null";
     let clear = |world: &World, id: &str| {
@@ -180,7 +180,7 @@ fn a_deleted_customer_keeps_only_what_some_booking_still_tells() {
 }
 
 #[test]
-fn rows_of_peoples_own_are_not_touched_by_links_and_merges() {
+fn user_defined_rows_are_not_changed_by_links_and_merges() {
     let world = World::empty().migrated();
     world.sim.put_raw(Entity::Contacts, &contact("a", "a@b.example"));
     world.full_sync_json(&["all"], 0);
@@ -199,7 +199,7 @@ fn rows_of_peoples_own_are_not_touched_by_links_and_merges() {
 }
 
 #[test]
-fn a_booking_of_an_unknown_contact_makes_a_stub_that_the_contact_fills_later() {
+fn unknown_contact_of_a_booking_becomes_a_placeholder() {
     let world = World::empty().migrated();
     let details =
         json!({"contactId": "c1", "firstName": " Ada ", "lastName": "L.", "email": "a@b.example", "phone": "1"});
@@ -230,7 +230,7 @@ fn a_booking_of_an_unknown_contact_makes_a_stub_that_the_contact_fills_later() {
 }
 
 #[test]
-fn a_stub_never_overwrites_a_contact() {
+fn placeholder_never_overwrites_a_contact() {
     let world = World::empty().migrated();
     world.sim.put_raw(Entity::Contacts, &contact("c1", "true@b.example"));
     world.sim.put_raw(
@@ -243,7 +243,7 @@ fn a_stub_never_overwrites_a_contact() {
 }
 
 #[test]
-fn a_booking_without_a_contact_id_makes_no_customer() {
+fn booking_without_a_contact_id_makes_no_customer() {
     let world = World::empty().migrated();
     world.sim.put_raw(Entity::Bookings, &booking("b1", &json!({"firstName": "Ada", "email": "a@b.example"})));
     world.sim.put_raw(Entity::Bookings, &booking("b2", &json!({"contactId": "", "firstName": "Ada"})));
@@ -254,7 +254,7 @@ fn a_booking_without_a_contact_id_makes_no_customer() {
 }
 
 #[test]
-fn orders_find_their_customer_by_contact_then_by_email_and_never_by_guess() {
+fn orders_are_linked_by_contact_id_then_by_unique_email() {
     let world = World::empty().migrated();
     for (id, email) in [
         ("c1", "One@Shop.example"),
@@ -287,7 +287,7 @@ fn orders_find_their_customer_by_contact_then_by_email_and_never_by_guess() {
 }
 
 #[test]
-fn a_link_is_made_when_its_customer_appears_and_mended_when_emails_change() {
+fn link_is_set_and_corrected_when_customers_change() {
     let world = World::empty().migrated();
     world.sim.put_raw(Entity::Orders, &order("named", &json!({"contactId": "c1"})));
     world.sim.put_raw(Entity::Orders, &order("by-email", &json!({"email": "Ada@Shop.example"})));
@@ -324,7 +324,7 @@ fn a_link_is_made_when_its_customer_appears_and_mended_when_emails_change() {
 }
 
 #[test]
-fn customers_of_peoples_own_are_never_touched_but_can_be_found_by_email() {
+fn user_defined_customers_are_linked_but_never_changed() {
     let world = World::empty().migrated();
     world.execute(
         "insert into customers (name, email, phone, notes, created_at, updated_at)
@@ -345,7 +345,7 @@ fn customers_of_peoples_own_are_never_touched_but_can_be_found_by_email() {
 }
 
 #[test]
-fn links_that_people_made_to_customers_of_their_own_stay_where_wix_names_nobody() {
+fn manual_links_stay_where_wix_names_nobody() {
     let world = World::empty().migrated();
     world.sim.put_raw(Entity::Bookings, &booking("b1", &json!({"firstName": "Ada"})));
     world.sim.put_raw(Entity::Orders, &order("o1", &json!({})));
@@ -368,7 +368,7 @@ fn links_that_people_made_to_customers_of_their_own_stay_where_wix_names_nobody(
 }
 
 #[test]
-fn notes_are_peoples_own_and_never_written() {
+fn notes_are_never_written() {
     let world = World::new(30, 30, 0).migrated();
     world.full_sync_json(&["all"], 0);
     let count = |table: &str| -> i64 { world.value(&format!("select count(*) from {table} where notes is not null")) };
@@ -397,7 +397,7 @@ fn notes_are_peoples_own_and_never_written() {
 }
 
 #[test]
-fn an_order_written_while_a_booking_makes_its_customer_is_linked_also_after_a_crash() {
+fn order_written_beside_its_placeholder_is_linked() {
     let world = World::empty().migrated();
     world.sim.put_raw(Entity::Bookings, &booking("b1", &json!({"contactId": "c9", "email": "c9@b.example"})));
     world.sim.put_raw(Entity::Orders, &order("o1", &json!({"contactId": "c9"})));

@@ -68,7 +68,7 @@ fn with_sim(sizes: Sizes, change: impl FnOnce(SimBuilder) -> SimBuilder) -> Worl
 }
 
 #[test]
-fn a_list_that_ends_before_its_total_is_reported_and_read_again() {
+fn list_that_ends_before_its_total_is_reported_and_read_again() {
     for (endpoint, table) in LISTS {
         for listed in [0, 60, 200, 349] {
             let world = site_of(entity(table), 350, |index| Some(date(index, 0)));
@@ -81,14 +81,14 @@ fn a_list_that_ends_before_its_total_is_reported_and_read_again() {
             world.run(&["sync", table, "--dry-run"]).expect_exit(3).expect_stderr("");
             world.sim.clear_faults();
             let result = world.sync_json(&[table], 0);
-            assert_eq!(result["results"][table]["pass"], "full", "{table}, {listed}");
+            assert_eq!(result["results"][table]["kind"], "full", "{table}, {listed}");
             assert_eq!(rows(&world, table), 350, "{table}");
         }
     }
 }
 
 #[test]
-fn an_incremental_sync_and_a_range_are_compared_with_their_totals_too() {
+fn incremental_sync_and_range_are_checked_against_totals() {
     let world = World::new(30, 260, 0).migrated();
     world.run(&["sync", "all"]).expect_exit(0);
     world.sim.edit_every(Entity::Bookings, 1, |booking| booking["booking"]["status"] = json!("CANCELED"));
@@ -97,10 +97,10 @@ fn an_incremental_sync_and_a_range_are_compared_with_their_totals_too() {
     let said = "Wix announced 7 more appointments than it returned";
     world.run(&["sync", "appointments", "--start", "2000-01-01"]).expect_exit(3).expect_stderr(said);
     let result = world.sync_json(&["appointments"], 3);
-    assert_eq!(result["results"]["appointments"]["pass"], "changes");
+    assert_eq!(result["results"]["appointments"]["kind"], "incremental");
     world.sim.clear_faults();
     let result = world.sync_json(&["appointments"], 0);
-    assert_eq!(result["results"]["appointments"]["pass"], "full");
+    assert_eq!(result["results"]["appointments"]["kind"], "full");
     world.assert_tables_equal_truth();
 }
 
@@ -133,13 +133,13 @@ fn check_edits_during_an_incremental_sync(later: TimeDelta) {
 }
 
 #[test]
-fn edits_and_deletions_during_an_incremental_sync_are_no_shortfall() {
+fn edits_during_an_incremental_sync_are_no_shortfall() {
     check_edits_during_an_incremental_sync(TimeDelta::hours(1));
     check_edits_during_an_incremental_sync(TimeDelta::zero());
 }
 
 #[test]
-fn a_total_that_is_always_one_too_high_is_a_shortfall_of_one() {
+fn total_that_is_always_one_too_high_is_a_shortfall_of_one() {
     for (endpoint, table) in LISTS {
         let world = World::new(1200, 250, 250).migrated();
         world.sim.fault(Fault::on(endpoint).always().states_total().total_off_by(1));
@@ -153,7 +153,7 @@ fn a_total_that_is_always_one_too_high_is_a_shortfall_of_one() {
 }
 
 #[test]
-fn totals_that_are_something_else_report_nothing() {
+fn totals_with_another_meaning_report_nothing() {
     for off in [-1, -1100, -10_000] {
         let world = World::new(1200, 0, 0).migrated();
         world.sim.fault(Fault::on(Endpoint::ContactsQuery).always().total_off_by(off));
@@ -170,7 +170,7 @@ fn deep_with_undated() -> World {
 }
 
 #[test]
-fn a_contact_without_a_date_behind_deep_offsets_arrives() {
+fn contact_without_a_date_behind_deep_offsets_arrives() {
     let world = deep_with_undated();
     world.sim.fault(Fault::on(Endpoint::ContactsQuery).always().undated_last());
     world.run(&["sync", "customers"]).expect_exit(0);
@@ -185,7 +185,7 @@ fn a_contact_without_a_date_behind_deep_offsets_arrives() {
 }
 
 #[test]
-fn a_contact_without_a_date_behind_a_restart_or_a_kill_arrives() {
+fn contact_without_a_date_after_a_restart_arrives() {
     let world = World::new(3_500, 0, 0).migrated();
     world.sim.put_raw(Entity::Contacts, &record(Entity::Contacts, "undated", None));
     world.sim.fault(Fault::on(Endpoint::ContactsQuery).nth(3).repeat_page().undated_last());
@@ -240,7 +240,7 @@ fn rounded_dates_at_a_restart_or_a_kill_lose_nothing() {
 }
 
 #[test]
-fn a_sort_that_wix_ignores_and_an_interruption_lose_nothing() {
+fn sort_that_wix_ignores_and_an_interruption_lose_nothing() {
     for (endpoint, table) in LISTS {
         let page: i64 = if table == "customers" { 1000 } else { 100 };
         for is_kill in [true, false] {
@@ -267,7 +267,7 @@ fn a_sort_that_wix_ignores_and_an_interruption_lose_nothing() {
 }
 
 #[test]
-fn a_first_page_of_one_record_proves_no_order() {
+fn first_page_of_one_record_proves_no_order() {
     for (endpoint, table) in LISTS {
         let world = site_of(entity(table), 120, |index| Some(date(index, 0)));
         world.sim.fault(Fault::on(endpoint).short_page(1).newest_first());
@@ -284,7 +284,7 @@ fn a_first_page_of_one_record_proves_no_order() {
 }
 
 #[test]
-fn a_resumed_list_that_comes_newest_first_is_read_from_the_beginning() {
+fn resumed_list_in_descending_order_starts_over() {
     for (endpoint, table) in LISTS {
         let page: i64 = if table == "customers" { 1000 } else { 100 };
         let world = site_of(entity(table), 3 * page + 5, |index| Some(date(index, 0)));
@@ -304,7 +304,7 @@ fn a_resumed_list_that_comes_newest_first_is_read_from_the_beginning() {
 }
 
 #[test]
-fn cursors_that_count_records_and_state_totals_need_no_further_request() {
+fn counting_cursors_with_totals_need_no_further_request() {
     let sizes = Sizes { contacts: 20, bookings: 450, orders: 430, ..Sizes::default() };
     let world = with_sim(sizes, |sim| sim.cursor_style(CursorStyle::Offset));
     world.sim.fault(Fault::on(Endpoint::Any).always().states_total());
@@ -317,7 +317,7 @@ fn cursors_that_count_records_and_state_totals_need_no_further_request() {
 }
 
 #[test]
-fn the_hint_of_an_unstable_order_tells_what_happens_next() {
+fn unstable_order_hint_says_what_happens_next() {
     let sizes = Sizes { contacts: 3600, tie_block: 3000, ..Sizes::default() };
     let world = with_sim(sizes, |sim| sim.tie_order(wix_sim::TieOrder::Unstable));
     let finished = world.run(&["sync", "customers"]).expect_exit(1);

@@ -29,7 +29,7 @@ fn held(world: &World) -> i64 {
 }
 
 #[test]
-fn bookings_that_all_lose_their_contact_details_stay_linked_until_it_is_confirmed() {
+fn mass_loss_of_contact_details_waits_for_confirmation() {
     let world = World::new(60, 90, 0).migrated();
     world.sync_json(&["all"], 0);
     let before = appointments(&world);
@@ -50,7 +50,7 @@ fn bookings_that_all_lose_their_contact_details_stay_linked_until_it_is_confirme
 }
 
 #[test]
-fn held_copies_go_when_whole_ones_come() {
+fn held_copies_are_replaced_by_complete_ones() {
     let world = World::new(60, 90, 0).migrated();
     world.sync_json(&["all"], 0);
     let whole = world.sim.texts(Entity::Bookings);
@@ -81,7 +81,7 @@ fn contacts_in_a_smaller_field_set_lose_nothing() {
 }
 
 #[test]
-fn a_few_records_may_lose_a_part() {
+fn few_records_may_lose_a_part() {
     let world = World::new(60, 90, 0).migrated();
     world.sync_json(&["all"], 0);
     let edited = bookings_without_contacts(&world.sim, 5);
@@ -107,7 +107,7 @@ fn other_changes_arrive_while_copies_are_held() {
 }
 
 #[test]
-fn repair_strips_no_large_number_of_rows_either() {
+fn repair_respects_the_limit_for_losses() {
     let world = World::new(60, 90, 0).migrated();
     world.sync_json(&["all"], 0);
     let before = appointments(&world);

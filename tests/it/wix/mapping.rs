@@ -37,7 +37,7 @@ fn assert_no_contact_is_missing(world: &World) {
 }
 
 #[test]
-fn a_whole_site_lands_as_wix_has_it_and_a_second_run_touches_no_row() {
+fn second_run_of_a_whole_site_changes_no_row() {
     let world = World::new(3500, 650, 620).migrated();
     // Appointments and orders are read at the same time: the last page of the one waits for the first of the other.
     let ((orders_begin, orders_begun), (tell, told)) = (channel(), channel());
@@ -74,7 +74,7 @@ fn a_whole_site_lands_as_wix_has_it_and_a_second_run_touches_no_row() {
     assert_eq!(row_versions(&world), before);
     for (table, _) in TABLES {
         let results = &second["results"][table];
-        assert_eq!((&results["pass"], &results["synced"]), (&json!("changes"), &json!(0)), "{table}");
+        assert_eq!((&results["kind"], &results["synced"]), (&json!("incremental"), &json!(0)), "{table}");
         assert_eq!(results["requests"], 1, "{table}");
     }
     world.assert_tables_equal_truth();
@@ -120,7 +120,7 @@ fn edits_and_additions_arrive_and_are_counted() {
 }
 
 #[test]
-fn the_order_of_single_table_runs_makes_no_difference_to_the_tables() {
+fn order_of_single_table_runs_does_not_matter() {
     let world = World::new(900, 160, 240).migrated();
     let Truth { contacts, bookings, orders, .. } = Truth::of(&world.sim);
     world.run(&["sync", "orders"]).expect_exit(0);
@@ -138,7 +138,7 @@ fn the_order_of_single_table_runs_makes_no_difference_to_the_tables() {
 }
 
 #[test]
-fn the_batch_size_makes_no_difference_to_the_tables() {
+fn batch_size_does_not_change_the_tables() {
     for size in ["1", "7", "1000"] {
         let world = World::new(70, 45, 40).migrated();
         world.sync_json(&["all", "--batch-size", size], 0);
@@ -151,7 +151,7 @@ fn start_of(booking: &Value) -> &str {
 }
 
 #[test]
-fn a_range_selects_the_appointments_that_begin_in_it_and_leaves_the_state_alone() {
+fn range_selects_appointments_by_their_start() {
     let world = World::new(150, 300, 0).migrated();
     let mut starts: Vec<String> = world.sim.bookings().iter().map(|booking| start_of(booking).to_owned()).collect();
     starts.sort();
@@ -173,7 +173,7 @@ fn a_range_selects_the_appointments_that_begin_in_it_and_leaves_the_state_alone(
         instant.with_timezone(&zone).to_rfc3339()
     };
     let result = world.sync_json(&["appointments", "--start", &with_offset(from), "--end", &with_offset(until)], 0);
-    assert_eq!(result["results"]["appointments"]["pass"], "range");
+    assert_eq!(result["results"]["appointments"]["kind"], "range");
     world.assert_tables_equal(&within(from, until));
     assert_eq!(state().iter().filter(|row| !row["watermark"].is_null()).count(), 0, "a range proves nothing");
 
@@ -194,7 +194,7 @@ fn a_range_selects_the_appointments_that_begin_in_it_and_leaves_the_state_alone(
 }
 
 #[test]
-fn a_range_for_other_tables_or_without_sense_is_wrong_use() {
+fn range_for_other_tables_or_reversed_is_wrong_usage() {
     let world = World::empty().migrated();
     for (arguments, message) in [
         (&["sync", "customers", "--start", "2025-01-01"][..], "--start"),
@@ -232,7 +232,7 @@ fn thousands_of_contacts_with_one_creation_date_all_arrive() {
 }
 
 #[test]
-fn an_order_of_ties_that_changes_with_each_request_loses_nothing_silently() {
+fn changing_order_of_ties_loses_nothing_silently() {
     // A block that fits into a page can be read again as a whole.
     let world =
         site_of(Sizes { contacts: 2600, tie_block: 700, ..Sizes::default() }, |sim| sim.tie_order(TieOrder::Unstable));
@@ -249,7 +249,7 @@ fn an_order_of_ties_that_changes_with_each_request_loses_nothing_silently() {
 }
 
 #[test]
-fn cursors_that_count_records_lead_to_the_same_tables() {
+fn counting_cursors_give_the_same_tables() {
     let sizes = Sizes { contacts: 40, bookings: 450, orders: 430, ..Sizes::default() };
     let world = site_of(sizes, |sim| sim.cursor_style(CursorStyle::Offset));
     world.sim.on_request(Endpoint::OrdersSearch, 3, |sim| {
@@ -260,7 +260,7 @@ fn cursors_that_count_records_lead_to_the_same_tables() {
 }
 
 #[test]
-fn contacts_that_vanish_or_come_during_the_walk_make_no_other_be_missed() {
+fn contacts_that_change_during_pagination_hide_no_others() {
     let world = World::new(4200, 0, 0).migrated();
     let ids: Vec<String> =
         world.sim.contacts().iter().map(|contact| contact["id"].as_str().expect("an id").to_owned()).collect();
@@ -279,7 +279,7 @@ fn contacts_that_vanish_or_come_during_the_walk_make_no_other_be_missed() {
 }
 
 #[test]
-fn a_deletion_of_the_very_last_contact_while_it_is_asked_for_ends_the_walk() {
+fn deletion_of_the_last_contact_ends_the_pagination() {
     let world = World::new(1500, 0, 0).migrated();
     let last = world.sim.contacts()[1499]["id"].as_str().expect("an id").to_owned();
     world.sim.on_request(Endpoint::ContactsQuery, 2, move |sim| sim.delete(Entity::Contacts, &last));
@@ -288,7 +288,7 @@ fn a_deletion_of_the_very_last_contact_while_it_is_asked_for_ends_the_walk() {
 }
 
 #[test]
-fn expired_cursors_begin_anew_at_the_last_date_and_count_nothing_twice() {
+fn expired_cursors_restart_and_count_nothing_twice() {
     let world = World::new(30, 520, 510).migrated();
     for (endpoint, request) in [
         (Endpoint::BookingsQuery, 2),
@@ -307,7 +307,7 @@ fn expired_cursors_begin_anew_at_the_last_date_and_count_nothing_twice() {
 }
 
 #[test]
-fn records_edited_during_the_walk_arrive_as_they_were_or_are() {
+fn records_edited_during_pagination_arrive() {
     let world = World::new(1100, 350, 0).migrated();
     let ids: Vec<String> =
         world.sim.bookings().iter().map(|item| item["booking"]["id"].as_str().expect("an id").to_owned()).collect();
@@ -323,7 +323,7 @@ fn records_edited_during_the_walk_arrive_as_they_were_or_are() {
 }
 
 #[test]
-fn a_transaction_holds_no_more_rows_than_the_batch_size_and_no_statement_too_many_parameters() {
+fn transactions_hold_at_most_the_batch_size() {
     // A statement has 65,535 parameters at most: far fewer rows than these, with a parameter for each cell.
     for (size, contacts, bookings) in [("10000", 10_000, 3500), ("7", 50, 120)] {
         let world = World::new(contacts, bookings, 0).migrated();
@@ -349,7 +349,7 @@ fn booking_at(id: &str, start: &str, end: &str, zone: &str) -> String {
 }
 
 #[test]
-fn the_time_zones_of_machine_and_database_change_nothing() {
+fn time_zones_of_machine_and_database_do_not_matter() {
     for (machine, database) in [
         ("America/New_York", "Asia/Kolkata"),
         ("Asia/Kolkata", "America/New_York"),

@@ -81,7 +81,7 @@ fn assert_links(world: &World, expected: &[(&str, &str)]) {
 }
 
 #[test]
-fn what_hung_on_the_source_moves_to_the_survivor_and_stays_there() {
+fn links_of_the_source_move_to_the_survivor() {
     let world = site();
     world.sim.merge_contacts("a", "b");
     world.sync_json(&["all"], 0);
@@ -102,7 +102,7 @@ fn what_hung_on_the_source_moves_to_the_survivor_and_stays_there() {
 }
 
 #[test]
-fn a_chain_of_merges_over_two_passes_leads_to_the_last_survivor() {
+fn merge_chain_over_two_syncs_leads_to_the_last_survivor() {
     let world = site();
     world.sim.merge_contacts("a", "b");
     world.full_sync_json(&["all"], 0);
@@ -115,7 +115,7 @@ fn a_chain_of_merges_over_two_passes_leads_to_the_last_survivor() {
 }
 
 #[test]
-fn a_chain_of_merges_within_one_pass_leads_to_the_last_survivor() {
+fn merge_chain_in_one_sync_leads_to_the_last_survivor() {
     // In both orders of the ids, in which the candidates are asked for.
     for [first, second, last] in [["a", "b", "c"], ["c", "b", "a"], ["b", "a", "c"]] {
         let world = site();
@@ -132,7 +132,7 @@ fn a_chain_of_merges_within_one_pass_leads_to_the_last_survivor() {
 }
 
 #[test]
-fn a_survivor_that_no_page_listed_is_written_from_the_answer() {
+fn unlisted_survivor_is_written_from_the_lookup() {
     let world = site();
     world.sim.merge_contacts("a", "b");
     // The listing is over when the known record is asked for: now the survivor goes into one that is new.
@@ -154,7 +154,7 @@ fn a_survivor_that_no_page_listed_is_written_from_the_answer() {
 }
 
 #[test]
-fn a_survivor_that_is_new_in_the_table_gets_everything() {
+fn survivor_that_is_new_in_the_table_gets_everything() {
     let world = site();
     put_contact(&world, "e", 9);
     world.sim.merge_contacts("a", "e");
@@ -164,7 +164,7 @@ fn a_survivor_that_is_new_in_the_table_gets_everything() {
 }
 
 #[test]
-fn the_survivor_holds_what_the_answer_says_where_it_is_newer_than_the_page() {
+fn newer_lookup_of_a_survivor_wins_over_the_page() {
     let world = site();
     world.sim.merge_contacts("a", "b");
     world.sim.on_request(CUSTOMERS.lookup, 1, |sim| {
@@ -176,7 +176,7 @@ fn the_survivor_holds_what_the_answer_says_where_it_is_newer_than_the_page() {
 }
 
 #[test]
-fn a_stub_of_a_contact_that_was_merged_before_the_first_run_leads_to_the_survivor() {
+fn placeholder_of_a_merged_contact_leads_to_the_survivor() {
     let world = World::empty().migrated();
     put_contact(&world, "a", 0);
     put_contact(&world, "b", 1);
@@ -191,7 +191,7 @@ fn a_stub_of_a_contact_that_was_merged_before_the_first_run_leads_to_the_survivo
 }
 
 #[test]
-fn orders_of_a_deleted_customer_go_to_whom_their_email_leads() {
+fn orders_of_a_deleted_customer_are_linked_by_email() {
     let world = site();
     put_order(&world, "named", &json!({"contactId": "a", "email": "C@shop.example"}));
     put_order(&world, "lost", &json!({"contactId": "a", "email": "nobody@shop.example"}));
@@ -210,7 +210,7 @@ fn orders_of_a_deleted_customer_go_to_whom_their_email_leads() {
 }
 
 #[test]
-fn an_email_that_only_one_live_customer_has_after_a_deletion_finds_its_orders() {
+fn email_that_becomes_unique_finds_its_orders() {
     let world = World::empty().migrated();
     for (created, id) in ["a", "b"].into_iter().enumerate() {
         let mut contact = value_of(CUSTOMERS, id, created);
@@ -226,7 +226,7 @@ fn an_email_that_only_one_live_customer_has_after_a_deletion_finds_its_orders() 
 }
 
 #[test]
-fn a_survivor_that_is_deleted_or_comes_back_takes_the_orders_of_its_sources_with_it() {
+fn orders_follow_a_deleted_or_restored_survivor() {
     let world = site();
     put_order(&world, "elsewhere", &json!({"contactId": "a", "email": "d@shop.example"}));
     world.sim.merge_contacts("a", "b");
@@ -261,7 +261,7 @@ fn restored_and_merged() -> World {
 }
 
 #[test]
-fn a_contact_that_was_deleted_restored_and_merged_leads_to_its_survivor() {
+fn restored_and_merged_contact_leads_to_its_survivor() {
     let world = restored_and_merged();
     world.sync_json(&["all"], 0);
     assert_eq!(lookups(&world, CUSTOMERS), Vec::<String>::new(), "an incremental sync does not ask");
@@ -283,7 +283,7 @@ fn a_contact_that_was_deleted_restored_and_merged_leads_to_its_survivor() {
 }
 
 #[test]
-fn bookings_alone_and_orders_alone_are_enough_to_look_a_deleted_customer_up_again() {
+fn booking_or_order_is_enough_for_another_lookup() {
     for gone in ["booking-a", "order-a"] {
         let world = restored_and_merged();
         world.sim.delete(Entity::Orders, "by-email");
@@ -300,7 +300,7 @@ fn bookings_alone_and_orders_alone_are_enough_to_look_a_deleted_customer_up_agai
 }
 
 #[test]
-fn a_deleted_customer_that_is_still_gone_stays_as_it_is() {
+fn deleted_customer_that_is_still_gone_is_unchanged() {
     let world = restored_and_merged();
     // The merge has changed the survivor.
     world.sync_json(&["customers"], 0);
@@ -329,7 +329,7 @@ fn a_deleted_customer_that_is_still_gone_stays_as_it_is() {
 }
 
 #[test]
-fn a_deleted_customer_whom_only_a_lookup_finds_is_live_again() {
+fn deleted_customer_found_by_a_lookup_is_live_again() {
     let world = site();
     world.sim.delete(Entity::Contacts, "a");
     world.full_sync_json(&["all"], 0);
@@ -341,7 +341,7 @@ fn a_deleted_customer_whom_only_a_lookup_finds_is_live_again() {
 }
 
 #[test]
-fn only_contacts_that_are_of_use_are_looked_up_again_and_a_hundred_at_most() {
+fn at_most_a_hundred_needed_contacts_are_looked_up() {
     let world = World::empty().migrated();
     let name = |index: usize| format!("n{index:03}");
     (0..120).for_each(|index| put_contact(&world, &name(index), index));

@@ -27,7 +27,7 @@ fn notices(result: &Value, table: &str) -> String {
 }
 
 #[test]
-fn a_list_without_an_end_is_an_error_that_names_the_table() {
+fn list_without_an_end_is_an_error_that_names_the_table() {
     for (endpoint, entity, table) in BY_CURSOR {
         // Two pages in turn; one; many.
         for count in [200, 30, 1_950] {
@@ -47,7 +47,7 @@ fn a_list_without_an_end_is_an_error_that_names_the_table() {
 }
 
 #[test]
-fn a_list_without_an_end_of_ever_new_versions_is_an_error() {
+fn endless_list_of_new_versions_is_an_error() {
     let world = site_of(Entity::Orders, 200, |index| Some(date(index, 0)));
     let answers = AtomicUsize::new(0);
     let newer = move |_: &wix_sim::Request, body: &str| {
@@ -65,7 +65,7 @@ fn a_list_without_an_end_of_ever_new_versions_is_an_error() {
 }
 
 #[test]
-fn empty_pages_and_pages_of_known_records_in_turn_are_an_error() {
+fn alternating_empty_and_known_pages_are_an_error() {
     let world = site_of(Entity::Bookings, 100, |index| Some(date(index, 0)));
     let answers = AtomicUsize::new(0);
     let every_other = move |_: &wix_sim::Request, body: &str| {
@@ -82,7 +82,7 @@ fn empty_pages_and_pages_of_known_records_in_turn_are_an_error() {
 }
 
 #[test]
-fn records_that_come_again_are_no_endless_list_and_count_once() {
+fn repeated_records_count_once() {
     // All of one date: each restart reads them again.
     for style in [CursorStyle::Keyset, CursorStyle::Offset] {
         let sim = Sim::builder().cursor_style(style).start(Site::empty()).expect("the simulator starts");
@@ -100,7 +100,7 @@ fn records_that_come_again_are_no_endless_list_and_count_once() {
 }
 
 #[test]
-fn a_record_that_changes_while_the_list_is_read_counts_once() {
+fn record_that_changes_during_the_sync_counts_once() {
     // Without a sort the list is read from its beginning again, and the record has changed meanwhile.
     let world = site_of(Entity::Bookings, 900, |index| Some(date(900 - index, 0)));
     world.sim.fault(Fault::on(Endpoint::BookingsQuery).always().refuse_sort());
@@ -115,7 +115,7 @@ fn a_record_that_changes_while_the_list_is_read_counts_once() {
 }
 
 #[test]
-fn a_filter_by_date_of_change_that_is_ignored_is_told_once() {
+fn ignored_filter_by_update_date_is_reported_once() {
     for (endpoint, entity, table) in KINDS {
         let world = site_of(entity, 250, |index| Some(date(index, 0)));
         world.run(&["sync", table]).expect_exit(0);
@@ -139,7 +139,7 @@ fn a_filter_by_date_of_change_that_is_ignored_is_told_once() {
 }
 
 #[test]
-fn an_ignored_filter_by_creation_leaves_an_unsorted_list_whole() {
+fn ignored_filter_by_creation_date_loses_nothing() {
     let world = site_of(Entity::Bookings, 2_500, |index| Some(date(index * 977, 0)));
     world.sim.fault(Fault::on(Endpoint::BookingsQuery).always().refuse_sort().ignore_filter("createdDate"));
     let result = world.sync_json(&["appointments"], 0);
@@ -149,7 +149,7 @@ fn an_ignored_filter_by_creation_leaves_an_unsorted_list_whole() {
 }
 
 #[test]
-fn a_lookup_by_id_follows_the_cursor_of_an_empty_page() {
+fn lookup_by_id_follows_the_cursor_of_an_empty_page() {
     let world = World::new(0, 30, 0).migrated();
     world.sim.remember();
     let added = world.sim.add(Entity::Bookings, 1);
@@ -169,7 +169,7 @@ fn a_lookup_by_id_follows_the_cursor_of_an_empty_page() {
 }
 
 #[test]
-fn a_member_that_comes_twice_and_flags_as_text_are_read() {
+fn duplicate_fields_and_flags_as_text_are_read() {
     let world = site_of(Entity::Orders, 150, |index| Some(date(index, 0)));
     // Half of the records under the same name again, escaped; what tells about the page as text.
     let rewriting = |_: &wix_sim::Request, body: &str| {
@@ -192,7 +192,7 @@ fn a_member_that_comes_twice_and_flags_as_text_are_read() {
 }
 
 #[test]
-fn the_list_of_a_page_by_offset_that_comes_twice_skips_no_record() {
+fn duplicate_list_in_an_offset_page_skips_no_record() {
     let world = site_of(Entity::Contacts, 2_300, |index| Some(date(index, 0)));
     let twice = |_: &wix_sim::Request, body: &str| {
         let end = body.rfind(",\"pagingMetadata\"").expect("metadata");
@@ -204,7 +204,7 @@ fn the_list_of_a_page_by_offset_that_comes_twice_skips_no_record() {
 }
 
 #[test]
-fn an_escaped_member_in_an_answer_by_id_is_read() {
+fn escaped_field_name_in_a_lookup_is_read() {
     let world = World::new(5, 0, 5).migrated();
     world.run(&["sync", "all"]).expect_exit(0);
     world.execute("delete from orders where wix_order_id = (select min(wix_order_id) from orders)");
@@ -226,7 +226,7 @@ fn damaged(entity: Entity, id: &str, index: i64, member: &str) -> String {
 }
 
 #[test]
-fn one_record_that_is_not_json_costs_that_record_and_is_named() {
+fn record_that_is_not_json_is_rejected_alone() {
     for (endpoint, entity, table) in KINDS {
         let world = site_of(entity, 120, |index| Some(date(index, 0)));
         let (good, bad) = (record(entity, "r00050", Some(&date(50, 0))), damaged(entity, "r00050", 50, "\"n\":NaN"));
@@ -252,7 +252,7 @@ fn one_record_that_is_not_json_costs_that_record_and_is_named() {
 }
 
 #[test]
-fn odd_text_in_one_record_never_costs_the_others() {
+fn odd_text_in_one_record_does_not_affect_others() {
     let deep = format!("\"n\":{}1{}", "[".repeat(200), "]".repeat(200));
     let digits = format!("\"n\":{}", "7".repeat(400));
     // Whether each record arrives.
@@ -306,7 +306,7 @@ fn odd_text_in_one_record_never_costs_the_others() {
 }
 
 #[test]
-fn copies_by_id_of_another_shape_end_in_a_stable_state() {
+fn copies_by_id_of_another_shape_are_stable() {
     type Change = fn(&mut Value);
     let more: Change = |record| record["onlyById"] = json!({"x": 1});
     let fewer: Change = |record| {
@@ -350,7 +350,7 @@ fn copies_by_id_of_another_shape_end_in_a_stable_state() {
 }
 
 #[test]
-fn a_row_that_the_list_lacks_keeps_the_shape_of_the_list() {
+fn row_missing_in_the_list_keeps_the_lists_shape() {
     let world = World::new(30, 0, 0).migrated();
     world.run(&["sync", "customers"]).expect_exit(0);
     let by_id = |_: &wix_sim::Request, body: &str| body.replacen("\"contact\":{", "\"contact\":{\"onlyById\":1,", 1);

@@ -24,7 +24,7 @@ fn watermark(world: &World, table: &str) -> Option<DateTime<Utc>> {
 }
 
 fn pass_of(world: &World, arguments: &[&str]) -> Value {
-    world.sync_json(&[&["customers"], arguments].concat(), 0)["results"]["customers"]["pass"].clone()
+    world.sync_json(&[&["customers"], arguments].concat(), 0)["results"]["customers"]["kind"].clone()
 }
 
 fn contact(id: &str, created: &str, updated: &str) -> String {
@@ -38,7 +38,7 @@ fn text(at: DateTime<Utc>) -> String {
 }
 
 #[test]
-fn a_changes_pass_asks_once_a_table_from_ten_minutes_before_the_watermark_without_an_end() {
+fn incremental_sync_starts_ten_minutes_before_the_watermark() {
     let world = World::new(40, 30, 30).migrated();
     let begin = freeze(&world);
     world.run(&["sync", "all"]).expect_exit(0);
@@ -58,7 +58,7 @@ fn a_changes_pass_asks_once_a_table_from_ten_minutes_before_the_watermark_withou
 }
 
 #[test]
-fn the_watermark_is_the_date_of_the_first_answer_and_only_a_pass_that_ended_moves_it_forward() {
+fn only_a_finished_sync_moves_the_watermark() {
     let world = World::new(1500, 20, 20).migrated();
     let begin = freeze(&world);
     let at = |hours: i64| world.sim.set_clock_offset(TimeDelta::hours(hours));
@@ -84,7 +84,7 @@ fn the_watermark_is_the_date_of_the_first_answer_and_only_a_pass_that_ended_move
 }
 
 #[test]
-fn a_date_from_the_future_in_one_answer_hides_no_later_change() {
+fn date_header_in_the_future_hides_no_change() {
     for ahead in [TimeDelta::minutes(20), TimeDelta::hours(11), TimeDelta::days(4000)] {
         let world = World::new(30, 0, 0).migrated();
         let begin = freeze(&world);
@@ -105,19 +105,19 @@ fn a_date_from_the_future_in_one_answer_hides_no_later_change() {
             world.sim.clear_requests();
             let result = world.sync_json(&["customers"], 0);
             assert_eq!(result["results"]["customers"]["updated"], 1, "{ahead}, round {round}");
-            let pass = if is_over { "changes" } else { "full" };
-            assert_eq!(result["results"]["customers"]["pass"], pass, "{ahead}, round {round}");
+            let pass = if is_over { "incremental" } else { "full" };
+            assert_eq!(result["results"]["customers"]["kind"], pass, "{ahead}, round {round}");
             assert_eq!(result["results"]["customers"]["notices"].is_null(), is_over, "{result}");
             assert_eq!(world.sim.request_count(Endpoint::ContactsQuery), if is_over { 1 } else { 2 });
         }
         world.sim.set_clock_offset(ahead.min(TimeDelta::hours(12)));
-        assert_eq!(pass_of(&world, &[]), "changes", "{ahead}");
+        assert_eq!(pass_of(&world, &[]), "incremental", "{ahead}");
         world.assert_tables_equal_truth();
     }
 }
 
 #[test]
-fn where_wix_tells_no_time_everything_is_read_each_time_and_that_is_said() {
+fn missing_date_header_makes_every_sync_full() {
     let world = World::new(20, 0, 0).migrated();
     world.sim.fault(Fault::on(Endpoint::ContactsQuery).always().without_header("date"));
     for _ in 0..2 {
@@ -125,11 +125,11 @@ fn where_wix_tells_no_time_everything_is_read_each_time_and_that_is_said() {
         assert!(shown.stderr.contains("customers: Wix's answers tell no time"), "{shown:#?}");
     }
     world.sim.clear_faults();
-    assert_eq!((pass_of(&world, &[]), pass_of(&world, &[])), (json!("full"), json!("changes")));
+    assert_eq!((pass_of(&world, &[]), pass_of(&world, &[])), (json!("full"), json!("incremental")));
 }
 
 #[test]
-fn a_later_answer_with_an_earlier_date_shows_that_the_first_one_was_wrong() {
+fn earlier_date_in_a_later_response_corrects_the_first() {
     let world = World::new(1500, 0, 0).migrated();
     let begin = freeze(&world);
     let wrong = (begin + TimeDelta::hours(2)).format("%a, %d %b %Y %H:%M:%S GMT").to_string();
@@ -139,7 +139,7 @@ fn a_later_answer_with_an_earlier_date_shows_that_the_first_one_was_wrong() {
 }
 
 #[test]
-fn a_range_of_appointments_leaves_their_state_alone() {
+fn range_does_not_change_the_tables_state() {
     let world = World::new(10, 50, 10).migrated();
     // The books count each transaction that writes the table.
     let state = || {
@@ -156,20 +156,20 @@ fn a_range_of_appointments_leaves_their_state_alone() {
 }
 
 #[test]
-fn full_passes_come_when_asked_for_and_when_due() {
+fn full_syncs_run_on_request_and_when_due() {
     let world = World::new(10, 0, 0).migrated();
     let age =
         |days: i64| world.execute(&format!("update sync_state set last_full_pass_at = now() - interval '{days} days'"));
     assert_eq!(pass_of(&world, &["--full-every", "0"]), "full", "the first is");
-    assert_eq!(pass_of(&world, &[]), "changes");
+    assert_eq!(pass_of(&world, &[]), "incremental");
     assert_eq!(pass_of(&world, &["--full"]), "full");
     age(6);
-    assert_eq!(pass_of(&world, &[]), "changes");
+    assert_eq!(pass_of(&world, &[]), "incremental");
     age(8);
-    assert_eq!(pass_of(&world, &["--full-every", "0"]), "changes");
+    assert_eq!(pass_of(&world, &["--full-every", "0"]), "incremental");
     // With a date of long ago: only a full pass can find it.
     world.sim.put_raw(Entity::Contacts, &contact("old", "2020-01-01T00:00:00.000Z", "2020-01-01T00:00:00.000Z"));
-    assert_eq!(pass_of(&world, &["--full-every", "30d"]), "changes");
+    assert_eq!(pass_of(&world, &["--full-every", "30d"]), "incremental");
     assert_eq!(world.value::<i64>("select count(*) from customers"), 10);
     assert_eq!(pass_of(&world, &[]), "full");
     world.assert_tables_equal_truth();
@@ -178,7 +178,7 @@ fn full_passes_come_when_asked_for_and_when_due() {
 }
 
 #[test]
-fn a_record_exactly_on_the_boundary_arrives() {
+fn record_exactly_on_the_boundary_arrives() {
     let world = World::new(5, 0, 0).migrated();
     let begin = freeze(&world);
     world.run(&["sync", "customers"]).expect_exit(0);
@@ -195,7 +195,7 @@ fn a_record_exactly_on_the_boundary_arrives() {
 }
 
 #[test]
-fn thousands_of_contacts_changed_and_created_at_one_moment_all_arrive_with_a_changes_pass() {
+fn thousands_of_changes_of_one_instant_all_arrive() {
     let world = World::new(20, 0, 0).migrated();
     world.run(&["sync", "customers"]).expect_exit(0);
     freeze(&world);
@@ -207,7 +207,7 @@ fn thousands_of_contacts_changed_and_created_at_one_moment_all_arrive_with_a_cha
 }
 
 #[test]
-fn cursors_that_die_on_every_second_page_of_a_changes_pass_lose_nothing() {
+fn expired_cursors_in_an_incremental_sync_lose_nothing() {
     let world = World::new(0, 450, 450).migrated();
     world.run(&["sync", "all"]).expect_exit(0);
     for (entity, records) in [(Entity::Bookings, world.sim.bookings()), (Entity::Orders, world.sim.orders())] {
@@ -232,7 +232,7 @@ fn cursors_that_die_on_every_second_page_of_a_changes_pass_lose_nothing() {
 }
 
 #[test]
-fn listings_by_cursor_are_read_whole_where_wix_refuses_to_sort_them() {
+fn cursor_lists_that_cannot_be_sorted_are_read_whole() {
     let world = World::new(20, 350, 350).migrated();
     world.run(&["sync", "customers"]).expect_exit(0);
     for endpoint in [Endpoint::BookingsQuery, Endpoint::OrdersSearch] {
@@ -255,8 +255,8 @@ fn listings_by_cursor_are_read_whole_where_wix_refuses_to_sort_them() {
     }
     let changes = world.sync_json(&["all"], 0);
     assert_eq!(
-        (&changes["results"]["orders"]["pass"], &changes["results"]["orders"]["updated"]),
-        (&json!("changes"), &json!(1))
+        (&changes["results"]["orders"]["kind"], &changes["results"]["orders"]["updated"]),
+        (&json!("incremental"), &json!(1))
     );
     world.sim.delete(Entity::Orders, world.sim.orders()[3]["id"].as_str().expect("an id"));
     let full = world.full_sync_json(&["orders"], 0);
@@ -271,7 +271,7 @@ fn listings_by_cursor_are_read_whole_where_wix_refuses_to_sort_them() {
 }
 
 #[test]
-fn contacts_that_cant_be_sorted_are_not_read_by_offset() {
+fn contacts_that_cannot_be_sorted_are_not_read_by_offset() {
     let world = World::new(20, 0, 0).migrated();
     world.sim.fault(Fault::on(Endpoint::ContactsQuery).always().refuse_sort());
     world.run(&["sync", "customers"]).expect_exit(1).expect_stderr("400");
@@ -279,14 +279,14 @@ fn contacts_that_cant_be_sorted_are_not_read_by_offset() {
 }
 
 #[test]
-fn an_edit_behind_the_walk_arrives_with_the_next_pass() {
+fn edit_behind_the_current_page_arrives_with_the_next_sync() {
     let world = World::new(2500, 0, 0).migrated();
     let ids: Vec<String> =
         world.sim.contacts().iter().map(|contact| contact["id"].as_str().expect("an id").to_owned()).collect();
-    for pass in ["full", "changes"] {
+    for pass in ["full", "incremental"] {
         freeze(&world);
         world.sim.set_clock_offset(if pass == "full" { TimeDelta::zero() } else { TimeDelta::hours(3) });
-        if pass == "changes" {
+        if pass == "incremental" {
             ids.iter().for_each(|id| world.sim.edit(Entity::Contacts, id, |it| it["info"]["company"] = json!("x")));
         }
         let edited = [ids[3].clone(), ids[2400].clone()];
@@ -299,13 +299,13 @@ fn an_edit_behind_the_walk_arrives_with_the_next_pass() {
             sim.set_clock_offset(TimeDelta::hours(hours));
         });
         assert_eq!(pass_of(&world, &[]), pass);
-        assert_eq!(pass_of(&world, &[]), "changes");
+        assert_eq!(pass_of(&world, &[]), "incremental");
         world.assert_tables_equal_truth();
     }
 }
 
 #[test]
-fn dates_finer_than_postgres_keeps_them_lose_nothing() {
+fn dates_finer_than_microseconds_lose_nothing() {
     let world = World::empty().migrated();
     let put = |number: usize, updated: &str, first: &str| {
         let fraction = [format!("{:09}", 123_456_000 + number), format!("{:06}", 123_000 + number)];
@@ -327,7 +327,7 @@ fn dates_finer_than_postgres_keeps_them_lose_nothing() {
 }
 
 #[test]
-fn more_bookings_and_orders_of_one_moment_than_a_page_holds_all_arrive() {
+fn more_records_of_one_instant_than_a_page_all_arrive() {
     for disturbance in ["nothing", "a dying cursor", "a kill"] {
         let world = World::new(0, 120, 120).migrated();
         let moment = freeze(&world);
@@ -369,7 +369,7 @@ fn more_bookings_and_orders_of_one_moment_than_a_page_holds_all_arrive() {
 }
 
 #[test]
-fn dates_finer_than_milliseconds_are_found_at_the_boundary_and_at_the_seam_of_a_resume() {
+fn dates_finer_than_milliseconds_are_found_after_a_resume() {
     let world = World::empty().migrated();
     let begin = freeze(&world);
     world.run(&["sync", "all"]).expect_exit(0);

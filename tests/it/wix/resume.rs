@@ -26,7 +26,7 @@ fn asks_for_changes(body: &Value) -> bool {
 }
 
 #[test]
-fn killed_again_and_again_at_random_a_first_load_reads_little_twice_and_loses_nothing() {
+fn killed_first_load_resumes_and_loses_nothing() {
     let world = World::new(6000, 1500, 1500).migrated();
     let ids: Vec<String> =
         world.sim.contacts().iter().map(|contact| contact["id"].as_str().expect("an id").to_owned()).collect();
@@ -87,7 +87,7 @@ fn killed_again_and_again_at_random_a_first_load_reads_little_twice_and_loses_no
 }
 
 #[test]
-fn runs_that_the_predecessor_left_as_running_are_closed_with_a_reason() {
+fn running_rows_of_an_adopted_log_are_closed() {
     let world = World::new(5, 0, 0).migrated();
     world.execute(
         "insert into sync_logs (sync_type, status, started_at) values ('customers', 'running', '2025-01-01Z'),
@@ -116,7 +116,7 @@ fn killed_at_the_third_page(world: &World) -> DateTime<Utc> {
 }
 
 #[test]
-fn the_watermark_of_a_resumed_pass_is_that_of_its_first_answer() {
+fn resumed_sync_keeps_the_watermark_of_its_first_response() {
     let world = World::new(0, 450, 0).migrated();
     let begin = killed_at_the_third_page(&world);
     world.sim.set_clock_offset(TimeDelta::hours(2));
@@ -127,7 +127,7 @@ fn the_watermark_of_a_resumed_pass_is_that_of_its_first_answer() {
 }
 
 #[test]
-fn an_edit_between_a_kill_and_the_resume_arrives_though_the_first_answer_had_no_date() {
+fn edit_before_a_resume_arrives_without_a_first_date() {
     let world = World::new(0, 450, 0).migrated();
     world.sim.fault(Fault::on(Endpoint::BookingsQuery).times(2).without_header("date"));
     killed_at_the_third_page(&world);
@@ -140,7 +140,7 @@ fn an_edit_between_a_kill_and_the_resume_arrives_though_the_first_answer_had_no_
 }
 
 #[test]
-fn at_the_time_limit_everything_read_is_kept_and_the_next_run_goes_on() {
+fn run_at_its_time_limit_is_resumed_by_the_next() {
     let world = World::new(20, 450, 0).migrated();
     world.sim.fault(Fault::on(Endpoint::BookingsQuery).nth(3).always().throttled().retry_after("60"));
     world.run(&["sync", "all", "--time-limit", "3s"]).expect_exit(6).expect_stderr("--time-limit");
@@ -157,7 +157,7 @@ fn at_the_time_limit_everything_read_is_kept_and_the_next_run_goes_on() {
 }
 
 #[test]
-fn a_stop_in_the_middle_of_a_pass_commits_what_was_read() {
+fn stopped_sync_commits_what_was_read() {
     for (signal, exit) in [(Signal::TERM, 143), (Signal::INT, 130)] {
         let world = World::new(0, 450, 0).migrated();
         let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 4);

@@ -76,7 +76,7 @@ fn world_of_samples() -> World {
 }
 
 #[test]
-fn the_sample_contacts_become_these_customers() {
+fn sample_contacts_become_these_customers() {
     let world = world_of_samples();
     let rows = rows(&world, "customers", "wix_contact_id", &CONTACTS);
     let expected = [
@@ -110,7 +110,7 @@ fn the_sample_contacts_become_these_customers() {
 }
 
 #[test]
-fn the_sample_bookings_become_these_appointments() {
+fn sample_bookings_become_these_appointments() {
     let world = world_of_samples();
     let rows = rows(&world, "appointments", "wix_booking_id", &BOOKINGS);
     let expected = [
@@ -150,7 +150,7 @@ fn the_sample_bookings_become_these_appointments() {
 }
 
 #[test]
-fn the_sample_orders_become_these_orders() {
+fn sample_orders_become_these_orders() {
     let world = world_of_samples();
     let mut rows = rows(&world, "orders", "wix_order_id", &ORDERS);
     // Of the items, the products' names stand for the rest, which equals the record's own list.
@@ -216,7 +216,7 @@ fn the_sample_orders_become_these_orders() {
 }
 
 #[test]
-fn a_contact_without_dates_and_details_is_a_row_that_the_full_contact_fills() {
+fn basic_contact_is_a_row_that_the_full_contact_fills() {
     let world = World::empty().migrated();
     world.sim.put_raw(Entity::Contacts, include_str!("payloads/contact-basic-fieldset.json"));
     world.full_sync_json(&["customers"], 0);
@@ -231,7 +231,7 @@ fn a_contact_without_dates_and_details_is_a_row_that_the_full_contact_fills() {
 }
 
 #[test]
-fn the_sample_answers_one_after_the_other_fill_the_tables() {
+fn sample_responses_fill_the_tables() {
     let world = World::empty().migrated();
     for (endpoint, answer) in [
         (Endpoint::ContactsQuery, include_str!("payloads/contacts-v4-list.json")),

@@ -38,7 +38,7 @@ fn live(world: &World) -> i64 {
 }
 
 #[test]
-fn an_order_with_a_new_status_arrives_in_a_full_sync_and_verify_agrees() {
+fn order_with_a_new_status_arrives_in_a_full_sync() {
     for rule in RULES {
         let world = world(rule);
         let first = change(&world, 3, "ON_HOLD");
@@ -64,7 +64,7 @@ fn an_order_with_a_new_status_arrives_in_a_full_sync_and_verify_agrees() {
 }
 
 #[test]
-fn a_status_that_is_new_later_arrives_in_an_incremental_sync() {
+fn status_that_is_new_later_arrives_in_an_incremental_sync() {
     for rule in RULES {
         let world = world(rule);
         world.sync_json(&["all"], 0);
@@ -87,7 +87,7 @@ fn a_status_that_is_new_later_arrives_in_an_incremental_sync() {
 }
 
 #[test]
-fn an_incremental_sync_still_costs_one_request_per_table() {
+fn incremental_sync_still_costs_one_request_per_table() {
     for rule in [StatusRule::Named, StatusRule::AnyCondition, StatusRule::NoExclusion] {
         let world = world(rule);
         world.sync_json(&["all"], 0);
@@ -98,7 +98,7 @@ fn an_incremental_sync_still_costs_one_request_per_table() {
 }
 
 #[test]
-fn a_filter_by_exclusion_that_wix_refuses_changes_nothing() {
+fn refused_exclusion_filter_changes_nothing() {
     let world = world(StatusRule::NoExclusion);
     let result = world.sync_json(&["all"], 0);
     assert_eq!(result["results"]["orders"]["synced"], world.sim.orders().len());

@@ -24,7 +24,7 @@ fn site(count: i64) -> World {
 }
 
 #[test]
-fn a_long_list_is_read_whole_in_windows_and_finds_deletions() {
+fn long_list_is_read_whole_in_windows_and_finds_deletions() {
     let world = site(2_400);
     refuse_sort(&world);
     let first = world.sync_json(&["appointments"], 0);
@@ -72,7 +72,7 @@ fn interrupted_runs_make_progress() {
 }
 
 #[test]
-fn a_full_sync_that_was_killed_finds_deletions_in_all_windows() {
+fn full_sync_that_was_killed_finds_deletions_in_all_windows() {
     let world = site(1_500);
     refuse_sort(&world);
     world.sync_json(&["appointments"], 0);
@@ -91,7 +91,7 @@ fn a_full_sync_that_was_killed_finds_deletions_in_all_windows() {
 }
 
 #[test]
-fn a_filter_by_date_that_is_refused_leaves_the_list_as_it_is() {
+fn refused_date_filter_changes_nothing() {
     let world = site(900);
     let is_window = |request: &wix_sim::Request| {
         request.body.as_ref().is_some_and(|body| body["query"]["filter"].get("createdDate").is_some())

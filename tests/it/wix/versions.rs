@@ -27,7 +27,7 @@ fn value(world: &World, what: &str) -> Value {
 }
 
 #[test]
-fn a_higher_revision_wins_whatever_its_date() {
+fn higher_revision_wins_whatever_its_date() {
     let world = World::empty().migrated();
     let now = Utc::now().trunc_subsecs(3);
     world.sim.put_raw(Entity::Contacts, &contact(7, &text(now), "old"));
@@ -43,7 +43,7 @@ fn a_higher_revision_wins_whatever_its_date() {
 }
 
 #[test]
-fn a_record_whose_date_was_once_in_the_far_future_is_looked_up_and_written() {
+fn record_with_a_former_future_date_is_looked_up() {
     let world = World::empty().migrated();
     world.sim.put_raw(Entity::Orders, &order("9999-12-31T00:00:00.000Z", "1"));
     world.sync_json(&["orders"], 0);
@@ -61,7 +61,7 @@ fn a_record_whose_date_was_once_in_the_far_future_is_looked_up_and_written() {
 }
 
 #[test]
-fn a_list_that_lags_behind_takes_no_newer_row_back() {
+fn list_that_lags_does_not_revert_newer_rows() {
     let world = World::empty().migrated();
     let now = Utc::now().trunc_subsecs(3);
     world.sim.put_raw(Entity::Contacts, &contact(1, &text(now), "old"));
@@ -77,7 +77,7 @@ fn a_list_that_lags_behind_takes_no_newer_row_back() {
 }
 
 #[test]
-fn a_copy_that_looks_older_and_cannot_be_looked_up_is_rejected_and_tried_again() {
+fn older_copy_without_a_lookup_is_rejected_and_retried() {
     let world = World::empty().migrated();
     world.sim.put_raw(Entity::Orders, &order("9999-12-31T00:00:00.000Z", "1"));
     world.sync_json(&["orders"], 0);

@@ -57,7 +57,7 @@ impl Behind {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_trusted_is_named_and_not_tried_again() {
+fn untrusted_certificate_is_named_and_not_retried() {
     let (ours, other) = (Authority::new("Ours"), Authority::new("Other"));
     let elsewhere = "another.example.test";
     for (certified, words, hint) in [
@@ -97,7 +97,7 @@ fn certificates_named_in_the_env_file_are_trusted() {
 }
 
 #[test]
-fn a_proxy_named_in_the_env_file_is_used() {
+fn proxy_named_in_the_env_file_is_used() {
     let ours = Authority::new("Ours");
     let mut behind = Behind::new(&ours.server(&[WIX]));
     behind.world.set("WIX_API_BASE_URL", &format!("https://{WIX}"));
@@ -129,7 +129,7 @@ fn a_proxy_named_in_the_env_file_is_used() {
 }
 
 #[test]
-fn the_environment_wins_over_the_env_file() {
+fn environment_wins_over_the_env_file() {
     let ours = Authority::new("Ours");
     let mut behind = Behind::new(&ours.server(&[WIX]));
     behind.world.set("WIX_API_BASE_URL", &format!("https://{WIX}"));
@@ -144,7 +144,7 @@ fn the_environment_wins_over_the_env_file() {
 }
 
 #[test]
-fn what_is_unencrypted_does_not_leave_this_machine_by_a_proxy() {
+fn unencrypted_requests_do_not_use_a_proxy() {
     let mut world = World::with_server(Sim::start(Site::empty()).expect("it starts"), Server::builder()).migrated();
     for variable in ["HTTP_PROXY", "ALL_PROXY"] {
         NETWORK.iter().filter(|name| name.contains("PROXY")).for_each(|name| world.set(name, ""));
@@ -155,7 +155,7 @@ fn what_is_unencrypted_does_not_leave_this_machine_by_a_proxy() {
 }
 
 #[test]
-fn a_monitor_is_reached_through_the_same_proxy_and_certificates() {
+fn healthcheck_uses_the_same_proxy_and_certificates() {
     let ours = Authority::new("Ours");
     let mut behind = Behind::new(&ours.server(&[WIX, "127.0.0.1"]));
     behind.world.set("WIX_SYNC_HEALTHCHECK_URL", "https://monitor.example.test/check");

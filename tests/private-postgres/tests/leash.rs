@@ -45,7 +45,7 @@ fn spawn_waiting() -> (Child, PathBuf) {
 }
 
 #[test]
-fn a_panic_leaves_nothing() {
+fn panic_leaves_nothing() {
     let (told, where_) = std::sync::mpsc::channel();
     let owner = thread::spawn(move || {
         let server = Server::start().expect("a server");
@@ -59,7 +59,7 @@ fn a_panic_leaves_nothing() {
 }
 
 #[test]
-fn a_killed_owner_leaves_nothing() {
+fn killed_owner_leaves_nothing() {
     let (mut child, dir) = spawn_waiting();
     let pid = server_pid(&dir);
     assert!(is_alive(&pid));
@@ -69,7 +69,7 @@ fn a_killed_owner_leaves_nothing() {
 }
 
 #[test]
-fn a_killed_server_leaves_no_directory() {
+fn killed_server_leaves_no_directory() {
     let server = Server::start().expect("a server");
     let (dir, pid) = (server.socket_dir().to_owned(), server_pid(server.socket_dir()));
     server.kill_hard().expect("SIGKILL");
@@ -78,7 +78,7 @@ fn a_killed_server_leaves_no_directory() {
 }
 
 #[test]
-fn the_program_passes_the_exit_code_on() {
+fn program_passes_the_exit_code_on() {
     let code = |args: &[&str]| {
         let output = Command::new(PROGRAM).args(args).output().expect("the program runs");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
@@ -92,7 +92,7 @@ fn the_program_passes_the_exit_code_on() {
 }
 
 #[test]
-fn a_user_who_is_not_root_has_servers_too() {
+fn user_without_root_has_servers() {
     let passwd = fs::read_to_string("/etc/passwd").expect("accounts");
     let nobody = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|f| f[0] == "nobody");
     let root = fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0);

@@ -13,7 +13,7 @@ fn number(url: &str, query: &str) -> i32 {
 }
 
 #[test]
-fn answers_a_query_and_leaves_nothing() -> Result<()> {
+fn query_works_and_nothing_is_left() -> Result<()> {
     let server = Server::start()?;
     let dir = server.socket_dir().to_owned();
     assert_eq!(number(&server.url("postgres"), "select 1"), 1);
@@ -67,7 +67,7 @@ fn restart_and_kill_keep_the_data() -> Result<()> {
 }
 
 #[test]
-fn a_server_is_killed_in_the_middle_of_a_statement() -> Result<()> {
+fn server_is_killed_in_the_middle_of_a_statement() -> Result<()> {
     let server = Server::start()?;
     let mut busy = connect(&server.url("postgres"));
     let never_waits = "create table t as select g from generate_series(1, 2000000000) g";
@@ -83,7 +83,7 @@ fn a_server_is_killed_in_the_middle_of_a_statement() -> Result<()> {
 }
 
 #[test]
-fn a_kept_directory_survives_its_server() -> Result<()> {
+fn kept_directory_survives_its_server() -> Result<()> {
     let parent = std::env::temp_dir().join(format!("kept-{}-{}", std::process::id(), "long".repeat(20)));
     for n in 0..2 {
         let server = Server::builder().keep(parent.join("server")).start()?;
@@ -115,7 +115,7 @@ fn settings_files_and_roles_take_effect() -> Result<()> {
 }
 
 #[test]
-fn a_setting_that_does_not_exist_is_told_with_the_log() {
+fn unknown_setting_is_reported_with_the_log() {
     let problem = Server::builder().setting("no_such_setting", "1").start().expect_err("an error");
     assert!(problem.to_string().contains("no_such_setting"), "{problem}");
 }

@@ -9,7 +9,7 @@ use wix_sim::{Endpoint, Entity, Fault};
 use crate::client::{BOOKINGS, CONTACTS, ORDERS, get, id, ids, post, send, site, with_key};
 
 #[test]
-fn faults_strike_the_nth_request_as_often_as_told_and_in_order() {
+fn faults_affect_the_nth_request_in_order() {
     let sim = site(5, 0, 0);
     sim.fault(Fault::on(Endpoint::ContactsQuery).nth(2).times(2).throttled().retry_after("120"));
     sim.fault(Fault::on(Endpoint::OrdersSearch).always().app_not_installed());
@@ -26,7 +26,7 @@ fn faults_strike_the_nth_request_as_often_as_told_and_in_order() {
 }
 
 #[test]
-fn headers_can_be_set_falsified_and_left_out() {
+fn headers_can_be_set_changed_and_omitted() {
     let sim = site(5, 0, 0);
     sim.fault(Fault::on(Endpoint::Any).throttled().header("date", "Thu, 01 Jan 1970 00:00:00 GMT"));
     sim.fault(Fault::on(Endpoint::Any).without_header("date"));
@@ -59,7 +59,7 @@ fn connections_can_be_closed_cut_and_left_hanging() {
 }
 
 #[test]
-fn late_answers_are_right_answers() {
+fn delayed_responses_are_complete() {
     let sim = site(5, 0, 0);
     sim.fault(Fault::on(Endpoint::ContactsList).delay(Duration::from_millis(200)));
     let before = Instant::now();
@@ -114,7 +114,7 @@ fn totals_can_be_missing_and_sorts_refused() {
 }
 
 #[test]
-fn hooks_run_before_and_after_the_answer_is_made() {
+fn hooks_run_before_and_after_the_response() {
     let sim = site(10, 0, 0);
     let victims: Vec<String> = sim.contacts().iter().map(id).collect();
     let (one, two) = (victims[0].clone(), victims[1].clone());
@@ -125,7 +125,7 @@ fn hooks_run_before_and_after_the_answer_is_made() {
 }
 
 #[test]
-fn a_condition_chooses_the_request() {
+fn condition_chooses_the_request() {
     let sim = site(0, 0, 50);
     sim.fault(Fault::on(Endpoint::OrdersSearch).when(|one| one.cursor().is_some()).system_error());
     let first = post(&sim, ORDERS, &json!({"search": {"cursorPaging": {"limit": 5}}})).json();
@@ -135,7 +135,7 @@ fn a_condition_chooses_the_request() {
 }
 
 #[test]
-fn a_stale_answer_is_that_of_a_moment_that_was_remembered() {
+fn stale_response_shows_a_remembered_state() {
     let sim = site(10, 0, 0);
     sim.fault(Fault::on(Endpoint::ContactsQuery).stale());
     let total = || post(&sim, CONTACTS, &json!({})).json()["pagingMetadata"]["total"].clone();

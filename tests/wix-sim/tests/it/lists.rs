@@ -14,7 +14,7 @@ fn undated(sim: &Sim, id: &str) {
 }
 
 #[test]
-fn the_order_can_be_another_one() {
+fn order_can_be_changed() {
     let sim = site(30, 0, 0);
     let ask = || ids(&post(&sim, CONTACTS, &by_creation(json!({"limit": 50}))).json()["contacts"]);
     let mut expected = ask();
@@ -28,7 +28,7 @@ fn the_order_can_be_another_one() {
 }
 
 #[test]
-fn a_list_can_end_before_its_total_and_the_total_can_be_wrong() {
+fn list_can_end_before_its_total_and_the_total_can_be_wrong() {
     let sizes = Sizes { contacts: 30, bookings: 30, ..Sizes::default() };
     let sim = Sim::builder().cursor_style(CursorStyle::Offset).start(Site::generate(sizes)).expect("it starts");
     sim.fault(Fault::on(Endpoint::Any).times(2).ends_after(12).states_total().total_off_by(1));
@@ -57,7 +57,7 @@ fn dates_can_be_rounded_and_offsets_refused() {
 }
 
 #[test]
-fn a_poisoned_record_breaks_each_page_that_holds_it() {
+fn poisoned_record_breaks_each_page_that_holds_it() {
     let sim = site(0, 0, 60);
     let poisoned = sim.orders()[7]["id"].as_str().expect("an id").to_owned();
     sim.poison(&poisoned);

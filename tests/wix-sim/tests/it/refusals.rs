@@ -58,7 +58,7 @@ fn list(sim: &Sim, headers: &str) -> u16 {
 }
 
 #[test]
-fn an_api_key_comes_bare_and_names_its_site() {
+fn api_key_is_sent_with_its_site() {
     let sim = site(1, 0, 0);
     let right = "wix-site-id: 00000000-0000-4000-8000-0000000000aa\r\n";
     assert_eq!(list(&sim, ""), 401);

@@ -39,7 +39,7 @@ fn generated_records_are_json_in_creation_order_with_distinct_ids() {
 }
 
 #[test]
-fn a_raw_record_goes_over_the_wire_byte_for_byte() {
+fn raw_record_goes_over_the_wire_byte_for_byte() {
     let sim = site(3, 0, 0);
     let raws = [
         r#"{"id":"odd-1","createdDate":"2018-01-01T00:00:00Z","info":{"name":{"first":"a\u0000b","last":"\ud800"}} , "revision":"x"}"#,
@@ -62,7 +62,7 @@ fn a_raw_record_goes_over_the_wire_byte_for_byte() {
 }
 
 #[test]
-fn an_edit_moves_the_update_date_and_the_revision() {
+fn edit_moves_the_update_date_and_the_revision() {
     let sim = site(5, 5, 5);
     let contact = sim.contacts()[2].clone();
     let since = sim.now().to_rfc3339();
@@ -91,7 +91,7 @@ fn an_edit_moves_the_update_date_and_the_revision() {
 }
 
 #[test]
-fn a_merged_contact_answers_its_target_and_a_deleted_one_404() {
+fn merged_contact_answers_its_target_and_a_deleted_one_404() {
     let sim = site(6, 0, 0);
     let ids: Vec<String> = sim.contacts().iter().map(id).collect();
     sim.merge_contacts(&ids[0], &ids[1]);

@@ -14,13 +14,13 @@ fn truth(records: &[Value]) -> Vec<String> {
 }
 
 #[test]
-fn contacts_walk_sees_each_record_once_in_creation_order() {
+fn contacts_are_listed_once_in_creation_order() {
     let sim = site(230, 0, 0);
     assert_eq!(walk_contacts(&sim, &json!({}), 50), truth(&sim.contacts()));
 }
 
 #[test]
-fn orders_walk_sees_each_record_once_in_every_sort() {
+fn orders_are_listed_once_in_every_sort() {
     let sim = site(20, 0, 150);
     for field in ["createdDate", "updatedDate", "priceSummary.total.amount", "buyerInfo.email"] {
         for order in ["ASC", "DESC"] {
@@ -37,7 +37,7 @@ fn orders_walk_sees_each_record_once_in_every_sort() {
 }
 
 #[test]
-fn keyset_cursor_skips_nothing_when_a_seen_record_vanishes_and_offset_cursor_does() {
+fn keyset_cursor_skips_nothing_when_a_record_vanishes() {
     for style in [CursorStyle::Keyset, CursorStyle::Offset] {
         let sizes = Sizes { bookings: 60, ..Default::default() };
         let sim = Sim::builder().cursor_style(style).start(Site::generate(sizes));
@@ -119,7 +119,7 @@ fn unstable_ties_change_from_request_to_request() {
 }
 
 #[test]
-fn query_in_place_of_search_gets_the_first_page_again_and_again() {
+fn query_in_place_of_search_repeats_the_first_page() {
     let sim = site(5, 0, 200);
     let ask = || post(&sim, ORDERS, &json!({"query": {"cursorPaging": {"limit": 3}}})).json();
     assert_eq!(ids(&ask()["orders"]), ids(&ask()["orders"]));
