@@ -23,7 +23,6 @@ use clap::Parser;
 
 use crate::config::{Environment, nearest_variable};
 use crate::exit::Exit;
-use crate::notify;
 use crate::report;
 use args::{Args, Command, LogFormat};
 use failure::Failure;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::args::ServeArgs;
 use super::connect::database;
 use super::failure::Failure;
-use super::notify::Notifier;
+use crate::notify::Notifier;
 use super::session::Invocation;
 use super::signals;
 use super::sync::positive;

@@ -11,7 +11,7 @@ use super::args::{GlobalArgs, Target};
 use super::connect::connect;
 use super::failure::Failure;
 use super::logging::Console;
-use super::notify::Notifier;
+use crate::notify::Notifier;
 use super::signals;
 use crate::config::{Environment, SyncConfig, SyncFlags, check_required};
 use crate::event::{Event, Reporter};

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::args::{SyncArgs, Target};
 use super::failure::Failure;
-use super::notify::Notifier;
+use crate::notify::Notifier;
 use super::range;
 use super::session::{Invocation, Session};
 use super::verify::dry_run;

@@ -126,6 +126,8 @@ impl Worker {
             Err(SyncError::Store(error @ StoreError::Locked { .. })) => return Err(Later::Locked(error.to_string())),
             // Stays in the queue. The schedule has its next time instead, like cron.
             Err(SyncError::Store(error)) if is_queued && error.is_connection_lost() => return Err(error.into()),
+            // Another run has taken the lease and closed this one: if it is still in the queue, it is done again.
+            Err(SyncError::Store(StoreError::RunEnded { .. })) => {}
             // After a stop, it stays in the queue for the next process.
             Err(error) if is_queued && error.stop_reason().is_none() => {
                 self.fail_queued(id, &error.to_string()).await?;
