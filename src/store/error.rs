@@ -55,7 +55,7 @@ pub enum StoreError {
     #[error("{0}")]
     OpenToAnyone(String),
     /// The database's encoding cannot hold all of Wix's text.
-    #[error("the database's encoding is {encoding}, which can't hold all that Wix sends; it has to be UTF8")]
+    #[error("the database's encoding is {encoding}, which cannot store all text from Wix; it must be UTF8")]
     Encoding { encoding: String },
     /// Another run holds the lease of this schema.
     #[error("another run holds the lock: run {run_id}, {holder}, for {} s", age.as_secs())]
@@ -66,21 +66,21 @@ pub enum StoreError {
         age: Duration,
     },
     /// Another run took the lease: this one may no longer write.
-    #[error("the lease was taken by another run, since this one did not renew it in time; it wrote nothing since")]
+    #[error("another run took the lock, because this run did not renew it in time; this run wrote nothing after that")]
     LeaseLost,
     /// Another run took the lease and ended this one in `sync_logs`, or somebody removed its row.
-    #[error("schema {schema}: run {run_id} does not stand in sync_logs as running any more")]
+    #[error("schema {schema}: run {run_id} is no longer running according to sync_logs")]
     RunEnded { schema: String, run_id: Uuid },
     /// The run was asked to stop, and the work did not end in time.
     #[error(transparent)]
     Stopped(#[from] StopReason),
     /// The connection broke at COMMIT, and the server has not ended the transaction since.
     #[error(
-        "the connection broke at a COMMIT that the server has not ended for a minute; the next run will see what became of it"
+        "the connection broke during COMMIT, and the server did not finish it within a minute; the next run checks the outcome"
     )]
     StillCommitting,
     /// A statement succeeded without writing a row that it should have written.
-    #[error("a trigger of the table left the row out, without an error")]
+    #[error("a trigger of the table skipped the row without an error")]
     Swallowed,
     /// The database does not hold what this run wrote last.
     #[error(
@@ -88,7 +88,7 @@ pub enum StoreError {
     )]
     Behind { table: &'static str },
     #[error(
-        "{table} holds {holds} rows, but should hold {must_hold}: something else than wix-sync removed or added rows"
+        "{table} holds {holds} rows, but should hold {must_hold}: something other than wix-sync removed or added rows"
     )]
     RowsDiffer { table: &'static str, must_hold: i64, holds: i64 },
     /// Another session holds a lock that a statement needs.
@@ -279,13 +279,13 @@ impl StoreError {
             }
             StoreError::Connect { hint, .. } => hint.clone(),
             StoreError::Blocked { blocker, .. } => Some(blocker.hint()),
-            StoreError::Silent { .. } => Some("see whether the database answers others: `wix-sync doctor`".to_owned()),
+            StoreError::Silent { .. } => Some("check the database with `wix-sync doctor`".to_owned()),
             StoreError::Locked { .. } => {
-                Some("it may still be at work; its lease ends by itself a minute after its process died".to_owned())
+                Some("it may still be running; its lock expires a minute after its process ends".to_owned())
             }
             StoreError::Stopped(_) => Some("the next run continues from there".to_owned()),
             StoreError::Behind { .. } => Some("the next run continues from the state that the database has".to_owned()),
-            StoreError::RowsDiffer { .. } => Some("the next run reads everything again".to_owned()),
+            StoreError::RowsDiffer { .. } => Some("the next run is a full sync".to_owned()),
             // PgBouncer has no SQLSTATE of its own for this.
             StoreError::Database { message, .. } if message.contains("transaction blocks not allowed") => Some(
                 "the pooler is in statement mode: use one in transaction or session mode, or the server itself".to_owned(),
@@ -306,7 +306,7 @@ impl StoreError {
                 ),
                 "53100" => Some("the database server's disk is full".to_owned()),
                 "25006" => Some(
-                    "this server takes no writes: is it a replica, or a Supabase project over its disk limit?"
+                    "this server is read-only: is it a replica, or a Supabase project over its disk limit?"
                         .to_owned(),
                 ),
                 _ => None,

@@ -56,7 +56,7 @@ impl Store {
         let statement = "insert into {schema}.sync_state (table_name, wix_site_id, updated_at)
              select t, $2, $3 from unnest($1::text[]) t order by t
              on conflict (table_name) do update set wix_site_id = excluded.wix_site_id";
-        self.write("could not note the site in sync_state", statement, params![tables, site_id, now]).await
+        self.write("could not record the site in sync_state", statement, params![tables, site_id, now]).await
     }
 
     pub async fn remembered_installation(&self) -> Result<Remembered, StoreError> {
@@ -150,7 +150,7 @@ impl Store {
         run_id: Uuid,
         end: &FinishedPass<'_>,
     ) -> Result<(), StoreError> {
-        let doing = "could not note the end of the pass in sync_state";
+        let doing = "could not record the end of the sync in sync_state";
         let books = self.books(table);
         let is_full = end.checkpoint.pass == PassKind::Full;
         let saved = if is_full { "full_checkpoint" } else { "checkpoint" };
@@ -199,7 +199,7 @@ impl Store {
     /// Whether a transaction was committed if its COMMIT got no answer. Waits while its backend is still in COMMIT:
     /// that holds the row of the books. A lock time-out means that it still does.
     pub async fn was_committed(&mut self, table: &'static Table) -> Result<bool, StoreError> {
-        let doing = "could not ask what became of a transaction";
+        let doing = "could not check the outcome of a transaction";
         let statement = "select write_number from {schema}.sync_state where table_name = $1 for update";
         let books = self.books(table);
         let session = self.begin().await?;
@@ -223,7 +223,7 @@ impl Store {
         tables: &[&'static Table],
         logs_before: Option<DateTime<Utc>>,
     ) -> Result<RunEnd, StoreError> {
-        let doing = "could not look at the tables at the end of the run";
+        let doing = "could not check the tables at the end of the run";
         let counts: Vec<String> = tables
             .iter()
             .map(|table| {
@@ -314,7 +314,7 @@ impl Store {
         let statement = format!(
             "select exists (select from {{schema}}.{name} where {id_column} is not null and deleted_at is null)"
         );
-        let doing = "could not look whether the table has rows";
+        let doing = "could not check whether the table has rows";
         self.rows(doing, &statement, params![]).await?.value()
     }
 }

@@ -11,9 +11,9 @@ use crate::wix::page::Found;
 use crate::wix::{RequestCounter, WixError};
 
 /// The reason for a record that Wix says it does not have. That counts only after a canary check ([`super::by_id`]).
-pub(super) const NO_RECORD: &str = "Wix says that it has none";
-const OTHER_RECORD: &str = "Wix answers another record for its id";
-const NO_RECORD_YET: &str = "Wix answers without a record and says that there is one";
+pub(super) const NO_RECORD: &str = "Wix has no such record";
+const OTHER_RECORD: &str = "Wix returned a record with another id";
+const NO_RECORD_YET: &str = "Wix returned no record, but says that it exists";
 
 /// Wix's answer for one id.
 #[derive(Debug)]

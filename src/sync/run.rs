@@ -92,8 +92,8 @@ async fn give_lease_back(store: &mut Store) {
     store.hurry();
     match timeout(RELEASE_PATIENCE, store.release_lease()).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(error = error.to_string(), "the lease could not be given back"),
-        Err(_) => tracing::debug!("the lease could not be given back: no answer"),
+        Ok(Err(error)) => tracing::debug!(error = error.to_string(), "the lease could not be released"),
+        Err(_) => tracing::debug!("the lease could not be released: no answer"),
     }
 }
 
@@ -142,7 +142,7 @@ async fn record_start(run: &Run<'_>, store: &mut Store, started_at: DateTime<Utc
     })?;
     run.reporter.report(Event::RunStarted { run_id });
     if stale_count > 0 {
-        notice(run, &format!("{stale_count} earlier run(s) ended without recording it; they are failed now"));
+        notice(run, &format!("{stale_count} earlier run(s) ended without recording it and are marked as failed"));
     }
     Ok(())
 }
@@ -276,7 +276,7 @@ async fn look_at_end(
     let end = store.retry(async |store| store.look_at_end(&synced, before).await).await?;
     if end.has_unlinked {
         link_contacts(run, store, tables).await.inspect_err(|error| {
-            let text = format!("links to customers are left to the next run: {error}");
+            let text = format!("links to customers are set by the next run: {error}");
             run.reporter.report(Event::Notice { table: None, text: &text });
         })?;
     }

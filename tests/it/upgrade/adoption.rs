@@ -312,7 +312,7 @@ fn adopted_orders(there: std::ops::Range<usize>, member: &str) -> World {
 #[test]
 fn adopted_rows_without_a_record_are_reported() {
     let world = adopted_orders(0..60, r#""number": "1""#);
-    let held_back = "40 of 100 rows are no longer listed by Wix";
+    let held_back = "40 of 100 rows are pending deletion";
     for (arguments, exit) in [(&["sync", "orders", "--dry-run"][..], 3), (&["verify", "orders"], 5)] {
         let shown = world.run(arguments).expect_exit(exit);
         assert!(shown.stdout.contains(held_back), "{shown:#?}");
