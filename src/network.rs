@@ -112,12 +112,19 @@ impl Network {
 
     /// The proxy variable in force for this server, with the host and port of the proxy but without user and password.
     pub fn describe_proxy(&self, server: &Address) -> Option<String> {
-        let NamedProxy { variable, address } =
-            if server.is_encrypted() { self.https_proxy.as_ref()? } else { self.http_proxy.as_ref()? };
+        let proxy = if server.is_encrypted() { self.https_proxy.as_ref() } else { self.http_proxy_for(server) };
+        let NamedProxy { variable, address } = proxy?;
         let url = Url::parse(address.reveal()).ok()?;
         let port = url.port_or_known_default().map(|port| format!(":{port}")).unwrap_or_default();
         let exceptions = if self.no_proxy.is_some() { "; NO_PROXY is set too" } else { "" };
         Some(format!("{variable} names {}{port}{exceptions}", url.host_str().unwrap_or_default()))
+    }
+
+    /// Unencrypted requests to this machine must not leave it.
+    fn http_proxy_for(&self, server: &Address) -> Option<&NamedProxy> {
+        let is_on_this_machine =
+            |proxy: &NamedProxy| Url::parse(proxy.address.reveal()).is_ok_and(|url| is_local(&url));
+        self.http_proxy.as_ref().filter(|proxy| !server.is_local() || is_on_this_machine(proxy))
     }
 
     /// A client for one server. It follows no redirect and sends no `Referer`.
@@ -135,11 +142,7 @@ impl Network {
         if let Some(proxy) = &self.https_proxy {
             builder = builder.proxy(Proxy::https(proxy.address.reveal()).map_err(failed)?.no_proxy(no_proxy()));
         }
-        // Unencrypted requests to this machine must not leave it.
-        let may_use = |proxy: &&NamedProxy| {
-            !server.is_local() || Url::parse(proxy.address.reveal()).is_ok_and(|url| is_local(&url))
-        };
-        if let Some(proxy) = self.http_proxy.as_ref().filter(may_use) {
+        if let Some(proxy) = self.http_proxy_for(server) {
             builder = builder.proxy(Proxy::http(proxy.address.reveal()).map_err(failed)?.no_proxy(no_proxy()));
         }
         if let Some(certificates) = &self.certificates {

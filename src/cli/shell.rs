@@ -96,13 +96,18 @@ fn name_value(error: clap::Error) -> clap::Error {
     };
     let flag = argument.split(' ').next().unwrap_or_default();
     let mut message = format!("`{flag} {}`: {reason}\n", visible::one_line(value));
-    if let Some(sentence) =
-        other_word(value, &["customers", "appointments", "orders", "all"]).filter(|_| flag == "--sync-type")
-    {
-        message.push_str(&format!("\n  tip: {sentence}\n"));
+    if flag == "--sync-type" {
+        let names = Table::ALL.map(|table| table.name);
+        let similar = || names.into_iter().find(|name| strsim::jaro_winkler(name, value) > MIN_SIMILARITY);
+        let tip = other_word(value, &[&names[..], &["all"]].concat()).map(str::to_owned);
+        let tip = tip.or_else(|| similar().map(|name| format!("did you mean '{name}'?")));
+        message.extend(tip.map(|tip| format!("\n  tip: {tip}\n")));
     }
     clap::Error::raw(ErrorKind::ValueValidation, message)
 }
+
+/// A word is a typing error of another if they are at least this similar (Jaro-Winkler, 0 to 1).
+const MIN_SIMILARITY: f64 = 0.8;
 
 /// Drops suggestions that would do harm, and tells how tables are named.
 fn suggest_argument(mut error: clap::Error) -> clap::Error {
@@ -113,8 +118,11 @@ fn suggest_argument(mut error: clap::Error) -> clap::Error {
     // That the argument may be passed as a value behind `--` helps nobody: no value of ours begins with a dash.
     error.remove(ContextKind::Suggested);
     error.remove(ContextKind::TrailingArg);
-    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return error };
+    // The usage names the suggested flag too.
     let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    let harmless = DANGEROUS.iter().fold(usage.clone(), |usage, flag| usage.replace(flag, "[OPTIONS]"));
+    error.insert(ContextKind::Usage, ContextValue::StyledStr(StyledStr::from(harmless)));
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return error };
     let takes_tables = ["sync", "verify", "errors retry"].into_iter();
     let Some(command) = takes_tables.map(|name| format!("wix-sync {name}")).find(|name| usage.contains(name.as_str()))
     else {
