@@ -1,6 +1,6 @@
-//! `wix-sync completions` and `wix-sync man`, made from the definition of the command line. Also the hint about a word
-//! that other programs use.
+//! `wix-sync completions` and `wix-sync man`, made from the definition of the command line. Also the tips on wrong arguments.
 
+use std::error::Error as _;
 use std::fs;
 use std::path::Path;
 
@@ -13,6 +13,8 @@ use super::Failure;
 use super::args::{Args, CompletionsArgs, ManArgs, Shell};
 use crate::exit::Exit;
 use crate::report;
+use crate::table::Table;
+use crate::visible;
 
 pub(super) fn completions(args: &CompletionsArgs) -> Result<Exit, Failure> {
     let mut script = Vec::new();
@@ -66,29 +68,98 @@ const OTHER_WORDS: [(&[&str], &str); 8] = [
         "Wix's eCommerce orders go into the table 'orders'",
     ),
     (&["everything", "*", "full", "tables"], "all three tables are 'all'"),
-    (&["success", "succeeded", "successful", "ok", "done", "complete"], "a run that ended well is 'completed'"),
-    (&["error", "errors", "failure", "fail", "aborted"], "a run that did not is 'failed'"),
-    (&["active", "started", "pending", "run"], "a run at work is 'running'"),
+    (&["success", "succeeded", "successful", "ok", "done", "complete"], "a successful run is 'completed'"),
+    (&["error", "errors", "failure", "fail", "aborted"], "an unsuccessful run is 'failed'"),
+    (&["active", "started", "pending", "run"], "a run in progress is 'running'"),
     (&["text/plain", "plain", "human", "pretty"], "lines for people are 'text'"),
 ];
 
-/// Adds our word to an error about a value that is another program's word, if the argument takes ours.
-pub(super) fn suggest(mut error: clap::Error) -> clap::Error {
-    if error.kind() != ErrorKind::InvalidValue {
-        return error;
+/// Flags that switch a safety off: a typing error must never be answered with one of them.
+const DANGEROUS: [&str; 4] = ["--allow-mass-delete", "--allow-mass-changes", "--keep-policies", "--repair"];
+
+/// Replaces the library's own words and suggestions in an error about the command line.
+pub(super) fn explain(error: clap::Error) -> clap::Error {
+    match error.kind() {
+        ErrorKind::InvalidValue => suggest_word(error),
+        ErrorKind::UnknownArgument => suggest_argument(error),
+        ErrorKind::ValueValidation => name_value(error),
+        _ => error,
     }
+}
+
+/// Names flag and value, with the reason that the value's parser gave.
+fn name_value(error: clap::Error) -> clap::Error {
+    let (Some(ContextValue::String(argument)), Some(ContextValue::String(value)), Some(reason)) =
+        (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue), error.source())
+    else {
+        return error;
+    };
+    let flag = argument.split(' ').next().unwrap_or_default();
+    let mut message = format!("`{flag} {}`: {reason}\n", visible::one_line(value));
+    if flag == "--sync-type" {
+        let names = Table::ALL.map(|table| table.name);
+        let similar = || names.into_iter().find(|name| strsim::jaro_winkler(name, value) > MIN_SIMILARITY);
+        let tip = other_word(value, &[&names[..], &["all"]].concat()).map(str::to_owned);
+        let tip = tip.or_else(|| similar().map(|name| format!("did you mean '{name}'?")));
+        message.extend(tip.map(|tip| format!("\n  tip: {tip}\n")));
+    }
+    clap::Error::raw(ErrorKind::ValueValidation, message)
+}
+
+/// A word is a typing error of another if they are at least this similar (Jaro-Winkler, 0 to 1).
+const MIN_SIMILARITY: f64 = 0.8;
+
+/// Drops suggestions that would do harm, and tells how tables are named.
+fn suggest_argument(mut error: clap::Error) -> clap::Error {
+    let is_dangerous = |name: &str| DANGEROUS.contains(&name.split([' ', '=']).next().unwrap_or_default());
+    if matches!(error.get(ContextKind::SuggestedArg), Some(ContextValue::String(name)) if is_dangerous(name)) {
+        error.remove(ContextKind::SuggestedArg);
+    }
+    // That the argument may be passed as a value behind `--` helps nobody: no value of ours begins with a dash.
+    error.remove(ContextKind::Suggested);
+    error.remove(ContextKind::TrailingArg);
+    // The usage names the suggested flag too.
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    let harmless = DANGEROUS.iter().fold(usage.clone(), |usage, flag| usage.replace(flag, "[OPTIONS]"));
+    error.insert(ContextKind::Usage, ContextValue::StyledStr(StyledStr::from(harmless)));
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return error };
+    let takes_tables = ["sync", "verify", "errors retry"].into_iter();
+    let Some(command) = takes_tables.map(|name| format!("wix-sync {name}")).find(|name| usage.contains(name.as_str()))
+    else {
+        return error;
+    };
+    let argument = argument.trim_start_matches('-').to_owned();
+    let tip = match argument.as_str() {
+        "all" | "all-tables" => format!("all tables are `{command}` or `{command} all`"),
+        "table" | "tables" => format!("tables are named without a flag: `{command} customers`"),
+        name if Table::ALL.iter().any(|table| table.name == name) => {
+            format!("tables are named without dashes: `{command} {name}`")
+        }
+        _ => return error,
+    };
+    error.remove(ContextKind::SuggestedArg);
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
+    error
+}
+
+/// What our word for this one is, if an argument takes one of `valid`.
+fn other_word<T: AsRef<str>>(value: &str, valid: &[T]) -> Option<&'static str> {
+    let value = value.to_lowercase();
+    let is_valid = |sentence: &str| valid.iter().any(|valid| sentence.contains(&format!("'{}'", valid.as_ref())));
+    let meant = OTHER_WORDS.iter().find(|(words, sentence)| words.contains(&value.as_str()) && is_valid(sentence));
+    meant.map(|(_, sentence)| *sentence)
+}
+
+/// Adds our word to an error about a value that is another program's word, if the argument takes ours.
+fn suggest_word(mut error: clap::Error) -> clap::Error {
     let (Some(ContextValue::String(value)), Some(ContextValue::Strings(valid))) =
         (error.get(ContextKind::InvalidValue), error.get(ContextKind::ValidValue))
     else {
         return error;
     };
-    let value = value.to_lowercase();
-    let meant = OTHER_WORDS.iter().find(|(words, sentence)| {
-        words.contains(&value.as_str()) && valid.iter().any(|valid| sentence.contains(&format!("'{valid}'")))
-    });
-    if let Some((_, sentence)) = meant {
+    if let Some(sentence) = other_word(value, valid) {
         error.remove(ContextKind::SuggestedValue);
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(*sentence)]));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(sentence)]));
     }
     error
 }

@@ -290,7 +290,7 @@ impl StoreError {
             StoreError::Database { message, .. } if message.contains("transaction blocks not allowed") => Some(
                 "the pooler is in statement mode: use one in transaction or session mode, or the server itself".to_owned(),
             ),
-            StoreError::Database { state: Some(state), origin, .. } => match state.code() {
+            StoreError::Database { state: Some(state), origin, message, .. } => match state.code() {
                 "42P01" | "42883" if *origin == Origin::Function => Some(
                     "a trigger or function names something without its schema, and wix-sync searches pg_catalog only: \
                      `alter function ... set search_path = public`"
@@ -299,6 +299,11 @@ impl StoreError {
                 "42501" if *origin == Origin::Statement => {
                     Some("the database user needs to own the tables, or to be granted what is missing".to_owned())
                 }
+                "42P10" | "55000" if message.contains("replica identity") || message.contains("publication") => Some(
+                    "a publication for logical replication includes this table and needs more columns of it: `alter table … \
+                     replica identity full`, or change the publication"
+                        .to_owned(),
+                ),
                 "42P07" => Some(
                     "something else has that name; drop it if it is left from an earlier time, or choose another schema \
                      with --schema"
@@ -326,8 +331,8 @@ fn also(others: usize) -> String {
 
 /// The error in one line: Postgres's message with its SQLSTATE, or the whole chain of the driver.
 ///
-/// Postgres's DETAIL quotes rows, and messages quote values: neither may reach a log. Names of constraints, columns and
-/// tables stay.
+/// Neither rows, which DETAIL quotes for refused values, nor values, which messages quote, may reach a log. Names of
+/// constraints, columns and tables stay, and so does a DETAIL on the definition of objects.
 pub fn describe(error: &tokio_postgres::Error) -> String {
     one_line(&words(error)).into_owned()
 }
@@ -360,7 +365,12 @@ fn words(error: &tokio_postgres::Error) -> String {
         .filter(|name| !message.contains(*name))
         .map(|name| format!(", constraint {name}"))
         .unwrap_or_default();
-    format!("{message}{column}{constraint} (SQLSTATE {code})")
+    // Syntax and access (42), limits (54) and the state of objects (55), such as a publication that needs a replica
+    // identity: their DETAIL names objects. A user-defined function may choose any SQLSTATE and quote a row.
+    let detail =
+        db.detail().filter(|_| !is_raised && db.where_().is_none() && matches!(&code[..2], "42" | "54" | "55"));
+    let detail = detail.map(|detail| format!("; {detail}")).unwrap_or_default();
+    format!("{message}{column}{constraint}{detail} (SQLSTATE {code})")
 }
 
 /// `text` without what it quotes, in any language: from the first quotation mark to the last, because what is quoted

@@ -170,7 +170,14 @@ async fn sync_all(run: &Run<'_>, store: &mut Store) -> Synced {
     }
     // A stop comes first for the caller: it decides the exit code.
     errors.sort_by_key(|error| error.stop_reason().is_none());
-    Synced { tables, error: errors.into_iter().next(), has_old_logs }
+    let mut errors = errors.into_iter();
+    let mut error = errors.next();
+    for other in errors {
+        if let (Some(SyncError::Wix(first)), SyncError::Wix(other)) = (&mut error, &other) {
+            first.add_permissions(other);
+        }
+    }
+    Synced { tables, error, has_old_logs }
 }
 
 /// Through a new connection if the old one is gone, even after a stop was asked for: the end of the run must not
