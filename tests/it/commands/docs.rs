@@ -252,7 +252,7 @@ fn longest_part(message: &str) -> String {
 
 #[test]
 fn every_message_of_an_error_is_in_the_handbook() {
-    let handbook = read("docs/failures.md").replace('`', "");
+    let handbook = read("docs/troubleshooting.md").replace('`', "");
     let (mut broken, mut seen) = (Vec::new(), 0);
     for path in files("src").into_iter().filter(|path| path.ends_with(".rs")) {
         for rest in read(&path).split("#[error(").skip(1) {
@@ -266,7 +266,7 @@ fn every_message_of_an_error_is_in_the_handbook() {
             }
             seen += 1;
             if !handbook.contains(&part) {
-                broken.push(format!("{path}: `{part}` is not in docs/failures.md"));
+                broken.push(format!("{path}: `{part}` is not in docs/troubleshooting.md"));
             }
         }
     }
@@ -281,7 +281,7 @@ fn every_exit_code_is_in_the_handbook_and_in_the_readme() {
         source.lines().filter_map(|line| line.trim().strip_suffix(',')?.split_once(" = ")?.1.parse::<u8>().ok());
     let codes: Vec<u8> = codes.collect();
     assert!(codes.len() >= 8, "{codes:?}");
-    for path in ["README.md", "docs/failures.md"] {
+    for path in ["README.md", "docs/troubleshooting.md"] {
         let text = read(path);
         let rows: String =
             text.lines().filter(|line| line.starts_with("| ")).filter_map(|line| line.split('|').nth(1)).collect();
