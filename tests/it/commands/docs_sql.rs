@@ -52,7 +52,9 @@ fn every_statement_runs_and_those_without_a_time_find_something() {
     let world = busy_site();
     let mut client = world.client();
     let (mut broken, mut ran) = (Vec::new(), 0);
-    for file in ["docs/schema.md", "docs/queries.md", "docs/troubleshooting.md", "docs/many-sites.md"] {
+    for file in
+        ["docs/schema.md", "docs/queries.md", "docs/troubleshooting.md", "docs/many-sites.md", "docs/monitoring.md"]
+    {
         for block in docs::blocks(file, "sql").iter() {
             ran += 1;
             match run(&mut client, block) {
@@ -82,7 +84,7 @@ fn no_statement_of_another_kind_hides_from_the_test() {
 }
 
 #[test]
-fn moving_over_goes_as_it_is_written_from_top_to_bottom() {
+fn migration_page_works_from_top_to_bottom() {
     let world = inherited(TABLES);
     world.execute("create role anon nologin; create role authenticated nologin");
     let mut client = world.client();
