@@ -422,7 +422,7 @@ fn documented() -> Columns {
             columns.entry(table.clone()).or_default().insert(column.to_owned(), (*data_type).to_owned());
         }
     }
-    let common = columns.remove("All three").expect("the columns that all three have");
+    let common = columns.remove("Columns of all three tables").expect("the columns that all three have");
     for table in ["customers", "appointments", "orders"] {
         columns.get_mut(table).expect("the table has a section").extend(common.clone());
     }
