@@ -134,3 +134,18 @@ pub(super) const COMPLETIONS: &str = "EXAMPLES
 pub(super) const MAN: &str = "EXAMPLES
   wix-sync man | man -l -
   wix-sync man /usr/local/share/man/man1";
+
+/// Sections of man pages that help texts do not have.
+pub(super) const MAN_ENVIRONMENT: &str = "wix-sync(1) lists the variables.";
+
+pub(super) const MAN_FILES: &str = "  .env
+      variables, one NAME=value per line, in the working directory;
+      --env-file names another file
+  ~/.pgpass
+      passwords of Postgres, as psql reads them
+  ~/.postgresql/root.crt, postgresql.crt, postgresql.key
+      certificates for Postgres, as psql reads them";
+
+pub(super) const MAN_SEE_ALSO: &str = "wix-sync(1), wix-sync-init(1), wix-sync-sync(1), wix-sync-status(1),
+wix-sync-doctor(1), wix-sync-verify(1), wix-sync-errors(1), wix-sync-migrate(1),
+crontab(5), psql(1)";

@@ -2,15 +2,17 @@
 
 use std::error::Error as _;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use anyhow::Context;
 use clap::CommandFactory;
-use clap::builder::StyledStr;
+use clap::builder::{Resettable, StyledStr};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::Failure;
 use super::args::{Args, CompletionsArgs, ManArgs, Shell};
+use super::help;
 use crate::exit::Exit;
 use crate::report;
 use crate::table::Table;
@@ -34,26 +36,79 @@ pub(super) fn completions(args: &CompletionsArgs) -> Result<Exit, Failure> {
 /// Writes a page for each command into a directory, or prints the main one.
 pub(super) fn man(args: &ManArgs) -> Result<Exit, Failure> {
     // `help` needs no page: each command has its own.
-    let command = Args::command().disable_help_subcommand(true);
-    match &args.directory {
-        Some(directory) => write_pages(command, directory).map_err(|error| Failure {
-            exit: Exit::Failed,
-            error,
-            hint: Some("the directory must be writable for this user".to_owned()),
-        })?,
-        None => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(command).render(&mut page)?;
-            report::print_file(&page)?;
-        }
+    let mut command = Args::command().disable_help_subcommand(true);
+    command.build();
+    let Some(directory) = &args.directory else {
+        report::print_file(&man_page(&command)?)?;
+        return Ok(Exit::Done);
+    };
+    if !directory.is_dir() {
+        return Err(Failure {
+            exit: Exit::Usage,
+            error: anyhow::anyhow!("{}: there is no such directory", directory.display()),
+            hint: Some(format!("create it first: mkdir -p {}", directory.display())),
+        });
     }
+    write_pages(&command, directory).map_err(|error| Failure {
+        exit: Exit::Failed,
+        error,
+        hint: Some("the directory must be writable for this user".to_owned()),
+    })?;
     Ok(Exit::Done)
 }
 
-fn write_pages(command: clap::Command, directory: &Path) -> anyhow::Result<()> {
-    let place = || format!("could not write man pages into {}", directory.display());
-    fs::create_dir_all(directory).with_context(place)?;
-    clap_mangen::generate_to(command, directory).with_context(place)
+fn write_pages(command: &clap::Command, directory: &Path) -> anyhow::Result<()> {
+    for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+        write_pages(subcommand, directory)?;
+    }
+    let path = directory.join(clap_mangen::Man::new(command.clone()).get_filename());
+    fs::write(&path, man_page(command)?).with_context(|| format!("{} could not be written", path.display()))
+}
+
+/// A page: what clap_mangen makes of the flags, then the sections of the help text and those that all pages have.
+fn man_page(command: &clap::Command) -> io::Result<Vec<u8>> {
+    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let mut sections = help_sections(&help);
+    if !sections.iter().any(|(title, _)| title == "ENVIRONMENT") {
+        sections.push(("ENVIRONMENT".to_owned(), help::MAN_ENVIRONMENT.to_owned()));
+    }
+    sections.push(("FILES".to_owned(), help::MAN_FILES.to_owned()));
+    sections.push(("SEE ALSO".to_owned(), help::MAN_SEE_ALSO.to_owned()));
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone().after_help(Resettable::Reset)).render(&mut page)?;
+    for (title, text) in sections {
+        page.extend(format!(".SH \"{title}\"\n.nf\n{}.fi\n", roff(&text)).into_bytes());
+    }
+    Ok(page)
+}
+
+/// The sections of a help text: a heading is a line without indentation in capitals, or with a colon at its end.
+fn help_sections(help: &str) -> Vec<(String, String)> {
+    let mut sections: Vec<(String, String)> = Vec::new();
+    for line in help.lines() {
+        let is_heading = !line.starts_with(' ')
+            && line.len() > 3
+            && (line.ends_with(':')
+                || line.chars().all(|character| character.is_ascii_uppercase() || character == ' '));
+        match sections.last_mut() {
+            _ if is_heading => sections.push((line.trim_end_matches(':').to_uppercase(), String::new())),
+            Some((_, text)) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            None => {}
+        }
+    }
+    for (_, text) in &mut sections {
+        *text = text.trim_matches('\n').to_owned();
+    }
+    sections
+}
+
+/// Text as roff: dashes that can be copied, and no line that looks like a request.
+fn roff(text: &str) -> String {
+    let escape = |line: &str| format!("\\&{}\n", line.replace('\\', "\\e").replace('-', "\\-"));
+    text.lines().map(escape).collect()
 }
 
 /// Words that Wix, people and other programs use, and ours for them.

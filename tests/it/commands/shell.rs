@@ -60,7 +60,11 @@ fn bash_completes_with_it() {
 #[test]
 fn every_command_has_a_man_page() {
     let directory = directory("man");
-    let pages = directory.join("new/man1");
+    let pages = directory.join("new");
+    let missing = run_in(&directory, &["man", &pages.to_string_lossy()]).expect_exit(2);
+    missing.expect_stderr("there is no such directory").expect_stderr("mkdir -p");
+    assert!(!pages.exists(), "no directory is created silently");
+    fs::create_dir(&pages).expect("the directory can be made");
     run_in(&directory, &["man", &pages.to_string_lossy()]).expect_exit(0);
     let mut names: Vec<String> = fs::read_dir(&pages)
         .expect("it is there")
@@ -74,10 +78,15 @@ fn every_command_has_a_man_page() {
     for name in names {
         let page = fs::read_to_string(pages.join(&name)).expect("it is there");
         assert!(page.contains(".TH ") && page.contains(".SH SYNOPSIS"), "{name}");
+        for section in ["ENVIRONMENT", "FILES", "SEE ALSO"] {
+            assert_eq!(page.matches(&format!(".SH \"{section}\"\n")).count(), 1, "{name}: {section}");
+        }
     }
+    let sync = fs::read_to_string(pages.join("wix-sync-sync.1")).expect("it is there");
+    assert!(sync.contains(".SH \"EXAMPLES\"\n") && sync.contains(".SH \"EXIT "), "{sync}");
     let main = run_in(&directory, &["man"]).expect_exit(0).stdout;
     assert!(main.contains(".TH wix\\-sync") || main.contains(".TH wix-sync"), "{main}");
-    run_in(&directory, &["man", "/proc/nowhere"]).expect_exit(1).expect_stderr("/proc/nowhere");
+    run_in(&directory, &["man", "/proc"]).expect_exit(1).expect_stderr("/proc/wix-sync");
 }
 
 #[test]
