@@ -5,6 +5,8 @@
 //! (ARCHITECTURE.md has the whole picture):
 //!
 //! - `cli`: commands, flags, exit codes. Connects everything below.
+//! - `serve`: the HTTP server: triggers, status, schedule, page.
+//! - `notify`: tells monitoring about a run: a healthcheck's pings, and a file of metrics.
 //! - `report`: the only place that prints: progress bars, log lines, tables, JSON, errors.
 //! - `doctor`: checks everything that a run depends on.
 //! - `sync`: a run, and the loop that takes a page of records from Wix to COMMIT.
@@ -18,7 +20,9 @@
 //! To follow one page of records, read `src/sync/pass.rs` from top to bottom.
 
 pub mod cli;
+mod notify;
 mod report;
+mod serve;
 
 mod doctor;
 mod sync;

@@ -67,6 +67,9 @@ pub enum Command {
     /// Show the tables and the last runs, or one run in detail
     #[command(after_help = help::STATUS)]
     Status(StatusArgs),
+    /// Serve triggers, status and a status page over HTTP, and run syncs on a schedule
+    #[command(after_help = help::SERVE)]
+    Serve(ServeArgs),
     /// Create the tables or bring them up to date; safe to repeat
     #[command(after_help = help::MIGRATE)]
     Migrate(MigrateArgs),
@@ -315,6 +318,26 @@ pub struct DoctorArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, ClapArgs)]
+pub struct ServeArgs {
+    /// Address and port to listen on; port 0 is any free one. Other addresses than loopback need WIX_SYNC_SERVE_TOKEN
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+    /// Sync all tables this often, the first time at once; default: only when triggered
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub every: Option<Duration>,
+    /// Read everything when the last time is longer ago than this; 0 is never
+    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = parse_duration)]
+    pub full_every: Duration,
+    /// Compare Wix's own counts with the tables at most this often; 0 is never
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
+    pub check_every: Duration,
+    /// Delete ended runs from sync_logs after this time, but the last success of each type; 0 is never
+    #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = parse_duration)]
+    pub keep_logs: Duration,
 }
 
 /// Arguments of `migrate`.

@@ -6,9 +6,14 @@ use crate::config::{DatabaseConfig, Environment};
 use crate::store::{Store, StoreError, Target};
 
 pub(super) async fn connect(global: &GlobalArgs, environment: &Environment) -> Result<Store, Failure> {
+    let (target, schema) = database(global, environment)?;
+    Ok(Store::connect(target, schema.as_deref()).await?)
+}
+
+/// Where to connect, and the schema if one is given.
+pub(super) fn database(global: &GlobalArgs, environment: &Environment) -> Result<(Target, Option<String>), Failure> {
     let database = DatabaseConfig::resolve(environment, global.database_url.as_deref(), global.schema.as_deref())?;
-    let target = Target::resolve(&database.settings).map_err(StoreError::BadUrl)?;
-    Ok(Store::connect(target, database.schema.as_deref()).await?)
+    Ok((Target::resolve(&database.settings).map_err(StoreError::BadUrl)?, database.schema))
 }
 
 /// An error of Postgres is explained if the tables were changed by hand.

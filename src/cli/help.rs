@@ -97,6 +97,20 @@ EXIT STATUS
   2  wrong usage or configuration, or no run has this id
   5  with --max-age: the last success of a table is older";
 
+pub(super) const SERVE: &str = "EXAMPLES
+  wix-sync serve --every 15m
+  WIX_SYNC_SERVE_TOKEN=... wix-sync serve --listen 0.0.0.0:8080
+  curl -X POST http://127.0.0.1:8080/api/async-sync/trigger
+
+docs/serve.md describes the routes. Runs of the server and runs that others
+start, such as cron, exclude each other.
+
+EXIT STATUS
+  0  stopped by SIGINT, SIGTERM or SIGHUP: the current run finished its batch
+     and is recorded as failed; the next run continues
+  1  failed, for example because the database cannot be reached at the start
+  2  wrong usage or configuration; nothing was started";
+
 pub(super) const MIGRATE: &str = "EXAMPLES
   wix-sync migrate
   wix-sync migrate --dry-run

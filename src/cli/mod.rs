@@ -8,8 +8,8 @@ mod failure;
 mod help;
 mod logging;
 mod migrate;
-mod notify;
 mod range;
+mod serve;
 mod session;
 mod shell;
 mod signals;
@@ -23,6 +23,7 @@ use clap::Parser;
 
 use crate::config::{Environment, nearest_variable};
 use crate::exit::Exit;
+use crate::notify;
 use crate::report;
 use args::{Args, Command, LogFormat};
 use failure::Failure;
@@ -68,6 +69,7 @@ fn run(args: &Args) -> Result<Exit, Failure> {
             Command::Doctor(command) => doctor::run(&args.global, command, &environment).await,
             Command::Verify(command) => verify::run(&invocation, command).await,
             Command::Errors(command) => errors::run(&invocation, command).await,
+            Command::Serve(command) => serve::run(&invocation, command).await,
             Command::Migrate(command) => migrate::run(&args.global, command, &environment).await,
             Command::Completions(command) => shell::completions(command),
             Command::Man(command) => shell::man(command),

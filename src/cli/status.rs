@@ -50,6 +50,7 @@ pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &En
     let status = Status {
         schema: &schema,
         running: explained(&store, store.running_run(&LockOwner::current()).await).await?,
+        serve: explained(&store, store.serve_state(&LockOwner::current()).await).await?,
         runs: explained(&store, store.list_runs(&filter).await).await?,
         tables: &tables,
         stale: stale.as_deref(),

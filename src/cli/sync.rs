@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
+use uuid::Uuid;
 
 use super::args::{SyncArgs, Target};
 use super::failure::Failure;
@@ -23,13 +24,17 @@ pub(super) async fn run(invocation: &Invocation<'_>, args: &SyncArgs) -> Result<
         return dry_run(&session, &plan, args.json).await;
     }
     let (metrics_file, sync_type) = (args.metrics_file.as_deref(), Target::sync_type(&args.targets));
-    let notifier = Arc::new(Notifier::prepare(invocation.environment, metrics_file, sync_type)?);
+    let notifier = Arc::new(Notifier::prepare(invocation.environment, metrics_file, sync_type, Uuid::new_v4())?);
     let result = async {
         let (session, plan) = prepare(invocation, args, Some(&notifier))?;
         session.run(&plan, args.json).await
     }
     .await;
-    notifier.ended(&result).await;
+    let (exit, error) = match &result {
+        Ok(exit) => (*exit, None),
+        Err(failure) => (failure.exit, Some(format!("{:#}", failure.error))),
+    };
+    notifier.ended(exit, error).await;
     result
 }
 
@@ -58,6 +63,6 @@ fn prepare<'a>(
 }
 
 /// `None` for 0, which means never.
-fn positive(duration: Duration) -> Option<TimeDelta> {
+pub(super) fn positive(duration: Duration) -> Option<TimeDelta> {
     TimeDelta::from_std(duration).ok().filter(|duration| *duration > TimeDelta::zero())
 }

@@ -22,6 +22,11 @@ const LATE_FULL_SYNC: Duration = Duration::from_secs(14 * 86_400);
 pub(super) async fn check(store: &Store, site_id: Option<&str>, findings: &mut Findings) {
     findings.add("site", site(store, site_id).await);
     findings.add("run at work", current_run(store).await);
+    match server(store).await {
+        Ok(None) => {}
+        Ok(Some(outcome)) => findings.add("serve", outcome),
+        Err(error) => findings.add("serve", error),
+    }
     findings.add("last run", last_run(store).await);
     let rows = match store.list_tables().await {
         Ok(rows) => rows,
@@ -68,6 +73,15 @@ async fn current_run(store: &Store) -> Result<Outcome, StoreError> {
             Outcome::warn(format!("run {id}{since} stands as running; {reason}"), "connect as the owner of the tables")
         }
     })
+}
+
+/// Whether `wix-sync serve` died, or syncs wait that nobody does. `None` where nobody uses it.
+async fn server(store: &Store) -> Result<Option<Outcome>, StoreError> {
+    let state = store.serve_state(&LockOwner::current()).await?;
+    Ok(state.describe().map(|found| match state.is_alive {
+        Some(true) => Outcome::ok(found),
+        _ => Outcome::warn(found, "start `wix-sync serve` again; queued syncs are kept"),
+    }))
 }
 
 async fn last_run(store: &Store) -> Result<Outcome, StoreError> {

@@ -156,20 +156,44 @@ fn other_kind(file_type: FileType) -> Option<&'static str> {
     }
 }
 
+/// Metrics in the text format. A sample is its labels, which may be empty, and its value.
+#[derive(Debug, Default)]
+pub struct MetricsText(String);
+
+impl MetricsText {
+    pub fn gauge(&mut self, name: &str, help: &str, samples: &[(String, f64)]) {
+        self.metric(name, "gauge", help, samples);
+    }
+
+    pub fn counter(&mut self, name: &str, help: &str, samples: &[(String, f64)]) {
+        self.metric(name, "counter", help, samples);
+    }
+
+    pub fn into_string(self) -> String {
+        self.0
+    }
+
+    /// Writing to a string cannot fail.
+    fn metric(&mut self, name: &str, kind: &str, help: &str, samples: &[(String, f64)]) {
+        if samples.is_empty() {
+            return;
+        }
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (labels, value) in samples {
+            let _ = match labels.as_str() {
+                "" => writeln!(self.0, "{name} {value}"),
+                labels => writeln!(self.0, "{name}{{{labels}}} {value}"),
+            };
+        }
+    }
+}
+
 fn render(metrics: &RunMetrics<'_>, before: &str) -> String {
     let before = Before::read(before);
     let schema = escaped(metrics.schema.or(before.schema.as_deref()).unwrap_or("unknown"));
     let run_labels = format!("schema=\"{schema}\",type=\"{}\"", metrics.sync_type);
-    let mut out = String::new();
-    let mut gauge = |name: &str, help: &str, samples: &[(String, f64)]| {
-        if samples.is_empty() {
-            return;
-        }
-        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge");
-        for (labels, value) in samples {
-            let _ = writeln!(out, "{name}{{{labels}}} {value}");
-        }
-    };
+    let mut text = MetricsText::default();
+    let mut gauge = |name: &str, help: &str, samples: &[(String, f64)]| text.gauge(name, help, samples);
     let one = |value: f64| [(run_labels.clone(), value)];
     let is_success = metrics.summary.is_some_and(|summary| summary.status == Status::Completed);
     gauge("wix_sync_last_run_timestamp_seconds", "When the last run ended.", &one(seconds(metrics.ended_at)));
@@ -213,7 +237,7 @@ fn render(metrics: &RunMetrics<'_>, before: &str) -> String {
     let ours = format!("schema=\"{schema}\",");
     let successes: Vec<(String, f64)> = successes.into_iter().filter(|(labels, _)| labels.starts_with(&ours)).collect();
     gauge(LAST_SUCCESS, "When the table was last read to Wix's own end.", &successes);
-    out
+    text.into_string()
 }
 
 /// A pass that read everything: neither a range of time nor only records that failed before.

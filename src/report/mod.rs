@@ -25,17 +25,23 @@ use crate::json_time;
 use crate::run::RunSummary;
 use crate::store::dead_letters::ErrorList;
 use crate::store::migrate::MigrationReport;
+use crate::store::serve::ServeState;
 use crate::store::status::{RunRow, RunningRun, TableRow};
 use crate::visible;
 
 use grid::Style;
 
 pub use error::{log_error, print_error};
-pub use metrics::{MetricsFile, RunMetrics};
+pub use metrics::{MetricsFile, MetricsText, RunMetrics};
 
 /// Bars on a terminal, lines elsewhere.
 pub fn choose(bars: &MultiProgress, draws_bars: bool) -> Arc<dyn Reporter> {
     if draws_bars { Arc::new(progress::Progress::new(bars.clone())) } else { Arc::new(lines::Lines::default()) }
+}
+
+/// Lines, without a terminal in mind: for a server.
+pub fn lines() -> Arc<dyn Reporter> {
+    Arc::new(lines::Lines::default())
 }
 
 /// The run's result as one JSON object on stdout. `version` grows when a field changes its meaning or is removed.
@@ -91,6 +97,7 @@ pub struct Status<'a> {
     pub schema: &'a str,
     /// The run that is recorded as running.
     pub running: Option<RunningRun>,
+    pub serve: ServeState,
     pub tables: &'a [TableRow],
     /// With `--max-age`: the tables whose last success is too old.
     pub stale: Option<&'a [&'a TableRow]>,
@@ -107,6 +114,7 @@ pub fn print_status(status: &Status<'_>, as_json: bool) -> io::Result<()> {
             "schema": status.schema,
             "migrated": true,
             "running": status.running,
+            "serve": status.serve,
             "tables": status.tables,
             "runs": status.runs,
         });

@@ -32,6 +32,9 @@ pub(super) fn render_status(status: &Status<'_>, style: Style) -> String {
         out.push_str(&render_running(running, style));
         out.push('\n');
     }
+    if let Some(serve) = status.serve.describe() {
+        let _ = writeln!(out, "wix-sync serve: {serve}\n");
+    }
     if status.runs.is_empty() {
         let text = if status.filtered { "No such run.\n" } else { "No run yet: `wix-sync sync` starts the first.\n" };
         out.push_str(text);

@@ -140,7 +140,7 @@ fn synced(table: &'static Table) -> NeededTable {
 
 /// wix-sync's own tables. A test drops all of them and has `migrate` restore them from here: the catalog must then be the
 /// one that the migrations made. So a migration that adds a column needs its line here too.
-const OWN: [NeededTable; 9] = [
+const OWN: [NeededTable; 10] = [
     NeededTable {
         name: "sync_migrations",
         columns: &[must("number", INTEGER), must("name", TEXT), must("checksum", TEXT), with("applied_at", TIME, NOW)],
@@ -266,6 +266,18 @@ const OWN: [NeededTable; 9] = [
         name: "sync_unreadable",
         columns: &[must("table_name", TEXT), must("wix_id", TEXT), must("fields", TEXTS)],
         key: &["table_name", "wix_id"],
+        ..STATE
+    },
+    NeededTable {
+        name: "sync_queue",
+        columns: &[
+            must("id", UUID),
+            must("sync_type", TEXT),
+            may("date_range", JSONB),
+            may("user_id", UUID),
+            with("requested_at", TIME, NOW),
+            may("started_at", TIME),
+        ],
         ..STATE
     },
 ];

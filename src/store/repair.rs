@@ -318,7 +318,7 @@ impl Work<'_> {
                 self.to_read.insert(table);
             }
             // What they hold of rejected records, pending deletions and links is found again by reading everything.
-            None if !matches!(table.name, "sync_logs" | "sync_locks" | "sync_migrations") => {
+            None if !matches!(table.name, "sync_logs" | "sync_locks" | "sync_migrations" | "sync_queue") => {
                 self.to_read.extend(Table::ALL);
             }
             None => {}

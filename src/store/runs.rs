@@ -11,25 +11,39 @@ use crate::run::{RunSummary, Status};
 impl Store {
     /// Records that a run begins, and all others that are `running` as failed: the holder of the lease knows that none
     /// is. Also those of the predecessor. Returns how many there were.
+    ///
+    /// A run that was queued may have been started before, by a process that died: its row is used again.
     pub async fn begin_run(&mut self, run_id: Uuid, sync_type: &str, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let begin =
-            "insert into {schema}.sync_logs (id, sync_type, status, started_at, synced_count, error_count, created_at)
-             values ($1, $2, 'running', $3, 0, 0, $3) on conflict (id) do nothing";
+            "insert into {schema}.sync_logs as l (id, sync_type, status, user_id, started_at, synced_count, error_count, created_at)
+             values (
+                $1, $2, 'running', (select q.user_id from {schema}.sync_queue q where q.id = $1), $3, 0, 0, $3
+             )
+             on conflict (id) do update set
+                status = 'running', started_at = excluded.started_at, completed_at = null, synced_count = 0,
+                error_count = 0, results = null, error = null, exit_code = null
+             where l.started_at = excluded.started_at
+                or exists (select from {schema}.sync_queue q where q.id = excluded.id)";
         let close = "update {schema}.sync_logs
              set status = 'failed', completed_at = $2, error = concat_ws(
                 E'\n', error, 'the run ended without recording its end (killed, or its machine or connection lost); run ' || $1 || ' found it'
              )
              where status = 'running' and id <> $1";
         let session = self.begin().await?;
-        session.write("could not record the run in sync_logs", begin, params![run_id, sync_type, now]).await?;
+        let doing = "could not record the run in sync_logs";
+        if session.write_counted(doing, begin, params![run_id, sync_type, now]).await? == 0 {
+            return Err(StoreError::RunEnded { schema: session.schema.name().to_owned(), run_id });
+        }
+        let take = "update {schema}.sync_queue set started_at = $2 where id = $1";
+        session.write(doing, take, params![run_id, now]).await?;
         let doing = "could not close the runs that ended without recording it";
         let closed = session.write_counted(doing, close, params![run_id, now]).await?;
         session.commit("could not record the run in sync_logs").await?;
         Ok(closed)
     }
 
-    /// Records how a run ended. It may be called again with the same `now`. A run that another run has recorded as
-    /// failed stays so.
+    /// Records how a run ended, and takes it out of the queue. It may be called again with the same `now`. A run that
+    /// another run has recorded as failed stays so.
     pub async fn finish_run(
         &mut self,
         summary: &RunSummary,
@@ -39,7 +53,7 @@ impl Store {
         let statement = "update {schema}.sync_logs
              set status = $2, completed_at = $3, synced_count = $4, error_count = $5, results = $6, error = $7,
                 exit_code = $8
-             where id = $1 and (status = 'running' or (status = $2 and completed_at = $3))";
+             where id = $1 and started_at = $9 and (status = 'running' or (status = $2 and completed_at = $3))";
         let doing = "could not record the end of the run in sync_logs";
         let session = self.begin_unfenced().await?;
         let updated = session
@@ -55,9 +69,13 @@ impl Store {
                     summary.results(),
                     summary.error,
                     i32::from(exit_code),
+                    summary.started_at,
                 ],
             )
             .await?;
+        if updated > 0 {
+            session.write(doing, "delete from {schema}.sync_queue where id = $1", params![summary.run_id]).await?;
+        }
         session.commit(doing).await?;
         if updated == 0 && summary.status != Status::Running {
             return Err(StoreError::RunEnded { schema: self.schema.name().to_owned(), run_id: summary.run_id });

@@ -4,6 +4,7 @@
 //! - [`postgres`]: what Postgres, poolers, networks, clocks and other sessions do to a run.
 //! - [`commands`]: what the commands print and how they exit, and the documentation.
 //! - [`upgrade`]: schemas that are made, upgraded, adopted, or changed by hand.
+//! - [`serve`]: the HTTP server: its answers, its queue, its limits, and its page in a browser.
 //! - [`soak`]: a changing site, every fault and kills at random, for as long as is wanted.
 //! - [`circles`]: no circular imports.
 //! - [`tidy`]: the rules of the project: imports, printing, SQL, file lengths.
@@ -12,6 +13,7 @@
 mod circles;
 mod commands;
 mod postgres;
+mod serve;
 mod soak;
 mod support;
 mod tidy;

@@ -73,8 +73,16 @@ fn none(broken: &[String]) {
 }
 
 /// The modules from the top layer down; each may import those of lower layers, and of its own only itself.
-const LAYERS: [&[&str]; 6] =
-    [&["main", "lib"], &["cli"], &["report"], &["doctor"], &["config", "sync"], &["store", "wix", "healthcheck"]];
+const LAYERS: [&[&str]; 8] = [
+    &["main", "lib"],
+    &["cli"],
+    &["serve"],
+    &["notify"],
+    &["report"],
+    &["doctor"],
+    &["config", "sync"],
+    &["store", "wix", "healthcheck"],
+];
 
 /// What the layers would allow and the rules do not: only `cli` and `doctor` read the configuration, which makes the
 /// settings of `wix` alone; reports do not know how Wix is asked or how a run works.

@@ -82,12 +82,13 @@ impl RequestCounter {
 }
 
 /// Wix, with the records of one site. Shared by all tasks of a run.
+#[derive(Clone)]
 pub struct WixClient {
     http: Client,
     settings: WixSettings,
-    tokens: TokenStore,
-    rate_limiter: RateLimiter,
-    throttling: Mutex<Throttling>,
+    tokens: Arc<TokenStore>,
+    rate_limiter: Arc<RateLimiter>,
+    throttling: Arc<Mutex<Throttling>>,
     stop: Stop,
     reporter: Arc<dyn Reporter>,
 }
@@ -140,13 +141,18 @@ impl WixClient {
             .map_err(|error| WixError::Setup(chain(&error)))?;
         Ok(WixClient {
             http,
-            rate_limiter: RateLimiter::new(settings.rate_limit),
+            rate_limiter: Arc::new(RateLimiter::new(settings.rate_limit)),
             settings,
-            tokens: TokenStore::default(),
-            throttling: Mutex::default(),
+            tokens: Arc::default(),
+            throttling: Arc::default(),
             stop,
             reporter,
         })
+    }
+
+    /// The same client for another run of this process: with its budget and its access token.
+    pub fn for_run(&self, stop: Stop, reporter: Arc<dyn Reporter>) -> WixClient {
+        WixClient { stop, reporter, ..self.clone() }
     }
 
     pub fn max_retries(&self) -> u32 {

@@ -8,7 +8,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::failure::Failure;
 use crate::config::{ConfigError, Environment};
 use crate::event::{Event, Reporter};
 use crate::exit::Exit;
@@ -17,8 +16,8 @@ use crate::report::{MetricsFile, RunMetrics};
 use crate::run::{RunSummary, TableSummary};
 use crate::visible;
 
-pub(super) struct Notifier {
-    pub(super) run_id: Uuid,
+pub struct Notifier {
+    pub run_id: Uuid,
     sync_type: String,
     clock: Instant,
     healthcheck: Option<Healthcheck>,
@@ -54,12 +53,12 @@ impl Reporter for Notifier {
 
 impl Notifier {
     /// Checks address and path before anything starts.
-    pub(super) fn prepare(
+    pub fn prepare(
         environment: &Environment,
         metrics_file: Option<&Path>,
         sync_type: String,
+        run_id: Uuid,
     ) -> Result<Notifier, ConfigError> {
-        let run_id = Uuid::new_v4();
         let network = environment.network()?;
         let healthcheck = environment
             .healthcheck_url()
@@ -80,12 +79,8 @@ impl Notifier {
         Ok(Notifier { run_id, sync_type, clock: Instant::now(), healthcheck, metrics, heard: Mutex::default() })
     }
 
-    /// Tells of the end, whatever it is.
-    pub(super) async fn ended(&self, result: &Result<Exit, Failure>) {
-        let exit = match result {
-            Ok(exit) => *exit,
-            Err(failure) => failure.exit,
-        };
+    /// Tells of the end, whatever it is. `error` is why the run failed.
+    pub async fn ended(&self, exit: Exit, error: Option<String>) {
         // The run that holds the lock reports for itself; this one would contradict it.
         if exit == Exit::Locked {
             return;
@@ -111,7 +106,7 @@ impl Notifier {
             Some(start) => start.await.unwrap_or(Ok(())),
             None => Ok(()),
         };
-        let end = healthcheck.tell(signal_of(exit), &body(result, summary)).await;
+        let end = healthcheck.tell(signal_of(exit), &body(exit, error, summary)).await;
         if let Err(reason) = start.and(end) {
             tracing::warn!(error = reason, "the monitor in WIX_SYNC_HEALTHCHECK_URL could not be told: {reason}");
         }
@@ -124,9 +119,9 @@ fn ended_at(summary: &RunSummary) -> DateTime<Utc> {
 }
 
 /// The text of `sync_logs.error`, else what was left out, else how much was done.
-fn body(result: &Result<Exit, Failure>, summary: Option<&RunSummary>) -> String {
-    if let Err(failure) = result {
-        let text = format!("exit code {}: {:#}\n", failure.exit as u8, failure.error);
+fn body(exit: Exit, error: Option<String>, summary: Option<&RunSummary>) -> String {
+    if let Some(error) = error {
+        let text = format!("exit code {}: {error}\n", exit as u8);
         return visible::lines(&text).into_owned();
     }
     summary.map_or(&[][..], |summary| &summary.tables).iter().map(line_of).collect()

@@ -1,0 +1,140 @@
+//! What the handlers and the worker share.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tokio::sync::{Notify, watch};
+use uuid::Uuid;
+
+use super::pool::Pool;
+use crate::event::{Event, Reporter};
+use crate::progress::{RunProgress, Tracker};
+use crate::secret::Secret;
+use crate::store::StoreError;
+use crate::store::status::TableRow;
+
+/// How long the rows of the tables are not counted again: that reads whole indexes.
+const TABLES_LIFE: Duration = Duration::from_secs(5);
+
+/// How long the answer of `/readyz` is kept: it needs no proof, so it must not cost database work each time.
+const READY_LIFE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("WIX_SYNC_CORS_ORIGIN: `{0}` is not an origin (use https://example.com)")]
+    Origin(String),
+    #[error("the listener failed: {0}")]
+    Listener(#[from] std::io::Error),
+}
+
+pub(super) struct App {
+    pub(super) pool: Pool,
+    pub(super) schema: String,
+    pub(super) every: Option<Duration>,
+    token: Option<[u8; 32]>,
+    /// Wakes the worker.
+    pub(super) wake: Notify,
+    /// The run that the worker does, and its progress.
+    current: Mutex<Option<(Uuid, Arc<Tracker>)>>,
+    /// The last run that was recorded as started.
+    started: watch::Sender<Option<Uuid>>,
+    pub(super) tables: Cached<Vec<TableRow>>,
+    pub(super) ready: Cached<bool>,
+    /// Runs that ended, by type and status.
+    pub(super) runs: Mutex<BTreeMap<(String, &'static str), u64>>,
+    /// Responses by status code.
+    pub(super) responses: Mutex<BTreeMap<u16, u64>>,
+    pub(super) wix_requests: AtomicU64,
+}
+
+impl App {
+    pub(super) fn new(pool: Pool, schema: String, token: Option<&Secret>, every: Option<Duration>) -> App {
+        App {
+            pool,
+            schema,
+            every,
+            token: token.map(|token| Sha256::digest(token.reveal()).into()),
+            wake: Notify::new(),
+            current: Mutex::default(),
+            started: watch::Sender::new(None),
+            tables: Cached::new(TABLES_LIFE),
+            ready: Cached::new(READY_LIFE),
+            runs: Mutex::default(),
+            responses: Mutex::default(),
+            wix_requests: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether this is the token, compared in constant time. Without a token, everyone may do everything.
+    pub(super) fn admits(&self, offered: Option<&str>) -> bool {
+        let Some(token) = &self.token else { return true };
+        // The digests have one length, whatever was offered.
+        offered.is_some_and(|offered| bool::from(Sha256::digest(offered).as_slice().ct_eq(token)))
+    }
+
+    pub(super) fn set_current(&self, run: Option<(Uuid, Arc<Tracker>)>) {
+        *lock(&self.current) = run;
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        lock(&self.current).is_some()
+    }
+
+    /// The progress of a run that this process does.
+    pub(super) fn progress(&self, run_id: Uuid) -> Option<RunProgress> {
+        lock(&self.current).as_ref().filter(|(id, _)| *id == run_id).map(|(_, tracker)| tracker.progress())
+    }
+
+    /// Waits until this run is recorded as started; false if that takes longer.
+    pub(super) async fn has_started(&self, run_id: Uuid, patience: Duration) -> bool {
+        let mut started = self.started.subscribe();
+        let wait = started.wait_for(|id| *id == Some(run_id));
+        tokio::time::timeout(patience, wait).await.is_ok_and(|seen| seen.is_ok())
+    }
+}
+
+/// Counts what the worker's runs do.
+impl Reporter for App {
+    fn report(&self, event: Event<'_>) {
+        match event {
+            Event::RunStarted { run_id } => drop(self.started.send_replace(Some(run_id))),
+            Event::RequestSent { .. } => drop(self.wix_requests.fetch_add(1, Ordering::Relaxed)),
+            Event::RunFinished { summary } => {
+                *lock(&self.runs).entry((summary.sync_type.clone(), summary.status.as_str())).or_default() += 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A value of the database that is read at most once in a while, by one reader for all.
+pub(super) struct Cached<T> {
+    life: Duration,
+    slot: tokio::sync::Mutex<Option<(Instant, T)>>,
+}
+
+impl<T: Clone> Cached<T> {
+    fn new(life: Duration) -> Cached<T> {
+        Cached { life, slot: tokio::sync::Mutex::const_new(None) }
+    }
+
+    pub(super) async fn get(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        let mut slot = self.slot.lock().await;
+        if let Some((_, value)) = slot.as_ref().filter(|(at, _)| at.elapsed() < self.life) {
+            return Ok(value.clone());
+        }
+        let value = read.await?;
+        *slot = Some((Instant::now(), value.clone()));
+        Ok(value)
+    }
+}

@@ -1,0 +1,72 @@
+//! `wix-sync serve`: triggers, status and a status page over HTTP, and an optional schedule.
+//!
+//! The listener and the stop are arguments, so tests can bind port 0. [`server`] takes requests; [`worker`] is the only
+//! task that starts runs, in the same way as `wix-sync sync` does. Runs of other processes and this one exclude each
+//! other by the lease.
+
+mod api;
+mod app;
+mod metrics;
+mod pool;
+mod server;
+mod systemd;
+mod trigger;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use self::app::App;
+use self::pool::Pool;
+use self::worker::Worker;
+use crate::secret::Secret;
+use crate::stop::Stop;
+use crate::store::Target;
+
+pub use self::app::ServeError;
+pub use self::worker::Jobs;
+
+/// What the server needs besides the listener.
+pub struct ServeSettings {
+    pub target: Target,
+    /// `None` is the first schema of the search path.
+    pub schema: Option<String>,
+    /// Without it, everyone who can connect may do everything.
+    pub token: Option<Secret>,
+    /// The origin whose pages may call the API, besides our own.
+    pub cors_origin: Option<String>,
+    /// How runs are started, and when.
+    pub jobs: Jobs,
+    /// systemd's socket and watchdog time, if systemd started this process.
+    pub notify_socket: Option<String>,
+    pub watchdog: Option<Duration>,
+}
+
+/// Serves until the stop. Then no connection is accepted any more, requests in hand are answered, and a run in hand
+/// finishes its batch and is recorded.
+///
+/// # Errors
+///
+/// If the settings cannot be used, or the database cannot be reached or is not migrated, before the first request.
+pub async fn serve(listener: TcpListener, settings: ServeSettings, stop: Stop) -> Result<(), ServeError> {
+    let pool = Pool::new(settings.target, settings.schema);
+    let store = pool.get().await?;
+    store.check_migrated().await?;
+    let schema = store.schema().name().to_owned();
+    pool.put(store);
+    let app = Arc::new(App::new(pool, schema, settings.token.as_ref(), settings.jobs.every));
+    let router = server::router(app.clone(), settings.cors_origin.as_deref())?;
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "listening on http://{address}");
+    let server = tokio::spawn(server::run(listener, router, stop.clone()));
+    let systemd = systemd::Systemd::new(settings.notify_socket, settings.watchdog);
+    systemd.notify("READY=1");
+    let pulse = tokio::spawn(worker::beat(app.clone(), systemd, stop.clone()));
+    Worker::new(app, settings.jobs).work(&stop).await;
+    // Both end with the stop; a panic in them was printed already.
+    let _ = tokio::join!(server, pulse);
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,291 @@
+//! The task that does runs: one at a time, for the schedule and for the queue.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
+
+use super::app::App;
+use super::systemd::Systemd;
+use super::trigger::Scope;
+use crate::config::Environment;
+use crate::event::Reporter;
+use crate::exit::Exit;
+use crate::lock_owner::LockOwner;
+use crate::notify::Notifier;
+use crate::progress::Tracker;
+use crate::report;
+use crate::stop::{Stop, stop_pair};
+use crate::store::StoreError;
+use crate::store::retry::LAST_PATIENCE;
+use crate::sync::plan::FullPolicy;
+use crate::sync::{self, Plan, Run, RunOutcome, SyncError, Work, unless_overdue};
+use crate::wix::WixClient;
+
+/// The first wait after a run that could not start; it doubles up to the longest.
+const FIRST_DELAY: Duration = Duration::from_secs(1);
+const MAX_DELAY: Duration = Duration::from_secs(60);
+
+/// The queue is looked at this often without being asked to: another server may have died.
+const IDLE: Duration = Duration::from_secs(60);
+
+const HEARTBEAT: Duration = Duration::from_secs(20);
+
+/// How runs are started, and when.
+pub struct Jobs {
+    /// The time from one scheduled run to the next.
+    pub every: Option<Duration>,
+    /// Shared by all runs of this process, with its budget and its token.
+    pub wix: WixClient,
+    pub environment: Environment,
+    pub full: FullPolicy,
+    pub batch_size: usize,
+    pub keep_logs: Option<TimeDelta>,
+}
+
+pub(super) struct Worker {
+    app: Arc<App>,
+    jobs: Jobs,
+    schedule: Option<Schedule>,
+}
+
+/// Why a run has to be tried later.
+enum Later {
+    Locked(String),
+    Unreachable(String),
+}
+
+enum Step {
+    Worked,
+    Idle,
+}
+
+impl From<StoreError> for Later {
+    fn from(error: StoreError) -> Later {
+        Later::Unreachable(error.to_string())
+    }
+}
+
+impl Worker {
+    pub(super) fn new(app: Arc<App>, jobs: Jobs) -> Worker {
+        let schedule = jobs.every.map(|every| Schedule { every, base: Instant::now(), due: Instant::now() });
+        Worker { app, jobs, schedule }
+    }
+
+    /// Works until the stop.
+    pub(super) async fn work(mut self, stop: &Stop) {
+        let mut delay = None;
+        while stop.requested().is_none() {
+            let wait = match self.step(stop).await {
+                Ok(Step::Worked) => {
+                    delay = None;
+                    continue;
+                }
+                Ok(Step::Idle) => {
+                    delay = None;
+                    self.schedule.as_ref().map_or(IDLE, |schedule| schedule.wait().min(IDLE))
+                }
+                Err(later) => {
+                    let next = delay.map_or(FIRST_DELAY, |delay: Duration| (delay * 2).min(MAX_DELAY));
+                    delay = Some(next);
+                    match later {
+                        Later::Locked(reason) => tracing::info!("a sync waits: {reason}"),
+                        Later::Unreachable(reason) => tracing::warn!("a sync waits: {reason}"),
+                    }
+                    next.mul_f64(fastrand::f64() / 2.0 + 0.75)
+                }
+            };
+            tokio::select! {
+                _ = stop.wait() => {}
+                () = self.app.wake.notified() => {}
+                () = sleep(wait) => {}
+            }
+        }
+    }
+
+    /// The schedule first, so that triggers cannot hold it up; then the oldest trigger.
+    async fn step(&mut self, stop: &Stop) -> Result<Step, Later> {
+        let store = self.app.pool.get().await?;
+        let oldest = store.queue().await?.into_iter().next();
+        self.app.pool.put(store);
+        let queued = oldest.map(|trigger| (trigger.id, Scope::of_queued(&trigger.sync_type, trigger.date_range)));
+        let is_due = self.schedule.as_ref().is_some_and(|schedule| schedule.wait().is_zero());
+        let (id, scope, is_queued) = match queued {
+            Some((id, Ok(scope))) if !is_due || scope.is_all() => (id, scope, true),
+            Some((id, Err(reason))) => {
+                self.fail_queued(id, &reason).await?;
+                return Ok(Step::Worked);
+            }
+            _ if is_due => (Uuid::new_v4(), Scope::all(), false),
+            _ => return Ok(Step::Idle),
+        };
+        let is_all = scope.is_all();
+        match self.run(id, scope, stop).await {
+            Err(SyncError::Store(error @ StoreError::Locked { .. })) => return Err(Later::Locked(error.to_string())),
+            // Stays in the queue. The schedule has its next time instead, like cron.
+            Err(SyncError::Store(error)) if is_queued && error.is_connection_lost() => return Err(error.into()),
+            // After a stop, it stays in the queue for the next process.
+            Err(error) if is_queued && error.stop_reason().is_none() => {
+                self.fail_queued(id, &error.to_string()).await?;
+            }
+            Ok(()) | Err(_) => {}
+        }
+        if let Some(schedule) = self.schedule.as_mut().filter(|_| is_all) {
+            schedule.advance();
+        }
+        Ok(Step::Worked)
+    }
+
+    async fn fail_queued(&self, id: Uuid, reason: &str) -> Result<(), StoreError> {
+        let mut store = self.app.pool.get().await?;
+        store.fail_queued(id, reason).await?;
+        self.app.pool.put(store);
+        Ok(())
+    }
+
+    /// One run, as `wix-sync sync` does it. It has a stop of its own: losing the lease ends only the run.
+    ///
+    /// # Errors
+    ///
+    /// If the run could not start, or its end could not be recorded. A run that failed is no error here.
+    async fn run(&self, run_id: Uuid, scope: Scope, server_stop: &Stop) -> Result<(), SyncError> {
+        // Checked at the start; a run is not given up because its monitor cannot be told.
+        let notifier = Notifier::prepare(&self.jobs.environment, None, scope.sync_type.to_owned(), run_id)
+            .inspect_err(|error| tracing::warn!("{error}"))
+            .ok()
+            .map(Arc::new);
+        let (stopper, stop) = stop_pair();
+        let mut reporters: Vec<Arc<dyn Reporter>> = vec![report::lines(), self.app.clone()];
+        reporters.extend(notifier.clone().map(|notifier| notifier as Arc<dyn Reporter>));
+        let reporter = Arc::new(Tracker::new(reporters));
+        let wix = self.jobs.wix.for_run(stop.clone(), reporter.clone());
+        let plan = Plan {
+            sync_type: scope.sync_type.to_owned(),
+            tables: scope.tables,
+            work: Work::Sync { full: self.jobs.full, range: scope.range },
+            batch_size: self.jobs.batch_size,
+            allow_mass_delete: false,
+            allow_mass_changes: false,
+            keep_logs: self.jobs.keep_logs,
+        };
+        let run = Run { run_id, plan: &plan, wix: &wix, stop: &stop, stopper: &stopper, reporter: &reporter };
+        let work = async {
+            let mut store =
+                unless_overdue(&stop, LAST_PATIENCE, async { Ok::<_, SyncError>(self.app.pool.connect().await?) })
+                    .await?;
+            sync::run(&run, &mut store).await
+        };
+        let pass_on_stop = async {
+            stopper.stop(server_stop.wait().await);
+            std::future::pending().await
+        };
+        self.app.set_current(Some((run_id, reporter.clone())));
+        let result: Result<RunOutcome, SyncError> = tokio::select! {
+            biased;
+            result = work => result,
+            result = pass_on_stop => result,
+        };
+        self.app.set_current(None);
+        let (exit, error) = match &result {
+            Ok(RunOutcome { summary, error }) => {
+                let exit = Exit::of_run(summary, error.as_ref().and_then(SyncError::stop_reason));
+                (exit, error.as_ref().map(|error| summary.error.clone().unwrap_or_else(|| error.to_string())))
+            }
+            Err(SyncError::Store(StoreError::Locked { .. })) => (Exit::Locked, None),
+            Err(error) => (error.stop_reason().map_or(Exit::Failed, Exit::of_stop), Some(error.to_string())),
+        };
+        if let Some(error) = &error {
+            tracing::error!(%run_id, error, exit_code = exit as u8, "run {run_id} failed: {error}");
+        }
+        if let Some(notifier) = notifier {
+            notifier.ended(exit, error).await;
+        }
+        result.map(drop)
+    }
+}
+
+/// When the schedule runs. The times are counted from the start, so that they do not drift; to each comes a random
+/// part, so that many servers do not ask Wix at the same second.
+struct Schedule {
+    every: Duration,
+    base: Instant,
+    due: Instant,
+}
+
+/// The random part, of the time between two runs.
+const JITTER: f64 = 0.1;
+
+impl Schedule {
+    fn wait(&self) -> Duration {
+        self.due.saturating_duration_since(Instant::now())
+    }
+
+    /// The next time that is still to come: those that passed during a run are left out.
+    fn advance(&mut self) {
+        let now = Instant::now();
+        while self.base <= now {
+            self.base += self.every;
+        }
+        self.due = self.base + self.every.mul_f64(JITTER * fastrand::f64());
+    }
+}
+
+/// Tells the database and systemd that the server is alive, until the stop.
+pub(super) async fn beat(app: Arc<App>, systemd: Systemd, stop: Stop) {
+    let (server_id, process) = (Uuid::new_v4(), LockOwner::current());
+    let interval = systemd.interval().map_or(HEARTBEAT, |interval| interval.min(HEARTBEAT));
+    loop {
+        let beat = async {
+            let mut store = app.pool.get().await?;
+            store.beat_serve(server_id, &process).await?;
+            app.pool.put(store);
+            Ok::<_, StoreError>(())
+        };
+        // A database that is away is no reason to start this process again.
+        if let Err(error) = beat.await {
+            tracing::debug!(error = error.to_string(), "the server's heartbeat could not be written: {error}");
+        }
+        systemd.notify("WATCHDOG=1");
+        if stop.sleep(interval).await.is_err() {
+            break;
+        }
+    }
+    systemd.notify("STOPPING=1");
+    let end = async {
+        let mut store = app.pool.get().await?;
+        store.end_serve(server_id).await
+    };
+    if !timeout(LAST_PATIENCE, end).await.is_ok_and(|ended| ended.is_ok()) {
+        tracing::debug!("the server's end could not be recorded");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{Instant, advance};
+
+    use super::Schedule;
+
+    #[tokio::test(start_paused = true)]
+    async fn schedule_does_not_drift_and_skips_what_has_passed() {
+        let every = Duration::from_secs(900);
+        let begin = Instant::now();
+        let mut schedule = Schedule { every, base: begin, due: begin };
+        assert!(schedule.wait().is_zero());
+        for number in 1..=5 {
+            advance(Duration::from_secs(100)).await;
+            schedule.advance();
+            let (at, earliest) = (schedule.due - begin, every * number);
+            assert!(at >= earliest && at <= earliest + every / 10, "{at:?}");
+            advance(schedule.wait()).await;
+        }
+        // A run that took longer than two intervals.
+        advance(every * 2 + every / 2).await;
+        schedule.advance();
+        assert!(schedule.due - begin >= every * 8 && schedule.due - begin < every * 9, "{:?}", schedule.due - begin);
+    }
+}

@@ -1,0 +1,7 @@
+//! `wix-sync serve`: the real binary on a free port, called over HTTP.
+
+mod api;
+mod operations;
+mod page;
+mod queue;
+mod server;
