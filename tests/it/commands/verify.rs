@@ -406,6 +406,29 @@ fn verify_reads_past_a_run_at_work_and_repair_waits_for_none() {
     world.run(&["verify", "orders"]).expect_exit(0);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn verify_and_dry_run_fit_a_terminal_of_80_and_of_140_columns() {
+    let (world, _) = moved_on();
+    world.sim.put_raw(Entity::Orders, r#"{"status": "APPROVED"}"#);
+    world.sim.add(Entity::Contacts, 30);
+    for (arguments, exit, ends) in
+        [(&["verify"][..], 5, "  and 21 more\n"), (&["sync", "--full", "--dry-run"], 3, "  and 21 more\n")]
+    {
+        for columns in [80, 140] {
+            let mut command = world.command(arguments);
+            command.env("TERM", "xterm-256color").env("NO_COLOR", "1");
+            let shown =
+                crate::support::terminal::run_on_terminal_of(columns, arguments, command).expect_exit(exit).stdout;
+            // What remains of the progress bars is erased by the terminal.
+            let start = shown.find("table  ").unwrap_or_else(|| panic!("{shown:?}"));
+            let shown = shown[start..].replace("\r\n", "\n");
+            assert!(shown.lines().all(|line| line.chars().count() <= columns.into()), "{columns}: {shown}");
+            assert!(shown.contains(ends) && !shown.contains('\u{1b}'), "{shown:?}");
+        }
+    }
+}
+
 #[test]
 fn verify_and_repair_work_through_a_pooler() {
     let (mut world, _) = moved_on();

@@ -202,9 +202,9 @@ fn runs_of_the_adopted_log_are_kept_and_shown() {
         assert_eq!(
             said,
             [
-                "50000000 all failed 2024-05-03 10:00 1 min 0 s 0 3",
+                "50000000 all failed 2024-05-03 10:00 1 min 0 3",
                 "50000000 orders running 2024-05-02 10:00 0 0",
-                "50000000 customers completed 2024-05-01 10:00 9.0 s 42 1",
+                "50000000 customers completed (3) 2024-05-01 10:00 9.0 s 42 1",
             ]
         );
         assert!(status.stdout.contains("\n  reason: it broke\n"), "{}", status.stdout);
