@@ -64,6 +64,8 @@ pub enum StoreError {
         holder: String,
         /// How long it has held the lease.
         age: Duration,
+        /// True if it holds the lease for seconds at most.
+        is_brief: bool,
     },
     /// Another run took the lease: this one may no longer write.
     #[error("the lease was taken by another run, since this one did not renew it in time; it wrote nothing since")]

@@ -8,6 +8,7 @@ mod coverage;
 mod dead_letters;
 mod deletions;
 mod drift;
+pub mod inbox;
 mod linking;
 mod lookup;
 mod losses;
