@@ -20,7 +20,7 @@ use std::cmp::Ordering;
 
 pub use appointments::APPOINTMENTS;
 pub use customers::CUSTOMERS;
-pub use definition::{Events, Relation, Table};
+pub use definition::{Relation, Table};
 pub use orders::ORDERS;
 
 impl Table {
