@@ -70,9 +70,10 @@ pub(super) async fn run(invocation: &Invocation<'_>, args: &ServeArgs) -> Result
     };
     serve(listener, settings, stop).await.map_err(|error| match error {
         ServeError::Store(error) => error.into(),
-        ServeError::PublicKey(_) => {
-            usage(error.to_string(), "copy the public key from the Webhooks page of the app's dashboard, all lines of it")
-        }
+        ServeError::PublicKey(_) => usage(
+            error.to_string(),
+            "copy the public key from the Webhooks page of the app's dashboard, all lines of it",
+        ),
         ServeError::Origin(_) => usage(error.to_string(), "one origin, without a path"),
         ServeError::Listener(error) => error.into(),
     })?;

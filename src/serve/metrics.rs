@@ -50,7 +50,11 @@ async fn add_database(app: &App, text: &mut MetricsText) -> Result<(), StoreErro
     app.pool.put(store);
     text.gauge("wix_sync_queue_length", "Syncs that wait or run because of a trigger.", &one(queue.len() as f64));
     text.gauge("wix_sync_queue_oldest_seconds", "Age of the oldest of them.", &one(oldest as f64));
-    text.gauge("wix_sync_inbox_entries", "Records that events named and that wait for a lookup.", &one(inbox.entries as f64));
+    text.gauge(
+        "wix_sync_inbox_entries",
+        "Records that events named and that wait for a lookup.",
+        &one(inbox.entries as f64),
+    );
     let oldest = inbox.oldest_age_seconds.unwrap_or_default();
     text.gauge("wix_sync_inbox_oldest_seconds", "Age of the oldest of them.", &one(oldest));
     let mut per_table = |name: &str, help: &str, value: fn(&TableRow) -> Option<i64>| {

@@ -68,12 +68,7 @@ async fn wix(State(app): State<Arc<App>>, body: Bytes) -> Response {
 }
 
 /// A hint from a site without an app.
-async fn hint(
-    State(app): State<Arc<App>>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn hint(State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: HeaderMap, body: Bytes) -> Response {
     let query: HashMap<String, String> =
         url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
     let parsed = serde_json::from_slice::<Value>(&body).ok();
@@ -104,10 +99,13 @@ async fn store(app: &App, records: Records) -> Response {
         }
         Err(why) => {
             count(app, Outcome::Failed);
-            error(StatusCode::SERVICE_UNAVAILABLE, match why {
-                NotStored::Full => "Too many events wait; send it again later",
-                NotStored::Failed => "The database cannot be used; send it again later",
-            })
+            error(
+                StatusCode::SERVICE_UNAVAILABLE,
+                match why {
+                    NotStored::Full => "Too many events wait; send it again later",
+                    NotStored::Failed => "The database cannot be used; send it again later",
+                },
+            )
         }
     }
 }

@@ -22,9 +22,8 @@ use crate::run::RecordCounts;
 use crate::stop::{Stop, stop_pair};
 use crate::store::StoreError;
 use crate::store::retry::LAST_PATIENCE;
-use crate::sync::inbox::{Drained, drain};
 use crate::sync::plan::FullPolicy;
-use crate::sync::{self, Plan, Run, RunOutcome, SyncError, Work, unless_overdue};
+use crate::sync::{self, Drained, Plan, Run, RunOutcome, SyncError, Work, drain, unless_overdue};
 use crate::table::Table;
 use crate::wix::WixClient;
 
@@ -190,7 +189,12 @@ impl Worker {
                 self.app.looked_up.fetch_add(entries, Ordering::Relaxed);
                 let RecordCounts { inserted, updated, unchanged, deleted, .. } = counts;
                 tracing::debug!(
-                    entries, inserted, updated, unchanged, deleted, requests,
+                    entries,
+                    inserted,
+                    updated,
+                    unchanged,
+                    deleted,
+                    requests,
                     "events: {entries} records looked up, {inserted} inserted, {updated} updated, {deleted} deleted"
                 );
                 Ok(Step::Worked)

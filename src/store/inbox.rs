@@ -47,7 +47,8 @@ impl Store {
         let doing = "could not store events in sync_inbox";
         let tables: Vec<&str> = records.iter().map(|(table, _)| table.name).collect();
         let wix_ids: Vec<&str> = records.iter().map(|(_, wix_id)| wix_id.as_str()).collect();
-        let statement = "with room as (select count(*) + cardinality($1::text[]) <= $3 as is_left from {schema}.sync_inbox),
+        let statement =
+            "with room as (select count(*) + cardinality($1::text[]) <= $3 as is_left from {schema}.sync_inbox),
              noted as (
                 insert into {schema}.sync_inbox as i (table_name, wix_id, received_at, due_at)
                 select table_name, wix_id, clock_timestamp(), clock_timestamp()

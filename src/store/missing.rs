@@ -81,14 +81,6 @@ impl Store {
         rows.value()
     }
 
-    /// Whether more rows of the table than `count` are pending deletions.
-    pub async fn has_more_missing_than(&self, table: &'static Table, count: u64) -> Result<bool, StoreError> {
-        let statement = "select count(*) > $2 from (select from {schema}.sync_missing where table_name = $1 limit $2 + 1) m";
-        let count = i64::try_from(count).unwrap_or(i64::MAX - 1);
-        let doing = "could not count the rows that Wix no longer lists";
-        self.rows(doing, statement, params![table.name, count]).await?.value()
-    }
-
     /// How many live rows wait for their second lookup.
     pub async fn count_waiting(&self, table: &'static Table) -> Result<u64, StoreError> {
         let Table { name, id_column, .. } = table;

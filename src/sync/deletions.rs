@@ -13,7 +13,7 @@ use crate::store::missing::{MissingCount, Scope};
 use crate::table::Table;
 
 /// This many pending deletions are always allowed.
-pub(super) const ALWAYS_ALLOWED: u64 = 20;
+const ALWAYS_ALLOWED: u64 = 20;
 
 /// Candidates that are read from the database at once.
 const CHUNK: i64 = 500;

@@ -2,42 +2,20 @@
 //!
 //! One request of the list, filtered by ids, reads up to [`MAX_IDS`] records. What it does not return is looked up one by
 //! one: it was merged, it is gone, or the list does not have it yet. `serve` empties the inbox all the time
-//! ([`drain`]), and every ordinary run does as well ([`empty_inbox`]).
+//! ([`super::drain`]), and every ordinary run does as well ([`empty_inbox`]).
 
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
-
-use tokio::sync::Notify;
-use tokio::time::timeout;
 
 use super::batch::Batch;
 use super::by_id::{Lookups, Resolved, needs_confirmation};
-use super::context::{Pass, Run, SyncError};
-use super::deletions::{ALWAYS_ALLOWED, refuse_mass_deletion};
-use super::linking::link_contacts;
+use super::context::{Pass, SyncError};
 use super::losses::resolve_losses;
-use super::run::under_lease;
-use crate::lock_owner::LockOwner;
-use crate::run::{PassKind, RecordCounts, TableSummary};
 use crate::store::Store;
 use crate::store::inbox::InboxEntry;
-use crate::table::Table;
 use crate::table::map::map_record;
 use crate::table::row::{MappedRecord, mark_of};
+use crate::wix::WixError;
 use crate::wix::query::MAX_IDS;
-use crate::wix::{RequestCounter, WixError};
-
-/// Maximum time for which [`drain`] holds the lease: a run that is due waits no longer.
-const MAX_HOLD: Duration = Duration::from_secs(5);
-
-/// How long an empty inbox is watched before the lease is given back: taking it costs more than a lookup.
-const LINGER: Duration = Duration::from_secs(1);
-
-/// Minimum time between two looks at the inbox. What arrives meanwhile shares a request.
-const MIN_CYCLE: Duration = Duration::from_millis(100);
-
-/// How long the lease is free between two drains, so that a run that waits for it gets it.
-const PAUSE: Duration = Duration::from_millis(300);
 
 /// Maximum records of one table that are looked up one by one before the inbox is looked at again: with the usual rate
 /// limit that takes six seconds.
@@ -45,74 +23,6 @@ const MAX_SINGLE: usize = 20;
 
 /// Maximum looks at the inbox in an ordinary run. More events are left to the next run.
 const MAX_LOOKS: usize = 1_000;
-
-/// What a drain did.
-#[derive(Clone, Debug, Default)]
-pub struct Drained {
-    /// Entries that were looked up.
-    pub entries: u64,
-    pub counts: RecordCounts,
-    /// Requests to Wix, retries included.
-    pub requests: u64,
-}
-
-/// Looks up what the inbox names, under the lease, until it is empty or the time for that is over. `news` is notified
-/// when an event was stored. It is not recorded in `sync_logs`, where it would hide the runs.
-///
-/// # Errors
-///
-/// If the lease is held by a run, or if further lookups would fail in the same way. The entries stay.
-pub async fn drain(run: &Run<'_>, store: &mut Store, news: &Notify) -> Result<Drained, SyncError> {
-    let work = async |store: &mut Store| drain_for_a_while(run, store, news).await;
-    let drained = under_lease(run, store, &LockOwner::current().briefly(), work).await?;
-    run.stop.sleep(PAUSE).await?;
-    Ok(drained)
-}
-
-async fn drain_for_a_while(run: &Run<'_>, store: &mut Store, news: &Notify) -> Result<Drained, SyncError> {
-    store.end_with(run.stop);
-    for table in Table::ALL {
-        store.retry(async |store| store.open_books(table).await).await?;
-    }
-    let (mut drained, clock) = (Drained::default(), Instant::now());
-    while clock.elapsed() < MAX_HOLD {
-        let (requests, cycle) = (drained.requests, Instant::now());
-        if drain_once(run, store, &mut drained).await? {
-            let pace = run.wix.pace(drained.requests - requests).await.max(MIN_CYCLE);
-            run.stop.sleep(pace.saturating_sub(cycle.elapsed())).await?;
-        } else if timeout(LINGER, news.notified()).await.is_err() {
-            break;
-        }
-    }
-    Ok(drained)
-}
-
-/// One look at the inbox. True if something was due.
-async fn drain_once(run: &Run<'_>, store: &mut Store, drained: &mut Drained) -> Result<bool, SyncError> {
-    let mut summaries = Vec::new();
-    for table in Table::ALL {
-        let counter = RequestCounter::of(table);
-        let mut summary = TableSummary::new(table, PassKind::Errors);
-        let mut pass = Pass { run, table, store: &mut *store, counter: &counter, summary: &mut summary };
-        let entries = look_up_due(&mut pass, false).await;
-        drained.requests += counter.requests();
-        let RecordCounts { inserted, updated, unchanged, .. } = summary.counts;
-        drained.counts.add(inserted, updated, unchanged);
-        drained.counts.deleted += summary.counts.deleted;
-        drained.counts.errors += summary.counts.errors;
-        match entries? {
-            0 => {}
-            entries => {
-                drained.entries += entries as u64;
-                summaries.push(summary);
-            }
-        }
-    }
-    if !summaries.is_empty() && store.retry(async |store| store.look_at_end(&[], None).await).await?.has_unlinked {
-        link_contacts(run, store, &mut summaries).await?;
-    }
-    Ok(!summaries.is_empty())
-}
 
 /// Looks up what the inbox names of one table, at the end of its part of an ordinary run.
 pub(super) async fn empty_inbox(pass: &mut Pass<'_>) -> Result<(), SyncError> {
@@ -125,7 +35,7 @@ pub(super) async fn empty_inbox(pass: &mut Pass<'_>) -> Result<(), SyncError> {
 }
 
 /// Looks up the next entries of one table that are due, and removes those that are resolved. Returns how many were due.
-async fn look_up_due(pass: &mut Pass<'_>, is_listed: bool) -> Result<usize, SyncError> {
+pub(super) async fn look_up_due(pass: &mut Pass<'_>, is_listed: bool) -> Result<usize, SyncError> {
     let table = pass.table;
     let list = async |store: &mut Store| store.list_due_entries(table, MAX_IDS as i64).await;
     let entries = pass.store.retry(list).await?;
@@ -170,11 +80,7 @@ struct Staying {
 
 /// Looks up the records of entries. `is_listed`: the table's list was read in this run, so a record that only Wix's
 /// index does not have yet was looked for already.
-async fn resolve_entries(
-    pass: &mut Pass<'_>,
-    entries: &[InboxEntry],
-    is_listed: bool,
-) -> Result<Staying, SyncError> {
+async fn resolve_entries(pass: &mut Pass<'_>, entries: &[InboxEntry], is_listed: bool) -> Result<Staying, SyncError> {
     let table = pass.table;
     let ids: Vec<&str> = entries.iter().map(|entry| entry.wix_id.as_str()).collect();
     let Listed { found, mut left } = write_listed(pass, &ids).await?;
@@ -207,7 +113,8 @@ fn is_unclear(resolved: &Resolved) -> bool {
 }
 
 /// Looks up records that the table has and the list did not return, as carefully as at the end of a full sync. Those
-/// that are not resolved stay pending deletions, for the next run.
+/// that are not resolved stay pending deletions, for the next run. The safety limit for deletions does not apply: it is
+/// for a list that is wrong, and here an event named each record.
 async fn resolve_known(
     pass: &mut Pass<'_>,
     lookups: &mut Lookups<'_>,
@@ -219,14 +126,6 @@ async fn resolve_known(
     }
     let table = pass.table;
     pass.store.retry(async |store| store.note_missing(table, known, store.now()).await).await?;
-    let has_many = async |store: &mut Store| store.has_more_missing_than(table, ALWAYS_ALLOWED).await;
-    if pass.store.retry(has_many).await? {
-        let pending = pass.store.retry(async |store| store.count_missing(table).await).await?;
-        if let Some(text) = refuse_mass_deletion(pass.run, table, pending.limited) {
-            pass.warn_incomplete(text);
-            return Ok(());
-        }
-    }
     for wix_id in known {
         if lookups.gives_up() || is_unclear(&lookups.resolve(pass, wix_id, None).await?) {
             unclear.insert(wix_id.clone());

@@ -68,7 +68,9 @@ pub(super) async fn ask(
 /// hold what the list returns.
 fn is_never_listed(table: &'static Table, row: &Row) -> bool {
     let Some(statuses) = &table.listing.statuses else { return false };
-    table.text(row, "status").is_some_and(|status| statuses.never.iter().any(|never| never.eq_ignore_ascii_case(status)))
+    table
+        .text(row, "status")
+        .is_some_and(|status| statuses.never.iter().any(|never| never.eq_ignore_ascii_case(status)))
 }
 
 /// The list's copy of a record that was looked up, unless that is an older version: a copy by id can have other fields,

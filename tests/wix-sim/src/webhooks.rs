@@ -6,8 +6,9 @@ use std::net::TcpStream;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
+use ring::hmac;
 use ring::rand::SystemRandom;
-use ring::signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA512, RsaEncoding, RsaKeyPair};
+use ring::signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair};
 use serde_json::{Value, json};
 
 use crate::site::Entity;
@@ -32,27 +33,45 @@ const REPEATS: [i64; 12] = [1, 10, 60, 120, 120, 120, 240, 240, 240, 480, 480, 7
 pub enum Signature {
     /// As Wix does.
     Rs256,
-    /// With the same key.
+    /// With the same key, and another algorithm.
+    Rs384,
     Rs512,
+    Ps256,
     /// With another key.
     Foreign,
+    /// With the text of the public key as the secret.
+    Hs256,
+    /// Not at all.
+    None,
 }
 
 /// A compact JWT with this header and these claims.
 pub fn sign(header: &Value, claims: &Value, signature: Signature) -> io::Result<String> {
     let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
     let signed = format!("{}.{}", encode(header), encode(claims));
-    let (pem, encoding): (_, &'static dyn RsaEncoding) = match signature {
-        Signature::Rs256 => (PRIVATE_KEY, &RSA_PKCS1_SHA256),
-        Signature::Rs512 => (PRIVATE_KEY, &RSA_PKCS1_SHA512),
-        Signature::Foreign => (FOREIGN_KEY, &RSA_PKCS1_SHA256),
+    let bytes = match signature {
+        Signature::Rs256 => sign_rsa(PRIVATE_KEY, &RSA_PKCS1_SHA256, &signed)?,
+        Signature::Rs384 => sign_rsa(PRIVATE_KEY, &RSA_PKCS1_SHA384, &signed)?,
+        Signature::Rs512 => sign_rsa(PRIVATE_KEY, &RSA_PKCS1_SHA512, &signed)?,
+        Signature::Ps256 => sign_rsa(PRIVATE_KEY, &RSA_PSS_SHA256, &signed)?,
+        Signature::Foreign => sign_rsa(FOREIGN_KEY, &RSA_PKCS1_SHA256, &signed)?,
+        Signature::Hs256 => {
+            let key = hmac::Key::new(hmac::HMAC_SHA256, PUBLIC_KEY.as_bytes());
+            hmac::sign(&key, signed.as_bytes()).as_ref().to_vec()
+        }
+        Signature::None => Vec::new(),
     };
-    let base64: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
-    let key = STANDARD.decode(base64).map_err(io::Error::other)?;
-    let key = RsaKeyPair::from_pkcs8(&key).map_err(io::Error::other)?;
-    let mut bytes = vec![0; key.public().modulus_len()];
-    key.sign(encoding, &SystemRandom::new(), signed.as_bytes(), &mut bytes).map_err(io::Error::other)?;
     Ok(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(bytes)))
+}
+
+fn sign_rsa(pem: &str, encoding: &'static dyn RsaEncoding, signed: &str) -> io::Result<Vec<u8>> {
+    let base64: String = pem.lines().filter(|line| !line.starts_with("-----")).collect();
+    let key = STANDARD.decode(base64).map_err(|error| io::Error::other(error.to_string()))?;
+    let key = RsaKeyPair::from_pkcs8(&key).map_err(|error| io::Error::other(error.to_string()))?;
+    let mut bytes = vec![0; key.public().modulus_len()];
+    key.sign(encoding, &SystemRandom::new(), signed.as_bytes(), &mut bytes)
+        .map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(bytes)
 }
 
 /// The claims of a webhook with this event, as Wix nests them.
@@ -92,7 +111,7 @@ struct Delivery {
 }
 
 /// The events of a site on their way to an app.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Webhooks {
     address: String,
     instance_id: String,
@@ -106,6 +125,11 @@ impl Webhooks {
     pub fn new(address: &str, instance_id: &str) -> Self {
         let (address, instance_id) = (address.to_owned(), instance_id.to_owned());
         Self { address, instance_id, now: Utc::now(), count: 0, waiting: Vec::new() }
+    }
+
+    /// From now on the app listens there.
+    pub fn deliver_to(&mut self, address: &str) {
+        address.clone_into(&mut self.address);
     }
 
     /// Something happened to a record: `slug` is `created`, `updated`, `deleted` or the name of an action.
