@@ -64,6 +64,8 @@ pub enum StoreError {
         holder: String,
         /// How long it has held the lease.
         age: Duration,
+        /// True if it holds the lease for seconds at most.
+        is_brief: bool,
     },
     /// Another run took the lease: this one may no longer write.
     #[error("another run took the lock, because this run did not renew it in time; this run wrote nothing after that")]

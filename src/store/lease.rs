@@ -141,6 +141,7 @@ impl Current {
             run_id: self.run_id,
             holder: self.holder.as_ref().map_or_else(|| "an unknown process".to_owned(), LockOwner::describe),
             age: Duration::try_from_secs_f64(self.age_secs).unwrap_or_default(),
+            is_brief: self.holder.as_ref().is_some_and(LockOwner::is_brief),
         }
     }
 }

@@ -99,6 +99,7 @@ impl Store {
                 exists (select from {{schema}}.sync_missing m where m.table_name = $1) as has_missing,
                 exists (select from {{schema}}.sync_held h where h.table_name = $1) as has_held,
                 exists (select from {{schema}}.sync_unreadable u where u.table_name = $1) as has_unreadable,
+                exists (select from {{schema}}.sync_inbox i where i.table_name = $1) as has_inbox,
                 clock_timestamp() as now
              from {{schema}}.sync_state s where s.table_name = $1",
             live_rows(table)
@@ -120,6 +121,7 @@ impl Store {
             has_missing: rows.get("has_missing")?,
             has_held: rows.get("has_held")?,
             has_unreadable: rows.get("has_unreadable")?,
+            has_inbox: rows.get("has_inbox")?,
             statuses: self
                 .read_json(rows.get("order_statuses")?, "what is known of the statuses", table)?
                 .unwrap_or_default(),
@@ -127,6 +129,19 @@ impl Store {
         };
         self.books.insert(table, Books { number: rows.get("write_number")?, counted: state.holds });
         Ok(state)
+    }
+
+    /// Reads only the books of a table, so that single records of it can be written.
+    pub async fn open_books(&mut self, table: &'static Table) -> Result<(), StoreError> {
+        let statement = format!(
+            "select write_number, coalesce(live_rows, ({})) from {{schema}}.sync_state where table_name = $1",
+            live_rows(table)
+        );
+        let rows = self.rows("could not read sync_state", &statement, params![table.name]).await?;
+        if let Some((number, counted)) = rows.first()? {
+            self.books.insert(table, Books { number, counted });
+        }
+        Ok(())
     }
 
     fn read_json<T: DeserializeOwned>(

@@ -139,9 +139,8 @@ impl<'a> Lookups<'a> {
         end(pass, wix_id, None).await
     }
 
-    /// Looks up a record whose row is marked as deleted: it may have been merged since, or restored. "Not found" changes
-    /// nothing.
-    pub(super) async fn follow(&mut self, pass: &mut Pass<'_>, wix_id: &str) -> Result<(), SyncError> {
+    /// Looks up a record of which there is no live row: it may be new, merged, or restored. "Not found" changes nothing.
+    pub(super) async fn follow(&mut self, pass: &mut Pass<'_>, wix_id: &str) -> Result<Resolved, SyncError> {
         pass.run.stop.check()?;
         let resolved = match look_up(pass, wix_id, None).await? {
             Answer::Alive | Answer::Gone => Resolved::Yes,
@@ -150,7 +149,7 @@ impl<'a> Lookups<'a> {
             Answer::Unclear(reason) => Resolved::Unclear(reason),
         };
         self.gives_up |= !self.unresolved.note(&resolved);
-        Ok(())
+        Ok(resolved)
     }
 
     /// The canary check: why a record that Wix has cannot be looked up by its id; `None` if it can. Done once, with a record

@@ -12,6 +12,7 @@ use super::coverage::Coverage;
 use super::dead_letters::{Due, retry_errors};
 use super::deletions::{follow_merges, resolve_deletions};
 use super::drift::{check_drift, note_full_sync};
+use super::inbox::empty_inbox;
 use super::losses::resolve_losses;
 use super::placeholders::{erase_untold_customers, restore_placeholders};
 use super::plan::{PassPlan, Passes, is_from_the_future, plan_incremental, plan_passes};
@@ -51,7 +52,10 @@ async fn do_what_is_due(pass: &mut Pass<'_>, begun_at: DateTime<Utc>) -> Result<
         warn_of_other_rows(pass, &state).await?;
     }
     match pass.summary.pass {
-        PassKind::Full | PassKind::Incremental => return run_due_passes(pass, &state).await,
+        PassKind::Full | PassKind::Incremental => {
+            run_due_passes(pass, &state).await?;
+            return if state.has_inbox { empty_inbox(pass).await } else { Ok(()) };
+        }
         PassKind::Range => return run_pass(pass, &state, PassPlan::range(), false).await.map(drop),
         PassKind::Retry => retry_errors(pass, Due::All, None, begun_at).await?,
         PassKind::Repair => {
