@@ -8,6 +8,8 @@
 
 #[path = "quickstart/kept.rs"]
 mod kept;
+#[path = "quickstart/picture.rs"]
+mod picture;
 #[path = "quickstart/program.rs"]
 mod program;
 #[path = "quickstart/signals.rs"]
@@ -28,7 +30,8 @@ use signals::Signals;
 const USAGE: &str = "usage:
   quickstart                a first and a second sync of a simulated site into a private Postgres
   quickstart sql STATEMENT  runs SQL on the Postgres that quickstart left, and prints the rows
-  quickstart psql [ARGS]    opens it with psql";
+  quickstart psql [ARGS]    opens it with psql
+  quickstart picture FILE   runs the quickstart on a terminal and draws its output as an SVG";
 
 /// An error that is told to the person by its text alone.
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         [] => demonstrate(&signals),
         ["sql", statement] => query(statement),
         ["psql", rest @ ..] => open(&signals, rest),
+        ["picture", file] => picture::draw(file),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

@@ -1,5 +1,5 @@
 -- The exit code tells a complete run from one that rejected records, and a failure from a stop.
-alter table {schema}.sync_logs add column exit_code integer;
+alter table {schema}.sync_logs add column if not exists exit_code integer;
 
 comment on column {schema}.sync_logs.exit_code is
     'exit code of the run; null while it runs, if it was killed, and for runs of versions that did not record it';

@@ -44,7 +44,7 @@ impl Address {
         self.0.host_str().unwrap_or_default()
     }
 
-    fn is_encrypted(&self) -> bool {
+    pub fn is_encrypted(&self) -> bool {
         self.0.scheme() == "https"
     }
 

@@ -55,6 +55,8 @@ pub struct TableState {
     /// Whether copies are held that lose a part of the record.
     pub has_held: bool,
     pub has_unreadable: bool,
+    /// Whether the inbox names records of the table.
+    pub has_inbox: bool,
     /// The database server's clock.
     pub now: DateTime<Utc>,
 }

@@ -72,7 +72,7 @@ impl Healthcheck {
             let problem = CertificateProblem::of(&error);
             let reason = match problem {
                 Some(problem) => format!("its certificate {problem}"),
-                None if error.is_timeout() => "no answer in time".to_owned(),
+                None if error.is_timeout() => "no response in time".to_owned(),
                 None => chain(&error.without_url()),
             };
             (reason, problem.is_none())
@@ -147,7 +147,7 @@ mod tests {
         let address = Secret::new(&format!("http://{}/check", listener.local_addr().unwrap()));
         let healthcheck = Healthcheck::new(&address, &Network::default(), Uuid::nil()).unwrap();
         let begin = tokio::time::Instant::now();
-        assert_eq!(healthcheck.tell(Signal::Success, "").await, Err("no answer in time".to_owned()));
+        assert_eq!(healthcheck.tell(Signal::Success, "").await, Err("no response in time".to_owned()));
         assert!(begin.elapsed() < std::time::Duration::from_secs(12), "{:?}", begin.elapsed());
     }
 

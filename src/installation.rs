@@ -63,7 +63,7 @@ pub enum WrongInstallation {
         doubtful_schema: Option<String>,
     },
     /// Wix issued the token to another installation than the one it was asked for.
-    #[error("Wix gave an access token for the app's installation {actual}, but {variable} is {given}")]
+    #[error("Wix issued an access token for the app's installation {actual}, but {variable} is {given}")]
     OtherInstance {
         variable: &'static str,
         /// As Wix named it.
@@ -118,7 +118,7 @@ pub fn judge(
 ) -> Result<Accepted, Box<WrongInstallation>> {
     let Claim { site_id, instance_id, variable } = *claim;
     let (named, why) = match info {
-        Ok(info) => (info.clone(), "Wix's answer names no site"),
+        Ok(info) => (info.clone(), "Wix's response has no site"),
         Err(why) => (TokenInfo::default(), why.as_str()),
     };
     if let Some(actual) = named.instance_id.filter(|actual| !is_same(actual, instance_id)) {

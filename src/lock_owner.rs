@@ -16,6 +16,8 @@ pub struct LockOwner {
     pid: u32,
     /// When the process started, in clock ticks since boot.
     started: Option<u64>,
+    #[serde(default)]
+    is_brief: bool,
 }
 
 impl LockOwner {
@@ -27,7 +29,17 @@ impl LockOwner {
             pid_namespace: fs::read_link("/proc/self/ns/pid").ok().map(|link| link.to_string_lossy().into_owned()),
             pid,
             started: process_stat(pid).map(|(_, started)| started),
+            is_brief: false,
         }
+    }
+
+    /// A holder that gives the lease back within seconds, as when the inbox is emptied. A run waits for it.
+    pub fn briefly(self) -> LockOwner {
+        LockOwner { is_brief: true, ..self }
+    }
+
+    pub fn is_brief(&self) -> bool {
+        self.is_brief
     }
 
     /// True if `self` ran on the machine and in the namespace of `observer` and has certainly ended. Where that cannot

@@ -71,10 +71,17 @@ fn usable(certificates: Vec<CertificateDer<'static>>) -> Vec<CertificateDer<'sta
     certificates.into_iter().filter(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok()).collect()
 }
 
+/// A proxy, and the variable that names it.
+#[derive(Clone, Debug)]
+struct NamedProxy {
+    variable: String,
+    address: Secret,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Network {
-    https_proxy: Option<Secret>,
-    http_proxy: Option<Secret>,
+    https_proxy: Option<NamedProxy>,
+    http_proxy: Option<NamedProxy>,
     /// Hosts that are reached without a proxy.
     no_proxy: Option<String>,
     /// `None` if the system's CA certificates are used.
@@ -90,7 +97,9 @@ impl Network {
         // In a CGI program `HTTP_PROXY` is a header of the request.
         let http = http.filter(|(name, _)| *name != "HTTP_PROXY" || get("REQUEST_METHOD").is_none());
         let proxy = |specific: Option<(&str, &str)>| match specific.or(all) {
-            Some((name, value)) => proxy_address(value).map(Some).map_err(|what| format!("{name}: {what}")),
+            Some((name, value)) => proxy_address(value)
+                .map(|address| Some(NamedProxy { variable: name.to_owned(), address }))
+                .map_err(|what| format!("{name}: {what}")),
             None => Ok(None),
         };
         Ok(Network {
@@ -99,6 +108,23 @@ impl Network {
             no_proxy: no.map(|(_, value)| value.to_owned()),
             certificates: CertificatePaths::of(get).load()?,
         })
+    }
+
+    /// The proxy variable in force for this server, with the host and port of the proxy but without user and password.
+    pub fn describe_proxy(&self, server: &Address) -> Option<String> {
+        let proxy = if server.is_encrypted() { self.https_proxy.as_ref() } else { self.http_proxy_for(server) };
+        let NamedProxy { variable, address } = proxy?;
+        let url = Url::parse(address.reveal()).ok()?;
+        let port = url.port_or_known_default().map(|port| format!(":{port}")).unwrap_or_default();
+        let exceptions = if self.no_proxy.is_some() { "; NO_PROXY is set too" } else { "" };
+        Some(format!("{variable} names {}{port}{exceptions}", url.host_str().unwrap_or_default()))
+    }
+
+    /// Unencrypted requests to this machine must not leave it.
+    fn http_proxy_for(&self, server: &Address) -> Option<&NamedProxy> {
+        let is_on_this_machine =
+            |proxy: &NamedProxy| Url::parse(proxy.address.reveal()).is_ok_and(|url| is_local(&url));
+        self.http_proxy.as_ref().filter(|proxy| !server.is_local() || is_on_this_machine(proxy))
     }
 
     /// A client for one server. It follows no redirect and sends no `Referer`.
@@ -113,14 +139,11 @@ impl Network {
             // reqwest must not read the variables by itself: it does not know `.env`.
             .no_proxy();
         let no_proxy = || self.no_proxy.as_deref().and_then(NoProxy::from_string);
-        if let Some(address) = &self.https_proxy {
-            builder = builder.proxy(Proxy::https(address.reveal()).map_err(failed)?.no_proxy(no_proxy()));
+        if let Some(proxy) = &self.https_proxy {
+            builder = builder.proxy(Proxy::https(proxy.address.reveal()).map_err(failed)?.no_proxy(no_proxy()));
         }
-        // Unencrypted requests to this machine must not leave it.
-        let may_use =
-            |proxy: &&Secret| !server.is_local() || Url::parse(proxy.reveal()).is_ok_and(|url| is_local(&url));
-        if let Some(address) = self.http_proxy.as_ref().filter(may_use) {
-            builder = builder.proxy(Proxy::http(address.reveal()).map_err(failed)?.no_proxy(no_proxy()));
+        if let Some(proxy) = self.http_proxy_for(server) {
+            builder = builder.proxy(Proxy::http(proxy.address.reveal()).map_err(failed)?.no_proxy(no_proxy()));
         }
         if let Some(certificates) = &self.certificates {
             let certificates = certificates.iter().map(|certificate| Certificate::from_der(certificate));
@@ -230,6 +253,7 @@ pub fn chain(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::{CertificatePaths, Network};
+    use crate::address::Address;
 
     fn network(pairs: &[(&str, &'static str)]) -> Result<Network, String> {
         Network::of(|name| pairs.iter().find(|(set, _)| *set == name).map(|(_, value)| *value))
@@ -239,7 +263,7 @@ mod tests {
     fn proxies_are_read_as_curl_reads_them_and_never_quoted() {
         let of = |pairs: &[(&str, &'static str)]| {
             let network = network(pairs).unwrap();
-            [network.https_proxy, network.http_proxy].map(|proxy| proxy.map(|proxy| proxy.reveal().to_owned()))
+            [network.https_proxy, network.http_proxy].map(|proxy| proxy.map(|proxy| proxy.address.reveal().to_owned()))
         };
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(of(&[]), [None, None]);
@@ -259,6 +283,10 @@ mod tests {
                 "{error}"
             );
         }
+        let server = Address::parse("https://www.wixapis.com").unwrap();
+        let described =
+            network(&[("https_proxy", "http://u:s3cret@proxy.example:3128")]).unwrap().describe_proxy(&server);
+        assert_eq!(described.as_deref(), Some("https_proxy names proxy.example:3128"));
         assert!(!format!("{:?}", network(&[("ALL_PROXY", "http://u:s3cret@h")]).unwrap()).contains("s3cret"));
     }
 

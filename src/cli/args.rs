@@ -8,11 +8,12 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::help;
+use crate::config::{MAX_BATCH_SIZE, MAX_RATE_LIMIT, MAX_RETRIES, MAX_RETRY_DELAY, parse_number};
 use crate::table::Table;
 
-/// Keeps the Postgres tables customers, appointments and orders as Wix has them.
+/// Copies a Wix site's contacts, bookings and orders into Postgres and keeps them up to date.
 #[derive(Debug, Parser)]
-#[command(name = "wix-sync", version, about, after_help = help::EXIT_CODES, max_term_width = 100)]
+#[command(name = "wix-sync", version, about, after_help = help::PROGRAM, max_term_width = 100)]
 pub struct Args {
     /// Flags that every command takes.
     #[command(flatten)]
@@ -25,66 +26,66 @@ pub struct Args {
 /// Flags that every command takes.
 #[derive(Clone, Debug, ClapArgs)]
 pub struct GlobalArgs {
-    /// Postgres, as libpq users write it [env: DATABASE_URL]
+    /// Connection string of the Postgres database, in libpq's form [env: DATABASE_URL]
     #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     pub database_url: Option<String>,
     /// File with variables, one NAME=value per line [default: .env in the working directory, if it exists]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub env_file: Option<PathBuf>,
-    /// Where the tables live; default: the first schema of the search path [env: WIX_SYNC_SCHEMA]
+    /// Schema of the tables [default: the first one of the search path] [env: WIX_SYNC_SCHEMA]
     #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
     pub schema: Option<String>,
-    /// How log lines are written
+    /// Format of log lines
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, help_heading = "Global options")]
     pub log_format: LogFormat,
-    /// Say more; twice says most
+    /// Log requests, retries and batches; -vv logs more details
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
-    /// Say only what went wrong
+    /// Print errors only
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
     pub quiet: bool,
-    /// Lines instead of bars, also on a terminal
+    /// Print lines instead of progress bars, also on a terminal
     #[arg(long, global = true, help_heading = "Global options")]
     pub no_progress: bool,
 }
 
-/// How log lines are written.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Read Wix, write Postgres, and record the run in sync_logs
+    /// Copy new and changed records from Wix into the tables
     #[command(after_help = help::SYNC)]
     Sync(SyncArgs),
-    /// Show the last runs and the state of each table, or one run in detail
+    /// Show the tables and the last runs, or one run in detail
     #[command(after_help = help::STATUS)]
     Status(StatusArgs),
     /// Serve triggers, status and a status page over HTTP, and run syncs on a schedule
     #[command(after_help = help::SERVE)]
     Serve(ServeArgs),
-    /// Bring the schema up to date; safe to repeat
+    /// Create the tables or bring them up to date; safe to repeat
     #[command(after_help = help::MIGRATE)]
     Migrate(MigrateArgs),
-    /// Check credentials, permissions, database and tables; changes nothing
+    /// Check credentials, permissions, database and tables; change nothing
     #[command(after_help = help::DOCTOR)]
     Doctor(DoctorArgs),
-    /// Compare everything in Wix with the tables, and say what differs
+    /// Compare all records in Wix with the tables and list the differences
     #[command(after_help = help::VERIFY)]
     Verify(VerifyArgs),
-    /// Show the records that could not be written, or try them again
+    /// List rejected records, or try them again
     #[command(after_help = help::ERRORS)]
     Errors(ErrorsArgs),
-    /// Print a script that completes commands and flags in a shell
+    /// Print a completion script for a shell
     #[command(after_help = help::COMPLETIONS)]
     Completions(CompletionsArgs),
-    /// Print the main man page, or write one for each command
+    /// Print the main man page, or write one per command
     #[command(after_help = help::MAN)]
     Man(ManArgs),
 }
@@ -120,7 +121,7 @@ impl ValueEnum for Target {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let help = match self {
             Target::Table(table) => table.records,
-            Target::All => "All of them, in this order",
+            Target::All => "All tables",
         };
         Some(PossibleValue::new(self.name()).help(help))
     }
@@ -154,9 +155,9 @@ impl Target {
 fn parse_sync_type(text: &str) -> Result<String, String> {
     let target = |name: &str| TARGETS.into_iter().find(|target| target.name() == name.trim());
     let targets: Option<Vec<Target>> = text.split(',').map(target).collect();
-    targets
-        .map(|targets| Target::sync_type(&targets))
-        .ok_or_else(|| format!("not a type of run: use {}, or several tables such as customers,orders", target_names()))
+    targets.map(|targets| Target::sync_type(&targets)).ok_or_else(|| {
+        format!("not a type of run (use {}, or several tables such as customers,orders)", target_names())
+    })
 }
 
 /// Arguments of `sync`.
@@ -165,52 +166,52 @@ pub struct SyncArgs {
     /// customers, appointments, orders or all; several may be named [default: all]
     #[arg(value_enum, hide_possible_values = true, value_name = "TABLE", value_delimiter = ',')]
     pub targets: Vec<Target>,
-    /// Only appointments that begin at this time or later: a date (UTC) or RFC 3339
+    /// Only appointments that start at this time or later: a date, RFC 3339, or 7d for 7 days ago
     #[arg(long, value_name = "TIME")]
     pub start: Option<String>,
-    /// Only appointments that begin at this time or earlier; a date includes that day
+    /// Only appointments that start at this time or earlier; a date includes that day
     #[arg(long, value_name = "TIME")]
     pub end: Option<String>,
-    /// Read everything, also what did not change
+    /// Full sync: read all records, not only changed ones
     #[arg(long, conflicts_with_all = ["start", "end"])]
     pub full: bool,
-    /// Read everything when the last time is longer ago than this; 0 is never
+    /// Start a full sync if the last one is older than this; 0 means never
     #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = parse_duration)]
     pub full_every: Duration,
-    /// Compare Wix's own counts with the tables at most this often; a difference that lasts reads everything; 0 is never
+    /// Minimum time between two drift checks, which compare Wix's count with the table and start a full sync if they keep differing; 0 means never
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
     pub check_every: Duration,
-    /// Only say what would be written; write nothing at all
+    /// Show what a sync would write, and write nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Let rows go that Wix no longer lists, also if they are more than a tenth of the table
+    /// Delete rows that Wix no longer has even if they are more than 10 % of a table
     #[arg(long)]
     pub allow_mass_delete: bool,
-    /// Write changes by which more than a tenth of the rows lose a part of their records, such as contact details
+    /// Write changes even if more than 10 % of a table's rows lose the same part, such as contact details
     #[arg(long)]
     pub allow_mass_changes: bool,
-    /// Delete ended runs from sync_logs after this time, but the last success of each type; 0 is never
+    /// Delete finished runs from sync_logs after this time, except the last success of each type; 0 means never
     #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = parse_duration)]
     pub keep_logs: Duration,
-    /// Stop after this time, with everything kept; the next run goes on from there
+    /// Stop after this time; the next run continues from there
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub time_limit: Option<Duration>,
-    /// Rows a transaction [default: 1000] [env: WIX_SYNC_BATCH_SIZE]
-    #[arg(long, value_name = "N")]
+    /// Rows per transaction [default: 1000] [env: WIX_SYNC_BATCH_SIZE]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<1, MAX_BATCH_SIZE>)]
     pub batch_size: Option<u32>,
-    /// How often a failed request is sent again [default: 3] [env: WIX_SYNC_MAX_RETRIES]
-    #[arg(long, value_name = "N")]
+    /// Maximum number of retries of a failed request [default: 3] [env: WIX_SYNC_MAX_RETRIES]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<0, MAX_RETRIES>)]
     pub max_retries: Option<u32>,
-    /// The first wait before that, in milliseconds; it grows [default: 1000] [env: WIX_SYNC_RETRY_DELAY_MS]
-    #[arg(long, value_name = "MS")]
+    /// Delay before the first retry, in milliseconds; it doubles with each retry [default: 1000] [env: WIX_SYNC_RETRY_DELAY_MS]
+    #[arg(long, value_name = "MS", allow_negative_numbers = true, value_parser = number::<0, MAX_RETRY_DELAY>)]
     pub retry_delay: Option<u32>,
-    /// Requests a minute; 0 is no limit [default: 200] [env: WIX_RATE_LIMIT]
-    #[arg(long, value_name = "N")]
+    /// Maximum number of requests to Wix per minute; 0 means no limit [default: 200] [env: WIX_RATE_LIMIT]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<0, MAX_RATE_LIMIT>)]
     pub rate_limit: Option<u32>,
-    /// Write the run's metrics to this file, in Prometheus's text format
+    /// Write metrics of the run to this file, in Prometheus text format
     #[arg(long, value_name = "FILE")]
     pub metrics_file: Option<PathBuf>,
-    /// Print the run's result as one JSON object on stdout
+    /// Print the result of the run as one JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -218,22 +219,22 @@ pub struct SyncArgs {
 /// Arguments of `status`.
 #[derive(Debug, ClapArgs)]
 pub struct StatusArgs {
-    /// One run in detail: its id, or any unique beginning of it
+    /// Show this run in detail: its id or a unique prefix
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
-    /// At most so many runs
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// Maximum number of runs
+    #[arg(long, value_name = "N", default_value_t = 10, allow_negative_numbers = true, value_parser = number::<1, 10_000>)]
     pub limit: u32,
-    /// Only runs of this type
+    /// Only runs of this type: customers, appointments, orders, all, or several tables with commas
     #[arg(long, value_name = "TYPE", value_parser = parse_sync_type)]
     pub sync_type: Option<String>,
     /// Only runs with this status
     #[arg(long, value_name = "STATUS", value_parser = PossibleValuesParser::new(["running", "completed", "failed"]))]
     pub status: Option<String>,
-    /// End with exit code 5 if a table that runs were to sync had its last success longer ago, or never
+    /// Exit with code 5 if any table's last successful sync is older than this
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "run")]
     pub max_age: Option<Duration>,
-    /// Print one JSON object on stdout
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -241,7 +242,7 @@ pub struct StatusArgs {
 /// Arguments of `verify`.
 #[derive(Debug, ClapArgs)]
 pub struct VerifyArgs {
-    /// Which table
+    /// Table
     #[arg(
         value_enum,
         hide_possible_values = true,
@@ -249,16 +250,16 @@ pub struct VerifyArgs {
         default_value = "all"
     )]
     pub target: Target,
-    /// Fetch just what is missing or differs; the run is recorded in sync_logs
+    /// Fetch the records that are missing or different, in a run of its own
     #[arg(long)]
     pub repair: bool,
-    /// With --repair: believe Wix also where more than a tenth of a table is gone
+    /// With --repair: delete rows that Wix no longer has even if they are more than 10 % of a table
     #[arg(long, requires = "repair")]
     pub allow_mass_delete: bool,
-    /// Requests a minute; 0 is no limit [default: 200] [env: WIX_RATE_LIMIT]
-    #[arg(long, value_name = "N")]
+    /// Maximum number of requests to Wix per minute; 0 means no limit [default: 200] [env: WIX_RATE_LIMIT]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<0, MAX_RATE_LIMIT>)]
     pub rate_limit: Option<u32>,
-    /// Print one JSON object on stdout: what was found or, with --repair, the run's result
+    /// Print the differences, or with --repair the result of the run, as one JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -275,22 +276,22 @@ pub struct ErrorsArgs {
     pub list: ListErrorsArgs,
 }
 
-/// What to do with the records that could not be written.
+/// What to do with rejected records.
 #[derive(Debug, Subcommand)]
 pub enum ErrorsCommand {
-    /// Show them, with their reasons
+    /// List rejected records with the reason
     List(ListErrorsArgs),
-    /// Ask Wix for each again and write it; the run is recorded in sync_logs
+    /// Look each one up in Wix again and write it, in a run of its own
     Retry(RetryErrorsArgs),
 }
 
 /// Arguments of `errors list`.
 #[derive(Debug, ClapArgs)]
 pub struct ListErrorsArgs {
-    /// At most so many, those that failed last first
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_ERRORS_LIMIT, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    /// Maximum number of records, the most recent first
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_ERRORS_LIMIT, allow_negative_numbers = true, value_parser = number::<1, 100_000>)]
     pub limit: u32,
-    /// Print one JSON object on stdout
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -300,13 +301,13 @@ const DEFAULT_ERRORS_LIMIT: u32 = 50;
 /// Arguments of `errors retry`.
 #[derive(Debug, ClapArgs)]
 pub struct RetryErrorsArgs {
-    /// Which table; default: all
+    /// Table [default: all]
     #[arg(value_enum, hide_possible_values = true, value_name = target_names())]
     pub target: Option<Target>,
-    /// Requests a minute; 0 is no limit [default: 200] [env: WIX_RATE_LIMIT]
-    #[arg(long, value_name = "N")]
+    /// Maximum number of requests to Wix per minute; 0 means no limit [default: 200] [env: WIX_RATE_LIMIT]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<0, MAX_RATE_LIMIT>)]
     pub rate_limit: Option<u32>,
-    /// Print the run's result as one JSON object on stdout
+    /// Print the result of the run as one JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -314,7 +315,7 @@ pub struct RetryErrorsArgs {
 /// Arguments of `doctor`.
 #[derive(Debug, ClapArgs)]
 pub struct DoctorArgs {
-    /// Print one JSON object on stdout
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }
@@ -342,11 +343,11 @@ pub struct ServeArgs {
 /// Arguments of `migrate`.
 #[derive(Debug, ClapArgs)]
 pub struct MigrateArgs {
-    /// Adopt tables although Supabase's public roles can read or change them
+    /// Adopt existing tables even if Supabase's public roles can read or change them
     #[arg(long)]
     pub keep_policies: bool,
 
-    /// Say what would be done, and change nothing
+    /// Show what would be done, and change nothing
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -354,12 +355,12 @@ pub struct MigrateArgs {
 /// Arguments of `completions`.
 #[derive(Debug, ClapArgs)]
 pub struct CompletionsArgs {
-    /// For which shell
+    /// Shell
     #[arg(value_enum)]
     pub shell: Shell,
 }
 
-/// A shell that can be taught to complete.
+/// A shell that completion scripts exist for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Shell {
     /// GNU Bash.
@@ -373,7 +374,7 @@ pub enum Shell {
 /// Arguments of `man`.
 #[derive(Debug, ClapArgs)]
 pub struct ManArgs {
-    /// Write a page for each command into this directory; default: print the main page
+    /// Write one page per command into this directory [default: print the main page]
     #[arg(value_name = "DIRECTORY")]
     pub directory: Option<PathBuf>,
 }
@@ -383,7 +384,11 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
     if text.trim() == "0" {
         return Ok(Duration::ZERO);
     }
-    humantime::parse_duration(text.trim()).map_err(|_| "a duration is such as 90s, 30min, 2h or 7d".to_owned())
+    humantime::parse_duration(text.trim()).map_err(|_| "not a duration (use 90s, 30min, 2h or 7d)".to_owned())
+}
+
+fn number<const LEAST: u32, const MOST: u32>(text: &str) -> Result<u32, String> {
+    parse_number(text, LEAST..=MOST)
 }
 
 #[cfg(test)]

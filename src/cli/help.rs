@@ -1,120 +1,165 @@
-//! The text below the flags in `--help`: examples, and the exit codes of each command. At most 80 columns wide, since
-//! clap would break a longer line anywhere.
+//! The text below the flags in `--help`. At most 80 columns wide: clap would break a longer line anywhere.
 
 /// Of the program as a whole.
-pub(super) const EXIT_CODES: &str = "Exit codes:
-  0    done, nothing left out
-  1    failed, or one table of several did; the reason is on stderr and, once
-       the run has begun, in sync_logs.error
-  2    wrong use or configuration; nothing was started
-  3    done, but something was left out and named
+pub(super) const PROGRAM: &str = "EXAMPLES
+  wix-sync doctor         check the configuration
+  wix-sync migrate        create the tables
+  wix-sync sync           sync all tables
+  wix-sync status         show tables and last runs
+
+EXIT STATUS
+  0    success, nothing left out
+  1    failed, or one of several tables failed; the reason is on stderr and in
+       sync_logs.error
+  2    wrong usage or configuration; nothing was started
+  3    success, but something was left out: rejected records, or deletions
+       blocked by the safety limit
   4    another run holds the lock
-  5    status --max-age, verify, doctor: looked, and found something wrong
-  6    stopped at --time-limit; the next run goes on from there
-  130  stopped by SIGINT; 143 by SIGTERM, 129 by SIGHUP: the batch in hand was
-       finished and the run recorded as failed
+  5    status --max-age, verify, doctor: found a problem
+  6    stopped at --time-limit; the next run continues
+  129, 130, 143
+       stopped by SIGHUP, SIGINT, SIGTERM; the current batch was finished and
+       the run recorded as failed
 
-`wix-sync COMMAND --help` has examples and the exit codes of each command.";
+ENVIRONMENT
+  WIX_SITE_ID               id of the site (required)
+  WIX_API_TOKEN             API key; or, instead of it, an app's credentials:
+  WIX_APP_ID, WIX_APP_SECRET, WIX_APP_INSTANCE_ID
+  DATABASE_URL              as --database-url; libpq's variables (PGHOST, ...)
+                            fill in what it leaves out
+  WIX_SYNC_SCHEMA           as --schema
+  WIX_RATE_LIMIT            requests to Wix per minute, as --rate-limit
+  WIX_SYNC_BATCH_SIZE       rows per transaction, as --batch-size
+  WIX_SYNC_MAX_RETRIES      as --max-retries
+  WIX_SYNC_RETRY_DELAY_MS   as --retry-delay
+  WIX_SYNC_HEALTHCHECK_URL  pinged at start, success and failure of a run
+  WIX_API_BASE_URL          default https://www.wixapis.com
+  HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE, NO_COLOR
 
-pub(super) const SYNC: &str = "Examples:
-  wix-sync sync all
+Variables are also read from .env in the working directory, or from --env-file.
+`wix-sync COMMAND --help` shows examples and exit codes of each command.";
+
+pub(super) const SYNC: &str = "EXAMPLES
+  wix-sync sync
+  wix-sync sync customers orders
   wix-sync sync orders --full
-  wix-sync sync all --dry-run
-  wix-sync sync all --time-limit 10min
-  wix-sync sync all --metrics-file /var/lib/node_exporter/wix-sync.prom
+  wix-sync sync --dry-run
+  wix-sync sync --time-limit 10min
+  wix-sync sync --metrics-file /var/lib/node_exporter/wix-sync.prom
   wix-sync sync appointments --start 2025-01-01 --end 2025-01-31
-  wix-sync sync appointments --start 2025-01-01T09:00:00+01:00
+  wix-sync sync appointments --start 7d
 
-Times: a date such as 2025-01-31 (UTC; as --end it includes the day), or
-RFC 3339 such as 2025-01-31T09:30:00+01:00. Durations: 90s, 30min, 2h, 7d.
+TIMES
+  2025-01-31           a day in UTC; --end includes the day
+  2025-01-31T09:30     UTC
+  2025-01-31T09:30:00+01:00
+  7d, 2h, 90min        that long ago
+  Durations are written 90s, 30min, 2h, 7d or 1h 30min.
 
-Exit codes:
-  0    done, nothing left out
-  1    failed, or one table of several did; the reason is on stderr and, once
-       the run has begun, in sync_logs.error
-  2    wrong use or configuration; nothing was started
-  3    done, but something was left out and named: records that could not be
-       written, deletions held back
+EXIT STATUS
+  0    success, nothing left out
+  1    failed, or one of several tables failed; the reason is on stderr and in
+       sync_logs.error
+  2    wrong usage or configuration; nothing was started
+  3    success, but something was left out: rejected records, or deletions
+       blocked by the safety limit
   4    another run holds the lock
-  6    stopped at --time-limit; the next run goes on from there
-  130  stopped by SIGINT; 143 by SIGTERM, 129 by SIGHUP: the batch in hand was
-       finished and the run recorded as failed";
+  6    stopped at --time-limit; the next run continues
+  129, 130, 143
+       stopped by SIGHUP, SIGINT, SIGTERM; the current batch was finished and
+       the run recorded as failed";
 
-pub(super) const VERIFY: &str = "Examples:
+pub(super) const VERIFY: &str = "EXAMPLES
   wix-sync verify
   wix-sync verify orders --json
   wix-sync verify customers --repair
 
-Exit codes:
-  0  every table is as Wix has it; with --repair, it is now
-  1  failed; nothing is known
-  2  wrong use or configuration; nothing was started
-  3  no gap, but rejected records are left out; with --repair also what could
-     not be mended. All is named
+EXIT STATUS
+  0  all tables match Wix; with --repair: they do now
+  1  failed; the result is unknown
+  2  wrong usage or configuration; nothing was started
+  3  no differences except rejected records; with --repair: something could not
+     be fixed
   4  with --repair: another run holds the lock
-  5  gaps were found";
+  5  differences found";
 
-pub(super) const STATUS: &str = "Examples:
+pub(super) const STATUS: &str = "EXAMPLES
   wix-sync status
   wix-sync status --max-age 2h
   wix-sync status --status failed --limit 3
   wix-sync status 4f1c
 
-All times are in UTC. Durations: 90s, 30min, 2h, 7d.
+Times are in UTC. Durations are written 90s, 30min, 2h or 7d.
 
-Exit codes:
-  0  shown
-  1  failed, for example since the database can't be reached
-  2  wrong use or configuration, or no run's id begins so
-  5  with --max-age: the last success of a table is longer ago";
+EXIT STATUS
+  0  success
+  1  failed, for example because the database cannot be reached
+  2  wrong usage or configuration, or no run has this id
+  5  with --max-age: the last success of a table is older";
 
-pub(super) const SERVE: &str = "Examples:
+pub(super) const SERVE: &str = "EXAMPLES
   wix-sync serve --every 15m
   WIX_SYNC_SERVE_TOKEN=... wix-sync serve --listen 0.0.0.0:8080
   curl -X POST http://127.0.0.1:8080/api/async-sync/trigger
 
-docs/serve.md describes the routes. Runs that others start, such as cron, and
-those of the server exclude each other. Durations: 90s, 30min, 2h, 7d.
+docs/serve.md describes the routes. Runs of the server and runs that others
+start, such as cron, exclude each other.
 
-Exit codes:
-  0  stopped by SIGINT, SIGTERM or SIGHUP: a run in hand has finished its batch
-     and is recorded as failed; the next one continues
-  1  failed, for example since the database can't be reached at the start
-  2  wrong use or configuration; nothing was started";
+EXIT STATUS
+  0  stopped by SIGINT, SIGTERM or SIGHUP: the current run finished its batch
+     and is recorded as failed; the next run continues
+  1  failed, for example because the database cannot be reached at the start
+  2  wrong usage or configuration; nothing was started";
 
-pub(super) const MIGRATE: &str = "Examples:
+pub(super) const MIGRATE: &str = "EXAMPLES
   wix-sync migrate
   wix-sync migrate --dry-run
   wix-sync migrate --schema wix
 
-Exit codes:
-  0  the schema is up to date
-  1  failed, and nothing was changed; or something is left that migrate does
-     not repair, and the SQL for it is shown
-  2  wrong use or configuration, or tables that are in the way; nothing was
-     changed";
+EXIT STATUS
+  0  the tables are up to date
+  1  failed and nothing was changed, or a problem remains that migrate cannot
+     repair: then the SQL for it is shown
+  2  wrong usage or configuration, or existing tables are in the way; nothing
+     was changed";
 
-pub(super) const DOCTOR: &str = "Examples:
+pub(super) const DOCTOR: &str = "EXAMPLES
   wix-sync doctor
-  wix-sync doctor --json | jq '.findings[] | select(.mark != \"ok\")'
+  wix-sync doctor --json
 
-Exit codes:
-  0  nothing is wrong; there may be warnings
-  2  wrong use
-  5  something is wrong";
+EXIT STATUS
+  0  no problems; there may be warnings
+  2  wrong usage
+  5  found a problem";
 
-pub(super) const ERRORS: &str = "Examples:
+pub(super) const ERRORS: &str = "EXAMPLES
   wix-sync errors
   wix-sync errors list --json
   wix-sync errors retry orders
 
-Exit codes: as of sync; 3 is that a record could still not be written";
+EXIT STATUS
+  As of `wix-sync sync`; 3 means that records were rejected again.";
 
-pub(super) const COMPLETIONS: &str = "Examples:
+pub(super) const COMPLETIONS: &str = "EXAMPLES
   wix-sync completions bash >/etc/bash_completion.d/wix-sync
   wix-sync completions zsh >\"${fpath[1]}/_wix-sync\"
   wix-sync completions fish >~/.config/fish/completions/wix-sync.fish";
 
-pub(super) const MAN: &str = "Examples:
+pub(super) const MAN: &str = "EXAMPLES
   wix-sync man | man -l -
   wix-sync man /usr/local/share/man/man1";
+
+/// Sections of man pages that help texts do not have.
+pub(super) const MAN_ENVIRONMENT: &str = "wix-sync(1) lists the variables.";
+
+pub(super) const MAN_FILES: &str = "  .env
+      variables, one NAME=value per line, in the working directory;
+      --env-file names another file
+  ~/.pgpass
+      passwords of Postgres, as psql reads them
+  ~/.postgresql/root.crt, postgresql.crt, postgresql.key
+      certificates for Postgres, as psql reads them";
+
+pub(super) const MAN_SEE_ALSO: &str = "wix-sync(1), wix-sync-init(1), wix-sync-sync(1), wix-sync-status(1),
+wix-sync-doctor(1), wix-sync-verify(1), wix-sync-errors(1), wix-sync-migrate(1),
+crontab(5), psql(1)";

@@ -31,7 +31,7 @@ use session::Invocation;
 /// The whole program.
 pub fn main() -> ExitCode {
     // Wrong usage ends here with clap's message and exit code 2.
-    let args = Args::try_parse().unwrap_or_else(|error| shell::suggest(error).exit());
+    let args = Args::try_parse().unwrap_or_else(|error| shell::explain(error).exit());
     let exit = match run(&args) {
         Ok(exit) => exit,
         Err(failure) => {

@@ -10,22 +10,15 @@ use crate::wix::query::Until;
 
 /// The range of time that the arguments name, if they name one.
 pub(super) fn parse(args: &SyncArgs) -> Result<Option<Range>, ConfigError> {
-    let error = |message: String| ConfigError {
-        message,
-        hint: Some(
-            "a time is a date such as 2025-01-31 (UTC), or RFC 3339 such as 2025-01-31T09:30:00+01:00".to_owned(),
-        ),
+    let now = Utc::now();
+    let read = |flag: &str, text: &Option<String>| match text {
+        Some(text) => bound(text, now).map(Some).ok_or_else(|| ConfigError {
+            message: format!("`{flag} {text}`: not a date (use 2026-01-31, 2026-01-31T10:00:00Z or 7d)"),
+            hint: None,
+        }),
+        None => Ok(None),
     };
-    let from = args
-        .start
-        .as_deref()
-        .map(|text| bound(text).ok_or_else(|| error(format!("--start: `{text}` is no time"))))
-        .transpose()?;
-    let until = args
-        .end
-        .as_deref()
-        .map(|text| bound(text).ok_or_else(|| error(format!("--end: `{text}` is no time"))))
-        .transpose()?;
+    let (from, until) = (read("--start", &args.start)?, read("--end", &args.end)?);
     if from.is_none() && until.is_none() {
         return Ok(None);
     }
@@ -41,7 +34,7 @@ pub(super) fn parse(args: &SyncArgs) -> Result<Option<Range>, ConfigError> {
         _ => false,
     };
     if empty {
-        return Err(ConfigError { message: "--end lies before --start".to_owned(), hint: None });
+        return Err(ConfigError { message: "--end is before --start".to_owned(), hint: None });
     }
     Ok(Some(Range { from, until }))
 }
@@ -55,14 +48,19 @@ enum Bound {
 /// The last year that RFC 3339 can write.
 const MAX_YEAR: i32 = 9999;
 
-fn bound(text: &str) -> Option<Bound> {
+/// A date, a time (UTC if it has no zone), or how long ago, such as `7d`.
+fn bound(text: &str, now: DateTime<Utc>) -> Option<Bound> {
+    if let Ok(duration) = humantime::parse_duration(text.trim()) {
+        let time = now.checked_sub_signed(TimeDelta::from_std(duration).ok()?)?;
+        return (time.year() >= 0).then_some(Bound::Instant(time));
+    }
     if let Ok(day) = NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d") {
         return (0..=MAX_YEAR).contains(&day.year()).then_some(Bound::Day(day));
     }
-    match timestamp::parse(text)? {
-        Timestamp::Instant(instant) => Some(Bound::Instant(instant)),
-        Timestamp::Local(_) => None,
-    }
+    Some(Bound::Instant(match timestamp::parse(text)? {
+        Timestamp::Instant(instant) => instant,
+        Timestamp::Local(local) => local.and_utc(),
+    }))
 }
 
 impl Bound {
@@ -82,6 +80,35 @@ impl Bound {
             }
             Bound::Day(_) => Until::Before(self.begin() + TimeDelta::days(1)),
             Bound::Instant(instant) => Until::Including(instant),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, Utc};
+
+    use super::bound;
+
+    #[test]
+    fn bounds_are_dates_times_or_ages() {
+        let now: DateTime<Utc> = "2026-03-10T12:00:00Z".parse().unwrap();
+        for (text, expected) in [
+            ("2026-01-31", "2026-01-31T00:00:00Z"),
+            ("2026-01-31T10:00", "2026-01-31T10:00:00Z"),
+            ("2026-01-31T10:00:30", "2026-01-31T10:00:30Z"),
+            ("2026-01-31T10:00+02:00", "2026-01-31T08:00:00Z"),
+            ("2026-01-31T10:00:00Z", "2026-01-31T10:00:00Z"),
+            ("7d", "2026-03-03T12:00:00Z"),
+            ("90min", "2026-03-10T10:30:00Z"),
+            (" 2h ", "2026-03-10T10:00:00Z"),
+        ] {
+            assert_eq!(bound(text, now).map(|bound| bound.begin().to_rfc3339()), Some(expected.replace('Z', "+00:00")));
+        }
+        for text in
+            ["", "yesterday", "7", "-7d", "9999999999999999d", "99999y", "2026-02-30", "2026-13-01T10:00", "10:00"]
+        {
+            assert!(bound(text, now).is_none(), "{text}");
         }
     }
 }

@@ -10,15 +10,15 @@ use uuid::Uuid;
 use super::args::ServeArgs;
 use super::connect::database;
 use super::failure::Failure;
-use crate::notify::Notifier;
 use super::session::Invocation;
 use super::signals;
 use super::sync::positive;
 use crate::config::{ConfigError, SyncConfig, SyncFlags};
 use crate::exit::Exit;
+use crate::notify::Notifier;
 use crate::progress::Tracker;
 use crate::secret::Secret;
-use crate::serve::{Jobs, ServeError, ServeSettings, serve};
+use crate::serve::{Jobs, ServeError, ServeSettings, WebhookSettings, serve};
 use crate::stop::stop_pair;
 use crate::sync::SyncError;
 use crate::sync::plan::FullPolicy;
@@ -50,6 +50,13 @@ pub(super) async fn run(invocation: &Invocation<'_>, args: &ServeArgs) -> Result
         schema,
         token,
         cors_origin: environment.get("WIX_SYNC_CORS_ORIGIN").map(str::to_owned),
+        webhooks: WebhookSettings {
+            public_key: environment.get("WIX_WEBHOOK_PUBLIC_KEY").map(str::to_owned),
+            instance_id: environment
+                .first(&["WIX_APP_INSTANCE_ID", "WIX_INSTANCE_ID"])
+                .map(|(_, instance_id)| instance_id.to_owned()),
+            hint_token: environment.get("WIX_SYNC_HINT_TOKEN").map(Secret::new),
+        },
         jobs: Jobs {
             every: args.every,
             wix,
@@ -63,6 +70,10 @@ pub(super) async fn run(invocation: &Invocation<'_>, args: &ServeArgs) -> Result
     };
     serve(listener, settings, stop).await.map_err(|error| match error {
         ServeError::Store(error) => error.into(),
+        ServeError::PublicKey(_) => usage(
+            error.to_string(),
+            "copy the public key from the Webhooks page of the app's dashboard, all lines of it",
+        ),
         ServeError::Origin(_) => usage(error.to_string(), "one origin, without a path"),
         ServeError::Listener(error) => error.into(),
     })?;

@@ -1,18 +1,22 @@
-//! `wix-sync completions` and `wix-sync man`, made from the definition of the command line. Also the hint about a word
-//! that other programs use.
+//! `wix-sync completions` and `wix-sync man`, made from the definition of the command line. Also the tips on wrong arguments.
 
+use std::error::Error as _;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use anyhow::Context;
 use clap::CommandFactory;
-use clap::builder::StyledStr;
+use clap::builder::{Resettable, StyledStr};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::Failure;
 use super::args::{Args, CompletionsArgs, ManArgs, Shell};
+use super::help;
 use crate::exit::Exit;
 use crate::report;
+use crate::table::Table;
+use crate::visible;
 
 pub(super) fn completions(args: &CompletionsArgs) -> Result<Exit, Failure> {
     let mut script = Vec::new();
@@ -32,26 +36,79 @@ pub(super) fn completions(args: &CompletionsArgs) -> Result<Exit, Failure> {
 /// Writes a page for each command into a directory, or prints the main one.
 pub(super) fn man(args: &ManArgs) -> Result<Exit, Failure> {
     // `help` needs no page: each command has its own.
-    let command = Args::command().disable_help_subcommand(true);
-    match &args.directory {
-        Some(directory) => write_pages(command, directory).map_err(|error| Failure {
-            exit: Exit::Failed,
-            error,
-            hint: Some("the directory must be writable for this user".to_owned()),
-        })?,
-        None => {
-            let mut page = Vec::new();
-            clap_mangen::Man::new(command).render(&mut page)?;
-            report::print_file(&page)?;
-        }
+    let mut command = Args::command().disable_help_subcommand(true);
+    command.build();
+    let Some(directory) = &args.directory else {
+        report::print_file(&man_page(&command)?)?;
+        return Ok(Exit::Done);
+    };
+    if !directory.is_dir() {
+        return Err(Failure {
+            exit: Exit::Usage,
+            error: anyhow::anyhow!("{}: there is no such directory", directory.display()),
+            hint: Some(format!("create it first: mkdir -p {}", directory.display())),
+        });
     }
+    write_pages(&command, directory).map_err(|error| Failure {
+        exit: Exit::Failed,
+        error,
+        hint: Some("the directory must be writable for this user".to_owned()),
+    })?;
     Ok(Exit::Done)
 }
 
-fn write_pages(command: clap::Command, directory: &Path) -> anyhow::Result<()> {
-    let place = || format!("could not write man pages into {}", directory.display());
-    fs::create_dir_all(directory).with_context(place)?;
-    clap_mangen::generate_to(command, directory).with_context(place)
+fn write_pages(command: &clap::Command, directory: &Path) -> anyhow::Result<()> {
+    for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+        write_pages(subcommand, directory)?;
+    }
+    let path = directory.join(clap_mangen::Man::new(command.clone()).get_filename());
+    fs::write(&path, man_page(command)?).with_context(|| format!("{} could not be written", path.display()))
+}
+
+/// A page: what clap_mangen makes of the flags, then the sections of the help text and those that all pages have.
+fn man_page(command: &clap::Command) -> io::Result<Vec<u8>> {
+    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let mut sections = help_sections(&help);
+    if !sections.iter().any(|(title, _)| title == "ENVIRONMENT") {
+        sections.push(("ENVIRONMENT".to_owned(), help::MAN_ENVIRONMENT.to_owned()));
+    }
+    sections.push(("FILES".to_owned(), help::MAN_FILES.to_owned()));
+    sections.push(("SEE ALSO".to_owned(), help::MAN_SEE_ALSO.to_owned()));
+    let mut page = Vec::new();
+    clap_mangen::Man::new(command.clone().after_help(Resettable::Reset)).render(&mut page)?;
+    for (title, text) in sections {
+        page.extend(format!(".SH \"{title}\"\n.nf\n{}.fi\n", roff(&text)).into_bytes());
+    }
+    Ok(page)
+}
+
+/// The sections of a help text: a heading is a line without indentation in capitals, or with a colon at its end.
+fn help_sections(help: &str) -> Vec<(String, String)> {
+    let mut sections: Vec<(String, String)> = Vec::new();
+    for line in help.lines() {
+        let is_heading = !line.starts_with(' ')
+            && line.len() > 3
+            && (line.ends_with(':')
+                || line.chars().all(|character| character.is_ascii_uppercase() || character == ' '));
+        match sections.last_mut() {
+            _ if is_heading => sections.push((line.trim_end_matches(':').to_uppercase(), String::new())),
+            Some((_, text)) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            None => {}
+        }
+    }
+    for (_, text) in &mut sections {
+        *text = text.trim_matches('\n').to_owned();
+    }
+    sections
+}
+
+/// Text as roff: dashes that can be copied, and no line that looks like a request.
+fn roff(text: &str) -> String {
+    let escape = |line: &str| format!("\\&{}\n", line.replace('\\', "\\e").replace('-', "\\-"));
+    text.lines().map(escape).collect()
 }
 
 /// Words that Wix, people and other programs use, and ours for them.
@@ -66,29 +123,98 @@ const OTHER_WORDS: [(&[&str], &str); 8] = [
         "Wix's eCommerce orders go into the table 'orders'",
     ),
     (&["everything", "*", "full", "tables"], "all three tables are 'all'"),
-    (&["success", "succeeded", "successful", "ok", "done", "complete"], "a run that ended well is 'completed'"),
-    (&["error", "errors", "failure", "fail", "aborted"], "a run that did not is 'failed'"),
-    (&["active", "started", "pending", "run"], "a run at work is 'running'"),
+    (&["success", "succeeded", "successful", "ok", "done", "complete"], "a successful run is 'completed'"),
+    (&["error", "errors", "failure", "fail", "aborted"], "an unsuccessful run is 'failed'"),
+    (&["active", "started", "pending", "run"], "a run in progress is 'running'"),
     (&["text/plain", "plain", "human", "pretty"], "lines for people are 'text'"),
 ];
 
-/// Adds our word to an error about a value that is another program's word, if the argument takes ours.
-pub(super) fn suggest(mut error: clap::Error) -> clap::Error {
-    if error.kind() != ErrorKind::InvalidValue {
-        return error;
+/// Flags that switch a safety off: a typing error must never be answered with one of them.
+const DANGEROUS: [&str; 4] = ["--allow-mass-delete", "--allow-mass-changes", "--keep-policies", "--repair"];
+
+/// Replaces the library's own words and suggestions in an error about the command line.
+pub(super) fn explain(error: clap::Error) -> clap::Error {
+    match error.kind() {
+        ErrorKind::InvalidValue => suggest_word(error),
+        ErrorKind::UnknownArgument => suggest_argument(error),
+        ErrorKind::ValueValidation => name_value(error),
+        _ => error,
     }
+}
+
+/// Names flag and value, with the reason that the value's parser gave.
+fn name_value(error: clap::Error) -> clap::Error {
+    let (Some(ContextValue::String(argument)), Some(ContextValue::String(value)), Some(reason)) =
+        (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue), error.source())
+    else {
+        return error;
+    };
+    let flag = argument.split(' ').next().unwrap_or_default();
+    let mut message = format!("`{flag} {}`: {reason}\n", visible::one_line(value));
+    if flag == "--sync-type" {
+        let names = Table::ALL.map(|table| table.name);
+        let similar = || names.into_iter().find(|name| strsim::jaro_winkler(name, value) > MIN_SIMILARITY);
+        let tip = other_word(value, &[&names[..], &["all"]].concat()).map(str::to_owned);
+        let tip = tip.or_else(|| similar().map(|name| format!("did you mean '{name}'?")));
+        message.extend(tip.map(|tip| format!("\n  tip: {tip}\n")));
+    }
+    clap::Error::raw(ErrorKind::ValueValidation, message)
+}
+
+/// A word is a typing error of another if they are at least this similar (Jaro-Winkler, 0 to 1).
+const MIN_SIMILARITY: f64 = 0.8;
+
+/// Drops suggestions that would do harm, and tells how tables are named.
+fn suggest_argument(mut error: clap::Error) -> clap::Error {
+    let is_dangerous = |name: &str| DANGEROUS.contains(&name.split([' ', '=']).next().unwrap_or_default());
+    if matches!(error.get(ContextKind::SuggestedArg), Some(ContextValue::String(name)) if is_dangerous(name)) {
+        error.remove(ContextKind::SuggestedArg);
+    }
+    // That the argument may be passed as a value behind `--` helps nobody: no value of ours begins with a dash.
+    error.remove(ContextKind::Suggested);
+    error.remove(ContextKind::TrailingArg);
+    // The usage names the suggested flag too.
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    let harmless = DANGEROUS.iter().fold(usage.clone(), |usage, flag| usage.replace(flag, "[OPTIONS]"));
+    error.insert(ContextKind::Usage, ContextValue::StyledStr(StyledStr::from(harmless)));
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return error };
+    let takes_tables = ["sync", "verify", "errors retry"].into_iter();
+    let Some(command) = takes_tables.map(|name| format!("wix-sync {name}")).find(|name| usage.contains(name.as_str()))
+    else {
+        return error;
+    };
+    let argument = argument.trim_start_matches('-').to_owned();
+    let tip = match argument.as_str() {
+        "all" | "all-tables" => format!("all tables are `{command}` or `{command} all`"),
+        "table" | "tables" => format!("tables are named without a flag: `{command} customers`"),
+        name if Table::ALL.iter().any(|table| table.name == name) => {
+            format!("tables are named without dashes: `{command} {name}`")
+        }
+        _ => return error,
+    };
+    error.remove(ContextKind::SuggestedArg);
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
+    error
+}
+
+/// What our word for this one is, if an argument takes one of `valid`.
+fn other_word<T: AsRef<str>>(value: &str, valid: &[T]) -> Option<&'static str> {
+    let value = value.to_lowercase();
+    let is_valid = |sentence: &str| valid.iter().any(|valid| sentence.contains(&format!("'{}'", valid.as_ref())));
+    let meant = OTHER_WORDS.iter().find(|(words, sentence)| words.contains(&value.as_str()) && is_valid(sentence));
+    meant.map(|(_, sentence)| *sentence)
+}
+
+/// Adds our word to an error about a value that is another program's word, if the argument takes ours.
+fn suggest_word(mut error: clap::Error) -> clap::Error {
     let (Some(ContextValue::String(value)), Some(ContextValue::Strings(valid))) =
         (error.get(ContextKind::InvalidValue), error.get(ContextKind::ValidValue))
     else {
         return error;
     };
-    let value = value.to_lowercase();
-    let meant = OTHER_WORDS.iter().find(|(words, sentence)| {
-        words.contains(&value.as_str()) && valid.iter().any(|valid| sentence.contains(&format!("'{valid}'")))
-    });
-    if let Some((_, sentence)) = meant {
+    if let Some(sentence) = other_word(value, valid) {
         error.remove(ContextKind::SuggestedValue);
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(*sentence)]));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(sentence)]));
     }
     error
 }

@@ -8,12 +8,12 @@ use uuid::Uuid;
 
 use super::args::{SyncArgs, Target};
 use super::failure::Failure;
-use crate::notify::Notifier;
 use super::range;
 use super::session::{Invocation, Session};
 use super::verify::dry_run;
 use crate::config::SyncFlags;
 use crate::exit::Exit;
+use crate::notify::Notifier;
 use crate::sync::plan::FullPolicy;
 use crate::sync::{Plan, Work};
 

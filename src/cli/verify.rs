@@ -67,7 +67,9 @@ struct Compared {
 impl Compared {
     fn failure(&self) -> Option<Failure> {
         let reasons: Vec<String> = self.uncompared.iter().map(|one| format!("{}: {}", one.table, one.reason)).collect();
-        let hint = self.uncompared.iter().find_map(|one| one.hint.clone());
+        let mut hints: Vec<&str> = self.uncompared.iter().filter_map(|one| one.hint.as_deref()).collect();
+        hints.dedup();
+        let hint = (!hints.is_empty()).then(|| hints.join("; "));
         let error = anyhow::anyhow!(reasons.join("\n"));
         (!reasons.is_empty()).then_some(Failure { exit: Exit::Failed, hint, error })
     }

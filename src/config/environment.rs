@@ -150,7 +150,7 @@ impl Environment {
     }
 
     /// The first of these variables that is set, with its name.
-    pub(super) fn first(&self, names: &[&'static str]) -> Option<(&'static str, &str)> {
+    pub fn first(&self, names: &[&'static str]) -> Option<(&'static str, &str)> {
         names.iter().find_map(|name| self.get(name).map(|value| (*name, value)))
     }
 

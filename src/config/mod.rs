@@ -156,7 +156,7 @@ fn missing_database(environment: &Environment, has_url: bool) -> Option<&'static
     let names_a_host = |option: &str| matches!(option, "host" | "hostaddr" | "service");
     let mut variables = VARIABLES.iter().filter(|(_, option)| names_a_host(option));
     let is_missing = !has_url && !variables.any(|(name, _)| environment.get(name).is_some());
-    is_missing.then_some("DATABASE_URL (or --database-url)")
+    is_missing.then_some("DATABASE_URL")
 }
 
 fn missing_for_wix(environment: &Environment) -> Vec<&'static str> {
@@ -336,7 +336,7 @@ mod tests {
         };
         for pairs in [[].as_slice(), &[("PGPASSWORD", "x"), ("PGUSER", "u")]] {
             let error = resolve(pairs, None).unwrap_err();
-            assert_eq!(error.message, "DATABASE_URL (or --database-url) is not set");
+            assert_eq!(error.message, "DATABASE_URL is not set");
         }
         let settings = resolve(&[("PGHOST", "h"), ("PGPASSWORD", " with spaces "), ("PGTZ", "UTC")], None).unwrap();
         assert!(settings.url.is_none());

@@ -10,7 +10,9 @@ use subtle::ConstantTimeEq;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
+use super::inbox::Inbox;
 use super::pool::Pool;
+use super::proof::Proof;
 use crate::event::{Event, Reporter};
 use crate::progress::{RunProgress, Tracker};
 use crate::secret::Secret;
@@ -29,8 +31,18 @@ pub enum ServeError {
     Store(#[from] StoreError),
     #[error("WIX_SYNC_CORS_ORIGIN: `{0}` is not an origin (use https://example.com)")]
     Origin(String),
+    #[error("WIX_WEBHOOK_PUBLIC_KEY {0}")]
+    PublicKey(&'static str),
     #[error("the listener failed: {0}")]
     Listener(#[from] std::io::Error),
+}
+
+/// What the server is made of.
+pub(super) struct Base {
+    pub(super) pool: Pool,
+    pub(super) schema: String,
+    pub(super) proof: Proof,
+    pub(super) inbox: Inbox,
 }
 
 pub(super) struct App {
@@ -38,6 +50,8 @@ pub(super) struct App {
     pub(super) schema: String,
     pub(super) every: Option<Duration>,
     token: Option<[u8; 32]>,
+    pub(super) proof: Proof,
+    pub(super) inbox: Inbox,
     /// Wakes the worker.
     pub(super) wake: Notify,
     /// The run that the worker does, and its progress.
@@ -51,13 +65,21 @@ pub(super) struct App {
     /// Responses by status code.
     pub(super) responses: Mutex<BTreeMap<u16, u64>>,
     pub(super) wix_requests: AtomicU64,
+    /// Events by what became of them.
+    pub(super) events: Mutex<BTreeMap<&'static str, u64>>,
+    /// Records that were looked up because of events.
+    pub(super) looked_up: AtomicU64,
 }
 
 impl App {
-    pub(super) fn new(pool: Pool, schema: String, token: Option<&Secret>, every: Option<Duration>) -> App {
+    /// `every` is the time from one scheduled run to the next.
+    pub(super) fn new(base: Base, token: Option<&Secret>, every: Option<Duration>) -> App {
+        let Base { pool, schema, proof, inbox } = base;
         App {
             pool,
             schema,
+            proof,
+            inbox,
             every,
             token: token.map(|token| Sha256::digest(token.reveal()).into()),
             wake: Notify::new(),
@@ -68,6 +90,8 @@ impl App {
             runs: Mutex::default(),
             responses: Mutex::default(),
             wix_requests: AtomicU64::new(0),
+            events: Mutex::default(),
+            looked_up: AtomicU64::new(0),
         }
     }
 

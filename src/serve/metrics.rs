@@ -25,6 +25,11 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     text.counter("wix_sync_http_responses_total", "HTTP responses of this process.", &responses);
     let requests = app.wix_requests.load(Ordering::Relaxed) as f64;
     text.counter("wix_sync_wix_requests_total", "Requests sent to Wix, retries included.", &one(requests));
+    let events: Vec<(String, f64)> =
+        lock(&app.events).iter().map(|(outcome, count)| (format!("outcome=\"{outcome}\""), *count as f64)).collect();
+    text.counter("wix_sync_events_total", "Webhooks and hints received.", &events);
+    let looked_up = app.looked_up.load(Ordering::Relaxed) as f64;
+    text.counter("wix_sync_event_lookups_total", "Records looked up because of events.", &one(looked_up));
     let is_up = match add_database(&app, &mut text).await {
         Ok(()) => 1.0,
         Err(error) => {
@@ -39,11 +44,19 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
 async fn add_database(app: &App, text: &mut MetricsText) -> Result<(), StoreError> {
     let store = app.pool.get().await?;
     let queue = store.queue().await?;
+    let inbox = store.inbox_depth().await?;
     let tables = app.tables.get(store.list_tables()).await?;
     let oldest = queue.first().map_or(0, |oldest| (store.now() - oldest.requested_at).num_seconds().max(0));
     app.pool.put(store);
     text.gauge("wix_sync_queue_length", "Syncs that wait or run because of a trigger.", &one(queue.len() as f64));
     text.gauge("wix_sync_queue_oldest_seconds", "Age of the oldest of them.", &one(oldest as f64));
+    text.gauge(
+        "wix_sync_inbox_entries",
+        "Records that events named and that wait for a lookup.",
+        &one(inbox.entries as f64),
+    );
+    let oldest = inbox.oldest_age_seconds.unwrap_or_default();
+    text.gauge("wix_sync_inbox_oldest_seconds", "Age of the oldest of them.", &one(oldest));
     let mut per_table = |name: &str, help: &str, value: fn(&TableRow) -> Option<i64>| {
         let labelled = |row: &TableRow| Some((format!("table=\"{}\"", row.table), value(row)? as f64));
         text.gauge(name, help, &tables.iter().filter_map(labelled).collect::<Vec<_>>());

@@ -6,11 +6,16 @@
 
 mod api;
 mod app;
+mod hint;
+mod inbox;
 mod metrics;
 mod pool;
+mod proof;
 mod server;
+mod signature;
 mod systemd;
 mod trigger;
+mod webhook;
 mod worker;
 
 use std::sync::Arc;
@@ -18,14 +23,17 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use self::app::App;
+use self::app::{App, Base};
+use self::inbox::Inbox;
 use self::pool::Pool;
+use self::proof::Proof;
 use self::worker::Worker;
 use crate::secret::Secret;
 use crate::stop::Stop;
 use crate::store::Target;
 
 pub use self::app::ServeError;
+pub use self::proof::WebhookSettings;
 pub use self::worker::Jobs;
 
 /// What the server needs besides the listener.
@@ -37,6 +45,7 @@ pub struct ServeSettings {
     pub token: Option<Secret>,
     /// The origin whose pages may call the API, besides our own.
     pub cors_origin: Option<String>,
+    pub webhooks: WebhookSettings,
     /// How runs are started, and when.
     pub jobs: Jobs,
     /// systemd's socket and watchdog time, if systemd started this process.
@@ -51,12 +60,15 @@ pub struct ServeSettings {
 ///
 /// If the settings cannot be used, or the database cannot be reached or is not migrated, before the first request.
 pub async fn serve(listener: TcpListener, settings: ServeSettings, stop: Stop) -> Result<(), ServeError> {
+    let proof = Proof::new(settings.webhooks).map_err(ServeError::PublicKey)?;
     let pool = Pool::new(settings.target, settings.schema);
     let store = pool.get().await?;
     store.check_migrated().await?;
     let schema = store.schema().name().to_owned();
+    let (inbox, events) = Inbox::new(store.now());
     pool.put(store);
-    let app = Arc::new(App::new(pool, schema, settings.token.as_ref(), settings.jobs.every));
+    let base = Base { pool, schema, proof, inbox };
+    let app = Arc::new(App::new(base, settings.token.as_ref(), settings.jobs.every));
     let router = server::router(app.clone(), settings.cors_origin.as_deref())?;
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening on http://{address}");
@@ -64,9 +76,15 @@ pub async fn serve(listener: TcpListener, settings: ServeSettings, stop: Stop) -
     let systemd = systemd::Systemd::new(settings.notify_socket, settings.watchdog);
     systemd.notify("READY=1");
     let pulse = tokio::spawn(worker::beat(app.clone(), systemd, stop.clone()));
+    let writer = tokio::spawn({
+        let app = app.clone();
+        async move { inbox::store_events(&app.pool, &app.inbox, events, &app.wake).await }
+    });
     Worker::new(app, settings.jobs).work(&stop).await;
     // Both end with the stop; a panic in them was printed already.
     let _ = tokio::join!(server, pulse);
+    // No request is left that could send it anything.
+    writer.abort();
     tracing::info!("stopped");
     Ok(())
 }

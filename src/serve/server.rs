@@ -6,12 +6,10 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -22,7 +20,8 @@ use tower_http::cors::CorsLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use super::app::{App, ServeError, lock};
-use super::{api, metrics};
+use super::proof::offered_token;
+use super::{api, metrics, webhook};
 use crate::stop::Stop;
 
 /// Maximum connections, and so requests, at a time. More wait in the system's queue.
@@ -60,6 +59,7 @@ pub(super) fn router(app: Arc<App>, cors_origin: Option<&str>) -> Result<Router,
                 .method_not_allowed_fallback(not_allowed)
                 .layer(guard),
         )
+        .merge(webhook::routes())
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .fallback(async || api::error(StatusCode::NOT_FOUND, "Not found"))
@@ -159,17 +159,6 @@ async fn guard(
         return api::error(StatusCode::FORBIDDEN, "This origin may not start a sync: see WIX_SYNC_CORS_ORIGIN");
     }
     next.run(request).await
-}
-
-/// The token of `Authorization`: behind Bearer, or the password of Basic with any user name.
-fn offered_token(headers: &HeaderMap) -> Option<String> {
-    let (scheme, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    let value = value.trim();
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Some(value.to_owned());
-    }
-    let decoded = BASE64.decode(value).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
-    String::from_utf8(decoded).ok()?.split_once(':').map(|(_, password)| password.to_owned())
 }
 
 /// A line per request. Neither query nor headers nor body: they may hold a token.

@@ -1,6 +1,7 @@
 //! The task that does runs: one at a time, for the schedule and for the queue.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -17,11 +18,13 @@ use crate::lock_owner::LockOwner;
 use crate::notify::Notifier;
 use crate::progress::Tracker;
 use crate::report;
+use crate::run::RecordCounts;
 use crate::stop::{Stop, stop_pair};
 use crate::store::StoreError;
 use crate::store::retry::LAST_PATIENCE;
 use crate::sync::plan::FullPolicy;
-use crate::sync::{self, Plan, Run, RunOutcome, SyncError, Work, unless_overdue};
+use crate::sync::{self, Drained, Plan, Run, RunOutcome, SyncError, Work, drain, unless_overdue};
+use crate::table::Table;
 use crate::wix::WixClient;
 
 /// The first wait after a run that could not start; it doubles up to the longest.
@@ -30,6 +33,9 @@ const MAX_DELAY: Duration = Duration::from_secs(60);
 
 /// The queue is looked at this often without being asked to: another server may have died.
 const IDLE: Duration = Duration::from_secs(60);
+
+/// The same while entries of the inbox wait for another try.
+const RETRY: Duration = Duration::from_secs(2);
 
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
@@ -59,6 +65,8 @@ enum Later {
 
 enum Step {
     Worked,
+    /// Nothing can be done now, but soon.
+    Waiting,
     Idle,
 }
 
@@ -82,6 +90,10 @@ impl Worker {
                 Ok(Step::Worked) => {
                     delay = None;
                     continue;
+                }
+                Ok(Step::Waiting) => {
+                    delay = None;
+                    self.schedule.as_ref().map_or(RETRY, |schedule| schedule.wait().min(RETRY))
                 }
                 Ok(Step::Idle) => {
                     delay = None;
@@ -119,7 +131,7 @@ impl Worker {
                 return Ok(Step::Worked);
             }
             _ if is_due => (Uuid::new_v4(), Scope::all(), false),
-            _ => return Ok(Step::Idle),
+            _ => return self.drain(stop).await,
         };
         let is_all = scope.is_all();
         match self.run(id, scope, stop).await {
@@ -138,6 +150,61 @@ impl Worker {
             schedule.advance();
         }
         Ok(Step::Worked)
+    }
+
+    /// Looks up what the inbox names. Entries that wait for another try are looked at again soon.
+    async fn drain(&self, server_stop: &Stop) -> Result<Step, Later> {
+        let store = self.app.pool.get().await?;
+        let (depth, is_due) = (store.inbox_depth().await?, store.has_due_entries().await?);
+        self.app.pool.put(store);
+        if !is_due {
+            return Ok(if depth.entries > 0 { Step::Waiting } else { Step::Idle });
+        }
+        let (stopper, stop) = stop_pair();
+        let reporter = Arc::new(Tracker::new(vec![report::lines(), self.app.clone()]));
+        let wix = self.jobs.wix.for_run(stop.clone(), reporter.clone());
+        let plan = Plan {
+            sync_type: "all",
+            tables: Table::ALL.to_vec(),
+            work: Work::Errors,
+            batch_size: self.jobs.batch_size,
+            allow_mass_delete: false,
+            allow_mass_changes: false,
+            keep_logs: None,
+        };
+        let run_id = Uuid::new_v4();
+        let run = Run { run_id, plan: &plan, wix: &wix, stop: &stop, stopper: &stopper, reporter: &reporter };
+        let work = async {
+            let mut store = self.app.pool.connect().await?;
+            drain(&run, &mut store, &self.app.wake).await
+        };
+        let result = tokio::select! {
+            biased;
+            result = work => result,
+            result = async {
+                stopper.stop(server_stop.wait().await);
+                std::future::pending().await
+            } => result,
+        };
+        match result {
+            Ok(Drained { entries, counts, requests }) => {
+                self.app.looked_up.fetch_add(entries, Ordering::Relaxed);
+                let RecordCounts { inserted, updated, unchanged, deleted, .. } = counts;
+                tracing::debug!(
+                    entries,
+                    inserted,
+                    updated,
+                    unchanged,
+                    deleted,
+                    requests,
+                    "events: {entries} records looked up, {inserted} inserted, {updated} updated, {deleted} deleted"
+                );
+                Ok(Step::Worked)
+            }
+            Err(error) if error.stop_reason().is_some() => Ok(Step::Worked),
+            Err(SyncError::Store(error @ StoreError::Locked { .. })) => Err(Later::Locked(error.to_string())),
+            Err(error) => Err(Later::Unreachable(error.to_string())),
+        }
     }
 
     async fn fail_queued(&self, id: Uuid, reason: &str) -> Result<(), StoreError> {

@@ -48,14 +48,14 @@ pub(super) async fn close(session: &Session<'_>, relations: &[Relation]) -> Resu
             ));
         }
     }
-    session.run("could not close the new tables to the public roles", &statements).await
+    session.run("could not revoke the public roles' rights on the new tables", &statements).await
 }
 
 /// Lets `service_role` into a schema that was just created.
 pub(super) async fn open_schema(session: &Session<'_>) -> Result<(), StoreError> {
     if existing_roles(session).await?.iter().any(|role| role == SERVICE_ROLE) {
         let statement = format!("grant usage on schema {} to {SERVICE_ROLE}", session.schema);
-        session.run("could not let service_role into the schema", &statement).await?;
+        session.run("could not grant service_role usage of the schema", &statement).await?;
     }
     Ok(())
 }

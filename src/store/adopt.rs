@@ -100,7 +100,7 @@ pub(super) async fn adopt(
     for definition in definitions {
         // Creates them in the session's own temporary schema.
         let definition = definition.replace("{schema}", "pg_temp");
-        session.run("could not work out what the tables should look like", &definition).await?;
+        session.run("could not determine the expected tables", &definition).await?;
     }
     let temporary = temporary_schema(session).await?;
     let (mut changes, mut own_columns) = (Vec::new(), Vec::new());
@@ -134,7 +134,7 @@ pub(super) async fn adopt(
     }
     for (table, _) in TABLES {
         let statement = format!("drop table pg_temp.{table}");
-        session.run("could not clear up", &statement).await?;
+        session.run("could not drop a temporary table", &statement).await?;
     }
     adopted.reverse();
     Ok(adopted)
@@ -196,9 +196,9 @@ fn check_relation(schema: &Schema, table: &str, relation: &Relation) -> Result<(
     let name = format!("{}.{table}", schema.name());
     let problem = if relation.kind == "p" {
         // A partitioned table does not tell which rows a statement inserted (`returning xmax`).
-        format!("{name} is there already and is partitioned; choose another schema with --schema")
+        format!("{name} already exists and is partitioned; choose another schema with --schema")
     } else if relation.kind != "r" {
-        format!("{name} is there already and is no table; choose another schema with --schema")
+        format!("{name} already exists and is not a table; choose another schema with --schema")
     } else if !relation.is_ours {
         format!(
             "{name} belongs to another database user; run migrate as its owner, or choose another schema with --schema"
@@ -218,14 +218,14 @@ fn check_columns(schema: &Schema, table: &str, known_by: &[&str], columns: &Colu
     for column in known_by {
         if !columns.contains_key(*column) {
             return Err(StoreError::CannotAdopt(format!(
-                "{name} is there already, but is not a table of AsyncSyncAgent: it has no column {column}; choose another schema with --schema"
+                "{name} already exists, but wix-sync cannot adopt it: it has no column {column}; choose another schema with --schema"
             )));
         }
     }
     match columns.get("id").map(|id| id.data_type.as_str()) {
         Some("uuid") => Ok(()),
         other => Err(StoreError::CannotAdopt(format!(
-            "{name} is there already, but its id is {} instead of uuid; choose another schema with --schema",
+            "{name} already exists, but its id is {} instead of uuid; choose another schema with --schema",
             other.unwrap_or("missing")
         ))),
     }
@@ -260,7 +260,7 @@ async fn list_own_columns(
     if is_from_a_copy(existing) {
         return Ok(own);
     }
-    let doing = "could not look at the columns of an existing table";
+    let doing = "could not inspect the columns of an existing table";
     for column in wanted.keys().filter(|column| existing.contains_key(*column) && !known.contains(&column.as_str())) {
         let statement = format!("select exists (select from {{schema}}.{table} where {column} is not null)");
         if session.rows(doing, &statement, params![]).await?.value()? {
@@ -271,7 +271,7 @@ async fn list_own_columns(
 }
 
 async fn temporary_schema(session: &Session<'_>) -> Result<String, StoreError> {
-    let doing = "could not work out what the tables should look like";
+    let doing = "could not determine the expected tables";
     let statement = "select nspname::text from pg_catalog.pg_namespace where oid = pg_my_temp_schema()";
     session.rows(doing, statement, params![]).await?.value()
 }

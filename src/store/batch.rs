@@ -273,7 +273,7 @@ async fn contacts_of_stored(
     let statement = "select distinct c.wix_contact_id::text from {schema}.appointments a
          join {schema}.customers c on c.wix_contact_id = a.wix_contact_id
          where a.wix_booking_id = any ($1) and c.deleted_at is not null and c.raw is null";
-    let doing = "could not read whom bookings name";
+    let doing = "could not read which customers bookings refer to";
     session.rows(doing, statement, params![known]).await?.values()
 }
 
@@ -288,7 +288,7 @@ async fn insert_placeholders(session: &Session<'_>, rows: &[&Row], now: DateTime
     let texts = |of: fn(&Contact) -> &Option<String>| -> Vec<Option<&str>> {
         contacts.iter().map(|contact| of(contact).as_deref()).collect()
     };
-    let doing = "could not create the customers that bookings name";
+    let doing = "could not create the customers that bookings refer to";
     let wix_ids = texts(|contact| &contact.wix_id);
     let (first_names, last_names) = (texts(|contact| &contact.first_name), texts(|contact| &contact.last_name));
     let (emails, phones) = (texts(|contact| &contact.email), texts(|contact| &contact.phone));

@@ -87,7 +87,7 @@ pub(super) async fn add_customers(session: &Session<'_>, added: i64) -> Result<(
         return Ok(());
     }
     let statement = "update {schema}.sync_state set live_rows = live_rows + $2 where table_name = $1";
-    let doing = "could not count the customers that bookings name";
+    let doing = "could not count the customers that bookings refer to";
     session.write(doing, statement, params![&CUSTOMERS.name, added]).await
 }
 

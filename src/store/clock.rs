@@ -20,7 +20,7 @@ pub(super) struct ServerClock {
 impl ServerClock {
     /// Runs with the session's search path, so it names its function with the schema.
     pub(super) async fn read(client: &Client) -> Result<ServerClock, StoreError> {
-        let doing = "could not ask the server for its clock";
+        let doing = "could not read the server's clock";
         let rows = Rows::of(doing, client.query_typed("select pg_catalog.clock_timestamp()", &[]).await)?;
         Ok(ServerClock { showed: rows.value()?, heard: Instant::now() })
     }

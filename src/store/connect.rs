@@ -52,7 +52,7 @@ impl Store {
     pub async fn connect(target: Target, schema: Option<&str>) -> Result<Store, StoreError> {
         let named = schema.map(Schema::new).transpose()?;
         let client = dial(&target).await?;
-        let doing = "could not ask the server for its clock";
+        let doing = "could not read the server's clock";
         let find_schema = async {
             match named {
                 Some(schema) => Ok(schema),

@@ -19,7 +19,39 @@ pub(super) fn parse(text: &str) -> Result<Pairs, String> {
     }
     match text.strip_prefix("postgresql://").or_else(|| text.strip_prefix("postgres://")) {
         Some(rest) => parse_url(rest),
-        None => parse_keywords(text),
+        None => match not_a_postgres_url(text) {
+            Some(reason) => Err(reason.to_owned()),
+            None => parse_keywords(text),
+        },
+    }
+}
+
+/// Why a URL that does not begin with `postgresql://` is not a connection string. It is never quoted: it may contain the
+/// password.
+fn not_a_postgres_url(text: &str) -> Option<&'static str> {
+    let (before, behind) = text.split_once("://")?;
+    let scheme = before.to_ascii_lowercase();
+    // The `://` may be part of a value.
+    if before.contains('=') {
+        return None;
+    }
+    if before.starts_with(['"', '\'', '`', '“', '‘']) {
+        return Some(
+            "it is in quotation marks, and here they are part of the value (Docker's --env-file keeps them); remove them",
+        );
+    }
+    match scheme.as_str() {
+        "http" | "https" if behind.contains("supabase.") => Some(
+            "it is the address of the Supabase project, not of its database; copy the connection string that the dashboard \
+             shows under Connect: postgresql://postgres.PROJECT_REF:PASSWORD@…pooler.supabase.com:5432/postgres",
+        ),
+        "http" | "https" => {
+            Some("it is a web address; a connection string is postgresql://USER:PASSWORD@HOST:5432/DATABASE")
+        }
+        _ if scheme.contains("postgres") || scheme.starts_with("psql") => {
+            Some("it must begin with postgresql://; replace what is before the `://` (`psql`, `jdbc:`, `+driver`)")
+        }
+        _ => None,
     }
 }
 
@@ -168,6 +200,15 @@ mod tests {
             ("postgresql://u:p4ss@[::1/d", "`]`"),
             ("postgresql://u:p4ss@[::1]5/d", "`]`"),
             ("mysql://u:p4ss@h/d", "neither"),
+            ("\"postgresql://u:p4ss@h/d\"", "quotation marks"),
+            ("'postgresql://u:p4ss@h/d?sslmode=require'", "quotation marks"),
+            ("https://abc.supabase.co", "under Connect"),
+            ("https://u:p4ss@db.abc.supabase.co:5432/postgres?x=1", "under Connect"),
+            ("http://p4ss.example.com/d", "web address"),
+            ("POSTGRESQL://u:p4ss@h/d", "must begin with postgresql://"),
+            ("jdbc:postgresql://h/d?user=u&password=p4ss", "must begin with postgresql://"),
+            ("postgresql+asyncpg://u:p4ss@h/d", "must begin with postgresql://"),
+            ("psql postgresql://u:p4ss@h/d", "must begin with postgresql://"),
             ("p4ss", "neither"),
             ("password=p4 ss", "single quotes"),
             ("password=p4 ss host=h", "single quotes"),

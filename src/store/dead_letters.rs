@@ -69,7 +69,7 @@ impl Store {
             let (key, Rejection { wix_id, reason, raw, .. }) = (rejection_key(rejection), rejection);
             session
                 .write(
-                    "could not keep a record in sync_errors",
+                    "could not store a rejected record in sync_errors",
                     include_str!("sql/upsert_error.sql"),
                     params![table.name, key, wix_id, run_id, reason, raw, now, PROGRAM_VERSION],
                 )
@@ -80,7 +80,7 @@ impl Store {
         forget(&session, table, &ids).await?;
         release(&session, table, &ids).await?;
         let books = books.enter(&session, Entry { table, added: 0, progress, now }).await?;
-        session.commit("could not keep records in sync_errors").await?;
+        session.commit("could not store rejected records in sync_errors").await?;
         self.books.insert(table, books);
         Ok(())
     }
@@ -125,7 +125,7 @@ impl Store {
              where table_name = $1 and record_key = $2 and resolved_at is null";
         let name = table.name;
         let parameters = params![name, key, now, run_id, PROGRAM_VERSION];
-        self.write("could not note a try in sync_errors", statement, parameters).await
+        self.write("could not record an attempt in sync_errors", statement, parameters).await
     }
 
     /// Resolves one error, of a record that was written under an id which was not known when it was kept.
@@ -137,7 +137,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let session = self.begin().await?;
         resolve_errors(&session, table, &[key], now).await?;
-        session.commit("could not resolve errors").await
+        session.commit("could not resolve rejected records").await
     }
 
     /// Resolves the errors of records without an id that a complete full pass, begun at `begun_at`, did not bring
@@ -150,7 +150,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let statement = "update {schema}.sync_errors set resolved_at = $3, record = null
              where table_name = $1 and wix_id is null and resolved_at is null and (last_failed_at < $2 or last_failed_at > $3)";
-        self.write("could not resolve errors", statement, params![table.name, begun_at, now]).await
+        self.write("could not resolve rejected records", statement, params![table.name, begun_at, now]).await
     }
 
     /// The rejected records, at most `limit`, and the unreadable fields, each with at most `limit` ids.

@@ -30,27 +30,49 @@ pub(super) fn hint(error: &Error, place: &Config, target: &Target) -> Option<Str
 
 /// What to do about a server's refusal.
 fn of_refusal(state: &str, message: &str, password_file: Option<&Path>) -> Option<String> {
+    let message = message.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
-    let hint = if state == "28P01" || says(&["no such user"]) {
+    let hint = if says(&["circuit breaker open", "ecircuitbreaker"]) {
+        "the pooler blocks new connections for some minutes after too many failed logins: check user and password in \
+         DATABASE_URL, stop other programs that use a wrong one, and wait"
+    } else if state == "28P01" || says(&["no such user"]) {
         let from = match password_file {
             Some(path) => format!("the password comes from {}; check it", path.display()),
             None => "check user and password in DATABASE_URL (PGUSER, PGPASSWORD)".to_owned(),
         };
         return Some(format!("{from}; through Supabase's poolers the user is postgres.PROJECT_REF"));
-    } else if says(&["Tenant or user not found"]) {
-        "through Supabase's poolers the user is postgres.PROJECT_REF, and the host is that of the project's region"
+    } else if says(&["tenant or user not found", "tenant/user", "enotfound", "no tenant identifier", "enoidentifier"]) {
+        "through Supabase's poolers the user is postgres.PROJECT_REF, and the host is that of the project's region; copy the \
+         connection string that the dashboard shows under Connect"
+    } else if says(&["maxclientsinsessionmode"]) {
+        "the session pooler's clients are limited to its pool size; use the transaction pooler at port 6543, or close \
+         other connections"
+    } else if says(&["max client connections reached", "max_client_conn", "client connections exceeded"]) {
+        "the pooler accepts no more clients: close other connections, or raise its limit (PgBouncer: max_client_conn; \
+         Supabase: a larger compute size)"
+    } else if says(&["allow_list", "eaddrnotallowed"]) {
+        "the Supabase project does not accept this machine's IP address: add it under Database, Network Restrictions"
     } else if says(&["client certificate", "certificate authentication"]) {
         CLIENT_CERTIFICATE
-    } else if says(&["no encryption", "SSL connection is required", "SSL required"]) {
+    } else if says(&["no encryption", "ssl connection is required", "ssl required"]) {
         "the server wants TLS: set sslmode=require or stricter in DATABASE_URL (PGSSLMODE)"
     } else if state == "28000" {
         "check user and database in DATABASE_URL (PGUSER, PGDATABASE), and what the server's pg_hba.conf lets in"
     } else if state == "3D000" || says(&["no such database"]) {
         "check the database's name in DATABASE_URL (PGDATABASE); on Supabase it is postgres"
     } else if state == "53300" {
-        "the server takes no more connections; on Supabase, the transaction pooler at port 6543 takes more"
+        "the server accepts no more connections; on Supabase, the transaction pooler at port 6543 accepts more"
     } else if says(&["unsupported startup parameter"]) {
         "a pooler takes no such parameter: leave `options` out of DATABASE_URL (PGOPTIONS); --schema names the schema"
+    } else if says(&[
+        "server_login_retry",
+        "cannot connect to server",
+        "unable to check out",
+        "failed to retrieve database credentials",
+        "query_wait_timeout",
+    ]) {
+        "the pooler works, but cannot connect to the database behind it: check that the database is running (Supabase pauses \
+         free projects)"
     } else {
         return None;
     };
@@ -132,4 +154,45 @@ fn of_tls(error: &rustls::Error, roots: Option<&Path>) -> Option<String> {
         _ => return None,
     };
     Some(hint.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_refusal;
+
+    #[test]
+    fn refusals_of_poolers_have_hints() {
+        for (state, message, part) in [
+            ("XX000", "Tenant or user not found", "postgres.PROJECT_REF"),
+            ("XX000", "(ENOTFOUND) tenant/user postgres.abc not found", "postgres.PROJECT_REF"),
+            (
+                "XX000",
+                "(ENOIDENTIFIER) no tenant identifier provided (external_id or sni_hostname required)",
+                "under Connect",
+            ),
+            (
+                "XX000",
+                "MaxClientsInSessionMode: max clients reached - in Session mode max clients are limited to pool_size",
+                "port 6543",
+            ),
+            ("XX000", "Max client connections reached", "no more clients"),
+            ("08P01", "no more connections allowed (max_client_conn)", "max_client_conn"),
+            ("XX000", "Address not in tenant allow_list: {203, 0, 113, 7}", "Network Restrictions"),
+            ("XX000", "(EADDRNOTALLOWED) address not in tenant allow_list: {203, 0, 113, 7}", "Network Restrictions"),
+            ("XX000", "Circuit breaker open: too many authentication errors", "wait"),
+            (
+                "XX000",
+                "(ECIRCUITBREAKER) too many authentication failures, new connections are temporarily blocked",
+                "wait",
+            ),
+            ("08P01", "server login has been failing, try again later (server_login_retry)", "behind it"),
+            ("XX000", "Unable to check out process from the pool due to timeout", "behind it"),
+            ("08P01", "no such user", "user and password"),
+            ("XX000", "SSL connection is required", "sslmode=require"),
+        ] {
+            let hint = of_refusal(state, message, None);
+            assert!(hint.as_ref().is_some_and(|hint| hint.contains(part)), "{message}: {hint:?}");
+        }
+        assert_eq!(of_refusal("XX000", "something else", None), None);
+    }
 }

@@ -55,7 +55,7 @@ pub enum StoreError {
     #[error("{0}")]
     OpenToAnyone(String),
     /// The database's encoding cannot hold all of Wix's text.
-    #[error("the database's encoding is {encoding}, which can't hold all that Wix sends; it has to be UTF8")]
+    #[error("the database's encoding is {encoding}, which cannot store all text from Wix; it must be UTF8")]
     Encoding { encoding: String },
     /// Another run holds the lease of this schema.
     #[error("another run holds the lock: run {run_id}, {holder}, for {} s", age.as_secs())]
@@ -64,23 +64,25 @@ pub enum StoreError {
         holder: String,
         /// How long it has held the lease.
         age: Duration,
+        /// True if it holds the lease for seconds at most.
+        is_brief: bool,
     },
     /// Another run took the lease: this one may no longer write.
-    #[error("the lease was taken by another run, since this one did not renew it in time; it wrote nothing since")]
+    #[error("another run took the lock, because this run did not renew it in time; this run wrote nothing after that")]
     LeaseLost,
     /// Another run took the lease and ended this one in `sync_logs`, or somebody removed its row.
-    #[error("schema {schema}: run {run_id} does not stand in sync_logs as running any more")]
+    #[error("schema {schema}: run {run_id} is no longer running according to sync_logs")]
     RunEnded { schema: String, run_id: Uuid },
     /// The run was asked to stop, and the work did not end in time.
     #[error(transparent)]
     Stopped(#[from] StopReason),
     /// The connection broke at COMMIT, and the server has not ended the transaction since.
     #[error(
-        "the connection broke at a COMMIT that the server has not ended for a minute; the next run will see what became of it"
+        "the connection broke during COMMIT, and the server did not finish it within a minute; the next run checks the outcome"
     )]
     StillCommitting,
     /// A statement succeeded without writing a row that it should have written.
-    #[error("a trigger of the table left the row out, without an error")]
+    #[error("a trigger of the table skipped the row without an error")]
     Swallowed,
     /// The database does not hold what this run wrote last.
     #[error(
@@ -88,7 +90,7 @@ pub enum StoreError {
     )]
     Behind { table: &'static str },
     #[error(
-        "{table} holds {holds} rows, but should hold {must_hold}: something else than wix-sync removed or added rows"
+        "{table} holds {holds} rows, but should hold {must_hold}: something other than wix-sync removed or added rows"
     )]
     RowsDiffer { table: &'static str, must_hold: i64, holds: i64 },
     /// Another session holds a lock that a statement needs.
@@ -279,18 +281,18 @@ impl StoreError {
             }
             StoreError::Connect { hint, .. } => hint.clone(),
             StoreError::Blocked { blocker, .. } => Some(blocker.hint()),
-            StoreError::Silent { .. } => Some("see whether the database answers others: `wix-sync doctor`".to_owned()),
+            StoreError::Silent { .. } => Some("check the database with `wix-sync doctor`".to_owned()),
             StoreError::Locked { .. } => {
-                Some("it may still be at work; its lease ends by itself a minute after its process died".to_owned())
+                Some("it may still be running; its lock expires a minute after its process ends".to_owned())
             }
             StoreError::Stopped(_) => Some("the next run continues from there".to_owned()),
             StoreError::Behind { .. } => Some("the next run continues from the state that the database has".to_owned()),
-            StoreError::RowsDiffer { .. } => Some("the next run reads everything again".to_owned()),
+            StoreError::RowsDiffer { .. } => Some("the next run is a full sync".to_owned()),
             // PgBouncer has no SQLSTATE of its own for this.
             StoreError::Database { message, .. } if message.contains("transaction blocks not allowed") => Some(
                 "the pooler is in statement mode: use one in transaction or session mode, or the server itself".to_owned(),
             ),
-            StoreError::Database { state: Some(state), origin, .. } => match state.code() {
+            StoreError::Database { state: Some(state), origin, message, .. } => match state.code() {
                 "42P01" | "42883" if *origin == Origin::Function => Some(
                     "a trigger or function names something without its schema, and wix-sync searches pg_catalog only: \
                      `alter function ... set search_path = public`"
@@ -299,6 +301,11 @@ impl StoreError {
                 "42501" if *origin == Origin::Statement => {
                     Some("the database user needs to own the tables, or to be granted what is missing".to_owned())
                 }
+                "42P10" | "55000" if message.contains("replica identity") || message.contains("publication") => Some(
+                    "a publication for logical replication includes this table and needs more columns of it: `alter table … \
+                     replica identity full`, or change the publication"
+                        .to_owned(),
+                ),
                 "42P07" => Some(
                     "something else has that name; drop it if it is left from an earlier time, or choose another schema \
                      with --schema"
@@ -306,7 +313,7 @@ impl StoreError {
                 ),
                 "53100" => Some("the database server's disk is full".to_owned()),
                 "25006" => Some(
-                    "this server takes no writes: is it a replica, or a Supabase project over its disk limit?"
+                    "this server is read-only: is it a replica, or a Supabase project over its disk limit?"
                         .to_owned(),
                 ),
                 _ => None,
@@ -326,8 +333,8 @@ fn also(others: usize) -> String {
 
 /// The error in one line: Postgres's message with its SQLSTATE, or the whole chain of the driver.
 ///
-/// Postgres's DETAIL quotes rows, and messages quote values: neither may reach a log. Names of constraints, columns and
-/// tables stay.
+/// Neither rows, which DETAIL quotes for refused values, nor values, which messages quote, may reach a log. Names of
+/// constraints, columns and tables stay, and so does a DETAIL on the definition of objects.
 pub fn describe(error: &tokio_postgres::Error) -> String {
     one_line(&words(error)).into_owned()
 }
@@ -360,7 +367,12 @@ fn words(error: &tokio_postgres::Error) -> String {
         .filter(|name| !message.contains(*name))
         .map(|name| format!(", constraint {name}"))
         .unwrap_or_default();
-    format!("{message}{column}{constraint} (SQLSTATE {code})")
+    // Syntax and access (42), limits (54) and the state of objects (55), such as a publication that needs a replica
+    // identity: their DETAIL names objects. A user-defined function may choose any SQLSTATE and quote a row.
+    let detail =
+        db.detail().filter(|_| !is_raised && db.where_().is_none() && matches!(&code[..2], "42" | "54" | "55"));
+    let detail = detail.map(|detail| format!("; {detail}")).unwrap_or_default();
+    format!("{message}{column}{constraint}{detail} (SQLSTATE {code})")
 }
 
 /// `text` without what it quotes, in any language: from the first quotation mark to the last, because what is quoted

@@ -22,7 +22,7 @@ impl Lease {
     pub(super) async fn fence(self, session: &Session<'_>) -> Result<(), StoreError> {
         let statement =
             "select 1 from {schema}.sync_locks where name = 'sync' and token = $1 and run_id = $2 for key share";
-        let rows = session.rows("could not check the lease", statement, params![self.token, self.run_id]).await?;
+        let rows = session.rows("could not check the lock", statement, params![self.token, self.run_id]).await?;
         if rows.is_empty() { Err(StoreError::LeaseLost) } else { Ok(()) }
     }
 
@@ -35,6 +35,6 @@ impl Lease {
                 and expires_at not between clock_timestamp() + make_interval(secs => $2 / 2)
                     and clock_timestamp() + make_interval(secs => $2)";
         let parameters = params![self.token, LEASE_SECS, self.run_id];
-        session.write("could not renew the lease", statement, parameters).await
+        session.write("could not renew the lock", statement, parameters).await
     }
 }

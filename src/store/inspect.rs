@@ -95,7 +95,7 @@ impl Store {
                 current_setting('server_version_num')::integer as version_number, current_database()::text as database,
                 current_user::text as user, pg_is_in_recovery() as is_replica,
                 current_setting('default_transaction_read_only') = 'on' as is_read_only";
-        let rows = self.rows("could not ask the server for its version", statement, params![]).await?;
+        let rows = self.rows("could not read the server's version", statement, params![]).await?;
         Ok(rows.first()?.unwrap_or_default())
     }
 

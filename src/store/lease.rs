@@ -56,7 +56,7 @@ impl Store {
     ///
     /// [`StoreError::Locked`] while another run holds it.
     pub async fn acquire_lease(&mut self, run_id: Uuid, holder: &LockOwner) -> Result<(), StoreError> {
-        let doing = "could not take the lease in sync_locks";
+        let doing = "could not take the lock in sync_locks";
         // Reads first: the insert would wait behind a write of the holder.
         let mut dead = None;
         if let Some(current) = self.current_lease().await?.filter(|current| current.is_held) {
@@ -102,7 +102,7 @@ impl Store {
     pub async fn release_lease(&mut self) -> Result<(), StoreError> {
         let Some(lease) = self.lease.take() else { return Ok(()) };
         let statement = "update {schema}.sync_locks set expires_at = '-infinity' where name = 'sync' and token = $1 and run_id = $2";
-        self.rows("could not give the lease back", statement, params![lease.token, lease.run_id]).await.map(drop)
+        self.rows("could not release the lock", statement, params![lease.token, lease.run_id]).await.map(drop)
     }
 
     async fn current_lease(&self) -> Result<Option<Current>, StoreError> {
@@ -125,7 +125,7 @@ impl Store {
              where name = 'sync' and token = $1 and run_id = $4 returning token";
         let progress = Json(progress);
         let parameters = params![lease.token, LEASE_SECS, progress, lease.run_id];
-        let renewed = self.rows("could not renew the lease", statement, parameters).await?;
+        let renewed = self.rows("could not renew the lock", statement, parameters).await?;
         Ok(renewed.len() == 1)
     }
 
@@ -141,6 +141,7 @@ impl Current {
             run_id: self.run_id,
             holder: self.holder.as_ref().map_or_else(|| "an unknown process".to_owned(), LockOwner::describe),
             age: Duration::try_from_secs_f64(self.age_secs).unwrap_or_default(),
+            is_brief: self.holder.as_ref().is_some_and(LockOwner::is_brief),
         }
     }
 }

@@ -85,14 +85,14 @@ impl Store {
 
     /// Contacts whose placeholder somebody deleted: at most `limit`, sorted, those after `after`.
     pub async fn list_lost_placeholders(&self, after: &str, limit: i64) -> Result<Vec<String>, StoreError> {
-        let doing = "could not look for the customers that bookings name";
+        let doing = "could not read the customers that bookings refer to";
         let statement = include_str!("sql/lost_placeholders.sql");
         self.rows(doing, statement, params![limit, after]).await?.values()
     }
 
     /// Makes the placeholders of these contacts again, and links their appointments to them. Returns how many.
     pub async fn restore_placeholders(&mut self, wix_ids: &[String], now: DateTime<Utc>) -> Result<u64, StoreError> {
-        let doing = "could not make the customers again that bookings name";
+        let doing = "could not create missing customers that bookings refer to";
         let session = self.begin().await?;
         let rows = session.rows(doing, include_str!("sql/restore_placeholders.sql"), params![wix_ids, now]).await?;
         let restored: i64 = rows.value()?;

@@ -69,7 +69,7 @@ impl Store {
 
     async fn blocker(&self) -> Option<Blocker> {
         let tables = Table::ALL.map(|table| table.name);
-        let doing = "could not find out who holds a lock";
+        let doing = "could not find the session that holds a lock";
         let (name, modes) = (self.schema.name(), STRONG_MODES);
         let look = async {
             let rows = self.ask(doing, BLOCKERS, params![name, &tables[..], &modes[..]]).await?;

@@ -42,6 +42,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     migration!(20, "0020_sync_unreadable"),
     migration!(21, "0021_ids_emails_statuses"),
     migration!(22, "0022_sync_logs_exit_code"),
+    migration!(23, "0023_sync_inbox"),
     migration!(24, "0024_sync_queue"),
 ];
 

@@ -68,7 +68,7 @@ impl Store {
     /// Whether anything of this table is pending deletion. A time of absence in the future, by the server's clock, is
     /// set to now: that clock was wrong, and the wait has to end.
     pub async fn has_missing(&mut self, table: &'static Table) -> Result<bool, StoreError> {
-        let doing = "could not look for rows that Wix no longer lists";
+        let doing = "could not find pending deletions";
         let name = table.name;
         let statement = "select count(*) > 0, count(*) filter (where absent_at > clock_timestamp()) > 0 as is_ahead
              from {schema}.sync_missing where table_name = $1";
@@ -95,7 +95,7 @@ impl Store {
     /// Notes that a lookup did not find a record. True if an earlier lookup, at least 24 hours ago, did not find it either,
     /// or if nothing of it is stored that could be lost: neither a live row nor a rejected record.
     pub async fn confirm_absence(&mut self, table: &'static Table, wix_id: &str) -> Result<bool, StoreError> {
-        let doing = "could not note a lookup in sync_missing";
+        let doing = "could not record a lookup in sync_missing";
         let Table { name, id_column, .. } = table;
         let statement = format!(
             "insert into {{schema}}.sync_missing as m (table_name, wix_id, found_at, absent_at)
@@ -119,7 +119,7 @@ impl Store {
     /// without a date whose record is in `sync_errors`: Wix may have listed it long before the end of the list, where
     /// they are looked for.
     pub async fn count_missing(&mut self, table: &'static Table) -> Result<Pending, StoreError> {
-        let doing = "could not count the rows that Wix no longer lists";
+        let doing = "could not count the pending deletions";
         let Table { name, id_column, .. } = table;
         let is_placeholder = is_placeholder(table);
         let session = self.begin().await?;
@@ -176,7 +176,7 @@ impl Store {
                 and {is_wanted}
              order by m.tried_at nulls first, m.wix_id limit $3"
         );
-        let doing = "could not list the rows that Wix no longer lists";
+        let doing = "could not list the pending deletions";
         self.rows(doing, &statement, params![name, since, limit, self.now()]).await?.values()
     }
 
@@ -190,7 +190,7 @@ impl Store {
                 where t.{id_column} is not null and t.deleted_at is null and not {is_placeholder}
              )"
         );
-        let doing = "could not look whether the table has rows";
+        let doing = "could not check whether the table has rows";
         self.rows(doing, &statement, params![]).await?.value()
     }
 
@@ -220,7 +220,7 @@ impl Store {
         wix_id: &str,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let doing = "could not note a try in sync_missing";
+        let doing = "could not record an attempt in sync_missing";
         let statement = "update {schema}.sync_missing set tried_at = $3 where table_name = $1 and wix_id = $2";
         self.write(doing, statement, params![table.name, wix_id, now]).await
     }
@@ -284,7 +284,7 @@ async fn end_customer(
     reach: Reach,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    let doing = "could not move what hung on a merged customer";
+    let doing = "could not move the links of a merged customer";
     if let Some(survivor) = merged_into {
         // A contact that never became a row is remembered as well: orders and bookings may name it.
         let statement =

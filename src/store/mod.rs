@@ -22,6 +22,7 @@ mod erase;
 mod error;
 mod fence;
 pub mod held;
+pub mod inbox;
 mod inspect;
 pub mod lease;
 mod limits;

@@ -140,7 +140,7 @@ fn synced(table: &'static Table) -> NeededTable {
 
 /// wix-sync's own tables. A test drops all of them and has `migrate` restore them from here: the catalog must then be the
 /// one that the migrations made. So a migration that adds a column needs its line here too.
-const OWN: [NeededTable; 10] = [
+const OWN: [NeededTable; 11] = [
     NeededTable {
         name: "sync_migrations",
         columns: &[must("number", INTEGER), must("name", TEXT), must("checksum", TEXT), with("applied_at", TIME, NOW)],
@@ -265,6 +265,19 @@ const OWN: [NeededTable; 10] = [
     NeededTable {
         name: "sync_unreadable",
         columns: &[must("table_name", TEXT), must("wix_id", TEXT), must("fields", TEXTS)],
+        key: &["table_name", "wix_id"],
+        ..STATE
+    },
+    NeededTable {
+        name: "sync_inbox",
+        columns: &[
+            must("table_name", TEXT),
+            must("wix_id", TEXT),
+            with("events", BIGINT, "1"),
+            with("received_at", TIME, NOW),
+            with("tries", INTEGER, "0"),
+            with("due_at", TIME, NOW),
+        ],
         key: &["table_name", "wix_id"],
         ..STATE
     },

@@ -22,7 +22,7 @@ pub(super) async fn resolve_errors(
 ) -> Result<(), StoreError> {
     let statement = "update {schema}.sync_errors set resolved_at = $3, record = null
          where table_name = $1 and record_key = any ($2) and resolved_at is null";
-    session.write("could not resolve errors", statement, params![table.name, wix_ids, now]).await
+    session.write("could not resolve rejected records", statement, params![table.name, wix_ids, now]).await
 }
 
 /// Forgets copies that were held: a newer one came.

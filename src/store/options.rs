@@ -67,6 +67,10 @@ impl Options {
                     let is_hidden =
                         previous == "password" || key.contains(|c: char| !c.is_ascii_lowercase() && c != '_');
                     return Err(match is_hidden || key.len() > 32 {
+                        false if key == "schema" => format!(
+                            "{origin}: the option `schema` is Prisma's; remove it, and name the schema with --schema or \
+                             WIX_SYNC_SCHEMA"
+                        ),
                         false => format!("{origin}: the option `{key}` is unknown"),
                         true => format!(
                             "{origin}: one of its options is unknown. A URL must begin with postgresql://, and a \
@@ -85,7 +89,13 @@ impl Options {
         }
         for (option, (value, name)) in &options.0 {
             match kind(option) {
-                Some(Kind::Unsupported) => return Err(format!("{name} is not supported")),
+                Some(Kind::Unsupported) if option == "service" => {
+                    return Err(format!(
+                        "{name} is not supported: service files are not read; give host, user and database in DATABASE_URL, or \
+                         in PGHOST, PGUSER, PGPASSWORD and PGDATABASE"
+                    ));
+                }
+                Some(Kind::Unsupported) => return Err(format!("{name} is not supported; remove it")),
                 Some(Kind::Number) if value.trim().parse::<i64>().is_err() => {
                     return Err(format!("{name}: `{value}` is not a whole number"));
                 }

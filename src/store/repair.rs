@@ -286,7 +286,7 @@ impl Work<'_> {
             None => {
                 if column.not_null && column.default.is_none() {
                     let deleted = self.execute(&format!("delete from {name}")).await?;
-                    notes = Some(format!("{deleted} rows of {} meant nothing without it and were deleted", table.name));
+                    notes = Some(format!("{deleted} rows of {} are useless without it and were deleted", table.name));
                 }
                 self.run(&format!("alter table {name} add column {}", column.definition())).await?;
                 if table.is_of_wix() && column.data_type == "jsonb" {

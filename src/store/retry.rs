@@ -119,7 +119,7 @@ impl Store {
             return self.reconnect_patiently().await;
         }
         if let (1, StoreError::Blocked { blocker, .. }) = (tries, &error) {
-            tracing::warn!("{error}; it is tried again for about a minute ({})", blocker.hint());
+            tracing::warn!("{error}; retrying for about a minute ({})", blocker.hint());
         }
         // After a stop, the current work may still take one more attempt.
         if tries > 1 {

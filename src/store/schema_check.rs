@@ -192,7 +192,7 @@ impl Comparison<'_> {
         }
         let has_default = fact.has('d');
         if fact.has('n') && (table.may_write_null(column) || !is_written && !has_default) {
-            let what = format!("{shown} is NOT NULL, and wix-sync has not always a value for it");
+            let what = format!("{shown} is NOT NULL, and wix-sync does not always have a value for it");
             let sql = format!("alter table {} alter column {name} drop not null;", self.name());
             return Some(self.changed(what, self.refusal(), sql));
         }

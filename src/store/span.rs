@@ -49,7 +49,7 @@ pub(super) async fn insert_missing(
     let listed: Vec<&[u8]> = span.listed.iter().map(ListedKey::as_slice).collect();
     session
         .write(
-            "could not look for rows that Wix no longer lists",
+            "could not find pending deletions",
             &statement,
             params![table.name, span.from, span.until, listed, span.at_end, now],
         )

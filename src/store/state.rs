@@ -56,7 +56,7 @@ impl Store {
         let statement = "insert into {schema}.sync_state (table_name, wix_site_id, updated_at)
              select t, $2, $3 from unnest($1::text[]) t order by t
              on conflict (table_name) do update set wix_site_id = excluded.wix_site_id";
-        self.write("could not note the site in sync_state", statement, params![tables, site_id, now]).await
+        self.write("could not record the site in sync_state", statement, params![tables, site_id, now]).await
     }
 
     pub async fn remembered_installation(&self) -> Result<Remembered, StoreError> {
@@ -99,6 +99,7 @@ impl Store {
                 exists (select from {{schema}}.sync_missing m where m.table_name = $1) as has_missing,
                 exists (select from {{schema}}.sync_held h where h.table_name = $1) as has_held,
                 exists (select from {{schema}}.sync_unreadable u where u.table_name = $1) as has_unreadable,
+                exists (select from {{schema}}.sync_inbox i where i.table_name = $1) as has_inbox,
                 clock_timestamp() as now
              from {{schema}}.sync_state s where s.table_name = $1",
             live_rows(table)
@@ -120,6 +121,7 @@ impl Store {
             has_missing: rows.get("has_missing")?,
             has_held: rows.get("has_held")?,
             has_unreadable: rows.get("has_unreadable")?,
+            has_inbox: rows.get("has_inbox")?,
             statuses: self
                 .read_json(rows.get("order_statuses")?, "what is known of the statuses", table)?
                 .unwrap_or_default(),
@@ -127,6 +129,19 @@ impl Store {
         };
         self.books.insert(table, Books { number: rows.get("write_number")?, counted: state.holds });
         Ok(state)
+    }
+
+    /// Reads only the books of a table, so that single records of it can be written.
+    pub async fn open_books(&mut self, table: &'static Table) -> Result<(), StoreError> {
+        let statement = format!(
+            "select write_number, coalesce(live_rows, ({})) from {{schema}}.sync_state where table_name = $1",
+            live_rows(table)
+        );
+        let rows = self.rows("could not read sync_state", &statement, params![table.name]).await?;
+        if let Some((number, counted)) = rows.first()? {
+            self.books.insert(table, Books { number, counted });
+        }
+        Ok(())
     }
 
     fn read_json<T: DeserializeOwned>(
@@ -150,7 +165,7 @@ impl Store {
         run_id: Uuid,
         end: &FinishedPass<'_>,
     ) -> Result<(), StoreError> {
-        let doing = "could not note the end of the pass in sync_state";
+        let doing = "could not record the end of the sync in sync_state";
         let books = self.books(table);
         let is_full = end.checkpoint.pass == PassKind::Full;
         let saved = if is_full { "full_checkpoint" } else { "checkpoint" };
@@ -199,7 +214,7 @@ impl Store {
     /// Whether a transaction was committed if its COMMIT got no answer. Waits while its backend is still in COMMIT:
     /// that holds the row of the books. A lock time-out means that it still does.
     pub async fn was_committed(&mut self, table: &'static Table) -> Result<bool, StoreError> {
-        let doing = "could not ask what became of a transaction";
+        let doing = "could not check the outcome of a transaction";
         let statement = "select write_number from {schema}.sync_state where table_name = $1 for update";
         let books = self.books(table);
         let session = self.begin().await?;
@@ -223,7 +238,7 @@ impl Store {
         tables: &[&'static Table],
         logs_before: Option<DateTime<Utc>>,
     ) -> Result<RunEnd, StoreError> {
-        let doing = "could not look at the tables at the end of the run";
+        let doing = "could not check the tables at the end of the run";
         let counts: Vec<String> = tables
             .iter()
             .map(|table| {
@@ -314,7 +329,7 @@ impl Store {
         let statement = format!(
             "select exists (select from {{schema}}.{name} where {id_column} is not null and deleted_at is null)"
         );
-        let doing = "could not look whether the table has rows";
+        let doing = "could not check whether the table has rows";
         self.rows(doing, &statement, params![]).await?.value()
     }
 }

@@ -250,11 +250,20 @@ mod tests {
         let unknown = "DATABASE_URL: one of its options is unknown. A URL must begin with postgresql://, and a password with \
                        spaces must be in single quotes";
         for (url, variables, message) in [
-            ("host=h service=s", [].as_slice(), "`service` in DATABASE_URL is not supported"),
-            ("host=h", &[("PGSERVICE", "s")], "PGSERVICE is not supported"),
+            ("host=h require_auth=none", [].as_slice(), "`require_auth` in DATABASE_URL is not supported; remove it"),
+            (
+                "host=h",
+                &[("PGSERVICE", "s")],
+                "PGSERVICE is not supported: service files are not read; give host, user and database in DATABASE_URL, or in \
+                 PGHOST, PGUSER, PGPASSWORD and PGDATABASE",
+            ),
+            (
+                "postgresql://u:S3cret@h/d?schema=public&pgbouncer=true&connection_limit=1&pool_timeout=9",
+                &[],
+                "DATABASE_URL: the option `schema` is Prisma's; remove it, and name the schema with --schema or \
+                 WIX_SYNC_SCHEMA",
+            ),
             ("host=h bogus=1", &[], "DATABASE_URL: the option `bogus` is unknown"),
-            ("\"postgresql://u:S3cret@h/d?sslmode=require\"", &[], unknown),
-            ("POSTGRESQL://u:S3cret@h/d?sslmode=require", &[], unknown),
             ("host=h password=two words=1", &[], unknown),
             ("host=h", &[("PGCONNECT_TIMEOUT", "x")], "PGCONNECT_TIMEOUT: `x` is not a whole number"),
             (

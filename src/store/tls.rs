@@ -145,6 +145,13 @@ fn client_certificate(options: &Options, settings: &DatabaseSettings) -> Result<
 
 fn read_certificates(option: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let failed = |error: &dyn Display| format!("{option} {}: {error}", path.display());
+    if !path.exists() {
+        let hint = match option {
+            "sslrootcert" => "; Supabase's CA certificate is under database settings, SSL Configuration",
+            _ => "",
+        };
+        return Err(format!("{option}: the file {} does not exist{hint}", absolute(path).display()));
+    }
     let certificates = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match certificates {
         Ok(certificates) if certificates.is_empty() => Err(failed(&"it holds no certificate")),
@@ -152,9 +159,17 @@ fn read_certificates(option: &str, path: &Path) -> Result<Vec<CertificateDer<'st
     }
 }
 
+/// A relative path depends on the working directory, which is another one under cron.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
 /// As in libpq, nobody else may read the key, but a key of root's may belong to a group.
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     let failed = |error: &dyn Display| format!("sslkey {}: {error}", path.display());
+    if !path.exists() {
+        return Err(format!("sslkey: the file {} does not exist", absolute(path).display()));
+    }
     let metadata = fs::metadata(path).map_err(|error| failed(&error))?;
     let forbidden = if metadata.uid() == 0 { 0o037 } else { 0o077 };
     if metadata.mode() & forbidden != 0 {

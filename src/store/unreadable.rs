@@ -50,7 +50,7 @@ pub(super) async fn note_unreadable<'a>(
     let fields: Vec<String> = unreadable.iter().map(|row| format!("{{{}}}", row.unreadable_fields.join(","))).collect();
     session
         .write(
-            "could not note fields in sync_unreadable",
+            "could not record fields in sync_unreadable",
             include_str!("sql/note_unreadable.sql"),
             params![table.name, ids(&readable), ids(&unreadable), fields],
         )

@@ -127,7 +127,7 @@ impl<'a> Lookups<'a> {
 
     async fn resolve_gone(&mut self, pass: &mut Pass<'_>, wix_id: &str) -> Result<Resolved, SyncError> {
         if let Some(why) = self.why_unreadable(pass).await? {
-            let text = format!("{wix_id}: {NO_RECORD}, but nor can one be had that it has ({why})");
+            let text = format!("{wix_id}: {NO_RECORD}, but a record that Wix has cannot be looked up either ({why})");
             return Ok(Resolved::Unclear(text));
         }
         let table = pass.table;
@@ -139,9 +139,8 @@ impl<'a> Lookups<'a> {
         end(pass, wix_id, None).await
     }
 
-    /// Looks up a record whose row is marked as deleted: it may have been merged since, or restored. "Not found" changes
-    /// nothing.
-    pub(super) async fn follow(&mut self, pass: &mut Pass<'_>, wix_id: &str) -> Result<(), SyncError> {
+    /// Looks up a record of which there is no live row: it may be new, merged, or restored. "Not found" changes nothing.
+    pub(super) async fn follow(&mut self, pass: &mut Pass<'_>, wix_id: &str) -> Result<Resolved, SyncError> {
         pass.run.stop.check()?;
         let resolved = match look_up(pass, wix_id, None).await? {
             Answer::Alive | Answer::Gone => Resolved::Yes,
@@ -150,7 +149,7 @@ impl<'a> Lookups<'a> {
             Answer::Unclear(reason) => Resolved::Unclear(reason),
         };
         self.gives_up |= !self.unresolved.note(&resolved);
-        Ok(())
+        Ok(resolved)
     }
 
     /// The canary check: why a record that Wix has cannot be looked up by its id; `None` if it can. Done once, with a record
@@ -169,7 +168,7 @@ async fn try_known_record(pass: &mut Pass<'_>, listed_id: Option<&str>) -> Resul
         Some(id) => Some(id.to_owned()),
         None => pass.store.retry(async |store| store.any_live_id(table).await).await?,
     };
-    let Some(known_id) = known_id else { return Ok(Some("there is none to try it with".to_owned())) };
+    let Some(known_id) = known_id else { return Ok(Some("no known record to check with".to_owned())) };
     let why = match ask(pass.run, table, &known_id, pass.counter).await? {
         Reply::Alive(_) | Reply::Merged { .. } => return Ok(None),
         Reply::Gone => NO_RECORD.to_owned(),

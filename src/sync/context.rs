@@ -148,7 +148,7 @@ pub enum SyncError {
     #[error("{}", .0.reason)]
     NotCompared(Uncompared),
     /// The database did not do within this time what comes before a run.
-    #[error("the database gave no answer within {} s", .0.as_secs())]
+    #[error("the database did not respond within {} s", .0.as_secs())]
     NoAnswer(Duration),
     /// The run was asked to stop.
     #[error(transparent)]
@@ -181,7 +181,7 @@ impl SyncError {
             SyncError::NoAnswer(_) => None,
             SyncError::Stopped(_) => Some("the next run continues from there".to_owned()),
             SyncError::Overdue(_) => {
-                Some("`wix-sync doctor` tells whether the database answers, and who holds a lock".to_owned())
+                Some("`wix-sync doctor` shows whether the database responds, and which session holds a lock".to_owned())
             }
         }
     }

@@ -74,12 +74,12 @@ pub(super) async fn retry_errors(
         }
     }
     if let Some(reasons) = lookups.describe() {
-        pass.warn_incomplete(format!("records in sync_errors still wait: {reasons}"));
+        pass.warn_incomplete(format!("rejected records could not be retried: {reasons}"));
     } else if pass.summary.counts.errors == 0
         && pass.store.retry(async |store| store.has_unresolved_errors(table).await).await?
     {
         // As long as the table lacks what Wix has, no run is a full success.
-        let text = "records that could not be written before still wait: `wix-sync errors` lists them".to_owned();
+        let text = "earlier rejected records are unresolved: `wix-sync errors` lists them".to_owned();
         pass.warn_incomplete(text);
     }
     Ok(())
@@ -99,7 +99,7 @@ async fn id_to_ask_for(pass: &mut Pass<'_>, record: &KeptRecord) -> Result<Optio
 async fn note_hopeless(pass: &mut Pass<'_>, record: &KeptRecord) -> Result<(), SyncError> {
     let (table, run_id, now) = (pass.table, pass.run.run_id, pass.store.now());
     pass.store.retry(async |store| store.note_failed_try(table, &record.key, run_id, now).await).await?;
-    let reason = "it still has no id that could be asked for".to_owned();
+    let reason = "it still has no id to look up".to_owned();
     pass.run.reporter.report(Event::RecordRejected { table, wix_id: None, reason: &reason });
     pass.summary.add_error(None, reason);
     Ok(())

@@ -31,8 +31,8 @@ pub(super) fn refuse_mass_deletion(run: &Run<'_>, table: &'static Table, count: 
     let how_often = if needs_confirmation(table) { "now, and again a day later," } else { "once" };
     (is_too_many(count) && !run.plan.allow_mass_delete).then(|| {
         format!(
-            "{} of {} rows are no longer listed by Wix, which is more than a tenth: nothing was deleted; \
-             if that is right, run {how_often} with --allow-mass-delete",
+            "deletions are blocked by the safety limit: {} of {} rows are pending deletion, which is more than 10 %; \
+             if the deletions are real, run {how_often} with --allow-mass-delete",
             count.missing, count.live
         )
     })
@@ -86,7 +86,7 @@ async fn resolve_due(pass: &mut Pass<'_>, listed_id: Option<&str>) -> Result<(),
     let mut lookups = Lookups::beside(listed_id);
     if let Some(why) = lookups.why_unreadable(pass).await? {
         pass.warn_incomplete(format!(
-            "{count} rows are no longer listed by Wix, but a record that Wix has cannot be looked up by id either: \
+            "{count} rows are pending deletion, but a record that Wix has cannot be looked up by id either: \
              nothing was deleted ({why})"
         ));
         return Ok(());
@@ -108,7 +108,7 @@ async fn resolve_due(pass: &mut Pass<'_>, listed_id: Option<&str>) -> Result<(),
         }
     }
     if let Some(reasons) = lookups.describe() {
-        pass.warn_incomplete(format!("rows that Wix no longer lists stay: {reasons}"));
+        pass.warn_incomplete(format!("pending deletions could not be resolved: {reasons}"));
     }
     Ok(())
 }
@@ -126,7 +126,7 @@ pub(super) async fn follow_merges(pass: &mut Pass<'_>, begun_at: DateTime<Utc>) 
         }
     }
     if let Some(reasons) = lookups.describe() {
-        pass.warn(format!("whether deleted customers were merged since is not known: {reasons}"));
+        pass.warn(format!("could not check whether deleted customers were merged: {reasons}"));
     }
     Ok(())
 }

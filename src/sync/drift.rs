@@ -26,7 +26,8 @@ pub(super) async fn check_drift(
     let has = pass.store.retry(async |store| store.count_of_wix(table).await).await?;
     let (drift, needs_full_sync) = judge(known.as_ref(), count - has, now);
     pass.store.retry(async |store| store.save_drift(table, &drift).await).await?;
-    let text = format!("Wix counts {count} {table} and the table has {has}, for the second time: everything is read");
+    let text =
+        format!("Wix counts {count} {table} and the table has {has}, in two checks in a row: a full sync follows");
     *known = Some(drift);
     Ok(needs_full_sync.then_some(text))
 }

@@ -6,14 +6,14 @@ use crate::table::hash::ContentHash;
 use crate::table::json::normal_id;
 use crate::table::listing::Lookup;
 use crate::table::map::map_record;
-use crate::table::row::{MappedRecord, mark_of};
+use crate::table::row::{MappedRecord, Row, mark_of};
 use crate::wix::page::Found;
 use crate::wix::{RequestCounter, WixError};
 
 /// The reason for a record that Wix says it does not have. That counts only after a canary check ([`super::by_id`]).
-pub(super) const NO_RECORD: &str = "Wix says that it has none";
-const OTHER_RECORD: &str = "Wix answers another record for its id";
-const NO_RECORD_YET: &str = "Wix answers without a record and says that there is one";
+pub(super) const NO_RECORD: &str = "Wix has no such record";
+const OTHER_RECORD: &str = "Wix returned a record with another id";
+const NO_RECORD_YET: &str = "Wix returned no record, but says that it exists";
 
 /// Wix's answer for one id.
 #[derive(Debug)]
@@ -45,6 +45,7 @@ pub(super) async fn ask(
     };
     Ok(match run.wix.fetch_record(&table.listing, wix_id, counter).await {
         Ok(Found::Alive(raw)) => match identified(raw) {
+            (_, Ok(row)) if is_never_listed(table, &row) => Reply::Gone,
             (Some(id), record) if id == wix_id => Reply::Alive(record),
             // The row has the id in another case: the record belongs to the row with the id as it is read.
             (Some(id), record) if id == normal_id(wix_id.to_owned()) => {
@@ -61,6 +62,15 @@ pub(super) async fn ask(
         Err(error) if error.is_about_one_record() => Reply::Unclear(error.to_string()),
         Err(error) => return Err(error.into()),
     })
+}
+
+/// Whether a record has a status that the list never returns, such as an order whose payment has only begun. The tables
+/// hold what the list returns.
+fn is_never_listed(table: &'static Table, row: &Row) -> bool {
+    let Some(statuses) = &table.listing.statuses else { return false };
+    table
+        .text(row, "status")
+        .is_some_and(|status| statuses.never.iter().any(|never| never.eq_ignore_ascii_case(status)))
 }
 
 /// The list's copy of a record that was looked up, unless that is an older version: a copy by id can have other fields,

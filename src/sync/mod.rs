@@ -7,7 +7,9 @@ mod context;
 mod coverage;
 mod dead_letters;
 mod deletions;
+mod drain;
 mod drift;
+mod inbox;
 mod linking;
 mod lookup;
 mod losses;
@@ -24,5 +26,6 @@ mod statuses;
 mod warnings;
 
 pub use self::context::{Plan, Range, Run, SyncError, Uncompared, Work};
+pub use self::drain::{Drained, drain};
 pub use self::run::{RunOutcome, run, unless_overdue};
 pub use self::site::check_site;

@@ -12,6 +12,7 @@ use super::coverage::Coverage;
 use super::dead_letters::{Due, retry_errors};
 use super::deletions::{follow_merges, resolve_deletions};
 use super::drift::{check_drift, note_full_sync};
+use super::inbox::empty_inbox;
 use super::losses::resolve_losses;
 use super::placeholders::{erase_untold_customers, restore_placeholders};
 use super::plan::{PassPlan, Passes, is_from_the_future, plan_incremental, plan_passes};
@@ -51,7 +52,10 @@ async fn do_what_is_due(pass: &mut Pass<'_>, begun_at: DateTime<Utc>) -> Result<
         warn_of_other_rows(pass, &state).await?;
     }
     match pass.summary.pass {
-        PassKind::Full | PassKind::Incremental => return run_due_passes(pass, &state).await,
+        PassKind::Full | PassKind::Incremental => {
+            run_due_passes(pass, &state).await?;
+            return if state.has_inbox { empty_inbox(pass).await } else { Ok(()) };
+        }
         PassKind::Range => return run_pass(pass, &state, PassPlan::range(), false).await.map(drop),
         PassKind::Retry => retry_errors(pass, Due::All, None, begun_at).await?,
         PassKind::Repair => {
@@ -67,15 +71,15 @@ async fn do_what_is_due(pass: &mut Pass<'_>, begun_at: DateTime<Utc>) -> Result<
 async fn warn_of_other_rows(pass: &mut Pass<'_>, state: &TableState) -> Result<(), SyncError> {
     let table = pass.table;
     let text = format!(
-        "{table} holds {} rows, but the last run left {}: something else than wix-sync removed or added rows",
+        "{table} holds {} rows, but the last run left {}: something other than wix-sync removed or added rows",
         state.holds,
         state.must_hold.unwrap_or_default()
     );
     if matches!(pass.summary.pass, PassKind::Full | PassKind::Incremental) {
         pass.store.retry(async |store| store.accept_rows(table).await).await?;
-        pass.warn(format!("{text}; everything is read again"));
+        pass.warn(format!("{text}; a full sync follows"));
     } else {
-        pass.warn_incomplete(format!("{text}; the next `wix-sync sync {table}` reads everything again"));
+        pass.warn_incomplete(format!("{text}; the next `wix-sync sync {table}` is a full sync"));
     }
     Ok(())
 }
@@ -128,7 +132,7 @@ async fn read_changes(pass: &mut Pass<'_>) -> Result<(), SyncError> {
         if error.ends_the_run() {
             return Err(error);
         }
-        pass.warn(format!("what changed could not be read either: {error}"));
+        pass.warn(format!("the incremental sync failed too: {error}"));
     }
     pass.summary.pass = failed_pass;
     Ok(())
@@ -196,8 +200,7 @@ async fn run_pass(
         return Ok(PassEnd::Reached);
     }
     if is_full && checkpoint.watermark.is_none() {
-        let text = "Wix's answers tell no time, so a later pass can't ask for what changed since: unless an earlier one \
-                    knew, it reads everything";
+        let text = "Wix's responses have no Date header, so the next sync is a full sync unless an earlier one stored a watermark";
         pass.warn(text.to_owned());
     }
     let (table, listed_id) = (pass.table, coverage.listed_id());
@@ -227,8 +230,7 @@ async fn run_pass(
     }
     if !is_full && state.shortfall > 0 {
         pass.warn_incomplete(format!(
-            "the last full sync of {table} returned {} fewer records than Wix announced; everything is read again a day \
-             after it",
+            "the last full sync of {table} returned {} fewer records than Wix announced; a full sync follows a day later",
             state.shortfall
         ));
     }
@@ -255,7 +257,7 @@ async fn read_new_statuses(pass: &mut Pass<'_>, state: &TableState) -> Result<()
     let mut known = KnownStatuses { exclusion_shows_hidden, looked_at: Some(state.now), ..state.statuses.clone() };
     if !new.is_empty() {
         let text = format!("Wix has {table} with a status that this version does not know: {}", new.join(", "));
-        pass.warn(format!("{text}; they are read like the others"));
+        pass.warn(format!("{text}; their records are read too"));
         let selection = Selection::default().with_status(json!({ "$in": new }));
         let batch = Batch::new(pass.run, table, pass.counter);
         // Like a range: it does not change the state of the passes.

@@ -25,12 +25,13 @@ pub(super) async fn restore_placeholders(pass: &mut Pass<'_>) -> Result<(), Sync
         note_refused(&mut unresolved, refused.await?);
     }
     if restored > 0 {
-        let text =
-            format!("{restored} customer(s) that bookings name were missing, and are made again from the bookings");
+        let text = format!(
+            "{restored} customer(s) that bookings refer to were missing and were created again from the bookings"
+        );
         pass.warn(text);
     }
     if let Some(reasons) = unresolved.describe() {
-        pass.warn_incomplete(format!("customers that bookings name could not be created: {reasons}"));
+        pass.warn_incomplete(format!("customers that bookings refer to could not be created: {reasons}"));
     }
     Ok(())
 }

@@ -40,7 +40,7 @@ pub(super) async fn repair(pass: &mut Pass<'_>, diff: &TableDiff) -> Result<(), 
     }
     let known = diff.rejected - diff.new_rejected;
     if known > 0 {
-        let text = format!("{known} rejected records stay in sync_errors: `wix-sync errors retry` tries them again");
+        let text = format!("{known} rejected records remain in sync_errors: `wix-sync errors retry` retries them");
         pass.warn_incomplete(text);
     }
     if diff.new_rejected > 0 {

@@ -25,6 +25,12 @@ use crate::table::Table;
 /// does not answer.
 const BEGIN_PATIENCE: Duration = Duration::from_secs(60);
 
+/// Maximum wait for a lease that is held only briefly.
+const BRIEF_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often such a lease is tried. It is free for longer than this each time.
+const BRIEF_POLL: Duration = Duration::from_millis(100);
+
 /// Maximum time to give the lease back.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -52,12 +58,22 @@ struct Synced {
 ///
 /// Only if the run could not start, or its start or end could not be recorded.
 pub async fn run(run: &Run<'_>, store: &mut Store) -> Result<RunOutcome, SyncError> {
-    unless_overdue(run.stop, LAST_PATIENCE, take_lease(run, store)).await?;
+    under_lease(run, store, &LockOwner::current(), async |store| execute(run, store).await).await
+}
+
+/// Works under the lease, on the tables of the right site.
+pub(super) async fn under_lease<T>(
+    run: &Run<'_>,
+    store: &mut Store,
+    owner: &LockOwner,
+    work: impl AsyncFnOnce(&mut Store) -> Result<T, SyncError>,
+) -> Result<T, SyncError> {
+    unless_overdue(run.stop, LAST_PATIENCE, take_lease(run, store, owner)).await?;
     run.reporter.report(Event::LeaseTaken { schema: store.schema().name() });
     let heartbeat = Heartbeat::start(store, run.stopper.clone(), run.reporter.clone());
     let work = async {
         unless_overdue(run.stop, LAST_PATIENCE, claim_site(run, store)).await?;
-        execute(run, store).await
+        work(store).await
     };
     let outcome = unless_overdue(run.stop, GRACE, work).await;
     drop(heartbeat);
@@ -79,12 +95,21 @@ pub async fn unless_overdue<T, E: From<SyncError>>(
     }
 }
 
-async fn take_lease(run: &Run<'_>, store: &mut Store) -> Result<(), SyncError> {
+/// Takes the lease. Waits for a process that holds it only briefly: see [`LockOwner::briefly`].
+async fn take_lease(run: &Run<'_>, store: &mut Store, owner: &LockOwner) -> Result<(), SyncError> {
+    let clock = Instant::now();
     let lease = async {
         store.check_ready().await?;
-        store.acquire_lease(run.run_id, &LockOwner::current()).await
+        loop {
+            match store.acquire_lease(run.run_id, owner).await {
+                Err(StoreError::Locked { is_brief: true, .. }) if clock.elapsed() < BRIEF_PATIENCE => {
+                    run.stop.sleep(BRIEF_POLL).await?;
+                }
+                taken => return Ok::<(), SyncError>(taken?),
+            }
+        }
     };
-    Ok(timeout(BEGIN_PATIENCE, lease).await.map_err(|_| SyncError::NoAnswer(BEGIN_PATIENCE))??)
+    timeout(BEGIN_PATIENCE, lease).await.map_err(|_| SyncError::NoAnswer(BEGIN_PATIENCE))?
 }
 
 /// If this fails, the lease expires by itself.
@@ -92,8 +117,8 @@ async fn give_lease_back(store: &mut Store) {
     store.hurry();
     match timeout(RELEASE_PATIENCE, store.release_lease()).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(error = error.to_string(), "the lease could not be given back"),
-        Err(_) => tracing::debug!("the lease could not be given back: no answer"),
+        Ok(Err(error)) => tracing::debug!(error = error.to_string(), "the lease could not be released"),
+        Err(_) => tracing::debug!("the lease could not be released: no answer"),
     }
 }
 
@@ -142,7 +167,7 @@ async fn record_start(run: &Run<'_>, store: &mut Store, started_at: DateTime<Utc
     })?;
     run.reporter.report(Event::RunStarted { run_id });
     if stale_count > 0 {
-        notice(run, &format!("{stale_count} earlier run(s) ended without recording it; they are failed now"));
+        notice(run, &format!("{stale_count} earlier run(s) ended without recording it and are marked as failed"));
     }
     Ok(())
 }
@@ -170,7 +195,14 @@ async fn sync_all(run: &Run<'_>, store: &mut Store) -> Synced {
     }
     // A stop comes first for the caller: it decides the exit code.
     errors.sort_by_key(|error| error.stop_reason().is_none());
-    Synced { tables, error: errors.into_iter().next(), has_old_logs }
+    let mut errors = errors.into_iter();
+    let mut error = errors.next();
+    for other in errors {
+        if let (Some(SyncError::Wix(first)), SyncError::Wix(other)) = (&mut error, &other) {
+            first.add_permissions(other);
+        }
+    }
+    Synced { tables, error, has_old_logs }
 }
 
 /// Through a new connection if the old one is gone, even after a stop was asked for: the end of the run must not
@@ -276,7 +308,7 @@ async fn look_at_end(
     let end = store.retry(async |store| store.look_at_end(&synced, before).await).await?;
     if end.has_unlinked {
         link_contacts(run, store, tables).await.inspect_err(|error| {
-            let text = format!("links to customers are left to the next run: {error}");
+            let text = format!("links to customers are set by the next run: {error}");
             run.reporter.report(Event::Notice { table: None, text: &text });
         })?;
     }

@@ -7,8 +7,8 @@ use crate::table::Table;
 use crate::wix::WixError;
 
 /// Warns about an incremental sync that cannot know what changed.
-pub(super) const FROM_THE_FUTURE: &str = "by Wix's clock, the time up to which changes were read is still to come: \
-    one of its answers had a wrong date, so everything is read";
+pub(super) const FROM_THE_FUTURE: &str = "by Wix's clock, the time up to which changes were read is in the future: \
+    a response had a wrong date, so a full sync follows";
 
 /// Tells the operator something, now and in the run's record.
 pub(super) fn warn(run: &Run<'_>, summary: &mut TableSummary, text: String) {
@@ -34,23 +34,23 @@ impl Pass<'_> {
 
 /// Warns that the app that has the records is not installed any more, although the table holds some.
 pub(super) fn describe_missing_app(error: &WixError) -> String {
-    format!("{error}; the table still holds rows from a time when it was, and they stay")
+    format!("{error}; the rows of the time when it was installed stay in the table")
 }
 
 /// Warns that Wix lists none of the table's rows.
 pub(super) fn describe_empty_listing(table: &'static Table) -> String {
-    format!("Wix lists no {table} at all, but the table holds rows: nothing was deleted")
+    format!("Wix returned no {table}, but the table has rows: nothing was deleted")
 }
 
 /// Warns that fewer records came than Wix announced.
 pub(super) fn describe_shortfall(table: &'static Table, shortfall: u64) -> String {
-    format!("Wix announced {shortfall} more {table} than it returned, also when asked again: they may be missing")
+    format!("Wix announced {shortfall} more {table} than it returned, also when requested again: they may be missing")
 }
 
 /// What to say where more records came than can be remembered.
 pub(super) fn describe_overfull(table: &'static Table) -> String {
     format!(
-        "more than 450,000 {table} came without an order, or with one creation date: all of them were read, but whether Wix \
-         left some out is not known, and deletions are not looked for"
+        "more than 450,000 {table} came without an order, or with one creation date: all of them were read, \
+         but it is not known whether Wix left some out, and deletions are not detected"
     )
 }

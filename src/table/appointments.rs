@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDateTime, Utc};
 
 use super::customers::CUSTOMERS;
-use super::definition::{Relation, Table};
+use super::definition::{Events, Relation, Table};
 use super::field::Kind::{Id, Integer, Text, Timestamp};
 use super::field::{Cell, Field};
 use super::json::{FieldError, Object, Reading, value_or_note};
@@ -31,6 +31,7 @@ pub static APPOINTMENTS: Table = Table {
         permission: "Read Bookings - Including Participants",
         app: "Wix Bookings",
     },
+    events: Events { fqdns: &["wix.bookings.v2.booking"], automations: &[("booking_id", "booking_id")] },
     inside: Some("booking"),
     fields: &[
         Field::at("wix_contact_id", Id, "contactDetails.contactId"),

@@ -1,6 +1,6 @@
 //! Customers: Wix contacts, read through Contacts v4 (wix-api.md 2).
 
-use super::definition::{Relation, Table};
+use super::definition::{Events, Relation, Table};
 use super::field::Kind::{Date, ShortText, Text, TextList};
 use super::field::{Cell, Field};
 use super::json::{Object, Reading};
@@ -26,6 +26,7 @@ pub static CUSTOMERS: Table = Table {
         permission: "Read Contacts",
         app: "Wix Contacts",
     },
+    events: Events { fqdns: &["wix.contacts.v4.contact"], automations: &[] },
     inside: None,
     fields: &[
         Field::from("name", Text, full_name),

@@ -22,6 +22,8 @@ pub struct Table {
     pub id_column: &'static str,
     /// How Wix lists the records.
     pub listing: Listing,
+    /// What Wix's events about its records are called.
+    pub events: Events,
     /// The field of a listed item that holds the record. `None` if the item is the record.
     pub inside: Option<&'static str>,
     /// The columns that are filled from the record, beside those that all tables have.
@@ -36,6 +38,16 @@ pub struct Table {
     pub needs: &'static [&'static Table],
     /// How its rows belong to those of other tables. `None` if they do not.
     pub relation: Option<Relation>,
+}
+
+/// Which of Wix's events name a record of a table.
+#[derive(Debug)]
+pub struct Events {
+    /// Their `entityFqdn`. The `entityId` of each is the id of a record of the table.
+    pub fqdns: &'static [&'static str],
+    /// The payload of a Wix automation says nothing about its kind: one with the first of these fields has the id of a
+    /// record of the table in the second.
+    pub automations: &'static [(&'static str, &'static str)],
 }
 
 /// How rows of different tables belong together. Code that is different for these tables matches on it, so that the

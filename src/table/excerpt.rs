@@ -153,7 +153,7 @@ pub fn why_rejected(record: &str) -> Option<String> {
     let end = size.find(|c: char| !c.is_ascii_digit()).unwrap_or(size.len());
     let bytes: usize = size[..end].parse().ok()?;
     Some(format!(
-        "the record is too large: it has {} MB or more, and wix-sync takes records of up to {} MB",
+        "the record is too large: it has {} MB or more, and wix-sync accepts records of up to {} MB",
         bytes / 1_000_000,
         MAX_RECORD_BYTES / 1_000_000
     ))

@@ -22,12 +22,12 @@ use super::timestamp::{self, Timestamp};
 pub const MAX_KEY_BYTES: usize = 512;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{path}` is not {expected}")]
+#[error("`{path}` is {}", .expected.map_or_else(|| "missing".to_owned(), |expected| format!("not {expected}")))]
 pub struct FieldError {
     /// Such as `info.name.first`.
     path: String,
-    /// Such as `text`.
-    expected: &'static str,
+    /// Such as `text`; `None` if the field is missing.
+    expected: Option<&'static str>,
 }
 
 pub type Reading<T> = Result<T, FieldError>;
@@ -52,7 +52,7 @@ impl<'a> Object<'a> {
     pub fn parse(json: &'a str) -> Reading<Object<'a>> {
         let record = Object::at(String::new(), json);
         match record.0.is_unreadable {
-            true => Err(FieldError { path: "the record".to_owned(), expected: "an object" }),
+            true => Err(FieldError { path: "the record".to_owned(), expected: Some("an object") }),
             false => Ok(record),
         }
     }
@@ -76,7 +76,7 @@ impl<'a> Object<'a> {
             return self.object(parent).raw(name);
         }
         if self.0.is_unreadable {
-            return Err(FieldError { path: self.0.path.clone(), expected: "an object" });
+            return Err(FieldError { path: self.0.path.clone(), expected: Some("an object") });
         }
         let field = self.0.fields.iter().rev().find(|(key, _)| key == path);
         Ok(field.map(|(_, value)| *value).filter(|value| value.get() != "null"))
@@ -185,7 +185,11 @@ impl<'a> Object<'a> {
     }
 
     pub fn error(&self, name: &str, expected: &'static str) -> FieldError {
-        FieldError { path: self.path_of(name), expected }
+        FieldError { path: self.path_of(name), expected: Some(expected) }
+    }
+
+    pub fn missing(&self, name: &str) -> FieldError {
+        FieldError { path: self.path_of(name), expected: None }
     }
 
     fn path_of(&self, name: &str) -> String {

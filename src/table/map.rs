@@ -28,7 +28,7 @@ pub fn map_record(table: &Table, raw: String) -> MappedRecord {
 /// The row without `raw` and its hash.
 fn read_row(table: &Table, raw: &str) -> Reading<Row> {
     let record = record_of(table, &Object::parse(raw)?);
-    let wix_id = record.id("id")?.ok_or_else(|| record.error("id", "there"))?;
+    let wix_id = record.id("id")?.ok_or_else(|| record.missing("id"))?;
     let mut unreadable = Vec::new();
     let mut row = Row {
         wix_id,
@@ -83,10 +83,10 @@ mod tests {
     fn records_without_a_usable_id_come_back_whole() {
         let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(513));
         for (table, raw, reason) in [
-            (&CUSTOMERS, r#"{"revision":1}"#, "`id` is not there"),
+            (&CUSTOMERS, r#"{"revision":1}"#, "`id` is missing"),
             (&CUSTOMERS, r#"{"id":{}}"#, "`id` is not text"),
             (&CUSTOMERS, &long, "`id` is not an id of at most 512 bytes"),
-            (&APPOINTMENTS, r#"{"id":"b"}"#, "`booking.id` is not there"),
+            (&APPOINTMENTS, r#"{"id":"b"}"#, "`booking.id` is missing"),
             (&APPOINTMENTS, r#"{"booking":7}"#, "`booking` is not an object"),
             (&ORDERS, r#"[1,2]"#, "`the record` is not an object"),
         ] {

@@ -1,7 +1,7 @@
 //! Orders: Wix eCommerce orders, read through Orders v1 (wix-api.md 4).
 
 use super::customers::CUSTOMERS;
-use super::definition::{Relation, Table};
+use super::definition::{Events, Relation, Table};
 use super::field::Kind::{Decimal, Id, List, ShortText, Text, Timestamp};
 use super::field::{Cell, Field};
 use super::json::{Object, Reading};
@@ -26,6 +26,11 @@ pub static ORDERS: Table = Table {
         api: "orders API",
         permission: "Read Orders",
         app: "Wix Stores",
+    },
+    // The id in events about fulfillments and payments is that of the order (wix-api.md 7.3).
+    events: Events {
+        fqdns: &["wix.ecom.v1.order", "wix.ecom.v1.fulfillments", "wix.ecom.v1.order_transactions"],
+        automations: &[("orderNumber", "id"), ("orderNumber", "_id")],
     },
     inside: None,
     fields: &[

@@ -28,11 +28,19 @@ pub struct WixResponse {
     message: Option<String>,
     /// The header `x-wix-request-id`, which Wix's support asks for.
     request_id: Option<String>,
+    /// Whether it has neither the form nor the header of Wix's responses: a proxy or firewall sent it.
+    is_foreign: bool,
+    /// The proxy in force, if the response is foreign.
+    pub(super) proxy: Option<String>,
 }
 
 impl WixResponse {
     /// Reads an error response; any body is accepted, also an empty one (wix-api.md 1.6, 6.1). `redact` cuts out secrets.
     pub fn read(status: u16, request_id: Option<String>, body: &[u8], redact: impl Fn(&str) -> String) -> WixResponse {
+        // Wix's own gateways answer with HTML too, but with a status of 5xx.
+        let is_html = body.trim_ascii_start().starts_with(b"<");
+        let is_of_proxy = matches!(status, 300..400 | 407);
+        let is_foreign = request_id.is_none() && status < 500 && (is_html || is_of_proxy);
         let body: ErrorBody = serde_json::from_slice(body).unwrap_or_default();
         let application = body.details.and_then(|details| details.application_error).unwrap_or_default();
         let code = application.code.or(body.error);
@@ -43,9 +51,17 @@ impl WixResponse {
             message: message.map(tidy).filter(|text| !text.is_empty() && Some(text) != code.as_ref()),
             code: code.map(tidy).filter(|text| !text.is_empty()),
             request_id: request_id.map(tidy),
+            is_foreign,
+            proxy: None,
         }
     }
+
+    pub(super) fn is_foreign(&self) -> bool {
+        self.is_foreign
+    }
 }
+
+const NOT_WIX: &str = "not Wix's answer: a proxy between?";
 
 impl fmt::Display for WixResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,6 +73,10 @@ impl fmt::Display for WixResponse {
             write!(f, ": {message}")?;
         }
         match &self.request_id {
+            None if self.is_foreign => match &self.proxy {
+                Some(proxy) => write!(f, " ({NOT_WIX} {proxy})"),
+                None => write!(f, " ({NOT_WIX} No proxy variable is set)"),
+            },
             Some(request_id) => write!(f, " (Wix request id {request_id})"),
             None => f.write_str(" (without a Wix request id)"),
         }
@@ -116,8 +136,8 @@ pub enum WixError {
     #[error("Wix does not allow these credentials to use {path}: it answered {response}")]
     Forbidden {
         path: &'static str,
-        /// In the words of Wix's dashboard.
-        permission: &'static str,
+        /// All that are missing, in the words of Wix's dashboard.
+        permissions: Vec<&'static str>,
         variables: String,
         response: Box<WixResponse>,
     },
@@ -180,18 +200,51 @@ impl WixError {
         )
     }
 
+    /// What Wix answered, if that is the error.
+    fn response(&self) -> Option<&WixResponse> {
+        match self {
+            WixError::Credentials { response, .. }
+            | WixError::Forbidden { response, .. }
+            | WixError::AppNotInstalled { response, .. }
+            | WixError::CursorRefused { response, .. }
+            | WixError::Refused { response, .. }
+            | WixError::Throttled { response, .. } => Some(response),
+            _ => None,
+        }
+    }
+
+    /// Adds the permissions that other requests lacked, so that one hint names all.
+    pub fn add_permissions(&mut self, other: &WixError) {
+        if let (WixError::Forbidden { permissions, .. }, WixError::Forbidden { permissions: others, .. }) =
+            (self, other)
+        {
+            permissions.extend(others.iter().copied().filter(|name| !permissions.contains(name)).collect::<Vec<_>>());
+        }
+    }
+
     /// One line on what to do, where there is something to do.
     pub fn hint(&self) -> Option<String> {
+        if self.response().is_some_and(WixResponse::is_foreign)
+            || matches!(self, WixError::Unavailable { last, .. } if last.contains(NOT_WIX))
+        {
+            return Some(
+                "a proxy or firewall answered instead of Wix: allow HTTPS to Wix's API there, or correct HTTPS_PROXY and \
+                 NO_PROXY"
+                    .to_owned(),
+            );
+        }
         match self {
             WixError::Credentials { permission, .. } => {
-                let what = "check the values in Wix's dashboard; README.md, \"Five steps to a real site\", shows where each comes from";
+                let what = "check the values in Wix's dashboard; docs/configuration.md shows where each comes from";
                 let permission = permission
                     .map(|name| format!("; if other tables can be read, the permission \"{name}\" is missing"));
                 Some(what.to_owned() + &permission.unwrap_or_default())
             }
-            WixError::Forbidden { permission, variables, .. } => Some(format!(
-                "give them the permission \"{permission}\" and access to this site, and check {variables}"
-            )),
+            WixError::Forbidden { permissions, variables, .. } => {
+                let noun = if permissions.len() == 1 { "permission" } else { "permissions" };
+                let names = permissions.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+                Some(format!("give them the {noun} {names} and access to this site, and check {variables}"))
+            }
             WixError::Throttled { .. } => {
                 Some("something else uses up this site's requests; lower --rate-limit or run less often".to_owned())
             }
@@ -230,6 +283,8 @@ mod tests {
             read(401, r#"{"error":"invalid_client","error_description":"client s3cret is unknown"}"#),
             "401 invalid_client: client *** is unknown (Wix request id 17.5)"
         );
+        let foreign = WixResponse::read(403, None, b"\n<html>blocked</html>", str::to_owned);
+        assert_eq!(foreign.to_string(), "403 (not Wix's answer: a proxy between? No proxy variable is set)");
         for body in ["", "null", "<html>503</html>", "[]", r#"{"message":1}"#, r#"{"details":{}}"#] {
             assert_eq!(read(503, body), "503 (Wix request id 17.5)", "{body}");
         }

@@ -20,6 +20,9 @@ impl Statuses {
     }
 }
 
+/// Maximum ids in one request: the smallest page of Wix's lists holds as many records.
+pub const MAX_IDS: usize = 100;
+
 /// Which records of a list are wanted, in addition to the list's own conditions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Selection {
@@ -117,8 +120,17 @@ impl Listing {
 
     /// The body that asks the list for one record by its id, without a sort.
     pub fn lookup_body(&self, wix_id: &str) -> Value {
-        let filter = Map::from_iter([("id".to_owned(), json!(wix_id))]);
-        let selection = Selection { filter, unsorted: true, limit: Some(1), ..Selection::default() };
+        self.id_body(json!(wix_id), 1)
+    }
+
+    /// The body that asks the list for records by their ids, at most [`MAX_IDS`].
+    pub fn lookup_all_body(&self, wix_ids: &[&str]) -> Value {
+        self.id_body(json!({ "$in": wix_ids }), u32::try_from(wix_ids.len()).unwrap_or(MAX_IDS as u32))
+    }
+
+    fn id_body(&self, condition: Value, limit: u32) -> Value {
+        let filter = Map::from_iter([("id".to_owned(), condition)]);
+        let selection = Selection { filter, unsorted: true, limit: Some(limit), ..Selection::default() };
         self.request_body(&selection, &PageRequest::default())
     }
 }

@@ -58,6 +58,15 @@ impl RateLimiter {
         }
     }
 
+    /// How long to wait after this many requests, so that work of low priority leaves some for others: not at all
+    /// until half of a minute's requests are used up, then as long as the limit allows for so many.
+    pub async fn pace(&self, requests: u64) -> Duration {
+        let Some(limit) = self.limit else { return Duration::ZERO };
+        let now = Instant::now();
+        let used = self.state.lock().await.passed.iter().filter(|passed| **passed + MINUTE > now).count();
+        if used * 2 < limit { Duration::ZERO } else { MINUTE.mul_f64(requests as f64 / limit as f64) }
+    }
+
     /// Nothing passes for `delay` from now, unless a longer pause is active already.
     pub async fn pause(&self, delay: Duration) {
         let until = Instant::now() + delay;

@@ -122,7 +122,7 @@ const ONLY_THERE: [(&[&str], &[&str]); 8] = [
     (&["reqwest"], &["src/wix/", "src/healthcheck.rs", "src/network.rs"]),
     (&["indicatif"], &["src/report/", "src/cli/logging.rs"]),
     (&["clap::"], &["src/cli/"]),
-    (&["std::env", "dotenvy"], &["src/config.rs", "src/cli/logging.rs"]),
+    (&["std::env", "dotenvy"], &["src/config/environment.rs", "src/cli/logging.rs"]),
     (&["println!", "print!", "eprintln!", "eprint!", "dbg!", "process::exit"], &[]),
     (&["stdout()", "stderr()"], &["src/report/", "src/cli/logging.rs"]),
 ];

@@ -4,9 +4,7 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PaginationError {
     /// The same page or the same cursor comes again.
-    #[error(
-        "Wix answered the same page twice, or named the same cursor twice, so the listing can't be read to its end"
-    )]
+    #[error("Wix returned the same page or the same cursor twice, so its list cannot be read to the end")]
     RepeatedPage,
     /// Page after page without anything new, always with another cursor.
     #[error(
@@ -14,9 +12,9 @@ pub enum PaginationError {
     )]
     Endless,
     /// The order changes from request to request.
-    #[error("Wix lists its records in an order that changes from page to page, so some could be missed")]
+    #[error("the order of Wix's list changes from page to page, so records could be missed")]
     UnstableOrder,
     /// The cursor is refused again and again at the same place.
-    #[error("Wix refuses its own cursors, and beginning anew brings nothing new")]
+    #[error("Wix refuses its own cursors, and a restart returns no new records")]
     NoProgress,
 }

@@ -96,7 +96,11 @@ impl WixClient {
         let response = tokio::select! {
             response = exchange => response.map_err(|error| {
                 match describe_missing_response(error, &self.settings.base_url) {
-                    Ok(what) => Failure::Unusable { what, retry_after: None },
+                    Ok(what) => {
+                        let proxy = self.settings.network.describe_proxy(&self.settings.base_url);
+                        let proxy = proxy.map(|proxy| format!(" (proxy: {proxy})")).unwrap_or_default();
+                        Failure::Unusable { what: what + &proxy, retry_after: None }
+                    }
                     Err(error) => Failure::Ended(error),
                 }
             })?,
@@ -135,13 +139,18 @@ impl WixClient {
             let text = secret.redact(text);
             token.map_or(text.clone(), |token| token.secret.redact(&text))
         };
-        Box::new(WixResponse::read(response.status.as_u16(), response.request_id.clone(), &response.body, redact))
+        let mut described =
+            WixResponse::read(response.status.as_u16(), response.request_id.clone(), &response.body, redact);
+        if described.is_foreign() {
+            described.proxy = self.settings.network.describe_proxy(&self.settings.base_url);
+        }
+        Box::new(described)
     }
 
     fn forbidden(&self, listing: &Listing, path: &'static str, response: Box<WixResponse>) -> WixError {
         WixError::Forbidden {
             path,
-            permission: listing.permission,
+            permissions: vec![listing.permission],
             variables: format!("{} and WIX_SITE_ID", self.settings.credentials.variables()),
             response,
         }

@@ -7,7 +7,7 @@ use super::response::Response;
 use super::{Call, Payload, RequestCounter, WixClient};
 use crate::table::listing::{Listing, Lookup};
 use crate::wix::error::WixError;
-use crate::wix::page::{Found, NextPage, PageRequest};
+use crate::wix::page::{Found, NextPage, Page, PageRequest};
 use crate::wix::query::Selection;
 
 /// What is escaped in an id that becomes part of a path. Wix's ids have hyphens, and its own client sends them as they
@@ -77,5 +77,22 @@ impl WixClient {
             }
         }
         Ok(Found::Unclear)
+    }
+
+    /// The copies of records that their list returns when it is filtered by these ids, in one request: at most
+    /// [`crate::wix::query::MAX_IDS`]. A record that is not among them may still exist.
+    ///
+    /// # Errors
+    ///
+    /// Like [`WixClient::fetch_page`].
+    pub async fn fetch_listed_all(
+        &self,
+        listing: &'static Listing,
+        wix_ids: &[&str],
+        counter: &RequestCounter,
+    ) -> Result<Page, WixError> {
+        let call = Call::list(listing, Payload::Post(listing.lookup_all_body(wix_ids)));
+        let decode = async |response: &Response| listing.decode_page(&response.body, None);
+        self.repeat(listing.path, counter, async || self.attempt(&call, counter, &decode).await).await
     }
 }

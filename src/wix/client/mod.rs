@@ -155,6 +155,11 @@ impl WixClient {
         WixClient { stop, reporter, ..self.clone() }
     }
 
+    /// How long work of low priority waits after this many requests: [`RateLimiter::pace`].
+    pub async fn pace(&self, requests: u64) -> Duration {
+        self.rate_limiter.pace(requests).await
+    }
+
     pub fn max_retries(&self) -> u32 {
         self.settings.retry.max_retries
     }

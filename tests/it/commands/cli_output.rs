@@ -64,7 +64,12 @@ fn wrong_usage() {
     let world = World::empty().migrated();
     for (name, arguments) in [
         ("usage_no_command", [].as_slice()),
-        ("usage_no_target", &["sync"]),
+        ("usage_all_as_flag", &["sync", "--all"]),
+        ("usage_table_as_flag", &["sync", "--customers"]),
+        ("usage_almost_a_dangerous_flag", &["sync", "--allow-mass-delet"]),
+        ("usage_not_a_number", &["sync", "--rate-limit", "-5"]),
+        ("usage_not_a_duration", &["sync", "--time-limit", "soon"]),
+        ("usage_sync_type", &["status", "--sync-type", "contacts"]),
         ("usage_unknown_target", &["sync", "contacts"]),
         ("usage_unknown_flag", &["sync", "all", "--force"]),
         ("usage_range_of_customers", &["sync", "customers", "--start", "2025-01-01"]),
@@ -89,8 +94,11 @@ fn what_is_not_set_is_named() {
         ("missing_database_for_sync", &["sync", "all"], &["DATABASE_URL"]),
         ("missing_site", &["sync", "all"], &["WIX_SITE_ID"]),
         ("missing_credentials", &["sync", "all"], &["WIX_API_TOKEN"]),
+        ("missing_everything", &["sync"], &["WIX_SITE_ID", "WIX_API_TOKEN", "DATABASE_URL"]),
     ] {
         let finished = run_with(&world, arguments, |command| {
+            // Without a `.env`, and its path is in the message.
+            command.current_dir("/");
             for variable in missing {
                 command.env_remove(variable);
             }
@@ -98,7 +106,7 @@ fn what_is_not_set_is_named() {
         insta::assert_snapshot!(name, finished.expect_exit(2).shown());
     }
     let part = run_with(&world, &["sync", "all"], |command| {
-        command.env_remove("WIX_API_TOKEN").env("WIX_CLIENT_ID", "an-app");
+        command.env_remove("WIX_API_TOKEN").env("WIX_CLIENT_ID", "an-app").current_dir("/");
     });
     insta::assert_snapshot!("missing_part_of_credentials", part.expect_exit(2).shown());
     let nowhere = run_with(&world, &["migrate", "--database-url", "postgresql://u:s3cret@127.0.0.1:1/d"], |_| {});
@@ -107,6 +115,60 @@ fn what_is_not_set_is_named() {
     let (before, after) = shown.split_once(" (os error ").expect("the system's reason is there");
     let after = after.split_once(')').map_or("", |(_, after)| after);
     insta::assert_snapshot!("no_server", format!("{before}{after}"));
+}
+
+/// No typing error may be answered with a flag that switches a safety off.
+#[test]
+fn no_tip_names_a_dangerous_flag() {
+    let world = World::empty();
+    for command in ["sync", "verify", "migrate", "status", "doctor", "errors"] {
+        for typed in [
+            "--all",
+            "--allow",
+            "--allow-all",
+            "--mass-delete",
+            "--allow-mass-delete-x",
+            "--keep",
+            "--policies",
+            "--repai",
+        ] {
+            let finished = run(&world, &[command, typed]).expect_exit(2);
+            let shown = finished.stderr.replace(&format!("'{typed}'"), "");
+            for flag in ["--allow-mass", "--keep-policies", "--repair"] {
+                assert!(!shown.contains(flag), "{command} {typed}: {shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn several_tables_are_one_run() {
+    let world = World::empty().migrated();
+    for (arguments, sync_type) in [
+        (&["sync"][..], "all"),
+        (&["sync", "orders", "customers", "orders"], "customers,orders"),
+        (&["sync", "orders,appointments", "--full"], "appointments,orders"),
+        (&["sync", "customers", "all"], "all"),
+    ] {
+        run(&world, arguments).expect_exit(0);
+        let recorded: String = world.value("select sync_type from sync_logs order by started_at desc limit 1");
+        assert_eq!(recorded, sync_type, "{arguments:?}");
+    }
+    let filtered = run(&world, &["status", "--sync-type", "orders,customers", "--json"]).expect_exit(0);
+    let status: Value = serde_json::from_str(&filtered.stdout).expect("it is JSON");
+    assert_eq!(status["runs"].as_array().map(Vec::len), Some(1), "{status}");
+}
+
+/// A table that no run was to sync is not too old; one that a run of several tables was to sync is.
+#[test]
+fn max_age_counts_the_tables_of_a_run_of_several() {
+    let world = World::empty().migrated();
+    let failed = "insert into sync_logs (sync_type, status, started_at, completed_at)
+                  values ('customers,orders', 'failed', now() - interval '1 day', now() - interval '1 day')";
+    world.execute(failed);
+    let finished = run(&world, &["status", "--max-age", "2h"]).expect_exit(5);
+    let line = finished.stderr.lines().find(|line| line.contains("max-age")).unwrap_or_default();
+    assert!(line.contains("customers") && line.contains("orders") && !line.contains("appointments"), "{line}");
 }
 
 #[test]

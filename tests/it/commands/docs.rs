@@ -143,7 +143,7 @@ fn commands() -> Vec<String> {
 }
 
 #[test]
-fn every_command_line_names_commands_words_and_flags_that_are_there() {
+fn command_lines_use_existing_commands_words_and_flags() {
     let commands = commands();
     let mut helps: BTreeMap<Vec<String>, String> = BTreeMap::new();
     let (mut broken, mut seen) = (BTreeSet::new(), 0);
@@ -221,24 +221,76 @@ fn every_variable_is_one_that_the_program_reads() {
     assert!(broken.is_empty(), "\n{}", broken.into_iter().collect::<Vec<_>>().join("\n"));
 }
 
+/// The anchors of a page: its headings as GitHub names them, and its `<a id>`s.
+fn anchors(path: &str) -> BTreeSet<String> {
+    let text = read(path);
+    let headings = text
+        .lines()
+        .filter_map(|line| line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#')));
+    let slug = |heading: &str| {
+        let kept =
+            heading.to_lowercase().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>();
+        kept.replace(' ', "-")
+    };
+    let ids = text.split("<a id=\"").skip(1).filter_map(|rest| rest.split('"').next().map(str::to_owned));
+    headings.map(slug).chain(ids).collect()
+}
+
+/// All pages: those for users, and those for contributors.
+fn all_pages() -> Vec<String> {
+    let others =
+        ["ARCHITECTURE", "BENCHMARKS", "CHANGELOG", "CONTRIBUTING", "SECURITY"].map(|name| format!("{name}.md"));
+    markdown().into_iter().chain(others).chain(["docs/wix-api.md".to_owned()]).collect()
+}
+
 #[test]
-fn every_link_leads_somewhere() {
+fn links_and_anchors_exist() {
     let (mut broken, mut seen) = (Vec::new(), 0);
-    for path in markdown().into_iter().chain(["ARCHITECTURE.md".to_owned()]) {
+    for path in all_pages() {
         let folder = Path::new(&path).parent().expect("a file lies in a folder").to_owned();
         for target in read(&path).split("](").skip(1).filter_map(|rest| rest.split(')').next().map(str::to_owned)) {
-            if target.contains("://") || target.starts_with('#') {
+            if target.contains("://") {
                 continue;
             }
             seen += 1;
-            let file = target.split('#').next().unwrap_or_default();
-            if !root().join(&folder).join(file).exists() {
+            let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
+            let linked = if file.is_empty() { path.clone() } else { folder.join(file).to_string_lossy().into_owned() };
+            // `docs/../crontab.example`
+            let linked = linked.replace("docs/../", "");
+            if !root().join(&linked).exists() || (!anchor.is_empty() && !anchors(&linked).contains(anchor)) {
                 broken.push(format!("{path}: {target}"));
             }
         }
     }
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));
-    assert!(seen > 10, "links are found at all");
+    assert!(seen > 60, "links are found at all: {seen}");
+}
+
+#[test]
+fn pages_that_messages_name_exist() {
+    let (mut broken, mut seen) = (BTreeSet::new(), 0);
+    for path in files("src").into_iter().chain(files("examples")).chain(["crontab.example".to_owned()]) {
+        let text = read(&path);
+        for (at, _) in text.match_indices("docs/") {
+            let target: String =
+                text[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || "/-_.#".contains(*c)).collect();
+            let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
+            if !file.ends_with(".md") {
+                continue;
+            }
+            seen += 1;
+            let anchor = anchor.trim_end_matches('.');
+            // `#exit-{code}`: of each exit code.
+            let is_pattern = anchor.ends_with('-');
+            let is_known =
+                root().join(file).exists() && (anchor.is_empty() || is_pattern || anchors(file).contains(anchor));
+            if !is_known {
+                broken.insert(format!("{path}: {target}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
+    assert!(seen > 0, "pages are named at all");
 }
 
 /// The fixed part of a message that is longest, without what a code span can't hold.
@@ -251,8 +303,8 @@ fn longest_part(message: &str) -> String {
 }
 
 #[test]
-fn every_message_of_an_error_is_in_the_handbook() {
-    let handbook = read("docs/failures.md").replace('`', "");
+fn every_error_message_is_in_troubleshooting() {
+    let troubleshooting = read("docs/troubleshooting.md").replace('`', "");
     let (mut broken, mut seen) = (Vec::new(), 0);
     for path in files("src").into_iter().filter(|path| path.ends_with(".rs")) {
         for rest in read(&path).split("#[error(").skip(1) {
@@ -265,8 +317,8 @@ fn every_message_of_an_error_is_in_the_handbook() {
                 continue;
             }
             seen += 1;
-            if !handbook.contains(&part) {
-                broken.push(format!("{path}: `{part}` is not in docs/failures.md"));
+            if !troubleshooting.contains(&part) {
+                broken.push(format!("{path}: `{part}` is not in docs/troubleshooting.md"));
             }
         }
     }
@@ -274,20 +326,142 @@ fn every_message_of_an_error_is_in_the_handbook() {
     assert!(seen > 20, "messages are found at all: {seen}");
 }
 
-#[test]
-fn every_exit_code_is_in_the_handbook_and_in_the_readme() {
+/// The exit codes, as the enum numbers them.
+fn exit_codes() -> BTreeSet<String> {
     let source = read("src/exit.rs");
-    let codes =
-        source.lines().filter_map(|line| line.trim().strip_suffix(',')?.split_once(" = ")?.1.parse::<u8>().ok());
-    let codes: Vec<u8> = codes.collect();
+    let codes: BTreeSet<String> = source
+        .lines()
+        .filter_map(|line| line.trim().strip_suffix(',')?.split_once(" = ")?.1.parse::<u8>().ok())
+        .map(|code| code.to_string())
+        .collect();
     assert!(codes.len() >= 8, "{codes:?}");
-    for path in ["README.md", "docs/failures.md"] {
+    codes
+}
+
+#[test]
+fn exit_codes_in_readme_and_troubleshooting_are_those_of_the_enum() {
+    let codes = exit_codes();
+    for path in ["README.md", "docs/troubleshooting.md"] {
         let text = read(path);
-        let rows: String =
-            text.lines().filter(|line| line.starts_with("| ")).filter_map(|line| line.split('|').nth(1)).collect();
-        for code in &codes {
-            let is_there = rows.split(|c: char| !c.is_ascii_digit()).any(|number| number == code.to_string());
-            assert!(is_there, "{path}: exit code {code}");
-        }
+        let table = text.lines().skip_while(|line| !line.starts_with("| code |")).skip(2);
+        let cells = table.take_while(|line| line.starts_with('|')).filter_map(|line| line.split('|').nth(1));
+        // `[129, 130, 143](docs/troubleshooting.md#exit-129)`: only the text of the link.
+        let numbers = cells.flat_map(|cell| {
+            let shown = cell.split("](").next().unwrap_or_default();
+            shown
+                .split(|c: char| !c.is_ascii_digit())
+                .filter(|number| !number.is_empty())
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        });
+        assert_eq!(numbers.collect::<BTreeSet<_>>(), codes, "{path}");
     }
+    let anchors = anchors("docs/troubleshooting.md");
+    let missing: Vec<_> = codes.iter().filter(|code| !anchors.contains(&format!("exit-{code}"))).collect();
+    assert!(missing.is_empty(), "docs/troubleshooting.md has no anchor exit-{missing:?}");
+}
+
+/// Long flags of a help text: those at the beginning of a line, which are definitions and not examples.
+fn defined_flags(help: &str) -> BTreeSet<String> {
+    let definitions = help.lines().map(str::trim_start).filter(|line| {
+        line.starts_with("--") || line.get(1..5).is_some_and(|text| text.ends_with(", --") || text == ", --")
+    });
+    definitions.filter_map(|line| flags(line.split("  ").next().unwrap_or_default()).pop_first()).collect()
+}
+
+#[test]
+fn flags_in_cli_page_are_those_of_each_command() {
+    let page = read("docs/cli.md");
+    let section = |name: &str| {
+        let start = page.split(&format!("\n## {name}\n")).nth(1).unwrap_or_else(|| panic!("docs/cli.md: {name}"));
+        let rows = start.split("\n## ").next().unwrap_or_default().lines().filter(|line| line.starts_with("| `"));
+        rows.flat_map(|line| flags(line.split('|').nth(1).unwrap_or_default())).collect::<BTreeSet<String>>()
+    };
+    let global = section("Global options");
+    let mut known = defined_flags(&help(&[]).expect("the program has a help"));
+    assert!(known.len() > 5, "flags are found at all: {known:?}");
+    known.extend(["--help".to_owned(), "--version".to_owned()]);
+    assert_eq!(global, known, "docs/cli.md: Global options");
+    for command in commands().iter().filter(|command| *command != "help") {
+        let subcommands: &[&[&str]] =
+            if command == "errors" { &[&["errors", "list"], &["errors", "retry"]] } else { &[&[command]] };
+        let mut own: BTreeSet<String> = BTreeSet::new();
+        for names in subcommands {
+            own.extend(defined_flags(&help(names).expect("the command exists")));
+        }
+        let own: BTreeSet<String> = own.difference(&global).cloned().collect();
+        let name = if ["completions", "man"].contains(&command.as_str()) { "completions and man" } else { command };
+        let written: BTreeSet<String> = section(name).difference(&global).cloned().collect();
+        assert_eq!(written, own, "docs/cli.md: {command}");
+    }
+}
+
+#[test]
+fn variables_in_configuration_page_are_those_of_the_code() {
+    let source: String =
+        files("src").iter().filter(|path| path.starts_with("src/config")).map(|path| read(path)).collect();
+    // Code before its tests: those set wrong names on purpose.
+    let code: String = source.split("#[cfg(test)]").step_by(2).collect();
+    let is_variable =
+        |name: &&str| name.starts_with("WIX_") && name.chars().all(|c| c.is_ascii_uppercase() || c == '_');
+    let read_by_code: BTreeSet<&str> =
+        code.split('"').skip(1).step_by(2).filter(is_variable).filter(|name| name.len() > 9).collect();
+    assert!(read_by_code.len() > 10, "{read_by_code:?}");
+    let page = read("docs/configuration.md");
+    let written: BTreeSet<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .flat_map(|line| line.split('|').nth(1).unwrap_or_default().split('`'))
+        .filter(is_variable)
+        .collect();
+    assert_eq!(written, read_by_code, "docs/configuration.md");
+}
+
+#[test]
+fn readme_has_at_most_170_lines() {
+    let lines = read("README.md").lines().count();
+    assert!(lines <= 170, "README.md has {lines} lines");
+}
+
+/// Words that no text for users may have: each has a plain English replacement.
+const NEVER: [&str; 18] = [
+    "let rows go",
+    "full pass",
+    "changes pass",
+    "asked for by its id",
+    "stands in",
+    "stand in",
+    "takes over the tables",
+    "taken over",
+    "held back",
+    "believe wix",
+    "not believed",
+    "all the same",
+    "begins anew",
+    "as wix has",
+    "a minute;",
+    "unlisted",
+    "left-out",
+    "mends",
+];
+
+#[test]
+fn texts_for_users_have_no_invented_words() {
+    let mut texts: Vec<(String, String)> = all_pages()
+        .into_iter()
+        .filter(|path| path != "docs/wix-api.md")
+        .chain(instructions())
+        .map(|path| (path.clone(), read(&path)))
+        .collect();
+    let names = commands();
+    for names in names.iter().map(|name| vec![name.as_str()]).chain([vec![]]).filter(|names| *names != ["help"]) {
+        texts.push((format!("wix-sync {} --help", names.join(" ")), help(&names).expect("the command exists")));
+    }
+    let mut broken = BTreeSet::new();
+    for (place, text) in texts {
+        // A message that a page quotes is the program's.
+        let own = text.split('`').step_by(2).collect::<Vec<_>>().join("`").to_lowercase();
+        broken.extend(NEVER.iter().filter(|word| own.contains(**word)).map(|word| format!("{place}: {word}")));
+    }
+    assert!(broken.is_empty(), "{broken:#?}");
 }

@@ -52,7 +52,9 @@ fn every_statement_runs_and_those_without_a_time_find_something() {
     let world = busy_site();
     let mut client = world.client();
     let (mut broken, mut ran) = (Vec::new(), 0);
-    for file in ["docs/schema.md", "docs/queries.md", "docs/failures.md", "docs/many-sites.md"] {
+    for file in
+        ["docs/schema.md", "docs/queries.md", "docs/troubleshooting.md", "docs/many-sites.md", "docs/monitoring.md"]
+    {
         for block in docs::blocks(file, "sql").iter() {
             ran += 1;
             match run(&mut client, block) {
@@ -82,12 +84,12 @@ fn no_statement_of_another_kind_hides_from_the_test() {
 }
 
 #[test]
-fn moving_over_goes_as_it_is_written_from_top_to_bottom() {
+fn migration_page_works_from_top_to_bottom() {
     let world = inherited(TABLES);
     world.execute("create role anon nologin; create role authenticated nologin");
     let mut client = world.client();
     let (mut statements, mut commands) = (0, 0);
-    for block in docs::all_blocks("docs/moving-over.md") {
+    for block in docs::all_blocks("docs/migrating-from-asyncsyncagent.md") {
         match block.info.as_str() {
             "sql" => {
                 statements += 1;
@@ -290,7 +292,7 @@ fn nothing_in_the_docs_opens_a_project_with_old_default_privileges() {
 fn views_of_the_docs_show_the_service_and_the_owner_all_rows() {
     let world = project();
     let mut client = world.client();
-    for file in ["docs/many-sites.md", "docs/moving-over.md"] {
+    for file in ["docs/many-sites.md", "docs/migrating-from-asyncsyncagent.md"] {
         for block in docs::blocks(file, "sql").iter().filter(|block| block.text.contains("create")) {
             run(&mut client, block).unwrap_or_else(|problem| panic!("{problem}"));
         }
@@ -420,7 +422,7 @@ fn documented() -> Columns {
             columns.entry(table.clone()).or_default().insert(column.to_owned(), (*data_type).to_owned());
         }
     }
-    let common = columns.remove("All three").expect("the columns that all three have");
+    let common = columns.remove("Columns of all three tables").expect("the columns that all three have");
     for table in ["customers", "appointments", "orders"] {
         columns.get_mut(table).expect("the table has a section").extend(common.clone());
     }

@@ -212,7 +212,9 @@ fn what_is_missing_in_the_configuration_keeps_it_from_nothing_else() {
     let mut world = healthy();
     world.set("WIX_API_TOKEN", "");
     let found = examine(&world, 5);
-    found.expect("Wix", "fail", "no Wix credentials are set").expect("site", "ok", "holds site");
+    found
+        .expect("Wix", "fail", "WIX_API_TOKEN (or WIX_APP_ID, WIX_APP_SECRET and WIX_APP_INSTANCE_ID) is not set")
+        .expect("site", "ok", "holds site");
     assert_eq!(world.sim.requests().len(), 0);
     let mut world = healthy();
     world.set("DATABASE_URL", "postgresql://u:s3cret@127.0.0.1:1/d");

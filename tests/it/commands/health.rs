@@ -88,7 +88,7 @@ fn a_run_that_died_is_not_shown_as_at_work() {
     gate.open();
     first.wait();
     let shown = running(&world);
-    assert_eq!((&shown["state"], &shown["reason"]), (&json!("dead"), &json!("its process no longer exists")));
+    assert_eq!((&shown["state"], &shown["reason"]), (&json!("dead"), &json!("its process is gone")));
     assert_eq!(shown["tables"]["appointments"]["records"], 200);
 
     // Of a process on another machine nothing is known until its lease has ended.

@@ -124,7 +124,7 @@ fn a_beginning_of_several_ids_or_of_none() {
 fn the_fields_that_scripts_rely_on() {
     let json = as_json(&history(), &["--limit", "1", "--status", "failed"]);
     let members = |value: &Value| -> Vec<String> { value.as_object().expect("an object").keys().cloned().collect() };
-    assert_eq!(members(&json), ["migrated", "running", "runs", "schema", "tables", "version"]);
+    assert_eq!(members(&json), ["migrated", "running", "runs", "schema", "serve", "tables", "version"]);
     assert_eq!(
         members(&json["runs"][0]),
         [

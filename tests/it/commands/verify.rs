@@ -194,7 +194,7 @@ fn a_first_dry_run_counts_all_and_names_what_cant_be_read() {
         (&table(&found, "customers")["inserted"], &table(&found, "orders")["new_rejected"]),
         (&json!(20), &json!(1))
     );
-    assert_eq!(table(&found, "orders")["rejections"][0], json!({"wix_id": null, "reason": "`id` is not there"}));
+    assert_eq!(table(&found, "orders")["rejections"][0], json!({"wix_id": null, "reason": "`id` is missing"}));
     assert_eq!(table(&found, "appointments")["not_installed"], true);
     assert_eq!(everything(&world), before);
     let other = World::new(1, 0, 0);
@@ -204,7 +204,7 @@ fn a_first_dry_run_counts_all_and_names_what_cant_be_read() {
 #[test]
 fn a_listing_without_any_record_beside_rows_is_a_gap_and_no_reason_to_delete() {
     let nothing = |fault: Fault| fault.body(r#"{"orders":[],"metadata":{"count":0,"cursors":{},"hasNext":false}}"#);
-    let told = ["Wix Stores is not installed", "Wix lists no orders at all, but the table holds rows"];
+    let told = ["Wix Stores is not installed", "Wix returned no orders, but the table has rows"];
     for (fault, exit_of_changes, told) in
         [(Fault::app_not_installed as fn(Fault) -> Fault, 3, told[0]), (nothing, 0, told[1])]
     {
@@ -379,7 +379,7 @@ fn a_dry_run_foretells_that_mass_deletions_would_be_held_back() {
     orders[..30].iter().for_each(|order| world.sim.delete(Entity::Orders, &id_of(order)));
     let dry = ["sync", "orders", "--full", "--dry-run"];
     let shown = world.run(&dry).expect_exit(3);
-    let foretold = format!("orders: 30 of {} rows are no longer listed by Wix", orders.len());
+    let foretold = format!("orders: 30 of {} rows are pending deletion", orders.len());
     assert!(shown.stdout.contains(&foretold), "{shown:#?}");
     world.run(&[&dry[..], &["--allow-mass-delete"]].concat()).expect_exit(0);
     world.run(&["sync", "orders", "--full"]).expect_exit(3);
@@ -404,6 +404,29 @@ fn verify_reads_past_a_run_at_work_and_repair_waits_for_none() {
     }
     assert_eq!(world.run(&["verify", "customers"]).expect_exit(1).stdout, "");
     world.run(&["verify", "orders"]).expect_exit(0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn verify_and_dry_run_fit_a_terminal_of_80_and_of_140_columns() {
+    let (world, _) = moved_on();
+    world.sim.put_raw(Entity::Orders, r#"{"status": "APPROVED"}"#);
+    world.sim.add(Entity::Contacts, 30);
+    for (arguments, exit, ends) in
+        [(&["verify"][..], 5, "  and 21 more\n"), (&["sync", "--full", "--dry-run"], 3, "  and 21 more\n")]
+    {
+        for columns in [80, 140] {
+            let mut command = world.command(arguments);
+            command.env("TERM", "xterm-256color").env("NO_COLOR", "1");
+            let shown =
+                crate::support::terminal::run_on_terminal_of(columns, arguments, command).expect_exit(exit).stdout;
+            // What remains of the progress bars is erased by the terminal.
+            let start = shown.find("table  ").unwrap_or_else(|| panic!("{shown:?}"));
+            let shown = shown[start..].replace("\r\n", "\n");
+            assert!(shown.lines().all(|line| line.chars().count() <= columns.into()), "{columns}: {shown}");
+            assert!(shown.contains(ends) && !shown.contains('\u{1b}'), "{shown:?}");
+        }
+    }
 }
 
 #[test]

@@ -176,7 +176,7 @@ fn table_truncated_during_a_full_sync_fails_the_run() {
     running.wait().expect_exit(1).expect_stderr("customers holds");
     assert!(world.value::<bool>("select last_success_at is null from sync_state where table_name = 'customers'"));
     let result = world.sync_json(&["all"], 0);
-    assert!(notices(&result, "customers").contains("everything is read again"), "{result}");
+    assert!(notices(&result, "customers").contains("a full sync follows"), "{result}");
     assert_whole(&world);
     world.sync_json(&["all"], 0);
 }

@@ -159,7 +159,7 @@ fn run_without_its_sync_logs_row_fails_with_1() {
     gate.wait();
     world.execute("delete from sync_logs");
     gate.open();
-    run.wait().expect_exit(1).expect_stderr("does not stand in sync_logs as running any more");
+    run.wait().expect_exit(1).expect_stderr("is no longer running according to sync_logs");
     world.run(&["sync", "appointments"]).expect_exit(0);
     world.assert_tables_equal_truth();
 }

@@ -299,3 +299,31 @@ fn failed_customers_do_not_stop_orders() {
     assert_eq!(result["results"]["customers"]["status"], "failed");
     assert_eq!(result["results"]["orders"]["inserted"], 60);
 }
+
+/// The DETAIL of such an error names columns and publications, never rows.
+#[test]
+fn publication_that_needs_a_replica_identity_is_explained() {
+    let world = World::new(3, 0, 0).migrated();
+    world.sync_json(&["customers"], 0);
+    let has_filters: bool = world.value("select current_setting('server_version_num')::integer >= 150000");
+    let mut cases = vec![(
+        "alter table customers replica identity nothing; create publication watched for table customers",
+        "SQLSTATE 55000",
+    )];
+    if has_filters {
+        cases.push((
+            "alter table customers replica identity default;
+             create publication watched for table customers where (email is not null)",
+            "Column used in the publication WHERE expression is not part of the replica identity. (SQLSTATE 42P10)",
+        ));
+    }
+    for (change, expected) in cases {
+        world.execute(change);
+        world.sim.edit_every(Entity::Contacts, 1, |contact| contact["info"]["jobTitle"] = "Baker".into());
+        let finished = world.run(&["sync", "customers", "--full"]).expect_exit(1).expect_stderr(expected);
+        finished.expect_stderr("hint: a publication for logical replication includes this table");
+        world.execute("drop publication watched");
+        world.sync_json(&["customers"], 0);
+        world.execute("update customers set job_title = null, content_hash = null");
+    }
+}

@@ -263,12 +263,12 @@ fn files_that_are_missing_or_wrong_are_named() {
     let home = door.home.path();
     for mode in ["require", "verify-ca", "verify-full"] {
         let options = format!("sslmode={mode}&sslrootcert={home}/no.crt");
-        door.run(&options).expect_exit(2).expect_stderr(&format!("sslrootcert {home}/no.crt: "));
+        door.run(&options).expect_exit(2).expect_stderr(&format!("sslrootcert: the file {home}/no.crt does not exist"));
     }
     let empty = door.home.write("empty.crt", "nothing\n", 0o644);
     door.run(&format!("sslmode=verify-ca&sslrootcert={empty}")).expect_exit(2).expect_stderr("holds no certificate");
     let file = door.home.write("ours.crt", &ours.pem(), 0o644);
-    door.run(&format!("sslcert={file}&sslkey={home}/no.key")).expect_exit(2).expect_stderr("sslkey ");
+    door.run(&format!("sslcert={file}&sslkey={home}/no.key")).expect_exit(2).expect_stderr("sslkey: the file ");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! `wix-sync serve`: the real binary on a free port, called over HTTP.
 
 mod api;
+mod events;
 mod operations;
 mod page;
 mod queue;
 mod server;
+mod webhooks;

@@ -90,7 +90,12 @@ impl Browser {
             if message["message"]["method"] == "Network.requestWillBeSent" {
                 let url = message["message"]["params"]["request"]["url"].as_str().expect("an address").to_owned();
                 requests += 1;
-                assert!(url.starts_with(base) || url.split_once('@').is_some_and(|(_, host)| base.ends_with(host.trim_end_matches('/'))) || url == "data:,", "{url}");
+                assert!(
+                    url.starts_with(base)
+                        || url.split_once('@').is_some_and(|(_, host)| base.ends_with(host.trim_end_matches('/')))
+                        || url == "data:,",
+                    "{url}"
+                );
             }
         }
         assert!(requests > 2, "requests are logged at all");

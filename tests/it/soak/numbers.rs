@@ -52,11 +52,11 @@ const ACTORS: [&str; 9] = [
 
 /// What a run may say, and how that is counted.
 const MESSAGES: [(&str, &str); 7] = [
-    ("everything is read again", "everything is read again"),
-    ("reads everything again", "the next sync reads everything"),
+    ("a full sync follows", "a full sync follows"),
+    ("is a full sync", "the next sync is a full sync"),
     ("rows, but should hold", "a table lost rows during the run"),
     ("does not hold what this run wrote last", "the database is behind"),
-    ("does not stand in sync_logs as running any more", "the log does not know the run"),
+    ("is no longer running according to sync_logs", "the log does not know the run"),
     ("Wix cannot deliver this record", "a record was passed over"),
     ("is the app's installation on site", "the installation is on another site"),
 ];

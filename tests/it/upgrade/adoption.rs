@@ -202,9 +202,9 @@ fn runs_of_the_adopted_log_are_kept_and_shown() {
         assert_eq!(
             said,
             [
-                "50000000 all failed 2024-05-03 10:00 1 min 0 s 0 3",
+                "50000000 all failed 2024-05-03 10:00 1 min 0 3",
                 "50000000 orders running 2024-05-02 10:00 0 0",
-                "50000000 customers completed 2024-05-01 10:00 9.0 s 42 1",
+                "50000000 customers completed (3) 2024-05-01 10:00 9.0 s 42 1",
             ]
         );
         assert!(status.stdout.contains("\n  reason: it broke\n"), "{}", status.stdout);
@@ -312,7 +312,7 @@ fn adopted_orders(there: std::ops::Range<usize>, member: &str) -> World {
 #[test]
 fn adopted_rows_without_a_record_are_reported() {
     let world = adopted_orders(0..60, r#""number": "1""#);
-    let held_back = "40 of 100 rows are no longer listed by Wix";
+    let held_back = "40 of 100 rows are pending deletion";
     for (arguments, exit) in [(&["sync", "orders", "--dry-run"][..], 3), (&["verify", "orders"], 5)] {
         let shown = world.run(arguments).expect_exit(exit);
         assert!(shown.stdout.contains(held_back), "{shown:#?}");

@@ -190,6 +190,44 @@ fn dotenv_file_is_read_and_the_environment_wins() {
     assert!(!finished.stderr.contains("4714"), "the line is not quoted: {}", finished.stderr);
 }
 
+#[test]
+fn env_file_is_read_from_the_path_that_the_flag_names() {
+    let world = guarded(3, 0, 0);
+    let directory = Directory::new("env-file");
+    let (site, url) = (&world.sim.credentials().site_id, world.postgres.url("postgres"));
+    let ours = ["WIX_SITE_ID", "WIX_API_TOKEN", "DATABASE_URL"];
+    let text = format!("WIX_SITE_ID={site}\nWIX_API_TOKEN={KEY}\nDATABASE_URL='{url}'\n");
+    let path = directory.0.join("site.env");
+    let flag = path.to_str().expect("it is UTF-8");
+    let run = |arguments: &[&str]| run_in(&world, &directory, arguments, &ours);
+
+    std::fs::write(&path, format!("\u{FEFF}{text}")).expect("a file");
+    run(&["sync", "--env-file", flag]).expect_exit(0);
+    run(&["--env-file", "site.env", "status"]).expect_exit(0);
+    // Without the flag, the message names the directory in which there is no `.env`.
+    let missing = run(&["sync"]).expect_exit(2).expect_stderr("no .env in ").expect_stderr("--env-file");
+    assert!(ours.iter().all(|name| missing.stderr.contains(name)), "{missing:#?}");
+
+    let utf16: Vec<u8> = "\u{FEFF}A=1".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(&path, utf16).expect("a file");
+    run(&["sync", "--env-file", flag]).expect_exit(2).expect_stderr("site.env is encoded in UTF-16");
+    run(&["sync", "--env-file", "absent.env"]).expect_exit(2).expect_stderr("--env-file absent.env cannot be read");
+    run(&["status", "--env-file", "."]).expect_exit(2).expect_stderr("--env-file . cannot be read");
+}
+
+#[test]
+fn unknown_variables_are_warned_about_by_every_command() {
+    let mut world = guarded(3, 0, 0);
+    world.set("WIX_SYNC_BATCHSIZE", "1");
+    world.set("WIX_WEBHOOK_PUBLIC_KEY", "x");
+    for arguments in [&["sync"][..], &["status"], &["migrate"], &["verify"], &["errors"]] {
+        let finished = world.run(arguments).expect_exit(0);
+        let expected = "WIX_SYNC_BATCHSIZE is unknown and has no effect; did you mean WIX_SYNC_BATCH_SIZE?";
+        assert!(finished.stderr.contains(expected), "{finished:#?}");
+        assert!(!finished.stderr.contains("WIX_WEBHOOK_PUBLIC_KEY"), "{finished:#?}");
+    }
+}
+
 /// All text of the tables in which a run tells of itself.
 fn told_in_tables(world: &World) -> String {
     let rows = world.rows_as_json("select to_jsonb(l) from sync_logs l");

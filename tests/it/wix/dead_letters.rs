@@ -190,7 +190,7 @@ fn rejected_records_of_an_empty_table_are_retried() {
     world.sim.delete(Entity::Orders, "good");
     world.run(&["sync", "all", "--full"]).expect_exit(3);
     world.sim.delete(Entity::Orders, "bad");
-    world.run(&["errors", "retry"]).expect_exit(3).expect_stderr("there is none to try it with");
+    world.run(&["errors", "retry"]).expect_exit(3).expect_stderr("no known record to check with");
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn refused_lookup_is_reported_and_the_record_stays() {
     let world = with_bad_records();
     mend(&world);
     world.sim.fault(Fault::on(Endpoint::OrderGet).always().permission_missing());
-    world.run(&["errors", "retry", "orders"]).expect_exit(3).expect_stderr("records in sync_errors still wait: ");
+    world.run(&["errors", "retry", "orders"]).expect_exit(3).expect_stderr("rejected records could not be retried: ");
     let kept: i64 = world.value("select count(*) from sync_errors where table_name = 'orders' and record is not null");
     assert_eq!(kept, 1);
     world.sim.clear_faults();

@@ -240,6 +240,41 @@ fn missing_permission_for_one_table_spares_the_others() {
 }
 
 #[test]
+fn permissions_missing_for_several_tables_are_all_named_in_one_hint() {
+    let world = World::new(5, 5, 5).migrated();
+    for endpoint in [Endpoint::ContactsQuery, Endpoint::BookingsQuery, Endpoint::OrdersSearch] {
+        world.sim.fault(Fault::on(endpoint).always().permission_missing());
+    }
+    for arguments in [&["sync"][..], &["verify"]] {
+        let finished = world.run(arguments).expect_exit(1);
+        let hint = finished.stderr.lines().find(|line| line.starts_with("hint: ")).unwrap_or_default();
+        for permission in ["Read Contacts", "Read Bookings", "Read Orders"] {
+            assert!(hint.contains(permission), "{permission}: {finished:#?}");
+        }
+    }
+}
+
+#[test]
+fn answer_of_a_proxy_is_not_taken_for_one_of_wix() {
+    let mut world = World::new(3, 0, 0).migrated();
+    for status in [200, 302, 403, 404, 407] {
+        world.sim.clear_faults();
+        let page = "<html><body>Blocked by policy</body></html>";
+        let fault = Fault::on(Endpoint::ContactsQuery).always().status(status).html(page);
+        world.sim.fault(fault.without_header("x-wix-request-id"));
+        let finished = world.run(&["sync", "customers", "--max-retries", "0"]).expect_exit(1);
+        finished
+            .expect_stderr(&format!("{status} (not Wix's answer: a proxy between?"))
+            .expect_stderr("hint: a proxy or firewall answered instead of Wix");
+    }
+    // The proxy in force is named, without its password.
+    world.set("http_proxy", "http://user:pa55word@127.0.0.1:1");
+    let finished = world.run(&["sync", "customers", "--max-retries", "0"]).expect_exit(1);
+    assert!(!finished.shown().contains("pa55word"), "{finished:#?}");
+    finished.expect_stderr("http_proxy names 127.0.0.1:1");
+}
+
+#[test]
 fn app_that_is_not_installed_is_an_empty_table() {
     let world = World::new(10, 8, 8).migrated();
     world.sim.fault(Fault::on(Endpoint::BookingsQuery).always().app_not_installed());

@@ -56,6 +56,7 @@ mod sim;
 mod site;
 mod state;
 mod store;
+pub mod webhooks;
 
 pub use auth::Credentials;
 pub use endpoint::Endpoint;

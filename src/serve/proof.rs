@@ -1,0 +1,61 @@
+//! What webhooks and hints have to prove, and the token that a request offers.
+
+use axum::http::{HeaderMap, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::signature::PublicKey;
+use crate::secret::Secret;
+use crate::table::json::normal_id;
+
+/// The settings of the routes below `/webhooks`.
+#[derive(Default)]
+pub struct WebhookSettings {
+    /// The public key of the Wix app. Without it, its webhooks are refused.
+    pub public_key: Option<String>,
+    /// The installation of the app whose webhooks are used. With an API key it need not be known: webhooks of any
+    /// installation are used then, and at most a record is looked up that this site does not have.
+    pub instance_id: Option<String>,
+    /// Without it, hints are refused.
+    pub hint_token: Option<Secret>,
+}
+
+/// The same, checked.
+pub(super) struct Proof {
+    pub(super) public_key: Option<PublicKey>,
+    pub(super) instance_id: Option<String>,
+    hint_token: Option<[u8; 32]>,
+}
+
+impl Proof {
+    /// # Errors
+    ///
+    /// What is wrong with the public key.
+    pub(super) fn new(settings: WebhookSettings) -> Result<Proof, &'static str> {
+        let WebhookSettings { public_key, instance_id, hint_token } = settings;
+        Ok(Proof {
+            public_key: public_key.as_deref().map(PublicKey::parse).transpose()?,
+            instance_id: instance_id.map(normal_id),
+            hint_token: hint_token.map(|token| Sha256::digest(token.reveal()).into()),
+        })
+    }
+
+    /// Whether this is the token for hints, compared in constant time.
+    pub(super) fn admits_hint(&self, offered: &str) -> bool {
+        // The digests have one length, whatever was offered.
+        self.hint_token.is_some_and(|token| bool::from(Sha256::digest(offered).as_slice().ct_eq(&token)))
+    }
+}
+
+/// The token of `Authorization`: behind Bearer, or the password of Basic with any user name.
+pub(super) fn offered_token(headers: &HeaderMap) -> Option<String> {
+    let (scheme, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let value = value.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(value.to_owned());
+    }
+    let decoded = BASE64.decode(value).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    String::from_utf8(decoded).ok()?.split_once(':').map(|(_, password)| password.to_owned())
+}

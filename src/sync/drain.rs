@@ -1,0 +1,96 @@
+//! Emptying the inbox between runs, for `serve`.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::context::{Pass, Run, SyncError};
+use super::inbox::look_up_due;
+use super::linking::link_contacts;
+use super::run::under_lease;
+use crate::lock_owner::LockOwner;
+use crate::run::{PassKind, RecordCounts, TableSummary};
+use crate::store::Store;
+use crate::table::Table;
+use crate::wix::RequestCounter;
+
+/// Maximum time for which [`drain`] holds the lease: a run that is due waits no longer.
+const MAX_HOLD: Duration = Duration::from_secs(5);
+
+/// How long an empty inbox is watched before the lease is given back: taking it costs more than a lookup.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Minimum time between two looks at the inbox. What arrives meanwhile shares a request.
+const MIN_CYCLE: Duration = Duration::from_millis(100);
+
+/// How long the lease is free between two drains, so that a run that waits for it gets it.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// What a drain did.
+#[derive(Clone, Debug, Default)]
+pub struct Drained {
+    /// Entries that were looked up.
+    pub entries: u64,
+    pub counts: RecordCounts,
+    /// Requests to Wix, retries included.
+    pub requests: u64,
+}
+
+/// Looks up what the inbox names, under the lease, until it is empty or the time for that is over. `news` is notified
+/// when an event was stored. It is not recorded in `sync_logs`, where it would hide the runs.
+///
+/// # Errors
+///
+/// If the lease is held by a run, or if further lookups would fail in the same way. The entries stay.
+pub async fn drain(run: &Run<'_>, store: &mut Store, news: &Notify) -> Result<Drained, SyncError> {
+    let work = async |store: &mut Store| drain_for_a_while(run, store, news).await;
+    let drained = under_lease(run, store, &LockOwner::current().briefly(), work).await?;
+    run.stop.sleep(PAUSE).await?;
+    Ok(drained)
+}
+
+async fn drain_for_a_while(run: &Run<'_>, store: &mut Store, news: &Notify) -> Result<Drained, SyncError> {
+    store.end_with(run.stop);
+    for table in Table::ALL {
+        store.retry(async |store| store.open_books(table).await).await?;
+    }
+    let (mut drained, clock) = (Drained::default(), Instant::now());
+    while clock.elapsed() < MAX_HOLD {
+        let (requests, cycle) = (drained.requests, Instant::now());
+        if drain_once(run, store, &mut drained).await? {
+            let pace = run.wix.pace(drained.requests - requests).await.max(MIN_CYCLE);
+            run.stop.sleep(pace.saturating_sub(cycle.elapsed())).await?;
+        } else if timeout(LINGER, news.notified()).await.is_err() {
+            break;
+        }
+    }
+    Ok(drained)
+}
+
+/// One look at the inbox. True if something was due.
+async fn drain_once(run: &Run<'_>, store: &mut Store, drained: &mut Drained) -> Result<bool, SyncError> {
+    let mut summaries = Vec::new();
+    for table in Table::ALL {
+        let counter = RequestCounter::of(table);
+        let mut summary = TableSummary::new(table, PassKind::Errors);
+        let mut pass = Pass { run, table, store: &mut *store, counter: &counter, summary: &mut summary };
+        let entries = look_up_due(&mut pass, false).await;
+        drained.requests += counter.requests();
+        let RecordCounts { inserted, updated, unchanged, .. } = summary.counts;
+        drained.counts.add(inserted, updated, unchanged);
+        drained.counts.deleted += summary.counts.deleted;
+        drained.counts.errors += summary.counts.errors;
+        match entries? {
+            0 => {}
+            entries => {
+                drained.entries += entries as u64;
+                summaries.push(summary);
+            }
+        }
+    }
+    if !summaries.is_empty() && store.retry(async |store| store.look_at_end(&[], None).await).await?.has_unlinked {
+        link_contacts(run, store, &mut summaries).await?;
+    }
+    Ok(!summaries.is_empty())
+}
