@@ -328,9 +328,9 @@ fn contradictory_responses_delete_nothing() {
         world.sim.fault(on_lookup_of(CUSTOMERS, 3).body(contact));
         world.sim.fault(on_lookup_of(APPOINTMENTS, 3).body(counted.clone()));
         let result = world.full_sync_json(&["customers"], 3);
-        assert!(notice(&result, CUSTOMERS).contains("r003: Wix answers another record"), "{result}");
+        assert!(notice(&result, CUSTOMERS).contains("r003: Wix returned a record with another id"), "{result}");
         let result = world.full_sync_json(&["appointments"], 3);
-        assert!(notice(&result, APPOINTMENTS).contains("r003: Wix answers without a record"), "{result}");
+        assert!(notice(&result, APPOINTMENTS).contains("r003: Wix returned no record"), "{result}");
     }
     assert_eq!((not_found(&world, CUSTOMERS), not_found(&world, APPOINTMENTS)), (vec![], vec![]));
     world.sync_json(&["all"], 0);
