@@ -1,4 +1,4 @@
-//! Full and changes passes: what they ask for, what moves the watermark, and what they find.
+//! Full and incremental syncs: what they ask for, what moves the watermark, and what they find.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -167,7 +167,7 @@ fn full_syncs_run_on_request_and_when_due() {
     assert_eq!(pass_of(&world, &[]), "incremental");
     age(8);
     assert_eq!(pass_of(&world, &["--full-every", "0"]), "incremental");
-    // With a date of long ago: only a full pass can find it.
+    // With a date of long ago: only a full sync can find it.
     world.sim.put_raw(Entity::Contacts, &contact("old", "2020-01-01T00:00:00.000Z", "2020-01-01T00:00:00.000Z"));
     assert_eq!(pass_of(&world, &["--full-every", "30d"]), "incremental");
     assert_eq!(world.value::<i64>("select count(*) from customers"), 10);
@@ -356,7 +356,7 @@ fn more_records_of_one_instant_than_a_page_all_arrive() {
             assert_eq!(world.value::<i64>(&count), 350, "{table}, {disturbance}");
         }
         world.assert_tables_equal_truth();
-        // All of one moment again, now in a changes pass.
+        // All of one moment again, now in an incremental sync.
         world.sim.set_clock_offset(TimeDelta::hours(1));
         for entity in [Entity::Bookings, Entity::Orders] {
             world.sim.add(entity, 250);
