@@ -185,9 +185,7 @@ impl Store {
             _ if is_hidden => {
                 (RunningState::Unknown, Some("row level security hides sync_locks from this database user"))
             }
-            Some(holder) if is_held && holder.is_dead(observer) => {
-                (RunningState::Dead, Some("its process is gone"))
-            }
+            Some(holder) if is_held && holder.is_dead(observer) => (RunningState::Dead, Some("its process is gone")),
             _ if is_held => (RunningState::Running, None),
             Some(_) => (RunningState::Dead, Some("its lock has expired")),
             None => (RunningState::Dead, Some("it does not hold the lock")),
