@@ -87,9 +87,9 @@ fn demonstrate(signals: &Signals) -> Result<ExitCode> {
     program.variables().iter().for_each(|(name, value)| println!("  {name}={value}"));
 
     program.run(&["migrate"])?;
-    program.run(&["sync", "all"])?;
+    program.run(&["sync"])?;
     println!("\n{}", site::change(&sim));
-    program.run(&["sync", "all"])?;
+    program.run(&["sync"])?;
     program.run(&["status"])?;
 
     println!("\n{}", site::compare(&sim, &mut Client::connect(&server.url("postgres"), NoTls)?)?);

@@ -9,7 +9,7 @@ use crate::run::PassKind;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     pub pass: PassKind,
-    /// A changes pass asks for what was updated at this time or later.
+    /// An incremental sync asks for what was updated at this time or later.
     pub since: Option<DateTime<Utc>>,
     /// Wix's clock at the pass's first answer: the watermark that its end will store.
     pub watermark: Option<DateTime<Utc>>,

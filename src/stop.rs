@@ -18,7 +18,7 @@ pub enum StopReason {
     #[error("stopped at --time-limit; the next run goes on from there")]
     TimeLimit,
     /// Another run took the lease.
-    #[error("the lease was taken by another run, since this one did not renew it in time")]
+    #[error("another run took the lock, because this run did not renew it in time")]
     LeaseLost,
     /// No renewal of the lease was answered.
     #[error("the database has not answered for about two minutes")]

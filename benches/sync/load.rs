@@ -1,4 +1,4 @@
-//! The passes against `\copy`: a first load, full passes where nothing changed, a changes pass where nothing changed,
+//! The passes against `\copy`: a first load, full syncs where nothing changed, an incremental sync where nothing changed,
 //! and one where one record in a hundred did.
 
 use std::path::PathBuf;
@@ -136,20 +136,20 @@ impl Bench<'_> {
             steps.push((format!("`{command}`"), step?.0));
         }
 
-        // Customers that were made from bookings and that the site does not list: the first full pass asks for each.
+        // Customers that were made from bookings and that the site does not list: the first full sync asks for each.
         let (settling, counts) = sync_all(postgres, &mut simulator, &["--full"])?;
-        expect(counts, Counts { unchanged: records, ..Counts::default() }, "a full pass")?;
-        steps.push(("full pass, marks stubs".to_owned(), settling));
+        expect(counts, Counts { unchanged: records, ..Counts::default() }, "a full sync")?;
+        steps.push(("full sync, marks placeholders".to_owned(), settling));
         let (full, counts) = sync_all(postgres, &mut simulator, &["--full"])?;
-        expect(counts, Counts { unchanged: records, ..Counts::default() }, "a full pass")?;
-        steps.push(("full pass, unchanged".to_owned(), full));
+        expect(counts, Counts { unchanged: records, ..Counts::default() }, "a full sync")?;
+        steps.push(("full sync, unchanged".to_owned(), full));
         let (changes, counts) = sync_all(postgres, &mut simulator, &[])?;
-        expect(counts, Counts::default(), "a changes pass")?;
-        steps.push(("changes pass, unchanged".to_owned(), changes));
+        expect(counts, Counts::default(), "an incremental sync")?;
+        steps.push(("incremental sync, unchanged".to_owned(), changes));
         let changed = simulator.change(CHANGE_STEP)?;
         let (one_percent, counts) = sync_all(postgres, &mut simulator, &[])?;
         expect(counts, Counts { updated: changed, ..Counts::default() }, "a pass after changes")?;
-        steps.push(("changes pass, 1 % changed".to_owned(), one_percent));
+        steps.push(("incremental sync, 1 % changed".to_owned(), one_percent));
         Ok(Round { records, steps })
     }
 }

@@ -82,16 +82,14 @@ fn man_page(command: &clap::Command) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// The sections of a help text: a heading is a line without indentation in capitals, or with a colon at its end.
+/// The sections of a help text: a heading is a line of capitals.
 fn help_sections(help: &str) -> Vec<(String, String)> {
     let mut sections: Vec<(String, String)> = Vec::new();
     for line in help.lines() {
-        let is_heading = !line.starts_with(' ')
-            && line.len() > 3
-            && (line.ends_with(':')
-                || line.chars().all(|character| character.is_ascii_uppercase() || character == ' '));
+        let is_heading =
+            line.len() > 3 && line.chars().all(|character| character.is_ascii_uppercase() || character == ' ');
         match sections.last_mut() {
-            _ if is_heading => sections.push((line.trim_end_matches(':').to_uppercase(), String::new())),
+            _ if is_heading => sections.push((line.to_owned(), String::new())),
             Some((_, text)) => {
                 text.push_str(line);
                 text.push('\n');

@@ -164,7 +164,7 @@ impl Worker {
         let reporter = Arc::new(Tracker::new(vec![report::lines(), self.app.clone()]));
         let wix = self.jobs.wix.for_run(stop.clone(), reporter.clone());
         let plan = Plan {
-            sync_type: "all",
+            sync_type: "all".to_owned(),
             tables: Table::ALL.to_vec(),
             work: Work::Errors,
             batch_size: self.jobs.batch_size,

@@ -140,7 +140,7 @@ impl Store {
         session.commit("could not resolve rejected records").await
     }
 
-    /// Resolves the errors of records without an id that a complete full pass, begun at `begun_at`, did not bring
+    /// Resolves the errors of records without an id that a complete full sync, begun at `begun_at`, did not bring
     /// again: they are deleted or corrected in Wix.
     pub async fn resolve_unlisted(
         &mut self,

@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::session::{Session, params};
 use crate::table::Table;
 
-/// A part of a full pass whose records are all known: what Wix did not list in it is missing.
+/// A part of a full sync whose records are all known: what Wix did not list in it is missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
     /// Records created at this time or later. `None`: from the beginning.

@@ -195,7 +195,7 @@ impl Comparer<'_> {
             self.found.notices.extend(self.found.lists_nothing().then(|| describe_empty_listing(table)));
             return Ok(self.found);
         }
-        // A new full pass finds its candidates again; any other pass works on those that are noted already.
+        // A new full sync finds its candidates again; any other pass works on those that are noted already.
         let (noted, noted_due) =
             if is_full && !is_resumed { (0, 0) } else { self.store.count_noted_missing(table).await? };
         let missing = self.limited + noted;

@@ -1,4 +1,4 @@
-//! What a full pass has seen so far, as far as the search for deletions needs it: not a list of all ids, only those
+//! What a full sync has seen so far, as far as the search for deletions needs it: not a list of all ids, only those
 //! between two checkpoints.
 //!
 //! Records come in the order of their creation. Up to the high-water mark, the latest creation date seen, a span is
@@ -74,7 +74,7 @@ impl Coverage {
         !self.has_seen_any
     }
 
-    /// How far the pass is with the batch that is about to be written. A full pass includes the span that the batch
+    /// How far the pass is with the batch that is about to be written. A full sync includes the span that the batch
     /// completes; the next span starts with what may not be complete yet.
     pub(super) fn progress(&mut self, checkpoint: &Checkpoint, at_end: bool) -> Progress {
         let is_resumable = checkpoint.created_from.is_some() || at_end;

@@ -73,7 +73,7 @@ async fn drain_once(run: &Run<'_>, store: &mut Store, drained: &mut Drained) -> 
     let mut summaries = Vec::new();
     for table in Table::ALL {
         let counter = RequestCounter::of(table);
-        let mut summary = TableSummary::new(table, PassKind::Errors);
+        let mut summary = TableSummary::new(table, PassKind::Retry);
         let mut pass = Pass { run, table, store: &mut *store, counter: &counter, summary: &mut summary };
         let entries = look_up_due(&mut pass, false).await;
         drained.requests += counter.requests();

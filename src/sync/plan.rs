@@ -211,7 +211,7 @@ mod tests {
         let first = TableState { watermark: None, last_full_pass_at: None, checkpoint: None, ..both };
         check(&first, weekly(), "full R");
         let since = plan_incremental(&first).unwrap().checkpoint.since;
-        assert_eq!(since, Some(at(110)), "since the full pass began");
+        assert_eq!(since, Some(at(110)), "since the full sync began");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::deletions::resolve_deletions;
 use super::warnings::{describe_empty_listing, describe_shortfall};
 use crate::diff::TableDiff;
 
-/// Fetches what is missing or different, and looks up the rows that Wix did not list, as carefully as a full pass.
+/// Fetches what is missing or different, and looks up the rows that Wix did not list, as carefully as a full sync.
 pub(super) async fn repair(pass: &mut Pass<'_>, diff: &TableDiff) -> Result<(), SyncError> {
     let table = pass.table;
     let listed_id = diff.listed_id.as_deref();

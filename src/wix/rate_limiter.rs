@@ -110,6 +110,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn pace_leaves_half_of_the_limit_to_others() {
+        let (_stopper, stop) = stop_pair();
+        let limiter = RateLimiter::new(10);
+        for used in 0..10 {
+            let is_free = limiter.pace(1).await.is_zero();
+            assert_eq!(is_free, used < 5, "{used}");
+            limiter.acquire(&stop).await.unwrap();
+        }
+        assert_eq!(limiter.pace(5).await, super::MINUTE / 2);
+        tokio::time::advance(super::MINUTE).await;
+        assert!(limiter.pace(5).await.is_zero());
+        assert!(RateLimiter::new(0).pace(1000).await.is_zero());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn pause_holds_all_tasks_and_a_stop_ends_it() {
         let (stopper, stop) = stop_pair();
         let limiter = RateLimiter::new(0);

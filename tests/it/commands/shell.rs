@@ -83,7 +83,7 @@ fn every_command_has_a_man_page() {
         }
     }
     let sync = fs::read_to_string(pages.join("wix-sync-sync.1")).expect("it is there");
-    assert!(sync.contains(".SH \"EXAMPLES\"\n") && sync.contains(".SH \"EXIT "), "{sync}");
+    assert!(sync.contains(".SH \"EXAMPLES\"\n") && sync.contains(".SH \"EXIT STATUS\"\n"), "{sync}");
     let main = run_in(&directory, &["man"]).expect_exit(0).stdout;
     assert!(main.contains(".TH wix\\-sync") || main.contains(".TH wix-sync"), "{main}");
     run_in(&directory, &["man", "/proc"]).expect_exit(1).expect_stderr("/proc/wix-sync");

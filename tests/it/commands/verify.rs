@@ -226,7 +226,7 @@ fn a_listing_without_any_record_beside_rows_is_a_gap_and_no_reason_to_delete() {
             assert!(!shown.stdout.contains("match Wix"), "{shown:#?}");
         }
         assert_eq!(everything(&world), before);
-        world.run(&["verify", "--repair"]).expect_exit(3).expect_stderr("Wix lists no orders at all");
+        world.run(&["verify", "--repair"]).expect_exit(3).expect_stderr("Wix returned no orders");
         world.run(&["sync", "all"]).expect_exit(exit_of_changes);
         assert_eq!(world.value::<i64>("select count(*) from orders where deleted_at is null"), rows as i64);
         assert_eq!(world.value::<i64>("select count(*) from sync_missing"), 0);
@@ -379,7 +379,8 @@ fn a_dry_run_foretells_that_mass_deletions_would_be_held_back() {
     orders[..30].iter().for_each(|order| world.sim.delete(Entity::Orders, &id_of(order)));
     let dry = ["sync", "orders", "--full", "--dry-run"];
     let shown = world.run(&dry).expect_exit(3);
-    let foretold = format!("orders: 30 of {} rows are pending deletion", orders.len());
+    let foretold =
+        format!("orders: deletions are blocked by the safety limit: 30 of {} rows are pending deletion", orders.len());
     assert!(shown.stdout.contains(&foretold), "{shown:#?}");
     world.run(&[&dry[..], &["--allow-mass-delete"]].concat()).expect_exit(0);
     world.run(&["sync", "orders", "--full"]).expect_exit(3);

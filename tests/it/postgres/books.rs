@@ -152,7 +152,7 @@ fn run_that_lost_its_lease_in_a_failover_writes_nothing() {
     world.postgres.restart().expect("the server starts");
     let (second, second_gate) = at_work();
     first_gate.open();
-    first.wait().expect_exit(1).expect_stderr("the lease was taken by another run");
+    first.wait().expect_exit(1).expect_stderr("another run took the lock");
     assert_eq!(count(&world, "appointments"), 200);
     assert!(
         world.value::<bool>("select expires_at > clock_timestamp() from sync_locks"),
@@ -278,7 +278,7 @@ fn drift_check_finds_deletions_with_two_requests_an_hour() {
     assert_eq!(requests(), 3);
     age_checks(&world);
     let result = world.sync_json(&["all"], 0);
-    assert!(notices(&result, "customers").contains("for the second time"), "{result}");
+    assert!(notices(&result, "customers").contains("in two checks in a row"), "{result}");
     assert_eq!((result["results"]["customers"]["kind"].clone(), deleted()), (json!("full"), 1));
     // Once a day.
     world.sim.delete(Entity::Contacts, world.sim.contacts()[3]["id"].as_str().expect("an id"));

@@ -196,6 +196,6 @@ fn deadlocks_with_another_writer_lose_nothing() {
 fn read_only_database_is_named() {
     let world = World::new(5, 0, 0).migrated();
     world.execute("alter database postgres set default_transaction_read_only = on");
-    world.run(&["sync", "all"]).expect_exit(1).expect_stderr("takes no writes");
+    world.run(&["sync", "all"]).expect_exit(1).expect_stderr("is read-only");
     assert_eq!(world.sim.requests().len(), 0, "nothing was asked of Wix");
 }

@@ -106,7 +106,7 @@ fn wakes_up_too_late(world: &World) {
     let before = tables();
     let requests = world.sim.requests().len();
     first.signal(Signal::CONT);
-    first.wait().expect_exit(1).expect_stderr("lease");
+    first.wait().expect_exit(1).expect_stderr("another run took the lock");
     assert_eq!(tables(), before, "the first run wrote something");
     let asked = world.sim.requests().len() - requests;
     assert!(asked <= 1, "it went on asking Wix, behind the page that is read while one is written: {asked}");
@@ -145,7 +145,7 @@ fn run_with_a_duplicate_fencing_token_cannot_write() {
             holder = jsonb_set(holder, '{host}', '\"elsewhere\"')",
     );
     gate.open();
-    first.wait().expect_exit(1).expect_stderr("lease");
+    first.wait().expect_exit(1).expect_stderr("another run took the lock");
     assert_eq!(rows(), before, "the first run wrote something");
     let held: bool = world.value("select expires_at > clock_timestamp() from sync_locks");
     assert!(held, "it gave the lease of the other one back");

@@ -167,7 +167,7 @@ fn lost_commit_of_a_first_load_is_counted_once_through_a_pooler() {
     a_first_load_survives_each_loss(true);
 }
 
-/// In turn every COMMIT of a full pass gets lost that finds edits, additions and deletions.
+/// In turn every COMMIT of a full sync gets lost that finds edits, additions and deletions.
 fn later_pass_survives_each_loss(pooled: bool) {
     let wired = Wired::new(30, 60, 30, pooled);
     let world = &wired.world;

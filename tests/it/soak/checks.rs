@@ -215,7 +215,7 @@ pub(crate) const TABLES: [(&str, &str); 3] =
     [("customers", "wix_contact_id"), ("appointments", "wix_booking_id"), ("orders", "wix_order_id")];
 
 /// After passes without any fault: every record that Wix has and that can be read is there as Wix has it. Links to
-/// other tables, and rows of which Wix has no record, are matters of full passes.
+/// other tables, and rows of which Wix has no record, are matters of full syncs.
 pub(crate) fn missing_or_old(world: &World, site: &SoakSite) -> Vec<String> {
     let mut wrong = Vec::new();
     for ((table, key), mut truth) in TABLES.into_iter().zip(truth(world, site)) {

@@ -223,7 +223,7 @@ impl Soak {
             // A run that ended earlier leaves nobody to tell.
             let _ = told.send(());
         };
-        // A changes pass makes three requests, a full one more than twenty.
+        // An incremental sync makes three requests, a full one more than twenty.
         let most = if self.random.bool() { 3 } else { 15 };
         let nth = self.random.usize(1..=most);
         if self.random.bool() {
@@ -287,7 +287,7 @@ impl Soak {
             is_disturbed = true;
         }
         self.end(running, true);
-        // Before a full pass mends what this one passed by.
+        // Before a full sync mends what this one passed by.
         if is_disturbed && self.random.bool() {
             self.calm();
         }
@@ -364,7 +364,7 @@ impl Soak {
         }
     }
 
-    /// Nothing goes wrong for once: then all is there that a changes pass can find.
+    /// Nothing goes wrong for once: then all is there that an incremental sync can find.
     pub(crate) fn calm(&mut self) {
         self.clear_faults();
         self.cure();
@@ -379,7 +379,7 @@ impl Soak {
         self.expect(wrong.is_empty(), || wrong.join("\n"));
     }
 
-    /// The end: nothing goes wrong any more, and full passes find what only they can find.
+    /// The end: nothing goes wrong any more, and full syncs find what only they can find.
     fn finish(&mut self) {
         self.calm();
         self.site.mend_all();

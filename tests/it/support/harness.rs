@@ -108,8 +108,8 @@ impl World {
         Running::of(arguments, self.command(arguments))
     }
 
-    /// Runs `sync --full` with these arguments and gives back the result it prints as JSON. A full pass, since
-    /// tests put records with dates of long ago on the site, which no changes pass asks for.
+    /// Runs `sync --full` with these arguments and gives back the result it prints as JSON. A full sync, since
+    /// tests put records with dates of long ago on the site, which no incremental sync asks for.
     pub(crate) fn full_sync_json(&self, arguments: &[&str], exit: i32) -> Value {
         let arguments: Vec<&str> = arguments.iter().copied().chain(["--full"]).collect();
         self.sync_json(&arguments, exit)

@@ -21,7 +21,7 @@ pub(crate) struct Truth {
     /// The extended bookings, sorted by creation.
     pub(crate) bookings: Vec<Value>,
     pub(crate) orders: Vec<Value>,
-    /// True once a full pass of customers came after the bookings: Wix was asked for the stubs, and has none.
+    /// True once a full sync of customers came after the bookings: Wix was asked for the stubs, and has none.
     pub(crate) stubs_are_gone: bool,
 }
 

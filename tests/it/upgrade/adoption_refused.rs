@@ -70,7 +70,7 @@ fn table_of_another_kind_is_left_alone() {
 fn view_with_a_tables_name_is_left_alone() {
     let world = World::empty();
     world.execute("create view orders as select null::uuid as id, '1'::text as wix_order_id");
-    refuses(&world, &["public.orders", "no table", "--schema"]);
+    refuses(&world, &["public.orders", "not a table", "--schema"]);
 }
 
 #[test]

@@ -168,12 +168,12 @@ fn read_only_server_is_named() {
     let read_only =
         |on: &str| world.execute(&format!("alter database postgres set default_transaction_read_only = {on}"));
     read_only("on");
-    world.run(&["migrate"]).expect_exit(1).expect_stderr("hint: this server takes no writes");
+    world.run(&["migrate"]).expect_exit(1).expect_stderr("hint: this server is read-only");
     // The test's own connections are bound by it as well.
     world.execute("start transaction read write; alter database postgres reset default_transaction_read_only; commit");
     world.run(&["migrate"]).expect_exit(0);
     read_only("on");
-    world.run(&["sync", "all"]).expect_exit(1).expect_stderr("hint: this server takes no writes");
+    world.run(&["sync", "all"]).expect_exit(1).expect_stderr("hint: this server is read-only");
     world.run(&["migrate"]).expect_exit(0);
     world.run(&["status"]).expect_exit(0);
 }

@@ -68,7 +68,7 @@ fn rows_that_a_trigger_skips_are_named() {
         (&customers["synced"], &customers["unchanged"], &customers["errors"]),
         (&json!(there), &json!(0), &json!(left_out))
     );
-    assert!(errors(&world)[0]["reason"].to_string().contains("a trigger of the table left the row out"));
+    assert!(errors(&world)[0]["reason"].to_string().contains("a trigger of the table skipped the row"));
     world.execute("drop trigger skip on customers; drop trigger skip on appointments");
     world.run(&["errors", "retry"]).expect_exit(0);
     world.sync_json(&["all"], 0);

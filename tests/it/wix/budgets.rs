@@ -78,7 +78,7 @@ fn number_of_statements_depends_on_batches_not_rows() {
 fn sync_without_changes_writes_no_row_and_little_wal() {
     let world = world();
     world.run(&["sync", "all"]).expect_exit(0);
-    // Customers that were made from bookings and that Wix does not list: the first full pass asks for each.
+    // Customers that were made from bookings and that Wix does not list: the first full sync asks for each.
     world.run(&["sync", "all", "--full"]).expect_exit(0);
     let (rows, before) = (versions(&world), wal(&world));
     assert!(rows.len() >= SITE.iter().sum::<usize>() / 2, "{} rows", rows.len());
@@ -87,13 +87,13 @@ fn sync_without_changes_writes_no_row_and_little_wal() {
     world.run(&["sync", "all"]).expect_exit(0);
     let changes_bytes = wal(&world) - before;
     assert_eq!(world.sim.request_count(Endpoint::Any), 3, "one request a table");
-    assert!(changes_bytes < 32_768, "{changes_bytes} bytes for a changes pass");
+    assert!(changes_bytes < 32_768, "{changes_bytes} bytes for an incremental sync");
 
     let before = wal(&world);
     world.run(&["sync", "all", "--full"]).expect_exit(0);
     let full_bytes = wal(&world) - before;
     let most = 100 * rows.len() as i64;
-    assert!(full_bytes < most, "{full_bytes} bytes for a full pass over {} rows", rows.len());
+    assert!(full_bytes < most, "{full_bytes} bytes for a full sync over {} rows", rows.len());
     assert!(versions(&world) == rows, "rows were written or locked");
 }
 

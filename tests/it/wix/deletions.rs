@@ -1,4 +1,4 @@
-//! Records that Wix deleted: found by full passes alone, asked for by id, marked, and back if they come back.
+//! Records that Wix deleted: found by full syncs alone, asked for by id, marked, and back if they come back.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -174,7 +174,7 @@ fn full_sync_finds_deletions_with_few_requests() {
     let changes = world.sync_json(&["all"], 0);
     for kind in KINDS {
         assert_eq!(changes["results"][kind.table]["kind"], "incremental");
-        assert_eq!((deleted(&world, kind), lookups(&world, kind)), (vec![], vec![]), "a changes pass can't tell");
+        assert_eq!((deleted(&world, kind), lookups(&world, kind)), (vec![], vec![]), "an incremental sync can't tell");
     }
     let full = world.full_sync_json(&["all"], 0);
     for (kind, before) in KINDS.into_iter().zip(before) {
@@ -282,7 +282,7 @@ fn row_that_returns_is_live_again() {
     for (kind, texts) in KINDS.into_iter().zip(texts) {
         confirm(&world, kind, &ids([4, 5]));
         assert_eq!(deleted(&world, kind), ids([4, 5]));
-        // One as it was, which only a full pass sees; one with a new date.
+        // One as it was, which only a full sync sees; one with a new date.
         world.sim.put_raw(kind.entity, &texts[4]);
         world.sim.put_raw(kind.entity, &texts[5]);
         world.sim.edit(kind.entity, &id(5), |_| {});

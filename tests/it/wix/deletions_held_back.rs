@@ -29,7 +29,7 @@ fn notice(result: &Value, kind: Kind) -> String {
     notices.iter().map(|notice| notice.as_str().expect("a text")).collect::<Vec<_>>().join("\n")
 }
 
-/// Per table: the watermark, whether a full pass is on record, whether a pass is unfinished.
+/// Per table: the watermark, whether a full sync is on record, whether a pass is unfinished.
 fn state(world: &World) -> Vec<Value> {
     world.rows_as_json("select table_name, watermark, last_full_pass_at, checkpoint from sync_state order by 1")
 }
@@ -328,9 +328,9 @@ fn contradictory_responses_delete_nothing() {
         world.sim.fault(on_lookup_of(CUSTOMERS, 3).body(contact));
         world.sim.fault(on_lookup_of(APPOINTMENTS, 3).body(counted.clone()));
         let result = world.full_sync_json(&["customers"], 3);
-        assert!(notice(&result, CUSTOMERS).contains("r003: Wix answers another record"), "{result}");
+        assert!(notice(&result, CUSTOMERS).contains("r003: Wix returned a record with another id"), "{result}");
         let result = world.full_sync_json(&["appointments"], 3);
-        assert!(notice(&result, APPOINTMENTS).contains("r003: Wix answers without a record"), "{result}");
+        assert!(notice(&result, APPOINTMENTS).contains("r003: Wix returned no record"), "{result}");
     }
     assert_eq!((not_found(&world, CUSTOMERS), not_found(&world, APPOINTMENTS)), (vec![], vec![]));
     world.sync_json(&["all"], 0);
@@ -385,7 +385,7 @@ fn empty_list_is_accepted_only_for_an_empty_table() {
         assert!(notice(&result, kind).contains("nothing was deleted"), "{result}");
         assert_eq!((deleted(&world, kind), lookups(&world, kind)), (vec![], vec![]), "{kind:?}");
     }
-    // As long as that stands, no run is a full success, also one that did not ask for a full pass.
+    // As long as that stands, no run is a full success, also one that did not ask for a full sync.
     let result = world.sync_json(&["all"], 3);
     for kind in KINDS {
         assert_eq!(result["results"][kind.table]["kind"], "full");

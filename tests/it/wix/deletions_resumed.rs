@@ -1,4 +1,4 @@
-//! Deletions where the full pass was interrupted, of records without a date, and of those in `sync_errors`.
+//! Deletions where the full sync was interrupted, of records without a date, and of those in `sync_errors`.
 
 use serde_json::{Value, json};
 use wix_sim::Entity;
@@ -7,7 +7,7 @@ use crate::support::harness::World;
 use crate::wix::deletions::{APPOINTMENTS, CUSTOMERS, KINDS, Kind, absent, confirm, delete, deleted, id, ids, lookups};
 use crate::wix::deletions::{asked, on_listing, record, site, site_created};
 
-/// A full pass that fails at its fourth page of ten records and so is left unfinished.
+/// A full sync that fails at its fourth page of ten records and so is left unfinished.
 fn interrupt(world: &World, kind: Kind, batch_size: &str) {
     world.sim.fault(on_listing(kind).nth(4).system_error());
     world.sim.fault(on_listing(kind).always().short_page(10));

@@ -108,7 +108,7 @@ fn record_of_50_mb_is_rejected_alone() {
         assert!(requests < 8, "{table}: {requests} requests");
         // It stays named, and is not looked at again in each run.
         world.sim.clear_requests();
-        run(&world, &["sync", table], 3).expect_stderr("still wait");
+        run(&world, &["sync", table], 3).expect_stderr("earlier rejected records are unresolved");
         assert!(world.sim.request_count(Endpoint::Any) <= 2, "{:?}", world.sim.request_count(Endpoint::Any));
         run(&world, &["errors", "retry"], 3).expect_stderr(&id(120));
         run(&world, &["sync", table, "--full"], 3).expect_stderr(&id(120));

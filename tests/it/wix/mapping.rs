@@ -80,7 +80,7 @@ fn second_run_of_a_whole_site_changes_no_row() {
     world.assert_tables_equal_truth();
 
     let third = world.full_sync_json(&["appointments"], 0);
-    assert_eq!(row_versions(&world), before, "nor does a full pass");
+    assert_eq!(row_versions(&world), before, "nor does a full sync");
     let (first, third) = (&first["results"]["appointments"], &third["results"]["appointments"]);
     assert_eq!((&third["unchanged"], &third["updated"]), (&first["inserted"], &json!(0)));
 }
@@ -372,7 +372,7 @@ fn time_zones_of_machine_and_database_do_not_matter() {
         }
         world.sync_json(&["all", "--batch-size", "50"], 0);
         world.assert_tables_equal_truth();
-        // A day's bounds are those of UTC, and a changes pass asks from the right moment on.
+        // A day's bounds are those of UTC, and an incremental sync asks from the right moment on.
         let day = world.sync_json(&["appointments", "--start", "2026-12-31", "--end", "2026-12-31"], 0);
         let listed = world.sim.bookings().iter().filter(|booking| start_of(booking).starts_with("2026-12-31")).count();
         assert_eq!(day["results"]["appointments"]["synced"], listed, "TZ={machine}");

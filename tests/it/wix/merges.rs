@@ -85,7 +85,7 @@ fn links_of_the_source_move_to_the_survivor() {
     let world = site();
     world.sim.merge_contacts("a", "b");
     world.sync_json(&["all"], 0);
-    assert_eq!(merges(&world), Vec::<String>::new(), "a changes pass can't tell");
+    assert_eq!(merges(&world), Vec::<String>::new(), "an incremental sync can't tell");
     let result = world.full_sync_json(&["all"], 0);
     assert_eq!(result["results"]["customers"]["deleted"], 1);
     assert_eq!(lookups(&world, CUSTOMERS).len(), 2);

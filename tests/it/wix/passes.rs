@@ -1,4 +1,4 @@
-//! Full and changes passes: what they ask for, what moves the watermark, and what they find.
+//! Full and incremental syncs: what they ask for, what moves the watermark, and what they find.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -101,7 +101,7 @@ fn date_header_in_the_future_hides_no_change() {
             // Soon enough, what changed is all that is asked for.
             let is_over = ahead == TimeDelta::days(4000) && round > 0;
             let dry = world.sync_json(&["customers", "--dry-run"], if is_over { 0 } else { 3 });
-            assert_eq!(dry["tables"][0]["notices"].to_string().contains("still to come"), !is_over);
+            assert_eq!(dry["tables"][0]["notices"].to_string().contains("is in the future"), !is_over);
             world.sim.clear_requests();
             let result = world.sync_json(&["customers"], 0);
             assert_eq!(result["results"]["customers"]["updated"], 1, "{ahead}, round {round}");
@@ -122,7 +122,7 @@ fn missing_date_header_makes_every_sync_full() {
     world.sim.fault(Fault::on(Endpoint::ContactsQuery).always().without_header("date"));
     for _ in 0..2 {
         let shown = world.run(&["sync", "customers"]).expect_exit(0);
-        assert!(shown.stderr.contains("customers: Wix's answers tell no time"), "{shown:#?}");
+        assert!(shown.stderr.contains("customers: Wix's responses have no Date header"), "{shown:#?}");
     }
     world.sim.clear_faults();
     assert_eq!((pass_of(&world, &[]), pass_of(&world, &[])), (json!("full"), json!("incremental")));
@@ -167,7 +167,7 @@ fn full_syncs_run_on_request_and_when_due() {
     assert_eq!(pass_of(&world, &[]), "incremental");
     age(8);
     assert_eq!(pass_of(&world, &["--full-every", "0"]), "incremental");
-    // With a date of long ago: only a full pass can find it.
+    // With a date of long ago: only a full sync can find it.
     world.sim.put_raw(Entity::Contacts, &contact("old", "2020-01-01T00:00:00.000Z", "2020-01-01T00:00:00.000Z"));
     assert_eq!(pass_of(&world, &["--full-every", "30d"]), "incremental");
     assert_eq!(world.value::<i64>("select count(*) from customers"), 10);
@@ -356,7 +356,7 @@ fn more_records_of_one_instant_than_a_page_all_arrive() {
             assert_eq!(world.value::<i64>(&count), 350, "{table}, {disturbance}");
         }
         world.assert_tables_equal_truth();
-        // All of one moment again, now in a changes pass.
+        // All of one moment again, now in an incremental sync.
         world.sim.set_clock_offset(TimeDelta::hours(1));
         for entity in [Entity::Bookings, Entity::Orders] {
             world.sim.add(entity, 250);

@@ -175,7 +175,7 @@ fn deleted_placeholders_are_created_again() {
         let result = world.sync_json(arguments, 0);
         assert_eq!(customers_of(&world), before, "{arguments:?}");
         let notices = result["results"]["appointments"]["notices"].to_string();
-        assert!(notices.contains("2 customer(s) that bookings name were missing"), "{notices}");
+        assert!(notices.contains("2 customer(s) that bookings refer to were missing"), "{notices}");
         assert_eq!(world.value::<i64>("select count(*) from sync_unlinked"), 0);
         world.run(&["verify"]).expect_exit(0);
     }

@@ -20,7 +20,7 @@ fn change(world: &World, ids: &[String], round: usize) {
     world.sim.add(Entity::Orders, 1);
 }
 
-/// Where a request belongs to a changes pass.
+/// Where a request belongs to an incremental sync.
 fn asks_for_changes(body: &Value) -> bool {
     ["query", "search"].iter().any(|member| body[member]["filter"].get("updatedDate").is_some())
 }
