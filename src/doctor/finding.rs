@@ -10,20 +10,23 @@ use crate::wix::WixError;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Mark {
+pub enum CheckStatus {
     Ok,
-    /// Works, but somebody should know.
-    Warn,
-    /// Wrong: runs fail, or data is not safe.
-    Fail,
+    /// A sync works, but somebody should know.
+    Warning,
+    /// A sync fails or leaves something out, or data is not safe.
+    Problem,
+    /// Not checked, because something that the check needs is missing.
+    Skipped,
 }
 
-impl Mark {
+impl CheckStatus {
     pub fn as_str(self) -> &'static str {
         match self {
-            Mark::Ok => "ok",
-            Mark::Warn => "warn",
-            Mark::Fail => "fail",
+            CheckStatus::Ok => "ok",
+            CheckStatus::Warning => "warning",
+            CheckStatus::Problem => "problem",
+            CheckStatus::Skipped => "skipped",
         }
     }
 }
@@ -39,47 +42,55 @@ pub struct Finding {
 /// The result of a check. Never holds a secret or anything of a record.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
-    pub mark: Mark,
-    pub found: String,
-    /// What to do about it.
+    pub status: CheckStatus,
+    pub message: String,
+    /// What to do about it. Every warning and problem has one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mend: Option<String>,
+    pub hint: Option<String>,
 }
 
 impl Outcome {
-    pub fn ok(found: impl fmt::Display) -> Outcome {
-        Outcome { mark: Mark::Ok, found: found.to_string(), mend: None }
+    pub fn ok(message: impl fmt::Display) -> Outcome {
+        Outcome { status: CheckStatus::Ok, message: message.to_string(), hint: None }
     }
 
-    pub fn warn(found: impl fmt::Display, mend: impl fmt::Display) -> Outcome {
-        Outcome { mark: Mark::Warn, found: found.to_string(), mend: Some(mend.to_string()) }
+    pub fn skipped(message: impl fmt::Display) -> Outcome {
+        Outcome { status: CheckStatus::Skipped, ..Outcome::ok(message) }
     }
 
-    pub fn fail(found: impl fmt::Display, mend: impl fmt::Display) -> Outcome {
-        Outcome { mark: Mark::Fail, ..Outcome::warn(found, mend) }
+    pub fn warning(message: impl fmt::Display, hint: impl fmt::Display) -> Outcome {
+        Outcome { status: CheckStatus::Warning, message: message.to_string(), hint: Some(hint.to_string()) }
     }
 
-    /// The check failed with an error, or nothing could be checked.
-    fn error(error: impl fmt::Display, hint: Option<String>) -> Outcome {
-        Outcome { mark: Mark::Fail, found: error.to_string(), mend: hint }
+    pub fn problem(message: impl fmt::Display, hint: impl fmt::Display) -> Outcome {
+        Outcome { status: CheckStatus::Problem, ..Outcome::warning(message, hint) }
+    }
+
+    pub fn is_problem(&self) -> bool {
+        self.status == CheckStatus::Problem
     }
 }
 
 impl From<StoreError> for Outcome {
     fn from(error: StoreError) -> Outcome {
-        Outcome::error(&error, error.hint())
+        let default = "docs/troubleshooting.md explains the messages of Postgres; its own log may say more";
+        Outcome::problem(&error, error.hint().unwrap_or_else(|| default.to_owned()))
     }
 }
 
 impl From<WixError> for Outcome {
     fn from(error: WixError) -> Outcome {
-        Outcome::error(&error, error.hint())
+        let default =
+            "check WIX_SITE_ID, the credentials and WIX_API_BASE_URL; docs/troubleshooting.md explains Wix's answers";
+        Outcome::problem(&error, error.hint().unwrap_or_else(|| default.to_owned()))
     }
 }
 
 impl From<ConfigError> for Outcome {
     fn from(error: ConfigError) -> Outcome {
-        Outcome::error(&error, error.hint.clone())
+        let hint =
+            error.hint.clone().unwrap_or_else(|| "correct it; docs/configuration.md lists all variables".to_owned());
+        Outcome::problem(&error, hint)
     }
 }
 

@@ -46,7 +46,7 @@ impl WixClient {
             }
             return decode(&response).await.map_err(|what| {
                 let what = format!("it answered {}, but {what}", self.describe(&response, token));
-                Failure::Unusable { what, retry_after: None }
+                Failure::Unusable { what, is_server_error: false, retry_after: None }
             });
         }
         let described = self.describe(&response, token);
@@ -96,7 +96,7 @@ impl WixClient {
         let response = tokio::select! {
             response = exchange => response.map_err(|error| {
                 match describe_missing_response(error, &self.settings.base_url) {
-                    Ok(what) => Failure::Unusable { what, retry_after: None },
+                    Ok(what) => Failure::Unusable { what, is_server_error: false, retry_after: None },
                     Err(error) => Failure::Ended(error),
                 }
             })?,
@@ -109,7 +109,8 @@ impl WixClient {
             }
             status if is_transient(status) => {
                 let what = format!("it answered {}", self.describe(&response, token));
-                Err(Failure::Unusable { what, retry_after })
+                let is_server_error = status.is_server_error();
+                Err(Failure::Unusable { what, is_server_error, retry_after })
             }
             _ => Ok(response),
         }
