@@ -47,11 +47,14 @@ pub struct Outcome {
     /// What to do about it. Every warning and problem has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Whether the same settings may do later: the cause may be the network or the other side.
+    #[serde(skip)]
+    pub may_pass: bool,
 }
 
 impl Outcome {
     pub fn ok(message: impl fmt::Display) -> Outcome {
-        Outcome { status: CheckStatus::Ok, message: message.to_string(), hint: None }
+        Outcome { status: CheckStatus::Ok, message: message.to_string(), hint: None, may_pass: false }
     }
 
     pub fn skipped(message: impl fmt::Display) -> Outcome {
@@ -59,11 +62,20 @@ impl Outcome {
     }
 
     pub fn warning(message: impl fmt::Display, hint: impl fmt::Display) -> Outcome {
-        Outcome { status: CheckStatus::Warning, message: message.to_string(), hint: Some(hint.to_string()) }
+        Outcome {
+            status: CheckStatus::Warning,
+            message: message.to_string(),
+            hint: Some(hint.to_string()),
+            may_pass: false,
+        }
     }
 
     pub fn problem(message: impl fmt::Display, hint: impl fmt::Display) -> Outcome {
         Outcome { status: CheckStatus::Problem, ..Outcome::warning(message, hint) }
+    }
+
+    pub(super) fn that_may_pass(self) -> Outcome {
+        Outcome { may_pass: true, ..self }
     }
 
     pub fn is_problem(&self) -> bool {
@@ -74,7 +86,8 @@ impl Outcome {
 impl From<StoreError> for Outcome {
     fn from(error: StoreError) -> Outcome {
         let default = "docs/troubleshooting.md explains the messages of Postgres; its own log may say more";
-        Outcome::problem(&error, error.hint().unwrap_or_else(|| default.to_owned()))
+        let may_pass = !error.is_configuration();
+        Outcome { may_pass, ..Outcome::problem(&error, error.hint().unwrap_or_else(|| default.to_owned())) }
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) async fn check(store: &mut Store, site_id: Option<&str>, answers: &An
 }
 
 /// Whether the tables hold the configured site.
-async fn site(store: &Store, site_id: Option<&str>) -> Result<Outcome, StoreError> {
+pub(super) async fn site(store: &Store, site_id: Option<&str>) -> Result<Outcome, StoreError> {
     if let Some(site_id) = site_id {
         store.check_site(site_id).await?;
     }

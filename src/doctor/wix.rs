@@ -121,11 +121,13 @@ fn unanswered(what: &str, error: ProbeError) -> Outcome {
         ProbeError::ServerError { what: answer } => Outcome::problem(
             format!("Wix has a problem ({what}): {answer}"),
             "try again later; nothing has to be changed here",
-        ),
+        )
+        .that_may_pass(),
         ProbeError::Failed(last) => Outcome::problem(
             format!("no usable answer ({what}): {last}"),
             "check whether this machine reaches Wix: network, proxy, WIX_API_BASE_URL",
-        ),
+        )
+        .that_may_pass(),
     }
 }
 

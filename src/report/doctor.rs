@@ -21,6 +21,12 @@ impl Paper {
     pub(super) fn of_stdout() -> Paper {
         Paper { width: columns(&Term::stdout()), colour: std::io::stdout().is_terminal() && console::colors_enabled() }
     }
+
+    /// The same for stderr.
+    pub(super) fn of_stderr() -> Paper {
+        let colour = std::io::stderr().is_terminal() && console::colors_enabled_stderr();
+        Paper { width: columns(&Term::stderr()), colour }
+    }
 }
 
 /// The widest status: `warning`, `problem`, `skipped`.
@@ -40,7 +46,7 @@ pub(super) fn render_findings(findings: &[Finding], paper: Paper) -> String {
 }
 
 /// A line for each finding, and one for its hint.
-fn render_lines(findings: &[Finding], paper: Paper) -> String {
+pub(super) fn render_lines(findings: &[Finding], paper: Paper) -> String {
     let mut out = String::new();
     let check_width = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or_default();
     let indent = STATUS_WIDTH + 2 + check_width + 2;

@@ -9,6 +9,7 @@ mod metrics;
 mod progress;
 mod rejected;
 mod run_detail;
+pub mod prompt;
 mod status;
 mod text;
 
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use indicatif::MultiProgress;
 use serde_json::{Value, json};
 
-use crate::comparison::Comparison;
+use crate::diff::TableDiff;
 use crate::doctor::{CheckStatus, Finding};
 use crate::event::Reporter;
 use crate::json_time;

@@ -6,6 +6,7 @@ pub(crate) mod docs_sql;
 pub(crate) mod doctor;
 pub(crate) mod escapes;
 pub(crate) mod health;
+mod init;
 pub(crate) mod metrics_file;
 pub(crate) mod repair;
 pub(crate) mod shell;
