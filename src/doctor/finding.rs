@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::config::ConfigError;
@@ -128,4 +129,9 @@ impl Findings {
             self.add(check, outcome);
         }
     }
+}
+
+/// `2026-11-28 07:21 UTC`.
+pub(super) fn time(instant: DateTime<Utc>) -> String {
+    instant.format("%Y-%m-%d %H:%M UTC").to_string()
 }

@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::finding::Outcome;
-use super::tables::time;
+use super::finding::{Outcome, time};
 use crate::store::status::{RunFilter, RunRow, TableRow};
 use crate::store::{Store, StoreError};
 

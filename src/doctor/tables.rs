@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::finding::{Findings, Outcome};
+use super::finding::{Findings, Outcome, time};
 use super::runs::last_runs;
 use super::wix::Answers;
 use crate::checkpoint::TableState;
@@ -210,8 +210,4 @@ async fn pending_deletions(store: &mut Store) -> Result<Vec<Outcome>, StoreError
         outcomes.push(Outcome::ok("none"));
     }
     Ok(outcomes)
-}
-
-pub(super) fn time(instant: DateTime<Utc>) -> String {
-    instant.format("%Y-%m-%d %H:%M UTC").to_string()
 }

@@ -272,8 +272,8 @@ fn no_test_sleeps() {
 }
 
 /// What may be started by name: programs of the packages in .ci/bare-path, then two for macOS.
-const PROGRAMS: [&str; 13] =
-    ["/bin/sh", "bash", "cc", "chmod", "cp", "mkdir", "rm", "sh", "sleep", "tar", "touch", "brew", "ps"];
+const PROGRAMS: [&str; 14] =
+    ["/bin/sh", "bash", "cc", "chmod", "cp", "mkdir", "rm", "setsid", "sh", "sleep", "tar", "touch", "brew", "ps"];
 
 #[test]
 fn programs_started_by_name_are_on_a_bare_debian() {

@@ -57,7 +57,8 @@ fn mode(file: &Path) -> u32 {
 /// The flags that answer every question.
 fn flags(world: &World) -> [String; 6] {
     let credentials = world.sim.credentials();
-    let [site, key, url] = [credentials.site_id.clone(), credentials.api_keys[0].clone(), world.postgres.url("postgres")];
+    let [site, key, url] =
+        [credentials.site_id.clone(), credentials.api_keys[0].clone(), world.postgres.url("postgres")];
     ["--site-id".into(), site, "--api-key".into(), key, "--database-url".into(), url]
 }
 
@@ -131,7 +132,8 @@ fn without_a_terminal_all_missing_values_are_named() {
 #[test]
 fn flags_answer_everything_and_other_lines_stay() {
     let (world, directory) = (World::new(3, 3, 3), Directory::new("flags"));
-    fs::write(directory.file(), "# the shop\nexport WIX_RATE_LIMIT=100 # half\nWIX_SITE_ID=old\n").expect("it is written");
+    fs::write(directory.file(), "# the shop\nexport WIX_RATE_LIMIT=100 # half\nWIX_SITE_ID=old\n")
+        .expect("it is written");
     let flags = flags(&world);
     let arguments: Vec<&str> = ["init"].into_iter().chain(flags.iter().map(String::as_str)).collect();
     let finished = run(&world, &directory, &arguments).expect_exit(2);

@@ -4,6 +4,7 @@ pub(crate) mod cli_output;
 pub(crate) mod docs;
 pub(crate) mod docs_sql;
 pub(crate) mod doctor;
+mod doctor_tables;
 pub(crate) mod escapes;
 pub(crate) mod health;
 mod init;
