@@ -7,9 +7,9 @@ mod grid;
 mod lines;
 mod metrics;
 mod progress;
+pub mod prompt;
 mod rejected;
 mod run_detail;
-pub mod prompt;
 mod status;
 mod text;
 
