@@ -6,6 +6,7 @@ mod doctor;
 mod errors;
 mod failure;
 mod help;
+mod init;
 mod logging;
 mod migrate;
 mod range;
@@ -52,6 +53,11 @@ fn run(args: &Args) -> Result<Exit, Failure> {
     let environment = match &args.command {
         // These need no environment, and an unreadable `.env` must not stop them.
         Command::Completions(_) | Command::Man(_) => Environment::default(),
+        Command::Init(_) => match args.global.env_file.as_deref() {
+            // It may not exist yet.
+            Some(file) => Environment::load_or_new(file)?,
+            None => Environment::load(None)?,
+        },
         _ => Environment::load(args.global.env_file.as_deref())?,
     };
     // `doctor` lists them among its checks.
@@ -70,6 +76,7 @@ fn run(args: &Args) -> Result<Exit, Failure> {
             Command::Verify(command) => verify::run(&invocation, command).await,
             Command::Errors(command) => errors::run(&invocation, command).await,
             Command::Serve(command) => serve::run(&invocation, command).await,
+            Command::Init(command) => init::run(&invocation, command).await,
             Command::Migrate(command) => migrate::run(&args.global, command, &environment).await,
             Command::Completions(command) => shell::completions(command),
             Command::Man(command) => shell::man(command),

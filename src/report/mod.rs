@@ -7,6 +7,7 @@ mod grid;
 mod lines;
 mod metrics;
 mod progress;
+pub mod prompt;
 mod rejected;
 mod run_detail;
 mod status;
@@ -19,7 +20,7 @@ use indicatif::MultiProgress;
 use serde_json::{Value, json};
 
 use crate::diff::TableDiff;
-use crate::doctor::{Finding, Mark};
+use crate::doctor::{CheckStatus, Finding};
 use crate::event::Reporter;
 use crate::json_time;
 use crate::run::RunSummary;
@@ -62,14 +63,16 @@ pub fn print_run_json(summary: &RunSummary, exit_code: u8) -> io::Result<()> {
     print_json(&object)
 }
 
-/// The findings of `doctor`; the last line has the worst. `version` grows when a field changes its meaning or is
+/// The findings of `doctor`; the last line has the counts. `version` grows when a field changes its meaning or is
 /// removed.
 pub fn print_findings(findings: &[Finding], exit_code: u8, as_json: bool) -> io::Result<()> {
     if as_json {
+        let count = |status: CheckStatus| findings.iter().filter(|finding| finding.outcome.status == status).count();
         let object = json!({
             "version": 1,
-            "ok": findings.iter().all(|finding| finding.outcome.mark != Mark::Fail),
-            "findings": findings,
+            "checks": findings,
+            "problems": count(CheckStatus::Problem),
+            "warnings": count(CheckStatus::Warning),
             "exit_code": exit_code,
         });
         return print_json(&object);

@@ -46,7 +46,7 @@ impl WixClient {
             }
             return decode(&response).await.map_err(|what| {
                 let what = format!("it answered {}, but {what}", self.describe(&response, token));
-                Failure::Unusable { what, retry_after: None }
+                Failure::Unusable { what, is_server_error: false, retry_after: None }
             });
         }
         let described = self.describe(&response, token);
@@ -99,7 +99,7 @@ impl WixClient {
                     Ok(what) => {
                         let proxy = self.settings.network.describe_proxy(&self.settings.base_url);
                         let proxy = proxy.map(|proxy| format!(" (proxy: {proxy})")).unwrap_or_default();
-                        Failure::Unusable { what: what + &proxy, retry_after: None }
+                        Failure::Unusable { what: what + &proxy, is_server_error: false, retry_after: None }
                     }
                     Err(error) => Failure::Ended(error),
                 }
@@ -113,7 +113,8 @@ impl WixClient {
             }
             status if is_transient(status) => {
                 let what = format!("it answered {}", self.describe(&response, token));
-                Err(Failure::Unusable { what, retry_after })
+                let is_server_error = status.is_server_error();
+                Err(Failure::Unusable { what, is_server_error, retry_after })
             }
             _ => Ok(response),
         }

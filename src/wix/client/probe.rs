@@ -28,9 +28,21 @@ pub enum ProbeError {
     Throttled(Box<WixResponse>),
     #[error(transparent)]
     Refused(WixError),
+    /// The last attempt was answered with a status of class 5xx.
+    #[error("Wix has a problem ({what})")]
+    ServerError { what: String },
     /// The last attempt failed for this reason.
     #[error("{0}")]
     Failed(String),
+}
+
+/// What a list says about itself on its smallest page.
+#[derive(Clone, Copy, Debug)]
+pub struct ListProbe {
+    /// How far this machine's clock is ahead of Wix's, if Wix tells its own; it does so to the second.
+    pub ahead: Option<TimeDelta>,
+    /// Whether the list has no records at all.
+    pub is_empty: bool,
 }
 
 impl WixClient {
@@ -50,16 +62,16 @@ impl WixClient {
         tries(async || self.try_token_info(&token, &counter).await).await
     }
 
-    /// Requests one record of a list. Returns how far this machine's clock is ahead of Wix's, if Wix tells its own; it does
-    /// so to the second.
-    pub async fn probe_listing(&self, listing: &'static Listing) -> Result<Option<TimeDelta>, ProbeError> {
+    /// Requests one record of a list.
+    pub async fn probe_listing(&self, listing: &'static Listing) -> Result<ListProbe, ProbeError> {
         let call = Call::list(listing, Payload::Post(listing.smallest_page()));
         let counter = RequestCounter::default();
         tries(async || {
             let (sent_at, clock) = (Utc::now(), Instant::now());
             let decode = async |response: &Response| {
                 let page = listing.decode_page(&response.body, response.server_time)?;
-                Ok(page.server_time.map(|theirs| ahead(sent_at, clock.elapsed(), theirs)))
+                let ahead = page.server_time.map(|theirs| ahead(sent_at, clock.elapsed(), theirs));
+                Ok(ListProbe { ahead, is_empty: page.records.is_empty() })
             };
             self.attempt(&call, &counter, &decode).await
         })
@@ -82,18 +94,19 @@ fn ahead(sent_at: DateTime<Utc>, took: Duration, theirs: DateTime<Utc>) -> TimeD
 }
 
 async fn tries<T>(attempt: impl AsyncFn() -> Result<T, Failure>) -> Result<T, ProbeError> {
-    let mut last = "no answer".to_owned();
+    let mut last = ProbeError::Failed("no answer".to_owned());
     for _ in 0..TRIES {
         last = match timeout(PATIENCE, attempt()).await {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(Failure::Throttled { response, .. })) => return Err(ProbeError::Throttled(response)),
             Ok(Err(Failure::Refused(error) | Failure::Ended(error))) => return Err(ProbeError::Refused(error)),
-            Ok(Err(Failure::Unusable { what, .. })) => what,
-            Ok(Err(Failure::TokenRefused(_))) => "a fresh access token was refused".to_owned(),
-            Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
+            Ok(Err(Failure::Unusable { what, is_server_error: true, .. })) => ProbeError::ServerError { what },
+            Ok(Err(Failure::Unusable { what, .. })) => ProbeError::Failed(what),
+            Ok(Err(Failure::TokenRefused(_))) => ProbeError::Failed("a fresh access token was refused".to_owned()),
+            Err(_) => ProbeError::Failed(format!("no answer within {} s", PATIENCE.as_secs())),
         };
     }
-    Err(ProbeError::Failed(last))
+    Err(last)
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ impl WixClient {
                 Err(Failure::Unusable { what, .. }) if failures == max_retries => {
                     return Err(WixError::Unavailable { path, tries: failures + 1, last: what });
                 }
-                Err(Failure::Unusable { what, retry_after }) => {
+                Err(Failure::Unusable { what, retry_after, .. }) => {
                     failures += 1;
                     self.pause(self.settings.retry.delay(failures, retry_after, fastrand::f64()), &what).await;
                 }

@@ -46,7 +46,7 @@ impl WixClient {
             Ok(token) => Ok(self.tokens.issue(token, Instant::now())),
             Err(_) => {
                 let what = format!("it answered {described}, but no access token");
-                Err(Failure::Unusable { what, retry_after: None })
+                Err(Failure::Unusable { what, is_server_error: false, retry_after: None })
             }
         }
     }

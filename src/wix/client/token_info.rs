@@ -86,7 +86,7 @@ impl WixClient {
             Ok(body @ Value::Object(_)) => Ok(read(&body, |text| token.secret.redact(text))),
             _ => {
                 let what = format!("it answered {described}, but no JSON");
-                Err(Failure::Unusable { what, retry_after: None })
+                Err(Failure::Unusable { what, is_server_error: false, retry_after: None })
             }
         }
     }

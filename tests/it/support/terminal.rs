@@ -2,12 +2,14 @@
 //! differently.
 
 use std::fs::File;
-use std::io::Read;
-use std::process::{Command, Output};
+use std::io::{Read, Write};
+use std::process::{Child, Command, Output};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use crate::support::harness::Finished;
 
@@ -33,6 +35,94 @@ pub(crate) fn run_on_terminal_of(columns: u16, arguments: &[&str], mut command: 
     let stdout = read_to_end(File::from(screen));
     let status = child.wait().expect("it ends");
     Finished::of(arguments, Output { status, stdout, stderr: Vec::new() })
+}
+
+/// A command that asks questions on a terminal of its own.
+pub(crate) struct Conversation {
+    screen: File,
+    child: Child,
+    output: Receiver<Vec<u8>>,
+    /// All that was shown, and how much of it the test has read.
+    shown: Vec<u8>,
+    read: usize,
+}
+
+impl Conversation {
+    /// The terminal is the one that controls the command, so that Ctrl-C reaches it.
+    pub(crate) fn start(command: &Command) -> Conversation {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let screen = openpt(flags).expect("a pseudo-terminal is made");
+        unlockpt(&screen).expect("it is unlocked");
+        let terminal = File::from(ioctl_tiocgptpeer(&screen, flags).expect("it is opened"));
+        let size = Winsize { ws_row: 40, ws_col: 140, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&terminal, size).expect("it has a size");
+        let mut session = Command::new("setsid");
+        session.arg("--ctty").arg(command.get_program()).args(command.get_args()).env_clear();
+        session.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        if let Some(directory) = command.get_current_dir() {
+            session.current_dir(directory);
+        }
+        let copy = || terminal.try_clone().expect("it is opened again");
+        let child = session.stdin(copy()).stdout(copy()).stderr(copy()).spawn().expect("setsid starts the binary");
+        drop((session, terminal));
+        let screen = File::from(screen);
+        let (sender, output) = channel();
+        let mut reader = screen.try_clone().expect("it is opened again");
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                if sender.send(buffer[..count].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        Conversation { screen, child, output, shown: Vec::new(), read: 0 }
+    }
+
+    /// Waits until this is shown, after what was expected before.
+    #[track_caller]
+    pub(crate) fn expect(&mut self, text: &str) -> &mut Conversation {
+        loop {
+            let unread = String::from_utf8_lossy(&self.shown[self.read..]).into_owned();
+            if let Some(at) = unread.find(text) {
+                self.read += at + text.len();
+                return self;
+            }
+            match self.output.recv_timeout(Duration::from_secs(60)) {
+                Ok(bytes) => self.shown.extend(bytes),
+                Err(error) => panic!("`{text}` is not shown ({error}) in {}", self.shown()),
+            }
+        }
+    }
+
+    /// Types a line.
+    pub(crate) fn answer(&mut self, line: &str) -> &mut Conversation {
+        self.press(&format!("{line}\n"))
+    }
+
+    pub(crate) fn press(&mut self, keys: &str) -> &mut Conversation {
+        self.screen.write_all(keys.as_bytes()).expect("the terminal takes input");
+        self
+    }
+
+    /// Waits for the end, and returns the exit code; `None` if a signal ended it.
+    pub(crate) fn end(&mut self) -> Option<i32> {
+        let code = self.child.wait().expect("it ends").code();
+        while let Ok(bytes) = self.output.recv_timeout(Duration::from_secs(1)) {
+            self.shown.extend(bytes);
+        }
+        code
+    }
+
+    /// Whether the terminal shows what is typed.
+    pub(crate) fn echoes(&self) -> bool {
+        let modes = tcgetattr(&self.screen).expect("it is a terminal").local_modes;
+        modes.contains(LocalModes::ECHO | LocalModes::ICANON)
+    }
+
+    pub(crate) fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.shown).into_owned()
+    }
 }
 
 /// Linux reports the end of a terminal's output as an I/O error.
