@@ -37,10 +37,10 @@ pub struct GlobalArgs {
     /// How log lines are written
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, help_heading = "Global options")]
     pub log_format: LogFormat,
-    /// Say more; twice says most
+    /// Log requests, retries, waits and batches; twice logs more
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
-    /// Say only what went wrong
+    /// Print only errors, and what was left out for the first time; with every command. --json still prints its JSON
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
     pub quiet: bool,
     /// Lines instead of bars, also on a terminal

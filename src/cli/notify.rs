@@ -18,7 +18,6 @@ use crate::run::{RunSummary, TableSummary};
 use crate::visible;
 
 pub(super) struct Notifier {
-    pub(super) run_id: Uuid,
     sync_type: String,
     clock: Instant,
     healthcheck: Option<Healthcheck>,
@@ -58,8 +57,8 @@ impl Notifier {
         environment: &Environment,
         metrics_file: Option<&Path>,
         sync_type: String,
+        run_id: Uuid,
     ) -> Result<Notifier, ConfigError> {
-        let run_id = Uuid::new_v4();
         let network = environment.network()?;
         let healthcheck = environment
             .healthcheck_url()
@@ -77,7 +76,7 @@ impl Notifier {
                 })
             })
             .transpose()?;
-        Ok(Notifier { run_id, sync_type, clock: Instant::now(), healthcheck, metrics, heard: Mutex::default() })
+        Ok(Notifier { sync_type, clock: Instant::now(), healthcheck, metrics, heard: Mutex::default() })
     }
 
     /// Tells of the end, whatever it is.

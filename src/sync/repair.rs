@@ -12,7 +12,7 @@ pub(super) async fn repair(pass: &mut Pass<'_>, gaps: &Comparison) -> Result<(),
     let table = pass.table;
     let listed_id = gaps.listed_id.as_deref();
     let to_fetch: Vec<&String> = gaps.missing_ids.iter().chain(&gaps.outdated_ids).collect();
-    let mut lookups = Lookups::beside(listed_id);
+    let mut lookups = Lookups::beside(listed_id).expecting(Some(to_fetch.len() as u64));
     for wix_id in to_fetch {
         lookups.resolve(pass, wix_id, gaps.listed_hashes.get(wix_id)).await?;
         if lookups.gives_up() {
@@ -41,14 +41,14 @@ pub(super) async fn repair(pass: &mut Pass<'_>, gaps: &Comparison) -> Result<(),
     if gaps.rejected > 0 {
         let text =
             format!("{} rejected records stay in sync_errors: `wix-sync errors retry` tries them again", gaps.rejected);
-        pass.warn_incomplete(text);
+        pass.warn_rejected(text);
     }
     if gaps.new_unreadable() > 0 {
         let text = format!(
             "{} records of Wix can't become rows: run `wix-sync sync {table}`, which keeps them in sync_errors",
             gaps.new_unreadable()
         );
-        pass.warn_incomplete(text);
+        pass.warn_rejected(text);
     }
     Ok(())
 }
