@@ -207,16 +207,17 @@ fn finish_line(summary: &TableSummary) -> String {
 fn style(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     // What cannot be written is missing. Averages: a wait must not show a rate of 0, and no time left without end.
-    let rate = |state: &ProgressState, out: &mut dyn Write| match state.pos() as f64 / state.elapsed().as_secs_f64() {
-        rate if rate >= 1.0 && rate.is_finite() => write!(out, "  {}/s", grouped(rate as u64)).unwrap_or_default(),
-        _ => {}
+    let rate = |state: &ProgressState, out: &mut dyn Write| {
+        let rate = state.pos() as f64 / state.elapsed().as_secs_f64();
+        if rate.is_finite() && rate >= 1.0 {
+            write!(out, "  {}/s", grouped(rate as u64)).unwrap_or_default();
+        }
     };
-    let left = |state: &ProgressState, out: &mut dyn Write| match (state.pos(), state.len()) {
-        (pos @ 1.., Some(len)) => {
+    let left = |state: &ProgressState, out: &mut dyn Write| {
+        if let (pos @ 1.., Some(len)) = (state.pos(), state.len()) {
             let seconds = state.elapsed().as_secs_f64() * len.saturating_sub(pos) as f64 / pos as f64;
             write!(out, ", {} left", age(seconds as i64)).unwrap_or_default();
         }
-        _ => {}
     };
     let time = |state: &ProgressState, out: &mut dyn Write| {
         write!(out, "{}", age(state.elapsed().as_secs() as i64)).unwrap_or_default();
