@@ -41,7 +41,7 @@ pub struct GlobalArgs {
     /// Log requests, retries and batches; -vv logs more details
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
-    /// Print errors only
+    /// Print only errors, and what was left out for the first time; with every command. --json still prints its JSON
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
     pub quiet: bool,
     /// Print lines instead of progress bars, also on a terminal

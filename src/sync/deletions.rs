@@ -75,7 +75,7 @@ async fn resolve_due(pass: &mut Pass<'_>, listed_id: Option<&str>) -> Result<(),
     if count == 0 {
         return Ok(());
     }
-    let mut lookups = Lookups::beside(listed_id);
+    let mut lookups = Lookups::beside(listed_id).expecting(Some(count));
     if let Some(why) = lookups.why_unreadable(pass).await? {
         pass.warn_incomplete(format!(
             "{count} rows are pending deletion, but a record that Wix has cannot be looked up by id either: \
@@ -110,8 +110,9 @@ async fn resolve_due(pass: &mut Pass<'_>, listed_id: Option<&str>) -> Result<(),
 /// that says nothing is reported, and the next full sync asks again: the tables are right as far as is known.
 pub(super) async fn follow_merges(pass: &mut Pass<'_>, begun_at: DateTime<Utc>) -> Result<(), SyncError> {
     let list = async |store: &mut Store| store.list_maybe_merged(begun_at, MAX_FOLLOWED).await;
-    let mut lookups = Lookups::default();
-    for wix_id in pass.store.retry(list).await? {
+    let candidates = pass.store.retry(list).await?;
+    let mut lookups = Lookups::default().expecting(Some(candidates.len() as u64));
+    for wix_id in candidates {
         lookups.follow(pass, &wix_id).await?;
         if lookups.gives_up() {
             break;

@@ -18,7 +18,7 @@ use crate::wix::error::{WixError, WixResponse};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Maximum number of attempts of one check.
-const TRIES: usize = 2;
+const TRIES: u32 = 2;
 
 /// Why a check got no usable answer.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +50,7 @@ impl WixClient {
     pub async fn probe_token(&self) -> Result<(), ProbeError> {
         let counter = RequestCounter::default();
         let mut current = self.tokens.current.lock().await;
-        *current = Some(tries(async || self.try_token(&counter).await).await?);
+        *current = Some(tries(async |number| self.try_token(&counter, number).await).await?);
         Ok(())
     }
 
@@ -59,21 +59,21 @@ impl WixClient {
         let token = self.tokens.current.lock().await.clone();
         let token = token.ok_or_else(|| ProbeError::Failed("there is no access token".to_owned()))?;
         let counter = RequestCounter::default();
-        tries(async || self.try_token_info(&token, &counter).await).await
+        tries(async |number| self.try_token_info(&token, &counter, number).await).await
     }
 
     /// Requests one record of a list.
     pub async fn probe_listing(&self, listing: &'static Listing) -> Result<ListProbe, ProbeError> {
         let call = Call::list(listing, Payload::Post(listing.smallest_page()));
         let counter = RequestCounter::default();
-        tries(async || {
+        tries(async |number| {
             let (sent_at, clock) = (Utc::now(), Instant::now());
             let decode = async |response: &Response| {
                 let page = listing.decode_page(&response.body, response.server_time)?;
                 let ahead = page.server_time.map(|theirs| ahead(sent_at, clock.elapsed(), theirs));
                 Ok(ListProbe { ahead, is_empty: page.records.is_empty() })
             };
-            self.attempt(&call, &counter, &decode).await
+            self.attempt(&call, &counter, number, &decode).await
         })
         .await
     }
@@ -93,10 +93,10 @@ fn ahead(sent_at: DateTime<Utc>, took: Duration, theirs: DateTime<Utc>) -> TimeD
     }
 }
 
-async fn tries<T>(attempt: impl AsyncFn() -> Result<T, Failure>) -> Result<T, ProbeError> {
+async fn tries<T>(attempt: impl AsyncFn(u32) -> Result<T, Failure>) -> Result<T, ProbeError> {
     let mut last = ProbeError::Failed("no answer".to_owned());
-    for _ in 0..TRIES {
-        last = match timeout(PATIENCE, attempt()).await {
+    for number in 1..=TRIES {
+        last = match timeout(PATIENCE, attempt(number)).await {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(Failure::Throttled { response, .. })) => return Err(ProbeError::Throttled(response)),
             Ok(Err(Failure::Refused(error) | Failure::Ended(error))) => return Err(ProbeError::Refused(error)),
