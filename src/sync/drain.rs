@@ -15,7 +15,7 @@ use crate::store::Store;
 use crate::table::Table;
 use crate::wix::RequestCounter;
 
-/// Maximum time for which [`drain`] holds the lease: a run that is due waits no longer.
+/// After this time no further look at the inbox begins: the lease is given back for runs that wait for it.
 const MAX_HOLD: Duration = Duration::from_secs(5);
 
 /// How long an empty inbox is watched before the lease is given back: taking it costs more than a lookup.
