@@ -44,6 +44,11 @@ impl Address {
         self.0.host_str().unwrap_or_default()
     }
 
+    pub fn host_and_port(&self) -> String {
+        let port = self.0.port_or_known_default().map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}{port}", self.host())
+    }
+
     pub fn is_encrypted(&self) -> bool {
         self.0.scheme() == "https"
     }

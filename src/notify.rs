@@ -17,7 +17,6 @@ use crate::run::{RunSummary, TableSummary};
 use crate::visible;
 
 pub struct Notifier {
-    pub run_id: Uuid,
     sync_type: String,
     clock: Instant,
     healthcheck: Option<Healthcheck>,
@@ -76,7 +75,7 @@ impl Notifier {
                 })
             })
             .transpose()?;
-        Ok(Notifier { run_id, sync_type, clock: Instant::now(), healthcheck, metrics, heard: Mutex::default() })
+        Ok(Notifier { sync_type, clock: Instant::now(), healthcheck, metrics, heard: Mutex::default() })
     }
 
     /// Tells of the end, whatever it is. `error` is why the run failed.

@@ -53,8 +53,12 @@ impl Reporter for Tracker {
                     entry(&mut progress, table);
                 }
                 Event::PassPlanned { table, pass } => entry(&mut progress, table).pass = Some(*pass),
-                Event::RequestSent { table: Some(table) } => entry(&mut progress, table).requests += 1,
-                Event::BatchCommitted { table, record_count, total } => {
+                Event::RequestSent { request } => {
+                    if let Some(table) = request.table {
+                        entry(&mut progress, table).requests += 1;
+                    }
+                }
+                Event::BatchCommitted { table, record_count, total, .. } => {
                     let table = entry(&mut progress, table);
                     table.records = *record_count;
                     table.total = total.or(table.total);
@@ -85,7 +89,7 @@ fn entry<'a>(progress: &'a mut RunProgress, table: &Table) -> &'a mut TableProgr
 #[cfg(test)]
 mod tests {
     use super::{TableProgress, Tracker};
-    use crate::event::{Event, Reporter};
+    use crate::event::{BatchInfo, Event, Reporter, RequestInfo};
     use crate::run::{PassKind, Status};
     use crate::table::ORDERS;
 
@@ -93,13 +97,15 @@ mod tests {
     fn requests_count_for_their_table_and_totals_stay() {
         let tracker = Tracker::new(Vec::new());
         let table = &ORDERS;
-        tracker.report(Event::RequestSent { table: None });
+        let request = |table| RequestInfo { table, method: "POST", path: "/", attempt: 1 };
+        let batch = BatchInfo::default();
+        tracker.report(Event::RequestSent { request: &request(None) });
         tracker.report(Event::TableStarted { table });
         tracker.report(Event::PassPlanned { table, pass: PassKind::Full });
-        tracker.report(Event::RequestSent { table: Some(table) });
-        tracker.report(Event::BatchCommitted { table, record_count: 100, total: Some(250) });
-        tracker.report(Event::RequestSent { table: Some(table) });
-        tracker.report(Event::BatchCommitted { table, record_count: 200, total: None });
+        tracker.report(Event::RequestSent { request: &request(Some(table)) });
+        tracker.report(Event::BatchCommitted { table, record_count: 100, total: Some(250), batch });
+        tracker.report(Event::RequestSent { request: &request(Some(table)) });
+        tracker.report(Event::BatchCommitted { table, record_count: 200, total: None, batch });
         let expected = TableProgress {
             status: Status::Running,
             pass: Some(PassKind::Full),

@@ -138,8 +138,22 @@ pub struct TableSummary {
     /// True if something other than a rejected record was left out: the run is not a full success.
     #[serde(skip_serializing_if = "is_false")]
     pub incomplete: bool,
+    /// What was left out, in sentences, apart from the records that this pass rejected.
+    #[serde(skip)]
+    pub left_out: Vec<LeftOut>,
+    /// True if something was left out that earlier runs did not leave out.
+    #[serde(skip)]
+    pub has_news: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// Something that a pass left out.
+#[derive(Clone, Debug)]
+pub struct LeftOut {
+    pub text: String,
+    /// True for rejected records, which are reported one by one when they are new.
+    pub is_rejected: bool,
 }
 
 fn is_false(value: &bool) -> bool {
@@ -171,6 +185,8 @@ impl TableSummary {
             duration_ms: 0,
             notices: Vec::new(),
             incomplete: false,
+            left_out: Vec::new(),
+            has_news: false,
             error: None,
         }
     }

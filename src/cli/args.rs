@@ -41,7 +41,7 @@ pub struct GlobalArgs {
     /// Log requests, retries and batches; -vv logs more details
     #[arg(short, long, global = true, action = ArgAction::Count, help_heading = "Global options")]
     pub verbose: u8,
-    /// Print errors only
+    /// Print only errors, and what was left out for the first time; with every command. --json still prints its JSON
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
     pub quiet: bool,
     /// Print lines instead of progress bars, also on a terminal
@@ -70,6 +70,9 @@ pub enum Command {
     /// Serve triggers, status and a status page over HTTP, and run syncs on a schedule
     #[command(after_help = help::SERVE)]
     Serve(ServeArgs),
+    /// Ask for site, credentials and database, test them, and write a .env file
+    #[command(after_help = help::INIT)]
+    Init(InitArgs),
     /// Create the tables or bring them up to date; safe to repeat
     #[command(after_help = help::MIGRATE)]
     Migrate(MigrateArgs),
@@ -338,6 +341,44 @@ pub struct ServeArgs {
     /// Delete ended runs from sync_logs after this time, but the last success of each type; 0 is never
     #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = parse_duration)]
     pub keep_logs: Duration,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, ClapArgs)]
+pub struct InitArgs {
+    /// The site's id [env: WIX_SITE_ID]
+    #[arg(long, value_name = "ID")]
+    pub site_id: Option<String>,
+    /// An API key; other users can see flags, so better use the variable [env: WIX_API_TOKEN]
+    #[arg(long, value_name = "KEY", conflicts_with_all = ["app_id", "app_secret", "instance_id"])]
+    pub api_key: Option<String>,
+    /// Instead of an API key: the app's id [env: WIX_APP_ID]
+    #[arg(long, value_name = "ID")]
+    pub app_id: Option<String>,
+    /// The app's secret; better use the variable [env: WIX_APP_SECRET]
+    #[arg(long, value_name = "SECRET")]
+    pub app_secret: Option<String>,
+    /// The id of the app's installation on the site [env: WIX_APP_INSTANCE_ID]
+    #[arg(long, value_name = "ID")]
+    pub instance_id: Option<String>,
+    /// Run `migrate` afterwards
+    #[arg(long, conflicts_with = "no_migrate")]
+    pub migrate: bool,
+    /// Do not offer to run `migrate`
+    #[arg(long, conflicts_with = "sync")]
+    pub no_migrate: bool,
+    /// Run `migrate` and a first `sync` afterwards
+    #[arg(long, conflicts_with = "no_sync")]
+    pub sync: bool,
+    /// Do not offer to run `sync`
+    #[arg(long)]
+    pub no_sync: bool,
+    /// Ask nothing: take the given values, then run `migrate` and `sync`
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Replace values that the .env file has
+    #[arg(long)]
+    pub force: bool,
 }
 
 /// Arguments of `migrate`.

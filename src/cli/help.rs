@@ -123,14 +123,30 @@ EXIT STATUS
   2  wrong usage or configuration, or existing tables are in the way; nothing
      was changed";
 
+pub(super) const INIT: &str = "EXAMPLES
+  wix-sync init
+  wix-sync init --env-file /etc/wix-sync/shop.env --no-sync
+  WIX_API_TOKEN=... DATABASE_URL=... wix-sync init --site-id ID --yes
+
+Without a terminal nothing is asked: values come from flags, variables and the
+.env file. Its other lines are kept.
+
+EXIT STATUS
+  0    the file is written, and what was to be run succeeded
+  1    failed, for example because Wix or the database cannot be reached
+  2    a value is missing or was refused; nothing was written
+  130  stopped by Ctrl-C; nothing was written
+  With --sync or --yes also those of sync";
+
 pub(super) const DOCTOR: &str = "EXAMPLES
   wix-sync doctor
-  wix-sync doctor --json
+  wix-sync doctor --json | jq '.checks[] | select(.status != \"ok\")'
 
 EXIT STATUS
   0  no problems; there may be warnings
   2  wrong usage
-  5  found a problem";
+  5  problems were found: a sync would fail or leave something out, or data is
+     not safe";
 
 pub(super) const ERRORS: &str = "EXAMPLES
   wix-sync errors

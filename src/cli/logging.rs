@@ -1,6 +1,7 @@
 //! Log lines to stderr, in text or JSON, without disturbing the progress bars.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, OnceLock};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use tracing::level_filters::LevelFilter;
@@ -9,15 +10,36 @@ use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::fmt::time::ChronoUtc;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use uuid::Uuid;
 
 use super::args::{GlobalArgs, LogFormat};
-use crate::visible;
+use crate::{report, visible};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Console {
     pub(crate) bars: MultiProgress,
     /// True if stderr is a terminal and no flag asks for lines.
     pub(crate) draws_bars: bool,
+    run_id: Arc<OnceLock<Uuid>>,
+}
+
+impl Console {
+    /// The id of the run that this command is. From the first call on, JSON log lines carry it.
+    pub(crate) fn run_id(&self) -> Uuid {
+        *self.run_id.get_or_init(Uuid::new_v4)
+    }
+
+    /// True once the command has an id of a run.
+    pub(crate) fn is_run(&self) -> bool {
+        self.run_id.get().is_some()
+    }
+
+    /// Removes the bars: nothing of them stays on the screen, and they are not drawn again.
+    pub(crate) fn clear(&self) {
+        // If stderr cannot be written, there is nothing to remove.
+        let _ = self.bars.clear();
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
+    }
 }
 
 pub(crate) fn start(global: &GlobalArgs) -> Console {
@@ -29,6 +51,10 @@ pub(crate) fn start(global: &GlobalArgs) -> Console {
         && global.log_format == LogFormat::Text;
     let target = if draws_bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bars = MultiProgress::with_draw_target(target);
+    if global.quiet {
+        report::set_quiet();
+    }
+    let run_id = Arc::new(OnceLock::new());
     let level = match (global.quiet, global.verbose) {
         (true, _) => LevelFilter::ERROR,
         (false, 0) if draws_bars => LevelFilter::WARN,
@@ -37,8 +63,12 @@ pub(crate) fn start(global: &GlobalArgs) -> Console {
         (false, _) => LevelFilter::TRACE,
     };
     // Only errors of the libraries: their debug output could show requests.
-    let filter = Targets::new().with_default(LevelFilter::ERROR).with_target("wix_sync", level);
-    let writer = SuspendingWriter { bars: bars.clone(), is_json: global.log_format == LogFormat::Json };
+    let filter = Targets::new()
+        .with_default(LevelFilter::ERROR)
+        .with_target("wix_sync", level)
+        .with_target(report::NEWS, level.max(LevelFilter::WARN));
+    let writer =
+        SuspendingWriter { bars: bars.clone(), is_json: global.log_format == LogFormat::Json, run_id: run_id.clone() };
     let time = ChronoUtc::new("%Y-%m-%dT%H:%M:%S%.3fZ".to_owned());
     let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_target(false).with_timer(time);
     let make_writer = move || writer.clone();
@@ -64,7 +94,7 @@ pub(crate) fn start(global: &GlobalArgs) -> Console {
             .with(filter)
             .try_init(),
     };
-    Console { bars, draws_bars }
+    Console { bars, draws_bars, run_id }
 }
 
 /// Hides the bars while a line is written.
@@ -72,6 +102,7 @@ pub(crate) fn start(global: &GlobalArgs) -> Console {
 struct SuspendingWriter {
     bars: MultiProgress,
     is_json: bool,
+    run_id: Arc<OnceLock<Uuid>>,
 }
 
 impl Write for SuspendingWriter {
@@ -79,7 +110,15 @@ impl Write for SuspendingWriter {
         // A full disk or a closed pipe behind stderr must not end a run, which is recorded in `sync_logs` as well. If
         // the library got the error, it would print it to the same stderr, and panic.
         let line = match self.is_json {
-            true => visible::json(&String::from_utf8_lossy(bytes)).into_owned().into_bytes(),
+            true => {
+                let line = visible::json(&String::from_utf8_lossy(bytes)).into_owned();
+                let line = match self.run_id.get() {
+                    // Each write is one line, which is one object.
+                    Some(run_id) => line.replacen('{', &format!("{{\"run_id\":\"{run_id}\","), 1),
+                    None => line,
+                };
+                line.into_bytes()
+            }
             false => bytes.to_vec(),
         };
         let _ = self.bars.suspend(|| io::stderr().lock().write_all(&line));

@@ -6,6 +6,7 @@ mod doctor;
 mod errors;
 mod failure;
 mod help;
+mod init;
 mod logging;
 mod migrate;
 mod range;
@@ -24,16 +25,25 @@ use clap::Parser;
 use crate::config::{Environment, nearest_variable};
 use crate::exit::Exit;
 use crate::report;
-use args::{Args, Command, LogFormat};
+use args::{Args, Command, ErrorsCommand, LogFormat};
 use failure::Failure;
+use logging::Console;
 use session::Invocation;
 
 /// The whole program.
 pub fn main() -> ExitCode {
     // Wrong usage ends here with clap's message and exit code 2.
     let args = Args::try_parse().unwrap_or_else(|error| shell::explain(error).exit());
-    let exit = match run(&args) {
-        Ok(exit) => exit,
+    let console = logging::start(&args.global);
+    let result = run(&args, &console);
+    console.clear();
+    let exit = match result {
+        Ok(exit) => {
+            if args.global.log_format == LogFormat::Json && console.is_run() {
+                report::log_exit(exit as u8);
+            }
+            exit
+        }
         Err(failure) => {
             let (error, hint) = (&failure.error, failure.hint.as_deref());
             match args.global.log_format {
@@ -46,11 +56,19 @@ pub fn main() -> ExitCode {
     exit.into()
 }
 
-fn run(args: &Args) -> Result<Exit, Failure> {
-    let console = logging::start(&args.global);
+fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
+    if is_run(&args.command) {
+        // The lines before the run starts carry its id too.
+        console.run_id();
+    }
     let environment = match &args.command {
         // These need no environment, and an unreadable `.env` must not stop them.
         Command::Completions(_) | Command::Man(_) => Environment::default(),
+        Command::Init(_) => match args.global.env_file.as_deref() {
+            // It may not exist yet.
+            Some(file) => Environment::load_or_new(file)?,
+            None => Environment::load(None)?,
+        },
         _ => Environment::load(args.global.env_file.as_deref())?,
     };
     // `doctor` lists them among its checks.
@@ -60,7 +78,7 @@ fn run(args: &Args) -> Result<Exit, Failure> {
     // Each thread keeps some of the memory that it has freed.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(2).enable_all().build()?;
-    let invocation = Invocation { global: &args.global, environment: &environment, console: &console };
+    let invocation = Invocation { global: &args.global, environment: &environment, console };
     runtime.block_on(async {
         match &args.command {
             Command::Sync(command) => sync::run(&invocation, command).await,
@@ -69,11 +87,21 @@ fn run(args: &Args) -> Result<Exit, Failure> {
             Command::Verify(command) => verify::run(&invocation, command).await,
             Command::Errors(command) => errors::run(&invocation, command).await,
             Command::Serve(command) => serve::run(&invocation, command).await,
+            Command::Init(command) => init::run(&invocation, command).await,
             Command::Migrate(command) => migrate::run(&args.global, command, &environment).await,
             Command::Completions(command) => shell::completions(command),
             Command::Man(command) => shell::man(command),
         }
     })
+}
+
+/// Whether a command is recorded in `sync_logs`. `verify --repair` is one only if it finds something to repair.
+fn is_run(command: &Command) -> bool {
+    match command {
+        Command::Sync(args) => !args.dry_run,
+        Command::Errors(args) => matches!(args.command, Some(ErrorsCommand::Retry(_))),
+        _ => false,
+    }
 }
 
 /// A variable with a typing error in its name has no effect.

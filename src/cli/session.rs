@@ -20,7 +20,7 @@ use crate::progress::Tracker;
 use crate::report;
 use crate::stop::{Stop, Stopper, stop_pair};
 use crate::store::Store;
-use crate::store::retry::LAST_PATIENCE;
+use crate::store::retry::{LAST_PATIENCE, report_if_slow};
 use crate::sync::{self, Plan, Run, RunOutcome, SyncError, Work, unless_overdue};
 use crate::wix::WixClient;
 
@@ -34,7 +34,6 @@ pub(super) struct Invocation<'a> {
 /// Checked settings, and what a run or a comparison works with.
 pub(super) struct Session<'a> {
     invocation: &'a Invocation<'a>,
-    run_id: Uuid,
     batch_size: usize,
     wix: WixClient,
     stopper: Stopper,
@@ -63,8 +62,7 @@ impl<'a> Session<'a> {
         signals::listen(stopper.clone())?;
         signals::stop_after(time_limit, &stopper);
         let wix = WixClient::new(config.wix, stop.clone(), reporter.clone()).map_err(SyncError::from)?;
-        let run_id = notifier.map_or_else(Uuid::new_v4, |notifier| notifier.run_id);
-        Ok(Session { invocation, run_id, batch_size: config.batch_size, wix, stopper, stop, reporter })
+        Ok(Session { invocation, batch_size: config.batch_size, wix, stopper, stop, reporter })
     }
 
     /// A plan for this work that allows nothing unusual.
@@ -80,20 +78,27 @@ impl<'a> Session<'a> {
         }
     }
 
+    fn context_of<'b>(&'b self, run_id: Uuid, plan: &'b Plan) -> Run<'b> {
+        let Session { wix, stop, stopper, reporter, .. } = self;
+        Run { run_id, plan, wix, stop, stopper, reporter }
+    }
+
+    /// For a comparison, which is not a run and leaves no trace of its id.
     pub(super) fn context<'b>(&'b self, plan: &'b Plan) -> Run<'b> {
-        let Session { run_id, wix, stop, stopper, reporter, .. } = self;
-        Run { run_id: *run_id, plan, wix, stop, stopper, reporter }
+        self.context_of(Uuid::new_v4(), plan)
     }
 
     pub(super) async fn connect(&self) -> Result<Store, Failure> {
         let Invocation { global, environment, .. } = self.invocation;
-        unless_overdue(&self.stop, LAST_PATIENCE, connect(global, environment)).await
+        let connect = report_if_slow(Some(self.reporter.clone()), connect(global, environment));
+        unless_overdue(&self.stop, LAST_PATIENCE, connect).await
     }
 
     /// One run, under the lease and recorded in `sync_logs`.
     pub(super) async fn run(&self, plan: &Plan, as_json: bool) -> Result<Exit, Failure> {
         let mut store = self.connect().await?;
-        let RunOutcome { summary, error } = sync::run(&self.context(plan), &mut store).await?;
+        let RunOutcome { summary, error } =
+            sync::run(&self.context_of(self.invocation.console.run_id(), plan), &mut store).await?;
         let exit = Exit::of_run(&summary, error.as_ref().and_then(SyncError::stop_reason));
         if as_json {
             report::print_run_json(&summary, exit as u8)?;

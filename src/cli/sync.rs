@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use uuid::Uuid;
 
 use super::args::{SyncArgs, Target};
 use super::failure::Failure;
@@ -24,7 +23,8 @@ pub(super) async fn run(invocation: &Invocation<'_>, args: &SyncArgs) -> Result<
         return dry_run(&session, &plan, args.json).await;
     }
     let (metrics_file, sync_type) = (args.metrics_file.as_deref(), Target::sync_type(&args.targets));
-    let notifier = Arc::new(Notifier::prepare(invocation.environment, metrics_file, sync_type, Uuid::new_v4())?);
+    let run_id = invocation.console.run_id();
+    let notifier = Arc::new(Notifier::prepare(invocation.environment, metrics_file, sync_type, run_id)?);
     let result = async {
         let (session, plan) = prepare(invocation, args, Some(&notifier))?;
         session.run(&plan, args.json).await

@@ -43,6 +43,7 @@ pub(super) async fn run(invocation: &Invocation<'_>, args: &VerifyArgs) -> Resul
     plan.tables
         .retain(|table| found.iter().any(|comparison| comparison.table == *table && comparison.differences() > 0));
     plan.work = Work::Repair { found, uncompared };
+    invocation.console.run_id();
     // A session of its own: the run shows its own progress.
     Session::start(invocation, flags, None, None)?.run(&plan, args.json).await
 }

@@ -1,6 +1,7 @@
 //! The variables of the process and of a `.env` file.
 
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::config::ConfigError;
@@ -59,17 +60,37 @@ impl Environment {
             None if default.is_file() => environment.read_file(default, DEFAULT_FILE)?,
             None => {}
         }
+        environment.add_process();
+        Ok(environment)
+    }
+
+    /// The same for a `.env` file that may not exist yet.
+    pub fn load_or_new(file: &Path) -> Result<Environment, ConfigError> {
+        let mut environment = Environment::default();
+        if file.exists() {
+            environment.read_file(file, &file.display().to_string())?;
+        }
+        environment.add_process();
+        Ok(environment)
+    }
+
+    /// Sets a variable here, without a change of the process's own; with `None` it counts as not set.
+    pub fn set(&mut self, name: &str, value: Option<&str>) {
+        self.variables.insert(name.to_owned(), value.unwrap_or_default().to_owned());
+    }
+
+    /// Adds the variables of the process.
+    fn add_process(&mut self) {
         // A variable that is not UTF-8 is not one of ours.
         let own =
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         for (name, value) in own.filter(|(_, value)| !value.trim().is_empty()) {
             // In either spelling: the process's own proxy takes precedence over the file's.
             for spelling in PROXY_VARIABLES.iter().filter(|names| names.contains(&name.as_str())).flatten() {
-                environment.variables.remove(*spelling);
+                self.variables.remove(*spelling);
             }
-            environment.variables.insert(name, value);
+            self.variables.insert(name, value);
         }
-        Ok(environment)
     }
 
     /// `label` is what messages call the file.
@@ -83,9 +104,8 @@ impl Environment {
 
     /// Adds the lines of a `.env` file. `$` is not expanded: a password may contain one.
     fn add_lines(&mut self, text: &str, label: &str) -> Result<(), ConfigError> {
-        let literal: Vec<String> = text.lines().map(without_expansion).collect();
         let mut last = None;
-        for item in dotenvy::from_read_iter(literal.join("\n").as_bytes()) {
+        for item in items(text) {
             // The error would quote the line, and with it perhaps a secret.
             let (name, value) = item.map_err(|_| ConfigError {
                 message: match &last {
@@ -184,6 +204,18 @@ fn decode<'a>(bytes: &'a [u8], label: &str) -> Result<&'a str, ConfigError> {
     }
     let text = std::str::from_utf8(bytes).map_err(|_| ConfigError::new(format!("{label} is not encoded in UTF-8")))?;
     Ok(text.trim_start_matches('\u{FEFF}'))
+}
+
+/// The variables of a `.env` file and their values, in order. `$` is not expanded.
+fn items(text: &str) -> impl Iterator<Item = dotenvy::Result<(String, String)>> {
+    let literal: Vec<String> = text.lines().map(without_expansion).collect();
+    let lines = literal.join("\n").into_bytes();
+    dotenvy::from_read_iter(io::Cursor::new(lines))
+}
+
+/// The same, if all lines have the form NAME=value.
+pub(super) fn parse(text: &str) -> dotenvy::Result<Vec<(String, String)>> {
+    items(text).collect()
 }
 
 /// Keeps dotenvy from replacing `$NAME`: a password may contain a dollar sign.

@@ -2,6 +2,7 @@
 //!
 //! Nothing below `cli` reads the environment; it gets these values.
 
+mod env_file;
 mod environment;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use crate::secret::Secret;
 use crate::wix::WixSettings;
 use crate::wix::auth::Credentials;
 
+pub use self::env_file::EnvFile;
 pub use environment::{Environment, nearest_variable};
 
 const DEFAULT_BASE_URL: &str = "https://www.wixapis.com";

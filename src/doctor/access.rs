@@ -10,8 +10,8 @@ pub(super) async fn rights(store: &Store) -> Result<Outcome, StoreError> {
     if missing.is_empty() {
         return Ok(Outcome::ok("this database user may read and write all tables"));
     }
-    let found = format!("this database user lacks rights on {}", missing.join(", "));
-    Ok(Outcome::fail(found, "connect as the owner of the tables, or grant what is missing"))
+    let message = format!("this database user lacks rights on {}", missing.join(", "));
+    Ok(Outcome::problem(message, "connect as the owner of the tables, or grant what is missing"))
 }
 
 /// Whether this database user may create tables and change existing ones.
@@ -19,18 +19,18 @@ pub(super) async fn rights_to_migrate(store: &Store) -> Result<Outcome, StoreErr
     let (rights, schema) = (store.rights_to_migrate().await?, store.schema());
     let name = schema.name();
     Ok(if !rights.may_create && rights.schema_exists {
-        Outcome::fail(
+        Outcome::problem(
             format!("this database user may not create tables in schema {name}"),
             format!("grant create on schema {schema} to it, or give another one with --schema"),
         )
     } else if !rights.may_create {
-        Outcome::fail(
+        Outcome::problem(
             format!("there is no schema {name}, and this database user may not create it"),
             format!("create schema {schema} with it as its owner"),
         )
     } else if let Some(tables) = rights.not_owned {
-        let found = format!("this database user does not own {tables}, which `migrate` has to change");
-        Outcome::fail(found, "connect as their owner")
+        let message = format!("this database user does not own {tables}, which `migrate` has to change");
+        Outcome::problem(message, "connect as their owner")
     } else {
         Outcome::ok(format!("this database user may create tables in schema {name}"))
     })
@@ -40,7 +40,7 @@ pub(super) async fn rights_to_migrate(store: &Store) -> Result<Outcome, StoreErr
 pub(super) async fn row_security(store: &Store) -> Result<Outcome, StoreError> {
     Ok(match store.tables_with_row_security().await? {
         None => Outcome::ok("hides nothing from this database user"),
-        Some(tables) => Outcome::fail(
+        Some(tables) => Outcome::problem(
             format!("may hide rows of {tables} from this database user, who is not their owner"),
             "connect as the owner of the tables, or as a role with BYPASSRLS",
         ),
@@ -62,19 +62,21 @@ fn judge(access: PublicAccess) -> Outcome {
     let PublicAccess { relation, role, .. } = &access;
     let revoke = format!("revoke all on {relation} from {role}, public");
     let is_anon = role == "anon";
-    let is_fault = match access.is_foreign_view {
+    let is_problem = match access.is_foreign_view {
         true => access.can_write() || is_anon && !access.is_select_only,
         false => is_anon || access.passes_policies(),
     };
-    match (is_fault, access.is_foreign_view) {
-        (true, true) => {
-            Outcome::fail(access.sentence, format!("{revoke}; then grant select again if the view is meant for them"))
-        }
-        (true, false) => Outcome::fail(access.sentence, format!("drop these policies, or: {revoke}")),
-        (false, true) => {
-            Outcome::warn(access.sentence, format!("see that it shows no rows that they must not read, or: {revoke}"))
-        }
-        (false, false) => Outcome::warn(
+    match (is_problem, access.is_foreign_view) {
+        (true, true) => Outcome::problem(
+            access.sentence,
+            format!("{revoke}; then grant select again if the view is meant for them"),
+        ),
+        (true, false) => Outcome::problem(access.sentence, format!("drop these policies, or: {revoke}")),
+        (false, true) => Outcome::warning(
+            access.sentence,
+            format!("see that it shows no rows that they must not read, or: {revoke}"),
+        ),
+        (false, false) => Outcome::warning(
             access.sentence,
             "see that the policies let users at their own rows only; `raw` holds the whole record",
         ),
@@ -89,11 +91,11 @@ pub(super) async fn search_path(store: &Store) -> Result<Vec<Outcome>, StoreErro
         return Ok(vec![Outcome::ok("nobody else may create objects in the schemas that it names")]);
     }
     let outcome = |(schema, roles): (String, String)| {
-        let found = format!(
+        let message = format!(
             "{roles} may create objects in schema {schema}, which this database user searches: a function there can run \
              with its rights"
         );
-        Outcome::warn(found, format!("revoke create on schema {schema} from {roles}"))
+        Outcome::warning(message, format!("revoke create on schema {schema} from {roles}"))
     };
     Ok(open.into_iter().map(outcome).collect())
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::config::ConfigError;
@@ -10,20 +11,23 @@ use crate::wix::WixError;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Mark {
+pub enum CheckStatus {
     Ok,
-    /// Works, but somebody should know.
-    Warn,
-    /// Wrong: runs fail, or data is not safe.
-    Fail,
+    /// A sync works, but somebody should know.
+    Warning,
+    /// A sync fails or leaves something out, or data is not safe.
+    Problem,
+    /// Not checked, because something that the check needs is missing.
+    Skipped,
 }
 
-impl Mark {
+impl CheckStatus {
     pub fn as_str(self) -> &'static str {
         match self {
-            Mark::Ok => "ok",
-            Mark::Warn => "warn",
-            Mark::Fail => "fail",
+            CheckStatus::Ok => "ok",
+            CheckStatus::Warning => "warning",
+            CheckStatus::Problem => "problem",
+            CheckStatus::Skipped => "skipped",
         }
     }
 }
@@ -39,47 +43,68 @@ pub struct Finding {
 /// The result of a check. Never holds a secret or anything of a record.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
-    pub mark: Mark,
-    pub found: String,
-    /// What to do about it.
+    pub status: CheckStatus,
+    pub message: String,
+    /// What to do about it. Every warning and problem has one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub mend: Option<String>,
+    pub hint: Option<String>,
+    /// Whether the same settings may do later: the cause may be the network or the other side.
+    #[serde(skip)]
+    pub may_pass: bool,
 }
 
 impl Outcome {
-    pub fn ok(found: impl fmt::Display) -> Outcome {
-        Outcome { mark: Mark::Ok, found: found.to_string(), mend: None }
+    pub fn ok(message: impl fmt::Display) -> Outcome {
+        Outcome { status: CheckStatus::Ok, message: message.to_string(), hint: None, may_pass: false }
     }
 
-    pub fn warn(found: impl fmt::Display, mend: impl fmt::Display) -> Outcome {
-        Outcome { mark: Mark::Warn, found: found.to_string(), mend: Some(mend.to_string()) }
+    pub fn skipped(message: impl fmt::Display) -> Outcome {
+        Outcome { status: CheckStatus::Skipped, ..Outcome::ok(message) }
     }
 
-    pub fn fail(found: impl fmt::Display, mend: impl fmt::Display) -> Outcome {
-        Outcome { mark: Mark::Fail, ..Outcome::warn(found, mend) }
+    pub fn warning(message: impl fmt::Display, hint: impl fmt::Display) -> Outcome {
+        Outcome {
+            status: CheckStatus::Warning,
+            message: message.to_string(),
+            hint: Some(hint.to_string()),
+            may_pass: false,
+        }
     }
 
-    /// The check failed with an error, or nothing could be checked.
-    fn error(error: impl fmt::Display, hint: Option<String>) -> Outcome {
-        Outcome { mark: Mark::Fail, found: error.to_string(), mend: hint }
+    pub fn problem(message: impl fmt::Display, hint: impl fmt::Display) -> Outcome {
+        Outcome { status: CheckStatus::Problem, ..Outcome::warning(message, hint) }
+    }
+
+    pub(super) fn that_may_pass(self) -> Outcome {
+        Outcome { may_pass: true, ..self }
+    }
+
+    pub fn is_problem(&self) -> bool {
+        self.status == CheckStatus::Problem
     }
 }
 
 impl From<StoreError> for Outcome {
     fn from(error: StoreError) -> Outcome {
-        Outcome::error(&error, error.hint())
+        let default = "docs/troubleshooting.md explains the messages of Postgres; its own log may say more";
+        let may_pass = !error.is_configuration();
+        Outcome { may_pass, ..Outcome::problem(&error, error.hint().unwrap_or_else(|| default.to_owned())) }
     }
 }
 
 impl From<WixError> for Outcome {
     fn from(error: WixError) -> Outcome {
-        Outcome::error(&error, error.hint())
+        let default =
+            "check WIX_SITE_ID, the credentials and WIX_API_BASE_URL; docs/troubleshooting.md explains Wix's answers";
+        Outcome::problem(&error, error.hint().unwrap_or_else(|| default.to_owned()))
     }
 }
 
 impl From<ConfigError> for Outcome {
     fn from(error: ConfigError) -> Outcome {
-        Outcome::error(&error, error.hint.clone())
+        let hint =
+            error.hint.clone().unwrap_or_else(|| "correct it; docs/configuration.md lists all variables".to_owned());
+        Outcome::problem(&error, hint)
     }
 }
 
@@ -104,4 +129,9 @@ impl Findings {
             self.add(check, outcome);
         }
     }
+}
+
+/// `2026-11-28 07:21 UTC`.
+pub(super) fn time(instant: DateTime<Utc>) -> String {
+    instant.format("%Y-%m-%d %H:%M UTC").to_string()
 }

@@ -1,12 +1,15 @@
-//! What is in the tables: the site, the current run, rejected records, and how old everything is.
+//! What is in the tables: the site, the current run, what the last runs left out, and how old everything is.
 
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use super::finding::{Findings, Outcome};
+use super::finding::{Findings, Outcome, time};
+use super::runs::last_runs;
+use super::wix::Answers;
+use crate::checkpoint::TableState;
 use crate::lock_owner::LockOwner;
-use crate::store::status::{RunFilter, RunningState, TableRow};
+use crate::store::status::{RunningState, TableRow};
 use crate::store::{Store, StoreError};
 use crate::table::Table;
 
@@ -19,37 +22,45 @@ const OLD_SECS: i64 = 86_400;
 /// A full sync is due after a week, unless `--full-every` says otherwise; after two it is late.
 const LATE_FULL_SYNC: Duration = Duration::from_secs(14 * 86_400);
 
-pub(super) async fn check(store: &Store, site_id: Option<&str>, findings: &mut Findings) {
+/// Wix's clock and the server's may differ by this much.
+const LATEST_WATERMARK: TimeDelta = TimeDelta::hours(1);
+
+pub(super) async fn check(store: &mut Store, site_id: Option<&str>, answers: &Answers, findings: &mut Findings) {
     findings.add("site", site(store, site_id).await);
-    findings.add("run at work", current_run(store).await);
+    findings.add("current run", current_run(store).await);
     match server(store).await {
         Ok(None) => {}
         Ok(Some(outcome)) => findings.add("serve", outcome),
         Err(error) => findings.add("serve", error),
     }
-    findings.add("last run", last_run(store).await);
     let rows = match store.list_tables().await {
         Ok(rows) => rows,
         Err(error) => return findings.add("tables", error),
     };
+    findings.add_all("last run", last_runs(store, &rows).await);
     for table in Table::ALL {
         if let Some(row) = rows.iter().find(|row| row.table == table.name) {
             findings.add(table.name, freshness(table, row, store.now()));
         }
+        match store.load_table_state(table).await {
+            Ok(state) => judge_state(table, &state).into_iter().for_each(|outcome| findings.add(table.name, outcome)),
+            Err(error) => findings.add(table.name, error),
+        }
+        findings.add_all(table.name, lost_source(store, table, answers).await);
     }
-    findings.add("records left out", rejected_records(&rows));
-    findings.add("rows not listed", pending_deletions(&rows));
+    findings.add("rejected records", rejected_records(&rows));
+    findings.add_all("pending deletions", pending_deletions(store).await);
 }
 
 /// Whether the tables hold the configured site.
-async fn site(store: &Store, site_id: Option<&str>) -> Result<Outcome, StoreError> {
+pub(super) async fn site(store: &Store, site_id: Option<&str>) -> Result<Outcome, StoreError> {
     if let Some(site_id) = site_id {
         store.check_site(site_id).await?;
     }
     let schema = store.schema().name();
     Ok(match store.noted_sites().await?.first() {
         Some(site_id) => Outcome::ok(format!("schema {schema} holds site {site_id}")),
-        None => Outcome::ok(format!("schema {schema} holds no site yet: the first run notes it")),
+        None => Outcome::ok(format!("schema {schema} holds no site yet: the first sync stores it")),
     })
 }
 
@@ -60,18 +71,21 @@ async fn current_run(store: &Store) -> Result<Outcome, StoreError> {
     let holder = run.lock_owner.map(|holder| format!(", {holder}")).unwrap_or_default();
     let (id, reason) = (run.run_id, run.reason.unwrap_or_default());
     Ok(match (run.state, run.heartbeat_age_seconds) {
-        (RunningState::Running, Some(seconds)) if seconds > QUIET_SECS => Outcome::warn(
-            format!("run {id}{since}{holder}, not heard of for {seconds} s"),
-            "it may be stopped or cut off; its lease ends a minute after it was heard last",
+        (RunningState::Running, Some(seconds)) if seconds > QUIET_SECS => Outcome::warning(
+            format!("run {id}{since}{holder}: last heartbeat {seconds} s ago"),
+            "it may be stopped or disconnected; its lock expires a minute after the last heartbeat",
         ),
-        (RunningState::Running, _) => Outcome::ok(format!("run {id}{since}{holder}")),
-        (RunningState::Dead, _) => Outcome::warn(
-            format!("run {id}{since}{holder} stands as running, but {reason}"),
-            "the next `wix-sync sync` records it as failed and goes on where it stopped",
-        ),
-        (RunningState::Unknown, _) => {
-            Outcome::warn(format!("run {id}{since} stands as running; {reason}"), "connect as the owner of the tables")
+        (RunningState::Running, _) => {
+            Outcome::ok(format!("run {id}{since}{holder}; a sync started now exits with code 4"))
         }
+        (RunningState::Dead, _) => Outcome::warning(
+            format!("run {id}{since}{holder} is recorded as running, but {reason}"),
+            "run `wix-sync sync`: it records that run as failed and continues where it stopped",
+        ),
+        (RunningState::Unknown, _) => Outcome::warning(
+            format!("run {id}{since} is recorded as running; {reason}"),
+            "connect as the owner of the tables",
+        ),
     })
 }
 
@@ -80,72 +94,134 @@ async fn server(store: &Store) -> Result<Option<Outcome>, StoreError> {
     let state = store.serve_state(&LockOwner::current()).await?;
     Ok(state.describe().map(|found| match state.is_alive {
         Some(true) => Outcome::ok(found),
-        _ => Outcome::warn(found, "start `wix-sync serve` again; queued syncs are kept"),
+        _ => Outcome::warning(found, "start `wix-sync serve` again; queued syncs are kept"),
     }))
-}
-
-async fn last_run(store: &Store) -> Result<Outcome, StoreError> {
-    let runs = store.list_runs(&RunFilter { limit: 2, sync_type: None, status: None }).await?;
-    let ended = runs.into_iter().find_map(|run| run.completed_at.map(|at| (time(at), run)));
-    let Some((at, run)) = ended else {
-        return Ok(Outcome::warn("none has ended yet", "`wix-sync sync all` makes the first"));
-    };
-    let (id, sync_type) = (run.id.to_string(), run.sync_type);
-    if run.status == "completed" {
-        return Ok(Outcome::ok(format!("{id} ({sync_type}) completed at {at}")));
-    }
-    let reason = run.error.as_deref().and_then(|error| error.lines().next()).unwrap_or("no reason recorded");
-    Ok(Outcome::warn(
-        format!("{id} ({sync_type}) failed at {at}: {reason}"),
-        format!("`wix-sync status {}` shows all of it", &id[..8]),
-    ))
 }
 
 fn freshness(table: &Table, row: &TableRow, now: DateTime<Utc>) -> Outcome {
     let (Some(success), Some(age)) = (row.last_success_at, row.age_seconds) else {
-        let mend =
-            format!("`wix-sync sync {table}` reads them; without the Wix app on the site there is nothing to read");
-        return Outcome::warn("never synced to the end", mend);
+        return Outcome::warning("never synced to the end", format!("run `wix-sync sync {table}`"));
     };
     let full = row.last_full_sync_at.map_or_else(|| "never".to_owned(), time);
-    let found = format!("{} rows; last success {}, last full pass {full}", row.rows, time(success));
+    let message = format!("{} rows; last success {}, last full sync {full}", row.rows, time(success));
     // A time in the future counts as late.
     let is_late =
         row.last_full_sync_at.is_none_or(|at| (now - at).to_std().map_or(true, |since| since > LATE_FULL_SYNC));
-    if age > OLD_SECS {
-        Outcome::warn(format!("{found}: more than a day ago"), "look whether cron or the timer still starts runs")
+    if row.is_in_the_future {
+        let hint = format!("check the database server's clock, then run `wix-sync sync {table}`");
+        Outcome::warning(format!("{message}: the last success is in the future"), hint)
+    } else if age > OLD_SECS {
+        Outcome::warning(format!("{message}: more than a day ago"), "check whether cron or the timer still starts runs")
     } else if is_late {
-        let mend = "run `wix-sync sync all --full` once, and see --full-every";
-        Outcome::warn(format!("{found}: deletions are not found"), mend)
+        let hint = format!("run `wix-sync sync {table} --full` once, and see --full-every");
+        Outcome::warning(format!("{message}: deletions may not be found"), hint)
     } else {
-        Outcome::ok(found)
+        Outcome::ok(message)
     }
+}
+
+/// What the next run will say of the table.
+fn judge_state(table: &Table, state: &TableState) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    if state.rows_differ() {
+        outcomes.push(Outcome::warning(
+            format!(
+                "holds {} rows, but the last run left {}: something other than wix-sync removed or added rows",
+                state.holds,
+                state.must_hold.unwrap_or_default()
+            ),
+            format!("run `wix-sync sync {table}`: it reads everything again"),
+        ));
+    }
+    if state.shortfall > 0 {
+        outcomes.push(Outcome::problem(
+            format!("the last full sync got {} fewer records than Wix announced", state.shortfall),
+            format!("run `wix-sync sync {table} --full`; if it stays, report it to Wix"),
+        ));
+    }
+    if state.watermark.is_some_and(|watermark| watermark > state.now + LATEST_WATERMARK) {
+        outcomes.push(Outcome::warning(
+            "changes were read up to a time that is in the future: a clock was wrong",
+            format!("run `wix-sync sync {table}`: it reads everything if Wix's clock says the same"),
+        ));
+    }
+    if state.has_held {
+        outcomes.push(Outcome::problem(
+            "changes are blocked by the safety limit: too many rows would lose parts of their records",
+            format!(
+                "check the permissions of the credentials; if the change is real: `wix-sync sync {table} --allow-mass-changes`"
+            ),
+        ));
+    }
+    if state.has_unreadable {
+        outcomes.push(Outcome::warning(
+            "some fields are NULL because what Wix sent cannot be read",
+            "`wix-sync errors` lists the columns and ids; correct the values in Wix",
+        ));
+    }
+    outcomes
+}
+
+/// Wix has no such records any more, and the table has rows.
+async fn lost_source(store: &Store, table: &'static Table, answers: &Answers) -> Result<Vec<Outcome>, StoreError> {
+    let others: Vec<&str> = Table::ALL.iter().map(|other| other.name).filter(|name| *name != table.name).collect();
+    let others = others.join(" ");
+    if answers.without_app.contains(&table) && store.has_live_rows(table).await? {
+        return Ok(vec![Outcome::problem(
+            "its app is not installed on the site any more, and the table still has rows: they stay, and each sync exits \
+             with code 3",
+            format!("install the app again, or sync only the others: `wix-sync sync {others}`"),
+        )]);
+    }
+    if answers.empty.contains(&table) && store.has_rows_of_wix(table).await? {
+        return Ok(vec![Outcome::problem(
+            format!("Wix returns no {table} at all, but the table has rows: nothing is deleted"),
+            "check WIX_SITE_ID and whether the app or its permission was removed",
+        )]);
+    }
+    Ok(Vec::new())
 }
 
 fn rejected_records(rows: &[TableRow]) -> Outcome {
-    match listed(rows, |row| row.rejected_records) {
-        None => Outcome::ok("none: every record could be written"),
-        Some(list) => Outcome::warn(list, "`wix-sync errors` shows them with their reasons"),
+    let parts: Vec<String> = rows
+        .iter()
+        .filter(|row| row.rejected_records > 0)
+        .map(|row| format!("{} {}", row.table, row.rejected_records))
+        .collect();
+    if parts.is_empty() {
+        return Outcome::ok("none");
     }
+    Outcome::problem(
+        parts.join(", "),
+        "`wix-sync errors` shows the reasons; correct them, then run `wix-sync errors retry`",
+    )
 }
 
-fn pending_deletions(rows: &[TableRow]) -> Outcome {
-    match listed(rows, |row| row.pending_deletions) {
-        None => Outcome::ok("none waits to be marked as deleted"),
-        Some(list) => Outcome::warn(
-            format!("{list} that Wix did not list wait for an answer"),
-            "if Wix is right and they are too many to be believed: `wix-sync sync all --full --allow-mass-delete`",
-        ),
+async fn pending_deletions(store: &mut Store) -> Result<Vec<Outcome>, StoreError> {
+    let (mut outcomes, mut waiting) = (Vec::new(), Vec::new());
+    for table in Table::ALL {
+        let pending = store.read_pending(table).await?;
+        let count = pending.limited;
+        if count.exceeds_limit() {
+            outcomes.push(Outcome::problem(
+                format!(
+                    "deletions are blocked by the safety limit: {} of {} rows of {table} are not in Wix's list",
+                    count.missing, count.live
+                ),
+                format!(
+                    "check the permissions of the credentials; if the deletions are real: `wix-sync sync {table} \
+                     --allow-mass-delete`"
+                ),
+            ));
+        } else if count.missing + pending.placeholders > 0 {
+            waiting.push(format!("{table} {}", count.missing + pending.placeholders));
+        }
     }
-}
-
-/// `customers 3, orders 1`.
-fn listed(rows: &[TableRow], count: impl Fn(&TableRow) -> i64) -> Option<String> {
-    let parts: Vec<String> =
-        rows.iter().filter(|row| count(row) > 0).map(|row| format!("{} {}", row.table, count(row))).collect();
-    (!parts.is_empty()).then(|| parts.join(", "))
-}
-
-fn time(instant: DateTime<Utc>) -> String {
-    instant.to_rfc3339_opts(SecondsFormat::Secs, true)
+    if !waiting.is_empty() {
+        outcomes.push(Outcome::ok(format!("{}; the next sync looks them up", waiting.join(", "))));
+    }
+    if outcomes.is_empty() {
+        outcomes.push(Outcome::ok("none"));
+    }
+    Ok(outcomes)
 }

@@ -1,4 +1,4 @@
-//! Findings of `doctor` as text: one line each. The status is a word; colour only adds to it.
+//! Findings of `doctor` as text: a line each, and the hint below it. The status is a word; colour only adds to it.
 
 use std::fmt::Write;
 use std::io::IsTerminal;
@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use console::Term;
 
 use super::text::{broken, columns, counted};
-use crate::doctor::{Finding, Mark};
+use crate::doctor::{CheckStatus, Finding};
 use crate::visible::one_line;
 
 #[derive(Clone, Copy, Debug)]
@@ -21,39 +21,56 @@ impl Paper {
     pub(super) fn of_stdout() -> Paper {
         Paper { width: columns(&Term::stdout()), colour: std::io::stdout().is_terminal() && console::colors_enabled() }
     }
+
+    /// The same for stderr.
+    pub(super) fn of_stderr() -> Paper {
+        let colour = std::io::stderr().is_terminal() && console::colors_enabled_stderr();
+        Paper { width: columns(&Term::stderr()), colour }
+    }
 }
 
-/// One line per finding, and the counts at the end.
+/// The widest status: `warning`, `problem`, `skipped`.
+const STATUS_WIDTH: usize = 7;
+
+/// The findings, and the counts at the end.
 pub(super) fn render_findings(findings: &[Finding], paper: Paper) -> String {
-    let mut out = String::new();
-    let check_width = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or_default();
-    for finding in findings {
-        let outcome = &finding.outcome;
-        let mend = outcome.mend.as_deref().map(|mend| format!("; mend: {mend}")).unwrap_or_default();
-        let mark = format!("{:<4}", outcome.mark.as_str());
-        let mark = if paper.colour { coloured(&mark, outcome.mark) } else { mark };
-        let indent = 4 + 2 + check_width + 2;
-        let lines = broken(
-            &one_line(&format!("{}{mend}", outcome.found)),
-            paper.width.map(|width| width - indent.min(width / 2)),
-        );
-        let _ = writeln!(out, "{mark}  {:<check_width$}  {}", finding.check, lines.join(&format!("\n{:indent$}", "")));
-    }
-    let count = |mark: Mark| findings.iter().filter(|finding| finding.outcome.mark == mark).count();
-    let verdict = match (count(Mark::Fail), count(Mark::Warn)) {
-        (0, 0) => "All is well.".to_owned(),
-        (0, warnings) => format!("Nothing is wrong; {}.", counted(warnings, "warning")),
-        (faults, warnings) => format!("{}, {}.", counted(faults, "fault"), counted(warnings, "warning")),
+    let mut out = render_lines(findings, paper);
+    let count = |status: CheckStatus| findings.iter().filter(|finding| finding.outcome.status == status).count();
+    let verdict = match (count(CheckStatus::Problem), count(CheckStatus::Warning)) {
+        (0, 0) => "No problems found.".to_owned(),
+        (problems, 0) => format!("{}.", counted(problems, "problem")),
+        (problems, warnings) => format!("{}, {}.", counted(problems, "problem"), counted(warnings, "warning")),
     };
     let _ = writeln!(out, "\n{verdict}");
     out
 }
 
-fn coloured(text: &str, mark: Mark) -> String {
-    let code = match mark {
-        Mark::Ok => 32,
-        Mark::Warn => 33,
-        Mark::Fail => 31,
+/// A line for each finding, and one for its hint.
+pub(super) fn render_lines(findings: &[Finding], paper: Paper) -> String {
+    let mut out = String::new();
+    let check_width = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or_default();
+    let indent = STATUS_WIDTH + 2 + check_width + 2;
+    let wrap = |text: &str| {
+        let lines = broken(&one_line(text), paper.width.map(|width| width - indent.min(width / 2)));
+        lines.join(&format!("\n{:indent$}", ""))
+    };
+    for Finding { check, outcome } in findings {
+        let status = format!("{:<STATUS_WIDTH$}", outcome.status.as_str());
+        let status = if paper.colour { coloured(&status, outcome.status) } else { status };
+        let _ = writeln!(out, "{status}  {check:<check_width$}  {}", wrap(&outcome.message));
+        if let Some(hint) = &outcome.hint {
+            let _ = writeln!(out, "{:indent$}{}", "", wrap(&format!("hint: {hint}")));
+        }
+    }
+    out
+}
+
+fn coloured(text: &str, status: CheckStatus) -> String {
+    let code = match status {
+        CheckStatus::Ok => 32,
+        CheckStatus::Warning => 33,
+        CheckStatus::Problem => 31,
+        CheckStatus::Skipped => 2,
     };
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }
@@ -66,33 +83,41 @@ mod tests {
     fn findings() -> Vec<Finding> {
         vec![
             Finding { check: "clock", outcome: Outcome::ok("agrees") },
-            Finding { check: "orders", outcome: Outcome::warn("last success more than a day ago", "look at cron") },
-            Finding { check: "database", outcome: Outcome::fail("could not connect", "check host and port") },
+            Finding { check: "orders", outcome: Outcome::warning("last success more than a day ago", "check cron") },
+            Finding { check: "database", outcome: Outcome::problem("could not connect", "check host and port") },
         ]
     }
 
     #[test]
-    fn a_finding_is_a_line_with_its_mend_and_breaks_on_a_terminal_only() {
+    fn finding_has_its_hint_below_and_wraps_on_a_terminal_only() {
         let text = render_findings(&findings(), Paper { width: None, colour: false });
         assert_eq!(
             text,
-            "ok    clock     agrees\n\
-             warn  orders    last success more than a day ago; mend: look at cron\n\
-             fail  database  could not connect; mend: check host and port\n\n\
-             1 fault, 1 warning.\n"
+            "ok       clock     agrees\n\
+             warning  orders    last success more than a day ago\n                   \
+                                hint: check cron\n\
+             problem  database  could not connect\n                   \
+                                hint: check host and port\n\n\
+             1 problem, 1 warning.\n"
         );
-        let narrow = render_findings(&findings(), Paper { width: Some(44), colour: false });
-        assert!(narrow.lines().all(|line| line.chars().count() <= 44), "{narrow}");
+        let narrow = render_findings(&findings(), Paper { width: Some(47), colour: false });
+        assert!(narrow.lines().all(|line| line.chars().count() <= 47), "{narrow}");
         assert!(
-            narrow.contains("warn  orders    last success more than a day\n                ago; mend: look at cron\n"),
+            narrow.contains(
+                "orders    last success more than a day\n                   ago\n                   hint: check cron\n"
+            ),
             "{narrow}"
         );
+        let fine = render_findings(&findings()[..1], Paper { width: None, colour: false });
+        assert!(fine.ends_with("\n\nNo problems found.\n"), "{fine}");
+        let warned = render_findings(&findings()[..2], Paper { width: None, colour: false });
+        assert!(warned.ends_with("\n\n0 problems, 1 warning.\n"), "{warned}");
     }
 
     #[test]
-    fn colour_stands_beside_the_word_only() {
+    fn colour_is_on_the_status_only() {
         let text = render_findings(&findings(), Paper { width: None, colour: true });
-        assert!(text.contains("\u{1b}[31mfail\u{1b}[0m  database"), "{text:?}");
+        assert!(text.contains("\u{1b}[31mproblem\u{1b}[0m  database"), "{text:?}");
         assert_eq!(text.matches('\u{1b}').count(), 6);
     }
 }

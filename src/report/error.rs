@@ -13,6 +13,14 @@ pub fn log_error(error: &anyhow::Error, hint: Option<&str>, exit_code: u8) {
     tracing::error!(hint, exit_code, "{error:#}");
 }
 
+/// Logs the exit code of a command that did not fail, as the last line.
+pub fn log_exit(exit_code: u8) {
+    match exit_code {
+        0 => tracing::info!(exit_code, "exit code 0"),
+        _ => tracing::warn!(exit_code, "exit code {exit_code}, see docs/troubleshooting.md#exit-{exit_code}"),
+    }
+}
+
 /// Prints an error with its causes, and the hint if there is one, to stderr.
 pub fn print_error(error: &anyhow::Error, hint: Option<&str>) {
     let width = columns(&Term::stderr());

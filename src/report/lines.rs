@@ -6,111 +6,189 @@ use std::time::Duration;
 
 use tracing::{debug, error, info, trace, warn};
 
-use super::text::{counted, duration, outcome};
-use crate::event::{Event, Reporter};
-use crate::run::{Status, TableSummary};
+use super::text::{duration, outcome};
+use super::wait::describe_wait;
+use super::{describe_left_out, name_rejected};
+use crate::event::{BatchInfo, Event, Reporter, RequestInfo, ResponseInfo, Wait};
+use crate::run::{RunSummary, Status, TableSummary};
 use crate::table::Table;
+
+/// The target of warnings that are logged also with `--quiet`: about what was left out for the first time.
+pub const NEWS: &str = "wix_sync::news";
 
 /// Maximum rejected records that are named per table; all are in `sync_errors`.
 const MAX_NAMED_RECORDS: u32 = 10;
 
-/// Shorter waits are not logged.
-const MIN_TOLD_WAIT: Duration = Duration::from_secs(5);
+/// Shorter waits are logged only with `-v`.
+const MIN_LOGGED_WAIT: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 pub(super) struct Lines {
-    named: Mutex<HashMap<&'static Table, u32>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Rejected records that were named, by table and whether they are new.
+    named: HashMap<(&'static Table, bool), u32>,
+    has_logged_rate_limit: bool,
+}
+
+impl Lines {
+    fn log_rejected(&self, table: &'static Table, wix_id: Option<&str>, reason: &str, is_new: bool) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = state.named.entry((table, is_new)).or_default();
+        *count += 1;
+        let text = match *count {
+            1..=MAX_NAMED_RECORDS => name_rejected(table, wix_id, reason),
+            n if n == MAX_NAMED_RECORDS + 1 => {
+                format!("{table}: more records were rejected: `wix-sync errors` lists them")
+            }
+            _ => return,
+        };
+        match is_new {
+            true => warn!(target: NEWS, table = table.name, wix_id, "{text}"),
+            false => warn!(table = table.name, wix_id, "{text}"),
+        }
+    }
+
+    fn log_wait(&self, table: Option<&'static Table>, delay: Option<Duration>, wait: &Wait) {
+        let name = table.map(|table| table.name);
+        let delay_ms = delay.map(as_ms);
+        let prefix = table.map(|table| format!("{table}: ")).unwrap_or_default();
+        let text = format!("{prefix}{}", describe_wait(wait, table, delay.map(duration).as_deref()));
+        let is_long = delay.is_some_and(|delay| delay >= MIN_LOGGED_WAIT);
+        match wait {
+            Wait::RateLimit if is_long => {
+                // A long run has one each minute.
+                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                match std::mem::replace(&mut state.has_logged_rate_limit, true) {
+                    false => info!(table = name, delay_ms, "{text} (more of these waits are logged only with -v)"),
+                    true => debug!(table = name, delay_ms, "{text}"),
+                }
+            }
+            _ if is_long => warn!(table = name, delay_ms, "{text}"),
+            _ => debug!(table = name, delay_ms, "{text}"),
+        }
+    }
 }
 
 impl Reporter for Lines {
     fn report(&self, event: Event<'_>) {
         match event {
-            Event::LeaseTaken { .. } => {}
-            Event::RunStarted { run_id } => info!(%run_id, "run {run_id} started"),
-            Event::TableStarted { table } => debug!(stream = %table, "{table}: started"),
+            Event::LeaseTaken { .. } => debug!("lock taken"),
+            Event::RunStarted { run_id } => info!("run {run_id} started"),
+            Event::TableStarted { table } => debug!(table = table.name, "{table}: started"),
             Event::PassPlanned { table, pass } => {
-                debug!(stream = %table, pass = pass.as_str(), "{table}: {} pass", pass.as_str())
+                debug!(table = table.name, kind = pass.as_str(), "{table}: {} sync", pass.as_str())
             }
-            Event::RequestSent { .. } => trace!("request sent to Wix"),
-            Event::BatchCommitted { table, record_count, total } => {
-                debug!(stream = %table, record_count, total, "{table}: batch committed")
+            Event::RequestSent { request } => {
+                let RequestInfo { table, method, path, attempt } = request;
+                trace!(table = table.map(|table| table.name), method, path, attempt, "{method} {path}: sent")
+            }
+            Event::ResponseReceived { request, response, duration } => log_response(request, response, duration),
+            Event::BatchCommitted { table, record_count, total, batch } => {
+                let BatchInfo { inserted, updated, unchanged, rejected, duration } = batch;
+                let (name, elapsed_ms) = (table.name, as_ms(duration));
+                debug!(
+                    table = name,
+                    record_count,
+                    total,
+                    inserted,
+                    updated,
+                    unchanged,
+                    rejected,
+                    elapsed_ms,
+                    "{table}: batch committed in {elapsed_ms} ms: {inserted} inserted, {updated} updated, {unchanged} \
+                     unchanged, {rejected} rejected; {record_count} records so far"
+                )
+            }
+            Event::LookingUp { table, number: 1, total } => {
+                let of = total.map(|total| format!("1 of {total} ")).unwrap_or_default();
+                debug!(table = table.name, total, "{table}: looking up records by id: {of}first")
+            }
+            Event::LookingUp { table, number, total } => {
+                trace!(table = table.name, number, total, "{table}: looking up record {number} by id")
             }
             Event::RecordsCompared { table, record_count, total } => {
-                debug!(stream = %table, record_count, total, "{table}: records compared")
+                debug!(table = table.name, record_count, total, "{table}: {record_count} records compared")
             }
-            Event::ComparisonFinished { table } => debug!(stream = %table, "{table}: compared"),
-            Event::RecordRejected { table, wix_id, reason } => {
-                let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-                let count = named.entry(table).or_default();
-                *count += 1;
-                match *count {
-                    1..=MAX_NAMED_RECORDS => {
-                        warn!(stream = %table, wix_id, "{table}: record {} left out: {reason}", wix_id.unwrap_or("without an id"))
-                    }
-                    n if n == MAX_NAMED_RECORDS + 1 => {
-                        warn!(stream = %table, "{table}: more records were left out; all are in sync_errors")
-                    }
-                    _ => {}
-                }
-            }
-            Event::Notice { table: Some(table), text } => warn!(stream = %table, "{table}: {text}"),
+            Event::ComparisonFinished { table } => debug!(table = table.name, "{table}: compared"),
+            Event::RecordRejected { table, wix_id, reason, is_new } => self.log_rejected(table, wix_id, reason, is_new),
+            Event::Notice { table: Some(table), text } => warn!(table = table.name, "{table}: {text}"),
             Event::Notice { table: None, text } => warn!("{text}"),
-            Event::Waiting { delay, reason } if delay >= MIN_TOLD_WAIT => {
-                warn!(delay_ms = as_ms(delay), "waiting {}: {reason}", duration(delay))
-            }
-            Event::Waiting { delay, reason } => {
-                debug!(delay_ms = as_ms(delay), "waiting {}: {reason}", duration(delay))
-            }
-            Event::TableFinished { summary } => {
-                let (table, counts) = (summary.table, &summary.counts);
-                match &summary.error {
-                    None => info!(
-                        stream = %table,
-                        synced = counts.synced,
-                        inserted = counts.inserted,
-                        updated = counts.updated,
-                        errors = counts.errors,
-                        requests = summary.requests,
-                        elapsed_ms = summary.duration_ms,
-                        "{table}: {}",
-                        outcome(summary)
-                    ),
-                    Some(reason) => {
-                        error!(stream = %table, error = reason, elapsed_ms = summary.duration_ms, "{table}: failed after {}", outcome(summary))
-                    }
-                }
-            }
-            Event::RunFinished { summary } => {
-                let (run_id, elapsed) = (summary.run_id, Duration::from_millis(summary.duration_ms));
-                let (synced, errors) = (summary.synced_count(), summary.error_count());
-                match summary.status {
-                    // Also with --quiet, so that cron mails it.
-                    Status::Completed if !summary.tables.iter().all(TableSummary::is_complete) => {
-                        let reasons: Vec<String> = summary.tables.iter().filter_map(left_out).collect();
-                        error!(%run_id, synced, errors, elapsed_ms = summary.duration_ms, "run {run_id} completed in {}, but left something out: {}", duration(elapsed), reasons.join("; "))
-                    }
-                    Status::Completed => {
-                        info!(%run_id, synced, errors, elapsed_ms = summary.duration_ms, "run {run_id} completed in {}", duration(elapsed))
-                    }
-                    _ => {
-                        error!(%run_id, synced, errors, elapsed_ms = summary.duration_ms, "run {run_id} failed after {}", duration(elapsed))
-                    }
-                }
-            }
+            Event::Waiting { table, delay, wait } => self.log_wait(table, delay, wait),
+            Event::WaitEnded => debug!("the database answers again"),
+            Event::TableFinished { summary } => log_table(summary),
+            Event::RunFinished { summary } => log_end(summary),
         }
     }
 }
 
-/// What was left out of a table, if anything.
-fn left_out(summary: &TableSummary) -> Option<String> {
-    let mut reasons = Vec::new();
-    if summary.counts.errors > 0 {
-        reasons.push(format!("{} in sync_errors", counted(summary.counts.errors, "record")));
+fn log_response(request: &RequestInfo<'_>, response: Result<ResponseInfo<'_>, &str>, duration: Duration) {
+    let RequestInfo { table, method, path, attempt } = request;
+    let (name, elapsed_ms) = (table.map(|table| table.name), as_ms(duration));
+    let prefix = name.map(|name| format!("{name}: ")).unwrap_or_default();
+    let request = format!("{prefix}{method} {path}, attempt {attempt}");
+    match response {
+        Ok(ResponseInfo { status, request_id }) => {
+            let id = request_id.map(|id| format!(", request id {id}")).unwrap_or_default();
+            debug!(
+                table = name,
+                method, path, attempt, status, request_id, elapsed_ms, "{request}: {status} in {elapsed_ms} ms{id}"
+            )
+        }
+        Err(reason) => debug!(
+            table = name,
+            method, path, attempt, elapsed_ms, "{request}: no response after {elapsed_ms} ms: {reason}"
+        ),
     }
-    if summary.incomplete {
-        reasons.push(summary.notices.join(", "));
+}
+
+fn log_table(summary: &TableSummary) {
+    let (table, counts) = (summary.table, &summary.counts);
+    match &summary.error {
+        None => info!(
+            table = table.name,
+            synced = counts.synced,
+            inserted = counts.inserted,
+            updated = counts.updated,
+            unchanged = counts.unchanged,
+            deleted = counts.deleted,
+            rejected = counts.errors,
+            requests = summary.requests,
+            elapsed_ms = summary.duration_ms,
+            "{table}: {}",
+            outcome(summary)
+        ),
+        Some(reason) => {
+            error!(
+                table = table.name,
+                error = reason,
+                elapsed_ms = summary.duration_ms,
+                "{table}: failed after {}",
+                outcome(summary)
+            )
+        }
     }
-    (!reasons.is_empty()).then(|| format!("{}: {}", summary.table, reasons.join("; ")))
+}
+
+fn log_end(summary: &RunSummary) {
+    let (run_id, elapsed_ms) = (summary.run_id, summary.duration_ms);
+    let elapsed = duration(Duration::from_millis(elapsed_ms));
+    let (synced, rejected) = (summary.synced_count(), summary.error_count());
+    match (summary.status, describe_left_out(summary)) {
+        (Status::Completed, None) => {
+            info!(synced, rejected, elapsed_ms, exit_code = 0, "run {run_id} completed in {elapsed}")
+        }
+        (Status::Completed, Some(what)) if summary.tables.iter().any(|table| table.has_news) => {
+            warn!(target: NEWS, synced, rejected, elapsed_ms, exit_code = 3, "run {run_id} completed in {elapsed}, {what}")
+        }
+        (Status::Completed, Some(what)) => {
+            warn!(synced, rejected, elapsed_ms, exit_code = 3, "run {run_id} completed in {elapsed}, {what}")
+        }
+        _ => error!(synced, rejected, elapsed_ms, "run {run_id} failed after {elapsed}"),
+    }
 }
 
 fn as_ms(delay: Duration) -> u64 {

@@ -7,32 +7,74 @@ mod grid;
 mod lines;
 mod metrics;
 mod progress;
+pub mod prompt;
 mod rejected;
 mod run_detail;
 mod status;
 mod text;
+mod wait;
 
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::MultiProgress;
 use serde_json::{Value, json};
 
 use crate::diff::TableDiff;
-use crate::doctor::{Finding, Mark};
+use crate::doctor::{CheckStatus, Finding};
 use crate::event::Reporter;
 use crate::json_time;
-use crate::run::RunSummary;
+use crate::run::{RunSummary, TableSummary};
 use crate::store::dead_letters::ErrorList;
 use crate::store::migrate::MigrationReport;
 use crate::store::serve::ServeState;
 use crate::store::status::{RunRow, RunningRun, TableRow};
+use crate::table::Table;
 use crate::visible;
 
 use grid::Style;
 
-pub use error::{log_error, print_error};
+pub use error::{log_error, log_exit, print_error};
+pub use lines::NEWS;
 pub use metrics::{MetricsFile, MetricsText, RunMetrics};
+
+/// True with `--quiet`.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
+
+/// From here on, text is printed only if something is wrong. JSON and files are still printed: they were asked for.
+pub fn set_quiet() {
+    IS_QUIET.store(true, Ordering::Relaxed);
+}
+
+fn is_quiet() -> bool {
+    IS_QUIET.load(Ordering::Relaxed)
+}
+
+/// What a completed run left out and what to do, in a sentence that starts after a comma; `None` if nothing was.
+fn describe_left_out(summary: &RunSummary) -> Option<String> {
+    let reasons: Vec<String> = summary.tables.iter().filter_map(left_out_of).collect();
+    (!reasons.is_empty()).then(|| {
+        format!("but something was left out (exit code 3, see docs/troubleshooting.md#exit-3): {}", reasons.join("; "))
+    })
+}
+
+fn left_out_of(summary: &TableSummary) -> Option<String> {
+    let mut reasons = Vec::new();
+    if summary.counts.errors > 0 {
+        reasons.push(format!("{} (see `wix-sync errors`)", text::counted(summary.counts.errors, "rejected record")));
+    }
+    reasons.extend(summary.left_out.iter().map(|left_out| left_out.text.clone()));
+    (!reasons.is_empty()).then(|| format!("{}: {}", summary.table, reasons.join("; ")))
+}
+
+/// A line about a rejected record.
+fn name_rejected(table: &Table, wix_id: Option<&str>, reason: &str) -> String {
+    match wix_id {
+        Some(wix_id) => format!("{table}: record {wix_id} was rejected: {reason}"),
+        None => format!("{table}: a record without an id was rejected: {reason}"),
+    }
+}
 
 /// Bars on a terminal, lines elsewhere.
 pub fn choose(bars: &MultiProgress, draws_bars: bool) -> Arc<dyn Reporter> {
@@ -62,17 +104,22 @@ pub fn print_run_json(summary: &RunSummary, exit_code: u8) -> io::Result<()> {
     print_json(&object)
 }
 
-/// The findings of `doctor`; the last line has the worst. `version` grows when a field changes its meaning or is
+/// The findings of `doctor`; the last line has the counts. `version` grows when a field changes its meaning or is
 /// removed.
 pub fn print_findings(findings: &[Finding], exit_code: u8, as_json: bool) -> io::Result<()> {
     if as_json {
+        let count = |status: CheckStatus| findings.iter().filter(|finding| finding.outcome.status == status).count();
         let object = json!({
             "version": 1,
-            "ok": findings.iter().all(|finding| finding.outcome.mark != Mark::Fail),
-            "findings": findings,
+            "checks": findings,
+            "problems": count(CheckStatus::Problem),
+            "warnings": count(CheckStatus::Warning),
             "exit_code": exit_code,
         });
         return print_json(&object);
+    }
+    if is_quiet() && findings.iter().all(|finding| finding.outcome.status != CheckStatus::Problem) {
+        return Ok(());
     }
     // It has colours of its own, and escapes what it shows.
     write(&doctor::render_findings(findings, doctor::Paper::of_stdout()))
@@ -158,7 +205,10 @@ pub fn print_comparison(found: &[TableDiff], purpose: Purpose, as_json: bool) ->
     if as_json {
         return print_json(&compare::as_json(found, purpose));
     }
-    write(&compare::render(found, purpose, Style::of_stdout()))
+    let text = compare::render(found, purpose, Style::of_stdout());
+    let is_problem =
+        purpose == Purpose::Verify && found.iter().any(|diff| diff.differences() > 0 || !diff.notices.is_empty());
+    if is_problem { print_always(&text) } else { print(&text) }
 }
 
 pub fn print_run(run: &RunRow, as_json: bool) -> io::Result<()> {
@@ -173,9 +223,14 @@ pub fn print_file(contents: &[u8]) -> io::Result<()> {
     write(&String::from_utf8_lossy(contents))
 }
 
-/// Prints lines of text to stdout. Texts of others in them are one line each by now; the rest of what controls a
+/// Prints lines of text to stdout, except with `--quiet`. Texts of others in them are one line each by now; the rest of what controls a
 /// terminal is escaped here.
 fn print(text: &str) -> io::Result<()> {
+    if is_quiet() { Ok(()) } else { print_always(text) }
+}
+
+/// Like [`print`], also with `--quiet`.
+fn print_always(text: &str) -> io::Result<()> {
     write(&visible::lines(text))
 }
 

@@ -140,6 +140,21 @@ pub(super) async fn adopt(
     Ok(adopted)
 }
 
+/// Why a table or view of this name cannot be adopted, as far as its columns tell.
+pub(super) fn why_not_adoptable(name: &str, facts: &catalog::Facts) -> Option<String> {
+    let Some((_, known_by)) = TABLES.iter().find(|(table, _)| *table == name) else {
+        return Some("only wix-sync has a table of that name".to_owned());
+    };
+    if facts.kind != "r" {
+        return None;
+    }
+    let missing = known_by.iter().find(|column| !facts.columns.contains_key(**column));
+    let id = facts.columns.get("id").filter(|id| id.data_type != "uuid");
+    missing
+        .map(|column| format!("it has no column {column}"))
+        .or_else(|| id.map(|id| format!("its id is {} instead of uuid", id.data_type)))
+}
+
 /// An error if an adopted table would still refuse what wix-sync writes.
 pub(super) fn refuse_problems(
     schema: &Schema,

@@ -1,6 +1,7 @@
 //! One connection to Postgres, and the schema that all statements name.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -16,6 +17,7 @@ use super::limits::{ANSWER_PATIENCE, LOCK_PATIENCE, STATEMENT_PATIENCE, bounds};
 use super::schema::Schema;
 use super::session::{Parameter, Rows, Session};
 use super::target::Target;
+use crate::event::Reporter;
 use crate::stop::Stop;
 use crate::table::Table;
 
@@ -45,6 +47,8 @@ pub struct Store {
     clock: ServerClock,
     /// When the run is asked to stop.
     pub(super) stop: Stop,
+    /// For waits for the database.
+    pub(super) reporter: Option<Arc<dyn Reporter>>,
 }
 
 impl Store {
@@ -74,6 +78,7 @@ impl Store {
             lock_patience: LOCK_PATIENCE,
             clock: clock?,
             stop: Stop::never(),
+            reporter: None,
         })
     }
 
@@ -96,8 +101,9 @@ impl Store {
             }
         };
         let (schema, target, books) = (self.schema.clone(), self.target.clone(), self.books.clone());
-        let (lease, lock_patience, clock, stop) = (self.lease, self.lock_patience, self.clock, self.stop.clone());
-        Ok(Store { client, schema, lease, target, books, lock_patience, clock, stop })
+        let (lease, lock_patience, clock) = (self.lease, self.lock_patience, self.clock);
+        let (stop, reporter) = (self.stop.clone(), self.reporter.clone());
+        Ok(Store { client, schema, lease, target, books, lock_patience, clock, stop, reporter })
     }
 
     /// Another connection to the same database, in a read-only transaction that ends with the connection.

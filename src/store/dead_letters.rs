@@ -175,6 +175,11 @@ impl Store {
         self.rows("could not read sync_errors", statement, params![table.name, keys]).await?.all()
     }
 
+    pub async fn count_unresolved_errors(&self, table: &'static Table) -> Result<i64, StoreError> {
+        let statement = "select count(*) from {schema}.sync_errors where table_name = $1 and resolved_at is null";
+        self.rows("could not read sync_errors", statement, params![table.name]).await?.value()
+    }
+
     pub async fn has_unresolved_errors(&self, table: &'static Table) -> Result<bool, StoreError> {
         let statement =
             "select exists (select from {schema}.sync_errors where table_name = $1 and resolved_at is null)";

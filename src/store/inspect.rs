@@ -2,11 +2,12 @@
 
 use tokio_postgres::config::Host;
 
+use super::adopt;
 use super::connect::Store;
 use super::dial::dial;
 use super::error::StoreError;
-use super::needs::TABLES;
-use super::problem::Problem;
+use super::needs::{TABLES, VIEW};
+use super::problem::{Cause, Problem};
 use super::schema_check;
 use super::session::{Rows, from_row, params};
 use super::target::{Target, is_socket};
@@ -41,9 +42,11 @@ pub struct Server {
     pub is_replica: bool,
     /// Whether `default_transaction_read_only` is set.
     pub is_read_only: bool,
+    /// The encoding of the database.
+    pub encoding: String,
 }
 
-from_row!(Server { version, version_number, database, user, is_replica, is_read_only });
+from_row!(Server { version, version_number, database, user, is_replica, is_read_only, encoding });
 
 /// What `migrate` needs of the schema and its tables.
 #[derive(Default)]
@@ -56,6 +59,15 @@ pub struct RightsToMigrate {
 }
 
 from_row!(RightsToMigrate { schema_exists, may_create, not_owned });
+
+/// Tables in a schema that is not migrated.
+#[derive(Debug, Default)]
+pub struct ExistingTables {
+    /// Those that have a name of ours.
+    pub tables: Vec<&'static str>,
+    /// Why `migrate` cannot use them, each with the SQL that helps.
+    pub obstacles: Vec<(String, Option<String>)>,
+}
 
 /// Each table with the rights on it that commands need.
 fn needed_rights() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
@@ -94,7 +106,8 @@ impl Store {
         let statement = "select current_setting('server_version') as version,
                 current_setting('server_version_num')::integer as version_number, current_database()::text as database,
                 current_user::text as user, pg_is_in_recovery() as is_replica,
-                current_setting('default_transaction_read_only') = 'on' as is_read_only";
+                current_setting('default_transaction_read_only') = 'on' as is_read_only,
+                current_setting('server_encoding') as encoding";
         let rows = self.rows("could not read the server's version", statement, params![]).await?;
         Ok(rows.first()?.unwrap_or_default())
     }
@@ -134,6 +147,23 @@ impl Store {
         let mut problems = schema_check::compare(&self.schema, &catalog);
         problems.extend(self.refusing_checks(&catalog).await?);
         Ok(problems.into_iter().map(Problem::into_text).collect())
+    }
+
+    /// What stands in a schema that is not migrated under the names of our tables, as far as the catalog tells.
+    pub async fn existing_tables(&self) -> Result<ExistingTables, StoreError> {
+        let catalog = self.load_catalog().await?;
+        let tables: Vec<&'static str> =
+            TABLES.iter().map(|table| table.name).chain([VIEW]).filter(|name| catalog.contains_key(*name)).collect();
+        let mut obstacles: Vec<(String, Option<String>)> = tables
+            .iter()
+            .filter_map(|name| Some((*name, adopt::why_not_adoptable(name, catalog.get(*name)?)?)))
+            .map(|(name, why)| (format!("{name} exists and cannot be adopted: {why}"), None))
+            .collect();
+        let mut problems = schema_check::compare(&self.schema, &catalog);
+        problems.extend(self.refusing_checks(&catalog).await?);
+        let foreign = problems.into_iter().filter(|problem| problem.cause == Cause::Foreign);
+        obstacles.extend(foreign.filter(|problem| tables.contains(&problem.table)).map(Problem::into_text));
+        Ok(ExistingTables { tables, obstacles })
     }
 
     /// The tables on which this database user lacks rights, each with those in brackets.

@@ -20,6 +20,13 @@ pub struct MissingCount {
     pub live: u64,
 }
 
+impl MissingCount {
+    /// The safety limit: above it, the list is more likely wrong than the rows.
+    pub fn exceeds_limit(self) -> bool {
+        self.missing > ALWAYS_ALLOWED && self.missing.saturating_mul(10) > self.live
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// Those that the deletion limit applies to.
@@ -44,6 +51,11 @@ pub enum Scope {
     /// Only placeholders: the deletion limit blocks the others.
     Placeholders,
 }
+
+/// This many pending deletions are always allowed; above it, 10 % of the table.
+const ALWAYS_ALLOWED: u64 = 20;
+
+const COUNTING: &str = "could not count the rows pending deletion";
 
 /// SQL: whether the entry `m` of `sync_missing` waits for its second lookup: a lookup did not find it less than 24 hours ago.
 pub(super) const IS_WAITING: &str = "coalesce(m.absent_at > clock_timestamp() - interval '24 hours', false)";
@@ -119,9 +131,8 @@ impl Store {
     /// without a date whose record is in `sync_errors`: Wix may have listed it long before the end of the list, where
     /// they are looked for.
     pub async fn count_missing(&mut self, table: &'static Table) -> Result<Pending, StoreError> {
-        let doing = "could not count the pending deletions";
+        let doing = COUNTING;
         let Table { name, id_column, .. } = table;
-        let is_placeholder = is_placeholder(table);
         let session = self.begin().await?;
         session.read_whole_tables().await?;
         let tidy = format!(
@@ -139,18 +150,18 @@ impl Store {
              ))"
         );
         session.write(doing, &tidy, params![name]).await?;
-        let count = format!(
-            "select count(*) filter (where not {is_placeholder}), count(*) filter (where {is_placeholder}),
-                (select count(*) from {{schema}}.{name} t
-                 where t.{id_column} is not null and t.deleted_at is null and not {is_placeholder})
-             from {{schema}}.sync_missing m join {{schema}}.{name} t on t.{id_column} = m.wix_id
-             where m.table_name = $1 and t.deleted_at is null"
-        );
-        let counts = session.rows(doing, &count, params![name]).await?.first::<(i64, i64, i64)>()?;
+        let pending = count_pending(&session, table).await?;
         session.commit(doing).await?;
-        let (missing, placeholders, live) = counts.unwrap_or_default();
-        let limited = MissingCount { missing: missing.unsigned_abs(), live: live.unsigned_abs() };
-        Ok(Pending { limited, placeholders: placeholders.unsigned_abs() })
+        Ok(pending)
+    }
+
+    /// Counts the rows pending deletion, and changes nothing.
+    pub async fn read_pending(&mut self, table: &'static Table) -> Result<Pending, StoreError> {
+        let session = self.begin().await?;
+        session.read_whole_tables().await?;
+        let pending = count_pending(&session, table).await?;
+        session.rollback(COUNTING).await?;
+        Ok(pending)
     }
 
     /// The next rows pending deletion that were not tried since `since` and do not wait for their second lookup. Those
@@ -275,6 +286,22 @@ impl Store {
     }
 }
 
+async fn count_pending(session: &Session<'_>, table: &'static Table) -> Result<Pending, StoreError> {
+    let Table { name, id_column, .. } = table;
+    let is_placeholder = is_placeholder(table);
+    let statement = format!(
+        "select count(*) filter (where not {is_placeholder}), count(*) filter (where {is_placeholder}),
+            (select count(*) from {{schema}}.{name} t
+             where t.{id_column} is not null and t.deleted_at is null and not {is_placeholder})
+         from {{schema}}.sync_missing m join {{schema}}.{name} t on t.{id_column} = m.wix_id
+         where m.table_name = $1 and t.deleted_at is null"
+    );
+    let counts = session.rows(COUNTING, &statement, params![name]).await?.first::<(i64, i64, i64)>()?;
+    let (missing, placeholders, live) = counts.unwrap_or_default();
+    let limited = MissingCount { missing: missing.unsigned_abs(), live: live.unsigned_abs() };
+    Ok(Pending { limited, placeholders: placeholders.unsigned_abs() })
+}
+
 /// Moves appointments and orders away from a customer that is gone: to the survivor of a merge, else orders to the
 /// customer with their email. Appointments of a deleted customer stay with it. With [`Reach::RowsOnly`] this is left to
 /// the end of the run.
@@ -312,4 +339,18 @@ async fn end_customer(
     let (ids, emails): (Vec<String>, Vec<Option<String>>) = rows.all::<_, Vec<_>>()?.into_iter().unzip();
     let emails: Vec<String> = emails.into_iter().flatten().collect();
     relink_orders(session, &ids, &emails, now).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::MissingCount;
+
+    #[test]
+    fn limit_is_a_tenth_and_twenty_rows() {
+        for (missing, live, expected) in
+            [(20, 20, false), (21, 21, true), (21, 210, false), (22, 210, true), (100, 1000, false), (101, 1000, true)]
+        {
+            assert_eq!(MissingCount { missing, live }.exceeds_limit(), expected, "{missing} of {live}");
+        }
+    }
 }

@@ -2,12 +2,14 @@
 //! forgotten lock, or for a server that does not answer.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
 use super::connect::Store;
 use super::error::StoreError;
+use crate::event::{Event, Reporter, Wait};
 use crate::stop::{Stop, StopReason};
 
 /// Maximum attempts of one transaction, after the first.
@@ -29,6 +31,9 @@ pub const LAST_PATIENCE: Duration = Duration::from_secs(3);
 /// answer any more.
 const TRANSACTION_PATIENCE: Duration = Duration::from_secs(1800);
 
+/// Work on the database that takes longer is reported as a wait.
+const REPORTED_AFTER: Duration = Duration::from_secs(3);
+
 /// Maximum time that a statement takes to end after it was cancelled.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -36,9 +41,11 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
 const RECONNECT_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Store {
-    /// From here on, work on the database ends soon after this stop, and [`Store::retry`] waits no longer than to it.
-    pub fn end_with(&mut self, stop: &Stop) {
+    /// From here on, work on the database ends soon after this stop, [`Store::retry`] waits no longer than to it, and
+    /// waits are reported.
+    pub fn end_with(&mut self, stop: &Stop, reporter: Arc<dyn Reporter>) {
         self.stop = stop.clone();
+        self.reporter = Some(reporter);
     }
 
     /// Does what may be done twice without harm, again after a deadlock or a lost connection: if only the answer was lost,
@@ -74,9 +81,9 @@ impl Store {
         &mut self,
         operation: &mut impl AsyncFnMut(&mut Store) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let (canceller, stop) = (self.canceller(), self.stop.clone());
+        let (canceller, stop, reporter) = (self.canceller(), self.stop.clone(), self.reporter.clone());
         let (late, ended) = {
-            let mut work = pin!(operation(self));
+            let mut work = pin!(report_if_slow(reporter, operation(self)));
             let late = tokio::select! {
                 biased;
                 result = &mut work => return result,
@@ -125,7 +132,10 @@ impl Store {
         if tries > 1 {
             self.stop.check().map_err(StoreError::Stopped)?;
         }
-        sleep(RETRY_DELAY.mul_f64(fastrand::f64() + 0.5)).await;
+        let delay = RETRY_DELAY.mul_f64(fastrand::f64() + 0.5);
+        self.report_wait(delay, &error);
+        sleep(delay).await;
+        self.report_wait_ended();
         Ok(())
     }
 
@@ -133,17 +143,46 @@ impl Store {
     pub(super) async fn reconnect_patiently(&mut self) -> Result<(), StoreError> {
         let mut delay = RETRY_DELAY;
         for _ in 0..MAX_RECONNECTS {
+            let jittered = delay.mul_f64(fastrand::f64() + 0.5);
             match self.in_time(&mut async |store: &mut Store| store.reconnect().await).await {
-                Err(error) if error.is_connection_lost() => {
-                    tracing::debug!(error = error.to_string(), "no connection yet");
+                Err(error) if error.is_connection_lost() => self.report_wait(jittered, &error),
+                other => {
+                    self.report_wait_ended();
+                    return other;
                 }
-                other => return other,
             }
-            self.stop.sleep(delay.mul_f64(fastrand::f64() + 0.5)).await.map_err(StoreError::Stopped)?;
+            self.stop.sleep(jittered).await.map_err(StoreError::Stopped)?;
             delay = (delay * 2).min(MAX_RECONNECT_DELAY);
         }
         self.reconnect().await
     }
+
+    fn report_wait(&self, delay: Duration, error: &StoreError) {
+        if let Some(reporter) = &self.reporter {
+            let wait = Wait::Database { cause: error.to_string() };
+            reporter.report(Event::Waiting { table: None, delay: Some(delay), wait: &wait });
+        }
+    }
+
+    fn report_wait_ended(&self) {
+        if let Some(reporter) = &self.reporter {
+            reporter.report(Event::WaitEnded);
+        }
+    }
+}
+
+/// Does work on the database, and reports a wait if that takes long.
+pub async fn report_if_slow<T>(reporter: Option<Arc<dyn Reporter>>, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    let Some(reporter) = reporter else { return work.await };
+    if let Ok(done) = timeout(REPORTED_AFTER, &mut work).await {
+        return done;
+    }
+    let wait = Wait::Database { cause: "no answer yet (busy, unreachable, or waiting for a lock)".to_owned() };
+    reporter.report(Event::Waiting { table: None, delay: None, wait: &wait });
+    let done = work.await;
+    reporter.report(Event::WaitEnded);
+    done
 }
 
 fn warn(reason: StopReason, blocker: Option<String>, has_ended: bool) {

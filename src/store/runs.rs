@@ -7,6 +7,7 @@ use super::connect::Store;
 use super::error::StoreError;
 use super::session::params;
 use crate::run::{RunSummary, Status};
+use crate::table::Table;
 
 impl Store {
     /// Records that a run begins, and all others that are `running` as failed: the holder of the lease knows that none
@@ -81,6 +82,17 @@ impl Store {
             return Err(StoreError::RunEnded { schema: self.schema.name().to_owned(), run_id: summary.run_id });
         }
         Ok(())
+    }
+
+    /// What the last run before this one that synced a table had to say about it.
+    pub async fn last_notices(&self, table: &'static Table, run_id: Uuid) -> Result<Vec<String>, StoreError> {
+        let statement = "select results -> $1 -> 'notices' from {schema}.sync_logs
+             where id <> $2 and status <> 'running' and results -> $1 is not null
+             order by started_at desc nulls last limit 1";
+        let rows = self.rows("could not read sync_logs", statement, params![table.name, run_id]).await?;
+        let notices: Option<(Option<serde_json::Value>,)> = rows.first()?;
+        // Rows of other programs may hold anything.
+        Ok(notices.and_then(|(notices,)| serde_json::from_value(notices?).ok()).unwrap_or_default())
     }
 
     /// Deletes runs that ended before `before`, except the last completed one of each type, and rows of `sync_errors`

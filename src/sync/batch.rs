@@ -2,17 +2,19 @@
 //! first, and what cannot be written is rejected.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Instant;
 
 use chrono::DateTime;
 
 use super::context::{Run, SyncError};
 use super::lookup::{Reply, ask};
 use super::room::Room;
-use crate::event::{Event, Reporter};
+use crate::event::{BatchInfo, Event, Reporter};
 use crate::run::TableSummary;
 use crate::store::Store;
 use crate::store::batch::{BatchContext, BatchOutcome};
 use crate::store::books::Progress;
+use crate::store::dead_letters::rejection_key;
 use crate::store::write::Written;
 use crate::table::Table;
 use crate::table::listing::Lookup;
@@ -186,9 +188,11 @@ impl<'a> Batch<'a> {
         let mut rejections = std::mem::take(&mut self.rejections);
         let mut has_progress = progress.is_none();
         let (mut part, mut rest) = next_part(&rows, self.run.plan.batch_size);
+        let mut reported_rejections = 0;
         while !part.is_empty() {
             // What could not be mapped must be stored before the checkpoint moves past it.
             let may_save = |rejections: &[Rejection]| rest.is_empty() && rejections.is_empty();
+            let clock = Instant::now();
             let mut written = self.write(store, part, progress.filter(|_| may_save(&rejections))).await?;
             let looked_up;
             if !written.older.is_empty() {
@@ -205,17 +209,25 @@ impl<'a> Batch<'a> {
             let (unchanged, updated) = (self.not_counted(unchanged), self.not_counted(updated));
             summary.counts.add(inserted, updated, unchanged);
             let record_count = summary.counts.synced + summary.counts.errors;
-            self.run.reporter.report(Event::BatchCommitted { table: self.context.table, record_count, total });
+            let rejected = (rejections.len() - reported_rejections) as u64;
+            reported_rejections = rejections.len();
+            let batch = BatchInfo { inserted, updated, unchanged, rejected, duration: clock.elapsed() };
+            let table = self.context.table;
+            self.run.reporter.report(Event::BatchCommitted { table, record_count, total, batch });
             (part, rest) = next_part(rest, self.run.plan.batch_size);
         }
+        let known = self.known_rejections(store, &rejections).await?;
         if !rejections.is_empty() || !has_progress {
             self.save_rejections(store, &rejections, progress).await?;
         }
         for rejection in rejections {
+            let is_new = !known.contains_key(&rejection_key(&rejection));
+            summary.has_news |= is_new;
             self.run.reporter.report(Event::RecordRejected {
                 table: self.context.table,
                 wix_id: rejection.wix_id.as_deref(),
                 reason: &rejection.reason,
+                is_new,
             });
             self.not_counted(1);
             summary.add_error(rejection.wix_id, rejection.reason);
@@ -244,7 +256,9 @@ impl<'a> Batch<'a> {
         older: &[String],
         rejections: &mut Vec<Rejection>,
     ) -> Result<Vec<Row>, SyncError> {
+        let total = Some(older.len() as u64);
         let older: HashSet<&String> = older.iter().collect();
+        let mut number = 0;
         let mut part = Vec::with_capacity(rows.len());
         for row in rows {
             if !older.contains(&row.wix_id) {
@@ -252,6 +266,8 @@ impl<'a> Batch<'a> {
                 continue;
             }
             self.run.stop.check()?;
+            number += 1;
+            self.run.reporter.report(Event::LookingUp { table: self.table, number, total });
             let why = match ask(self.run, self.table, &row.wix_id, self.counter).await? {
                 Reply::Alive(Ok(found)) => {
                     self.context.looked_up.insert(found.wix_id.clone());
@@ -273,6 +289,19 @@ impl<'a> Batch<'a> {
             });
         }
         Ok(part)
+    }
+
+    /// Those of these records that `sync_errors` holds already.
+    async fn known_rejections(
+        &self,
+        store: &mut Store,
+        rejections: &[Rejection],
+    ) -> Result<HashMap<String, String>, SyncError> {
+        let (table, keys): (_, Vec<String>) = (self.table, rejections.iter().map(rejection_key).collect());
+        if keys.is_empty() {
+            return Ok(HashMap::new());
+        }
+        Ok(store.retry(async |store| store.known_rejections(table, &keys).await).await?)
     }
 
     /// Stores what could not be written. If only the answer to COMMIT was lost, the second time counts one more

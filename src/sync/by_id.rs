@@ -6,6 +6,7 @@
 use super::batch::Batch;
 use super::context::{Pass, SyncError};
 use super::lookup::{NO_RECORD, Reply, as_listed, ask};
+use crate::event::{Event, Reporter};
 use crate::store::compare::RowDiff;
 use crate::store::links::Reach;
 use crate::store::missing::Deletion;
@@ -84,11 +85,26 @@ pub(super) struct Lookups<'a> {
     verdict: Option<Option<String>>,
     unresolved: Unresolved,
     gives_up: bool,
+    /// How many records are to be looked up, if that is known, and how many were.
+    total: Option<u64>,
+    count: u64,
 }
 
 impl<'a> Lookups<'a> {
     pub(super) fn beside(listed_id: Option<&'a str>) -> Lookups<'a> {
         Lookups { listed_id, ..Lookups::default() }
+    }
+
+    /// How many records are to be looked up.
+    pub(super) fn expecting(mut self, total: Option<u64>) -> Lookups<'a> {
+        self.total = total;
+        self
+    }
+
+    fn report_next(&mut self, pass: &Pass<'_>) {
+        self.count += 1;
+        let (table, number, total) = (pass.table, self.count, self.total);
+        pass.run.reporter.report(Event::LookingUp { table, number, total });
     }
 
     /// True if no further record should be looked up: Wix refused too many in a row.
@@ -110,6 +126,7 @@ impl<'a> Lookups<'a> {
         listed: Option<&ContentHash>,
     ) -> Result<Resolved, SyncError> {
         pass.run.stop.check()?;
+        self.report_next(pass);
         let resolved = match look_up(pass, wix_id, listed).await? {
             Answer::Alive => {
                 let table = pass.table;
@@ -142,6 +159,7 @@ impl<'a> Lookups<'a> {
     /// Looks up a record of which there is no live row: it may be new, merged, or restored. "Not found" changes nothing.
     pub(super) async fn follow(&mut self, pass: &mut Pass<'_>, wix_id: &str) -> Result<Resolved, SyncError> {
         pass.run.stop.check()?;
+        self.report_next(pass);
         let resolved = match look_up(pass, wix_id, None).await? {
             Answer::Alive | Answer::Gone => Resolved::Yes,
             Answer::Merged(survivor) => end(pass, wix_id, Some(&survivor)).await?,

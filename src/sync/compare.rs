@@ -48,7 +48,7 @@ pub async fn compare_table(
     table: &'static Table,
     extent: Extent,
 ) -> Result<TableDiff, SyncError> {
-    store.end_with(run.stop);
+    store.end_with(run.stop, run.reporter.clone());
     let counter = RequestCounter::of(table);
     let state = store.load_table_state(table).await?;
     let mut statuses = state.statuses;

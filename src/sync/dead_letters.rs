@@ -44,14 +44,18 @@ pub(super) async fn retry_errors(
         Due::Daily => (begun_at - RETRY_AFTER, MAX_A_RUN),
         Due::All => (begun_at, usize::MAX),
     };
-    let mut lookups = Lookups::beside(listed_id);
-    let mut tried = 0;
-    while tried < limit && !lookups.gives_up() {
-        let list = async |store: &mut Store| store.list_due_errors(table, before, begun_at, CHUNK).await;
-        let chunk = pass.store.retry(list).await?;
-        if chunk.is_empty() {
-            break;
+    // A daily retry takes no more than the first chunk.
+    let list = async |store: &mut Store| store.list_due_errors(table, before, begun_at, CHUNK).await;
+    let mut chunk = pass.store.retry(list).await?;
+    let total = match due {
+        Due::All if chunk.len() as i64 == CHUNK => {
+            pass.store.retry(async |store| store.count_unresolved_errors(table).await).await?
         }
+        _ => chunk.len() as i64,
+    };
+    let mut lookups = Lookups::beside(listed_id).expecting(u64::try_from(total).ok());
+    let mut tried = 0;
+    while tried < limit && !lookups.gives_up() && !chunk.is_empty() {
         for record in &chunk {
             pass.run.stop.check()?;
             tried += 1;
@@ -72,15 +76,16 @@ pub(super) async fn retry_errors(
                 break;
             }
         }
+        chunk = pass.store.retry(list).await?;
     }
     if let Some(reasons) = lookups.describe() {
-        pass.warn_incomplete(format!("rejected records could not be retried: {reasons}"));
+        pass.warn_rejected(format!("rejected records could not be retried: {reasons}"));
     } else if pass.summary.counts.errors == 0
         && pass.store.retry(async |store| store.has_unresolved_errors(table).await).await?
     {
         // As long as the table lacks what Wix has, no run is a full success.
         let text = "earlier rejected records are unresolved: `wix-sync errors` lists them".to_owned();
-        pass.warn_incomplete(text);
+        pass.warn_rejected(text);
     }
     Ok(())
 }
@@ -100,7 +105,7 @@ async fn note_hopeless(pass: &mut Pass<'_>, record: &KeptRecord) -> Result<(), S
     let (table, run_id, now) = (pass.table, pass.run.run_id, pass.store.now());
     pass.store.retry(async |store| store.note_failed_try(table, &record.key, run_id, now).await).await?;
     let reason = "it still has no id to look up".to_owned();
-    pass.run.reporter.report(Event::RecordRejected { table, wix_id: None, reason: &reason });
+    pass.run.reporter.report(Event::RecordRejected { table, wix_id: None, reason: &reason, is_new: false });
     pass.summary.add_error(None, reason);
     Ok(())
 }

@@ -12,24 +12,16 @@ use crate::store::Store;
 use crate::store::missing::{MissingCount, Scope};
 use crate::table::Table;
 
-/// This many pending deletions are always allowed.
-const ALWAYS_ALLOWED: u64 = 20;
-
 /// Candidates that are read from the database at once.
 const CHUNK: i64 = 500;
 
 /// The most deleted customers that a full sync looks up again.
 const MAX_FOLLOWED: i64 = 100;
 
-/// True if more than a tenth of the rows is missing: then the listing is more likely wrong.
-pub(super) fn is_too_many(count: MissingCount) -> bool {
-    count.missing > ALWAYS_ALLOWED && count.missing.saturating_mul(10) > count.live
-}
-
 /// Why the deletions are blocked; `None` if they are not too many, or if an operator allows them.
 pub(super) fn refuse_mass_deletion(run: &Run<'_>, table: &'static Table, count: MissingCount) -> Option<String> {
     let how_often = if needs_confirmation(table) { "now, and again a day later," } else { "once" };
-    (is_too_many(count) && !run.plan.allow_mass_delete).then(|| {
+    (count.exceeds_limit() && !run.plan.allow_mass_delete).then(|| {
         format!(
             "deletions are blocked by the safety limit: {} of {} rows are pending deletion, which is more than 10 %; \
              if the deletions are real, run {how_often} with --allow-mass-delete",
@@ -83,7 +75,7 @@ async fn resolve_due(pass: &mut Pass<'_>, listed_id: Option<&str>) -> Result<(),
     if count == 0 {
         return Ok(());
     }
-    let mut lookups = Lookups::beside(listed_id);
+    let mut lookups = Lookups::beside(listed_id).expecting(Some(count));
     if let Some(why) = lookups.why_unreadable(pass).await? {
         pass.warn_incomplete(format!(
             "{count} rows are pending deletion, but a record that Wix has cannot be looked up by id either: \
@@ -118,8 +110,9 @@ async fn resolve_due(pass: &mut Pass<'_>, listed_id: Option<&str>) -> Result<(),
 /// that says nothing is reported, and the next full sync asks again: the tables are right as far as is known.
 pub(super) async fn follow_merges(pass: &mut Pass<'_>, begun_at: DateTime<Utc>) -> Result<(), SyncError> {
     let list = async |store: &mut Store| store.list_maybe_merged(begun_at, MAX_FOLLOWED).await;
-    let mut lookups = Lookups::default();
-    for wix_id in pass.store.retry(list).await? {
+    let candidates = pass.store.retry(list).await?;
+    let mut lookups = Lookups::default().expecting(Some(candidates.len() as u64));
+    for wix_id in candidates {
         lookups.follow(pass, &wix_id).await?;
         if lookups.gives_up() {
             break;
@@ -133,8 +126,7 @@ pub(super) async fn follow_merges(pass: &mut Pass<'_>, begun_at: DateTime<Utc>) 
 
 #[cfg(test)]
 mod tests {
-    use super::{describe_waiting, is_too_many};
-    use crate::store::missing::MissingCount;
+    use super::describe_waiting;
     use crate::table::APPOINTMENTS;
 
     #[test]
@@ -142,14 +134,5 @@ mod tests {
         let told = |count| describe_waiting(&APPOINTMENTS, count);
         assert!(told(1).starts_with("1 appointment is no longer returned by Wix; it is marked"), "{}", told(1));
         assert!(told(2).starts_with("2 appointments are no longer returned by Wix; they are marked"), "{}", told(2));
-    }
-
-    #[test]
-    fn limit_is_a_tenth_and_twenty_rows() {
-        for (missing, live, expected) in
-            [(20, 20, false), (21, 21, true), (21, 210, false), (22, 210, true), (100, 1000, false), (101, 1000, true)]
-        {
-            assert_eq!(is_too_many(MissingCount { missing, live }), expected, "{missing} of {live}");
-        }
     }
 }

@@ -15,7 +15,7 @@ use crate::store::Store;
 use crate::table::Table;
 use crate::wix::RequestCounter;
 
-/// Maximum time for which [`drain`] holds the lease: a run that is due waits no longer.
+/// After this time no further look at the inbox begins: the lease is given back for runs that wait for it.
 const MAX_HOLD: Duration = Duration::from_secs(5);
 
 /// How long an empty inbox is watched before the lease is given back: taking it costs more than a lookup.
@@ -51,7 +51,7 @@ pub async fn drain(run: &Run<'_>, store: &mut Store, news: &Notify) -> Result<Dr
 }
 
 async fn drain_for_a_while(run: &Run<'_>, store: &mut Store, news: &Notify) -> Result<Drained, SyncError> {
-    store.end_with(run.stop);
+    store.end_with(run.stop, run.reporter.clone());
     for table in Table::ALL {
         store.retry(async |store| store.open_books(table).await).await?;
     }

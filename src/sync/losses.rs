@@ -6,7 +6,6 @@ use std::collections::HashSet;
 
 use super::batch::Batch;
 use super::context::{Pass, SyncError};
-use super::deletions::is_too_many;
 use crate::store::Store;
 use crate::store::held::Loss;
 use crate::store::missing::MissingCount;
@@ -26,7 +25,7 @@ pub(super) async fn resolve_losses(pass: &mut Pass<'_>) -> Result<(), SyncError>
     let (run, table) = (pass.run, pass.table);
     let (losses, live) = pass.store.retry(async |store| store.list_losses(table).await).await?;
     let is_blocked =
-        |loss: &&Loss| !run.plan.allow_mass_changes && is_too_many(MissingCount { missing: loss.rows, live });
+        |loss: &&Loss| !run.plan.allow_mass_changes && MissingCount { missing: loss.rows, live }.exceeds_limit();
     let blocked: Vec<&Loss> = losses.iter().filter(is_blocked).collect();
     let parts: HashSet<String> = blocked.iter().map(|loss| loss.part.clone()).collect();
     let mut batch = Batch::new(run, table, pass.counter).accepting_losses();

@@ -12,7 +12,7 @@ pub(super) async fn repair(pass: &mut Pass<'_>, diff: &TableDiff) -> Result<(), 
     let table = pass.table;
     let listed_id = diff.listed_id.as_deref();
     let to_fetch: Vec<&String> = diff.missing_ids.iter().chain(&diff.different_ids).collect();
-    let mut lookups = Lookups::beside(listed_id);
+    let mut lookups = Lookups::beside(listed_id).expecting(Some(to_fetch.len() as u64));
     for wix_id in to_fetch {
         lookups.resolve(pass, wix_id, diff.listed_hashes.get(wix_id)).await?;
         if lookups.gives_up() {
@@ -41,14 +41,14 @@ pub(super) async fn repair(pass: &mut Pass<'_>, diff: &TableDiff) -> Result<(), 
     let known = diff.rejected - diff.new_rejected;
     if known > 0 {
         let text = format!("{known} rejected records remain in sync_errors: `wix-sync errors retry` retries them");
-        pass.warn_incomplete(text);
+        pass.warn_rejected(text);
     }
     if diff.new_rejected > 0 {
         let text = format!(
             "{} rejected records are not in sync_errors yet: `wix-sync sync {table}` stores them there",
             diff.new_rejected
         );
-        pass.warn_incomplete(text);
+        pass.warn_rejected(text);
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use crate::lock_owner::LockOwner;
 use crate::run::{PassKind, RunSummary, Status, TableSummary};
 use crate::stop::Stop;
 use crate::store::lease::Heartbeat;
-use crate::store::retry::LAST_PATIENCE;
+use crate::store::retry::{LAST_PATIENCE, report_if_slow};
 use crate::store::{Store, StoreError};
 use crate::table::Table;
 
@@ -68,7 +68,8 @@ pub(super) async fn under_lease<T>(
     owner: &LockOwner,
     work: impl AsyncFnOnce(&mut Store) -> Result<T, SyncError>,
 ) -> Result<T, SyncError> {
-    unless_overdue(run.stop, LAST_PATIENCE, take_lease(run, store, owner)).await?;
+    let lease = report_if_slow(Some(run.reporter.clone()), take_lease(run, store, owner));
+    unless_overdue(run.stop, LAST_PATIENCE, lease).await?;
     run.reporter.report(Event::LeaseTaken { schema: store.schema().name() });
     let heartbeat = Heartbeat::start(store, run.stopper.clone(), run.reporter.clone());
     let work = async {
@@ -124,10 +125,11 @@ async fn give_lease_back(store: &mut Store) {
 
 /// Syncs the tables, and records the start and the end of the run.
 async fn execute(run: &Run<'_>, store: &mut Store) -> Result<RunOutcome, SyncError> {
-    store.end_with(run.stop);
+    store.end_with(run.stop, run.reporter.clone());
     let (started_at, clock) = (store.now(), Instant::now());
     record_start(run, store, started_at).await?;
-    let Synced { tables, error, has_old_logs } = sync_all(run, store).await;
+    let Synced { mut tables, error, has_old_logs } = sync_all(run, store).await;
+    find_news(run, store, &mut tables).await;
     let summary = RunSummary {
         run_id: run.run_id,
         sync_type: run.plan.sync_type.clone(),
@@ -155,6 +157,32 @@ async fn execute(run: &Run<'_>, store: &mut Store) -> Result<RunOutcome, SyncErr
     }
     run.reporter.report(Event::RunFinished { summary: &summary });
     Ok(RunOutcome { summary, error })
+}
+
+/// Finds out whether what was left out is new: not what the table's last run left out too.
+async fn find_news(run: &Run<'_>, store: &mut Store, tables: &mut [TableSummary]) {
+    for summary in tables.iter_mut().filter(|summary| !summary.has_news) {
+        let left_out: Vec<&str> =
+            summary.left_out.iter().filter(|it| !it.is_rejected).map(|it| it.text.as_str()).collect();
+        if left_out.is_empty() || run.stop.requested().is_some() {
+            continue;
+        }
+        let (table, run_id) = (summary.table, run.run_id);
+        match store.retry(async |store| store.last_notices(table, run_id).await).await {
+            Ok(known) => summary.has_news = has_news(&left_out, &known),
+            Err(error) => {
+                tracing::debug!(error = error.to_string(), "{table}: what the last run left out is not known");
+                summary.has_news = true;
+            }
+        }
+    }
+}
+
+/// Whether a sentence says something that none of `known` says. Numbers do not count: they change from run to run.
+fn has_news(left_out: &[&str], known: &[String]) -> bool {
+    let words = |text: &str| text.replace(|c: char| c.is_ascii_digit() || c == ',', "");
+    let known: Vec<String> = known.iter().map(|text| words(text)).collect();
+    left_out.iter().any(|text| !known.contains(&words(text)))
 }
 
 async fn record_start(run: &Run<'_>, store: &mut Store, started_at: DateTime<Utc>) -> Result<(), SyncError> {
@@ -357,4 +385,17 @@ fn describe_failures(tables: &[TableSummary]) -> Option<String> {
 
 fn elapsed_ms(clock: Instant) -> u64 {
     u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_news;
+
+    #[test]
+    fn other_numbers_are_no_news_and_other_sentences_are() {
+        let known = ["22 of 210 rows are no longer listed".to_owned()];
+        assert!(!has_news(&["1,023 of 9,210 rows are no longer listed"], &known));
+        assert!(has_news(&["22 of 210 rows are no longer listed", "a part was lost"], &known));
+        assert!(has_news(&["22 of 210 rows are no longer listed"], &[]));
+    }
 }

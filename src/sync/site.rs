@@ -4,16 +4,17 @@ use super::context::{Run, SyncError};
 use crate::event::{Event, Reporter};
 use crate::installation::{Accepted, judge};
 use crate::store::Store;
+use crate::store::retry::report_if_slow;
 
 /// Refuses a site other than the schema's, and credentials of another site. Writes nothing.
 pub async fn check_site(run: &Run<'_>, store: &Store) -> Result<(), SyncError> {
-    store.check_site(run.wix.site_id()).await?;
+    check_stored_site(run, store).await?;
     confirm_installation(run, store).await.map(drop)
 }
 
 /// Like [`check_site`], and remembers site and installation.
 pub(super) async fn claim_site(run: &Run<'_>, store: &mut Store) -> Result<(), SyncError> {
-    let is_noted = store.check_site(run.wix.site_id()).await?;
+    let is_noted = check_stored_site(run, store).await?;
     let accepted = confirm_installation(run, store).await?;
     if !is_noted {
         store.note_site(run.wix.site_id(), store.now()).await?;
@@ -22,6 +23,11 @@ pub(super) async fn claim_site(run: &Run<'_>, store: &mut Store) -> Result<(), S
         store.remember_installation(&claim, accepted.is_confirmed, store.now()).await?;
     }
     Ok(())
+}
+
+/// Refuses a site other than the schema's. True if the schema has one.
+async fn check_stored_site(run: &Run<'_>, store: &Store) -> Result<bool, SyncError> {
+    Ok(report_if_slow(Some(run.reporter.clone()), store.check_site(run.wix.site_id())).await?)
 }
 
 /// Asks Wix if the pair of site and installation is not confirmed yet. `None` if there was nothing to ask, or no access

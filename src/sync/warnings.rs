@@ -2,7 +2,7 @@
 
 use super::context::{Pass, Run};
 use crate::event::{Event, Reporter};
-use crate::run::TableSummary;
+use crate::run::{LeftOut, TableSummary};
 use crate::table::Table;
 use crate::wix::WixError;
 
@@ -19,6 +19,7 @@ pub(super) fn warn(run: &Run<'_>, summary: &mut TableSummary, text: String) {
 /// Like [`warn`], about something that was left undone: the run is then not a full success.
 pub(super) fn warn_incomplete(run: &Run<'_>, summary: &mut TableSummary, text: String) {
     summary.incomplete = true;
+    summary.left_out.push(LeftOut { text: text.clone(), is_rejected: false });
     warn(run, summary, text);
 }
 
@@ -29,6 +30,13 @@ impl Pass<'_> {
 
     pub(super) fn warn_incomplete(&mut self, text: String) {
         warn_incomplete(self.run, self.summary, text);
+    }
+
+    /// Like [`Pass::warn_incomplete`], about rejected records.
+    pub(super) fn warn_rejected(&mut self, text: String) {
+        self.summary.incomplete = true;
+        self.summary.left_out.push(LeftOut { text: text.clone(), is_rejected: true });
+        self.warn(text);
     }
 }
 

@@ -6,10 +6,14 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::event::Wait;
 use crate::stop::{Stop, StopReason};
 
 /// A little longer than the minute in which Wix counts, since requests do not all take equally long to arrive.
 const MINUTE: Duration = Duration::from_millis(60_500);
+
+/// Shorter waits are not reported.
+const MIN_REPORTED_WAIT: Duration = Duration::from_secs(1);
 
 /// Lets at most `limit` requests pass in any minute, and none while there is a pause.
 ///
@@ -25,7 +29,7 @@ pub struct RateLimiter {
 struct State {
     /// When the last `limit` requests passed, oldest first.
     passed: VecDeque<Instant>,
-    paused_until: Option<Instant>,
+    pause: Option<(Instant, Wait)>,
 }
 
 impl RateLimiter {
@@ -34,15 +38,15 @@ impl RateLimiter {
         RateLimiter { limit: (limit > 0).then_some(limit as usize), state: Mutex::default() }
     }
 
-    /// Waits until a request may be sent, and counts it.
-    pub async fn acquire(&self, stop: &Stop) -> Result<(), StopReason> {
+    /// Waits until a request may be sent, and counts it. A wait is passed to `report` before it starts.
+    pub async fn acquire(&self, stop: &Stop, report: impl Fn(Duration, &Wait)) -> Result<(), StopReason> {
         loop {
             stop.check()?;
-            let wait = {
+            let (delay, wait) = {
                 let mut state = self.state.lock().await;
                 let now = Instant::now();
                 match self.free_at(&state, now) {
-                    Some(free_at) => free_at - now,
+                    Some((free_at, wait)) => (free_at - now, wait),
                     None => {
                         if let Some(limit) = self.limit {
                             state.passed.push_back(now);
@@ -54,7 +58,10 @@ impl RateLimiter {
                     }
                 }
             };
-            stop.sleep(wait).await?;
+            if delay >= MIN_REPORTED_WAIT {
+                report(delay, &wait);
+            }
+            stop.sleep(delay).await?;
         }
     }
 
@@ -68,19 +75,23 @@ impl RateLimiter {
     }
 
     /// Nothing passes for `delay` from now, unless a longer pause is active already.
-    pub async fn pause(&self, delay: Duration) {
+    pub async fn pause(&self, delay: Duration, wait: Wait) {
         let until = Instant::now() + delay;
         let mut state = self.state.lock().await;
-        state.paused_until = Some(state.paused_until.map_or(until, |current| current.max(until)));
+        if state.pause.as_ref().is_none_or(|(current, _)| *current < until) {
+            state.pause = Some((until, wait));
+        }
     }
 
-    /// When the next request may be sent; `None` if it may be sent now.
-    fn free_at(&self, state: &State, now: Instant) -> Option<Instant> {
+    /// When the next request may be sent, and why not before; `None` if it may be sent now.
+    fn free_at(&self, state: &State, now: Instant) -> Option<(Instant, Wait)> {
         let by_limit = match self.limit {
             Some(limit) if state.passed.len() >= limit => state.passed.front().map(|oldest| *oldest + MINUTE),
             _ => None,
         };
-        by_limit.max(state.paused_until).filter(|free_at| *free_at > now)
+        let by_limit = by_limit.map(|free_at| (free_at, Wait::RateLimit));
+        let waits = by_limit.into_iter().chain(state.pause.clone());
+        waits.filter(|(free_at, _)| *free_at > now).max_by_key(|(free_at, _)| *free_at)
     }
 }
 
@@ -91,6 +102,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::RateLimiter;
+    use crate::event::Wait;
     use crate::stop::{StopReason, stop_pair};
 
     #[tokio::test(start_paused = true)]
@@ -100,7 +112,7 @@ mod tests {
         let begin = Instant::now();
         let mut times = Vec::new();
         for _ in 0..1000 {
-            limiter.acquire(&stop).await.unwrap();
+            limiter.acquire(&stop, |_, wait| assert_eq!(*wait, Wait::RateLimit)).await.unwrap();
             times.push(begin.elapsed());
         }
         for pair in times.windows(201) {
@@ -116,7 +128,7 @@ mod tests {
         for used in 0..10 {
             let is_free = limiter.pace(1).await.is_zero();
             assert_eq!(is_free, used < 5, "{used}");
-            limiter.acquire(&stop).await.unwrap();
+            limiter.acquire(&stop, |_, _| {}).await.unwrap();
         }
         assert_eq!(limiter.pace(5).await, super::MINUTE / 2);
         tokio::time::advance(super::MINUTE).await;
@@ -129,13 +141,16 @@ mod tests {
         let (stopper, stop) = stop_pair();
         let limiter = RateLimiter::new(0);
         let begin = Instant::now();
-        limiter.pause(Duration::from_secs(30)).await;
-        limiter.pause(Duration::from_secs(10)).await;
-        limiter.acquire(&stop).await.unwrap();
+        let wait = |cause: &str| Wait::Database { cause: cause.to_owned() };
+        limiter.pause(Duration::from_secs(30), wait("long")).await;
+        limiter.pause(Duration::from_secs(10), wait("short")).await;
+        let reported = std::cell::RefCell::new(Vec::new());
+        limiter.acquire(&stop, |delay, wait| reported.borrow_mut().push((delay, wait.clone()))).await.unwrap();
+        assert_eq!(*reported.borrow(), [(Duration::from_secs(30), wait("long"))]);
         assert!(begin.elapsed() >= Duration::from_secs(30));
-        limiter.pause(Duration::from_secs(3600)).await;
+        limiter.pause(Duration::from_secs(3600), wait("longest")).await;
         stopper.stop(StopReason::Terminate);
-        assert_eq!(limiter.acquire(&stop).await, Err(StopReason::Terminate));
+        assert_eq!(limiter.acquire(&stop, |_, _| {}).await, Err(StopReason::Terminate));
         assert!(begin.elapsed() < Duration::from_secs(60));
     }
 }

@@ -30,7 +30,7 @@ impl WixClient {
             Count::Total => listing.decode_page(&response.body, None).map(|page| page.total),
             _ => listing.decode_count(&response.body).map(Some),
         };
-        match self.repeat(path, counter, async || self.attempt(&call, counter, &decode).await).await {
+        match self.repeat(path, counter, async |number| self.attempt(&call, counter, number, &decode).await).await {
             Ok(count) => Ok(count.and_then(|count| i64::try_from(count).ok())),
             Err(error) if error.is_about_one_record() => {
                 tracing::debug!(path, error = error.to_string(), "Wix gave no count of the list");

@@ -1,14 +1,16 @@
 //! One request and its response.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use tokio::time::Instant;
 
 use super::failure::Failure;
 use super::response::{Response, describe_missing_response, is_transient};
 use super::{Call, Payload, RequestCounter, WixClient, body};
-use crate::event::Event;
+use crate::event::{Event, RequestInfo, ResponseInfo, Wait};
 use crate::secret::Secret;
 use crate::table::listing::Listing;
 use crate::wix::auth::{AccessToken, Credentials};
@@ -22,6 +24,8 @@ pub(super) struct Request<'a> {
     pub(super) headers: HeaderMap,
     /// The token that is sent: it is not shown.
     pub(super) token: Option<&'a AccessToken>,
+    /// 1 is the first.
+    pub(super) attempt: u32,
 }
 
 impl WixClient {
@@ -30,6 +34,7 @@ impl WixClient {
         &self,
         call: &Call<'_>,
         counter: &RequestCounter,
+        number: u32,
         decode: &impl AsyncFn(&Response) -> Result<T, String>,
     ) -> Result<T, Failure> {
         let &Call { listing, path, address, ref payload } = call;
@@ -38,15 +43,16 @@ impl WixClient {
             Credentials::App { .. } => Some(self.current_token(counter).await?),
         };
         let token = token.as_ref();
-        let response = self.send(Request { address, payload, headers: self.headers(token), token }, counter).await?;
+        let request = Request { address, payload, headers: self.headers(token), token, attempt: number };
+        let response = self.send(request, counter).await?;
         if response.status.is_success() {
             self.tokens.accepted();
             if let Some(oversize) = response.oversize {
                 return Err(Failure::Refused(WixError::TooLarge { path: listing.path, oversize }));
             }
             return decode(&response).await.map_err(|what| {
-                let what = format!("it answered {}, but {what}", self.describe(&response, token));
-                Failure::Unusable { what, retry_after: None }
+                let what = format!("Wix answered {}, but {what}", self.describe(&response, token));
+                Failure::Unusable { what, is_server_error: false, retry_after: None }
             });
         }
         let described = self.describe(&response, token);
@@ -76,10 +82,17 @@ impl WixClient {
 
     /// Sends one request. A response that asks for a later attempt is a failure.
     pub(super) async fn send(&self, request: Request<'_>, counter: &RequestCounter) -> Result<Response, Failure> {
-        self.rate_limiter.acquire(&self.stop).await.map_err(WixError::from)?;
+        self.wait_for_rate_limit(counter).await?;
         counter.requests.fetch_add(1, Ordering::Relaxed);
-        self.reporter.report(Event::RequestSent { table: counter.table });
-        let Request { address, payload, headers, token } = request;
+        let Request { address, payload, headers, token, attempt } = request;
+        let info = RequestInfo {
+            table: counter.table,
+            method: if matches!(payload, Payload::Get) { "GET" } else { "POST" },
+            path: address.split('?').next().unwrap_or_default(),
+            attempt,
+        };
+        let clock = Instant::now();
+        self.reporter.report(Event::RequestSent { request: &info });
         let address = format!("{}{address}", self.settings.base_url.reveal());
         let request = match payload {
             Payload::Get => self.http.get(address),
@@ -94,29 +107,61 @@ impl WixClient {
             Ok::<_, reqwest::Error>(Response::new(status, &headers, body::read(response).await?))
         };
         let response = tokio::select! {
-            response = exchange => response.map_err(|error| {
-                match describe_missing_response(error, &self.settings.base_url) {
-                    Ok(what) => {
-                        let proxy = self.settings.network.describe_proxy(&self.settings.base_url);
-                        let proxy = proxy.map(|proxy| format!(" (proxy: {proxy})")).unwrap_or_default();
-                        Failure::Unusable { what: what + &proxy, retry_after: None }
-                    }
-                    Err(error) => Failure::Ended(error),
-                }
-            })?,
+            response = exchange => response.map_err(|error| describe_missing_response(error, &self.settings.base_url)),
             reason = self.stop.wait() => return Err(Failure::Ended(reason.into())),
         };
+        self.report_response(&info, response.as_ref(), clock.elapsed());
+        let response = response.map_err(|missing| match missing {
+            Ok(what) => {
+                let proxy = self.settings.network.describe_proxy(&self.settings.base_url);
+                let proxy = proxy.map(|proxy| format!(" (proxy: {proxy})")).unwrap_or_default();
+                Failure::Unusable { what: what + &proxy, is_server_error: false, retry_after: None }
+            }
+            Err(error) => Failure::Ended(error),
+        })?;
         let retry_after = response.retry_after;
         match response.status {
             StatusCode::TOO_MANY_REQUESTS => {
                 Err(Failure::Throttled { response: self.describe(&response, token), retry_after })
             }
             status if is_transient(status) => {
-                let what = format!("it answered {}", self.describe(&response, token));
-                Err(Failure::Unusable { what, retry_after })
+                let what = format!("Wix answered {}", self.describe(&response, token));
+                let is_server_error = status.is_server_error();
+                Err(Failure::Unusable { what, is_server_error, retry_after })
             }
             _ => Ok(response),
         }
+    }
+
+    async fn wait_for_rate_limit(&self, counter: &RequestCounter) -> Result<(), WixError> {
+        let table = counter.table;
+        let report = |delay, wait: &Wait| {
+            // A retry of its own was reported when it was decided.
+            if !matches!(wait, Wait::Retry { table: failed, .. } if *failed == table) {
+                self.reporter.report(Event::Waiting { table, delay: Some(delay), wait });
+            }
+        };
+        Ok(self.rate_limiter.acquire(&self.stop, report).await?)
+    }
+
+    fn report_response(
+        &self,
+        request: &RequestInfo<'_>,
+        response: Result<&Response, &Result<String, WixError>>,
+        duration: Duration,
+    ) {
+        let certificate;
+        let response = match response {
+            Ok(Response { status, request_id, .. }) => {
+                Ok(ResponseInfo { status: status.as_u16(), request_id: request_id.as_deref() })
+            }
+            Err(Ok(reason)) => Err(reason.as_str()),
+            Err(Err(error)) => {
+                certificate = error.to_string();
+                Err(certificate.as_str())
+            }
+        };
+        self.reporter.report(Event::ResponseReceived { request, response, duration });
     }
 
     fn headers(&self, token: Option<&AccessToken>) -> HeaderMap {

@@ -8,7 +8,12 @@ use crate::wix::error::{WixError, WixResponse};
 
 pub(super) enum Failure {
     /// No response, or none that can be used. Another attempt makes sense, after the delay that the response named.
-    Unusable { what: String, retry_after: Option<Duration> },
+    Unusable {
+        what: String,
+        /// Whether the status was 5xx: the cause is on the side of Wix.
+        is_server_error: bool,
+        retry_after: Option<Duration>,
+    },
     /// 429: too many requests.
     Throttled { response: Box<WixResponse>, retry_after: Option<Duration> },
     /// The token was refused; a new one may be accepted. If not, this is why.

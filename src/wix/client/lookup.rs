@@ -36,7 +36,7 @@ impl WixClient {
         let address = &format!("{path}{}{query}", utf8_percent_encode(wix_id, NOT_IN_IDS));
         let call = Call { listing, path, address, payload: Payload::Get };
         let decode = async |response: &Response| listing.decode_record(member, &response.body);
-        match self.repeat(path, counter, async || self.attempt(&call, counter, &decode).await).await {
+        match self.repeat(path, counter, async |number| self.attempt(&call, counter, number, &decode).await).await {
             Ok((record, is_merged)) => Ok(if is_merged { Found::Merged(record) } else { Found::Alive(record) }),
             Err(WixError::Refused { response, .. }) if response.status == StatusCode::NOT_FOUND.as_u16() => {
                 Ok(Found::Gone)
@@ -60,7 +60,7 @@ impl WixClient {
         let mut call = Call::list(listing, Payload::Post(listing.lookup_body(wix_id)));
         let decode = async |response: &Response| listing.decode_page(&response.body, None);
         for _ in 0..=MAX_EMPTY_PAGES {
-            let attempt = async || self.attempt(&call, counter, &decode).await;
+            let attempt = async |number| self.attempt(&call, counter, number, &decode).await;
             let page = match self.repeat(listing.path, counter, attempt).await {
                 Err(WixError::CursorRefused { .. }) => return Ok(Found::Unclear),
                 page => page?,
@@ -93,6 +93,6 @@ impl WixClient {
     ) -> Result<Page, WixError> {
         let call = Call::list(listing, Payload::Post(listing.lookup_all_body(wix_ids)));
         let decode = async |response: &Response| listing.decode_page(&response.body, None);
-        self.repeat(listing.path, counter, async || self.attempt(&call, counter, &decode).await).await
+        self.repeat(listing.path, counter, async |number| self.attempt(&call, counter, number, &decode).await).await
     }
 }

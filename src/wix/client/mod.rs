@@ -183,6 +183,7 @@ impl WixClient {
             let (body, server_time) = (response.body.clone(), response.server_time);
             spawn_blocking(move || listing.decode_page(&body, server_time)).await
         };
-        self.repeat_up_to(max_retries, call.path, counter, async || self.attempt(&call, counter, &decode).await).await
+        let attempt = async |number| self.attempt(&call, counter, number, &decode).await;
+        self.repeat_up_to(max_retries, call.path, counter, attempt).await
     }
 }

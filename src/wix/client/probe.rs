@@ -18,7 +18,7 @@ use crate::wix::error::{WixError, WixResponse};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Maximum number of attempts of one check.
-const TRIES: usize = 2;
+const TRIES: u32 = 2;
 
 /// Why a check got no usable answer.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +28,21 @@ pub enum ProbeError {
     Throttled(Box<WixResponse>),
     #[error(transparent)]
     Refused(WixError),
+    /// The last attempt was answered with a status of class 5xx.
+    #[error("Wix has a problem ({what})")]
+    ServerError { what: String },
     /// The last attempt failed for this reason.
     #[error("{0}")]
     Failed(String),
+}
+
+/// What a list says about itself on its smallest page.
+#[derive(Clone, Copy, Debug)]
+pub struct ListProbe {
+    /// How far this machine's clock is ahead of Wix's, if Wix tells its own; it does so to the second.
+    pub ahead: Option<TimeDelta>,
+    /// Whether the list has no records at all.
+    pub is_empty: bool,
 }
 
 impl WixClient {
@@ -38,7 +50,7 @@ impl WixClient {
     pub async fn probe_token(&self) -> Result<(), ProbeError> {
         let counter = RequestCounter::default();
         let mut current = self.tokens.current.lock().await;
-        *current = Some(tries(async || self.try_token(&counter).await).await?);
+        *current = Some(tries(async |number| self.try_token(&counter, number).await).await?);
         Ok(())
     }
 
@@ -47,21 +59,21 @@ impl WixClient {
         let token = self.tokens.current.lock().await.clone();
         let token = token.ok_or_else(|| ProbeError::Failed("there is no access token".to_owned()))?;
         let counter = RequestCounter::default();
-        tries(async || self.try_token_info(&token, &counter).await).await
+        tries(async |number| self.try_token_info(&token, &counter, number).await).await
     }
 
-    /// Requests one record of a list. Returns how far this machine's clock is ahead of Wix's, if Wix tells its own; it does
-    /// so to the second.
-    pub async fn probe_listing(&self, listing: &'static Listing) -> Result<Option<TimeDelta>, ProbeError> {
+    /// Requests one record of a list.
+    pub async fn probe_listing(&self, listing: &'static Listing) -> Result<ListProbe, ProbeError> {
         let call = Call::list(listing, Payload::Post(listing.smallest_page()));
         let counter = RequestCounter::default();
-        tries(async || {
+        tries(async |number| {
             let (sent_at, clock) = (Utc::now(), Instant::now());
             let decode = async |response: &Response| {
                 let page = listing.decode_page(&response.body, response.server_time)?;
-                Ok(page.server_time.map(|theirs| ahead(sent_at, clock.elapsed(), theirs)))
+                let ahead = page.server_time.map(|theirs| ahead(sent_at, clock.elapsed(), theirs));
+                Ok(ListProbe { ahead, is_empty: page.records.is_empty() })
             };
-            self.attempt(&call, &counter, &decode).await
+            self.attempt(&call, &counter, number, &decode).await
         })
         .await
     }
@@ -81,19 +93,20 @@ fn ahead(sent_at: DateTime<Utc>, took: Duration, theirs: DateTime<Utc>) -> TimeD
     }
 }
 
-async fn tries<T>(attempt: impl AsyncFn() -> Result<T, Failure>) -> Result<T, ProbeError> {
-    let mut last = "no answer".to_owned();
-    for _ in 0..TRIES {
-        last = match timeout(PATIENCE, attempt()).await {
+async fn tries<T>(attempt: impl AsyncFn(u32) -> Result<T, Failure>) -> Result<T, ProbeError> {
+    let mut last = ProbeError::Failed("no answer".to_owned());
+    for number in 1..=TRIES {
+        last = match timeout(PATIENCE, attempt(number)).await {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(Failure::Throttled { response, .. })) => return Err(ProbeError::Throttled(response)),
             Ok(Err(Failure::Refused(error) | Failure::Ended(error))) => return Err(ProbeError::Refused(error)),
-            Ok(Err(Failure::Unusable { what, .. })) => what,
-            Ok(Err(Failure::TokenRefused(_))) => "a fresh access token was refused".to_owned(),
-            Err(_) => format!("no answer within {} s", PATIENCE.as_secs()),
+            Ok(Err(Failure::Unusable { what, is_server_error: true, .. })) => ProbeError::ServerError { what },
+            Ok(Err(Failure::Unusable { what, .. })) => ProbeError::Failed(what),
+            Ok(Err(Failure::TokenRefused(_))) => ProbeError::Failed("a fresh access token was refused".to_owned()),
+            Err(_) => ProbeError::Failed(format!("no answer within {} s", PATIENCE.as_secs())),
         };
     }
-    Err(ProbeError::Failed(last))
+    Err(last)
 }
 
 #[cfg(test)]

@@ -47,11 +47,14 @@ pub(super) fn is_transient(status: StatusCode) -> bool {
     status == StatusCode::REQUEST_TIMEOUT || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
 }
 
-/// Why a request got no response, in words. A certificate that is not accepted is an error: a later attempt would fail as
+/// Why a request got no response, in words, with host and port if there was no connection. A certificate that is not accepted is an error: a later attempt would fail as
 /// well.
 pub(super) fn describe_missing_response(error: reqwest::Error, server: &Address) -> Result<String, WixError> {
     match CertificateProblem::of(&error) {
         Some(problem) => Err(WixError::Certificate { host: server.host().to_owned(), problem }),
+        None if error.is_connect() => {
+            Ok(format!("no connection to {}: {}", server.host_and_port(), chain(&error.without_url())))
+        }
         None => Ok(chain(&error.without_url())),
     }
 }

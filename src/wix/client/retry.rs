@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::failure::{Failure, Throttling};
 use super::{RequestCounter, WixClient};
-use crate::event::Event;
+use crate::event::{Event, Wait};
 use crate::retry::THROTTLE_PATIENCE;
 use crate::wix::error::{WixError, WixResponse};
 
@@ -15,12 +15,12 @@ use crate::wix::error::{WixError, WixResponse};
 const MAX_REFUSED_TOKENS: u32 = 3;
 
 impl WixClient {
-    /// Repeats `attempt` as the retry policy says.
+    /// Repeats `attempt`, which gets its number, as the retry policy says.
     pub(super) async fn repeat<T>(
         &self,
         path: &'static str,
         counter: &RequestCounter,
-        attempt: impl AsyncFn() -> Result<T, Failure>,
+        attempt: impl AsyncFn(u32) -> Result<T, Failure>,
     ) -> Result<T, WixError> {
         self.repeat_up_to(self.settings.retry.max_retries, path, counter, attempt).await
     }
@@ -30,11 +30,12 @@ impl WixClient {
         max_retries: u32,
         path: &'static str,
         counter: &RequestCounter,
-        attempt: impl AsyncFn() -> Result<T, Failure>,
+        attempt: impl AsyncFn(u32) -> Result<T, Failure>,
     ) -> Result<T, WixError> {
-        let (mut failures, mut refused_tokens) = (0, 0);
+        let (mut number, mut failures, mut refused_tokens) = (0, 0, 0);
         loop {
-            match attempt().await {
+            number += 1;
+            match attempt(number).await {
                 Ok(value) => {
                     *self.throttling.lock().await = Throttling::default();
                     return Ok(value);
@@ -50,18 +51,28 @@ impl WixClient {
                 Err(Failure::Unusable { what, .. }) if failures == max_retries => {
                     return Err(WixError::Unavailable { path, tries: failures + 1, last: what });
                 }
-                Err(Failure::Unusable { what, retry_after }) => {
+                Err(Failure::Unusable { what, retry_after, .. }) => {
                     failures += 1;
-                    self.pause(self.settings.retry.delay(failures, retry_after, fastrand::f64()), &what).await;
+                    let delay = self.settings.retry.delay(failures, retry_after, fastrand::f64());
+                    let table = counter.table;
+                    self.pause(delay, Wait::Retry { table, number: failures, max: Some(max_retries), cause: what })
+                        .await;
                 }
-                Err(Failure::Throttled { response, retry_after }) => self.throttled(response, retry_after).await?,
+                Err(Failure::Throttled { response, retry_after }) => {
+                    self.throttled(response, retry_after, counter).await?;
+                }
             }
             counter.retries.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Being throttled uses up no retry: it waits until nothing but refusals came for a long time.
-    async fn throttled(&self, response: Box<WixResponse>, retry_after: Option<Duration>) -> Result<(), WixError> {
+    async fn throttled(
+        &self,
+        response: Box<WixResponse>,
+        retry_after: Option<Duration>,
+        counter: &RequestCounter,
+    ) -> Result<(), WixError> {
         let mut throttling = self.throttling.lock().await;
         let waited = throttling.since.get_or_insert_with(Instant::now).elapsed();
         if waited >= THROTTLE_PATIENCE {
@@ -69,13 +80,17 @@ impl WixClient {
         }
         throttling.refusals += 1;
         let delay = self.settings.retry.throttle_delay(throttling.refusals, retry_after, fastrand::f64());
+        let (table, number) = (counter.table, throttling.refusals);
         drop(throttling);
-        self.pause(delay, "Wix answered 429, too many requests").await;
+        let cause = "Wix answered 429 (too many requests)".to_owned();
+        self.pause(delay, Wait::Retry { table, number, max: None, cause }).await;
         Ok(())
     }
 
-    async fn pause(&self, delay: Duration, reason: &str) {
-        self.reporter.report(Event::Waiting { delay, reason });
-        self.rate_limiter.pause(delay).await;
+    async fn pause(&self, delay: Duration, wait: Wait) {
+        if let Wait::Retry { table, .. } = wait {
+            self.reporter.report(Event::Waiting { table, delay: Some(delay), wait: &wait });
+        }
+        self.rate_limiter.pause(delay, wait).await;
     }
 }

@@ -20,13 +20,13 @@ impl WixClient {
         if let Some(token) = current.as_ref().filter(|token| token.is_fresh(Instant::now())) {
             return Ok(token.clone());
         }
-        let token = self.repeat(TOKEN_PATH, counter, async || self.try_token(counter).await).await?;
+        let token = self.repeat(TOKEN_PATH, counter, async |number| self.try_token(counter, number).await).await?;
         *current = Some(token.clone());
         Ok(token)
     }
 
     /// One attempt to get a token.
-    pub(super) async fn try_token(&self, counter: &RequestCounter) -> Result<AccessToken, Failure> {
+    pub(super) async fn try_token(&self, counter: &RequestCounter, attempt: u32) -> Result<AccessToken, Failure> {
         let Credentials::App { app_id, app_secret, instance_id, .. } = &self.settings.credentials else {
             return Err(WixError::Setup("an API key needs no access token".to_owned()).into());
         };
@@ -36,7 +36,7 @@ impl WixClient {
             "client_secret": app_secret.reveal(),
             "instance_id": instance_id,
         }));
-        let request = Request { address: TOKEN_PATH, payload, headers: HeaderMap::new(), token: None };
+        let request = Request { address: TOKEN_PATH, payload, headers: HeaderMap::new(), token: None, attempt };
         let response = self.send(request, counter).await?;
         let described = self.describe(&response, None);
         if !response.status.is_success() {
@@ -45,8 +45,8 @@ impl WixClient {
         match serde_json::from_slice::<TokenResponse>(&response.body) {
             Ok(token) => Ok(self.tokens.issue(token, Instant::now())),
             Err(_) => {
-                let what = format!("it answered {described}, but no access token");
-                Err(Failure::Unusable { what, retry_after: None })
+                let what = format!("Wix answered {described}, but no access token");
+                Err(Failure::Unusable { what, is_server_error: false, retry_after: None })
             }
         }
     }

@@ -49,8 +49,8 @@ impl WixClient {
         let counter = RequestCounter::default();
         let asked = async {
             let token = self.current_token(&counter).await?;
-            let attempt = async || {
-                self.try_token_info(&token, &counter).await.map_err(|failure| match failure {
+            let attempt = async |number| {
+                self.try_token_info(&token, &counter, number).await.map_err(|failure| match failure {
                     // It would take longer than [`PATIENCE`]: the run continues at once.
                     Failure::Throttled { response, retry_after }
                         if self.settings.retry.throttle_delay(1, retry_after, 0.0) >= PATIENCE =>
@@ -74,9 +74,11 @@ impl WixClient {
         &self,
         token: &AccessToken,
         counter: &RequestCounter,
+        attempt: u32,
     ) -> Result<TokenInfo, Failure> {
         let payload = &Payload::Post(json!({ "token": token.secret.reveal() }));
-        let request = Request { address: TOKEN_INFO_PATH, payload, headers: HeaderMap::new(), token: Some(token) };
+        let (address, headers) = (TOKEN_INFO_PATH, HeaderMap::new());
+        let request = Request { address, payload, headers, token: Some(token), attempt };
         let response = self.send(request, counter).await?;
         let described = self.describe(&response, Some(token));
         if !response.status.is_success() {
@@ -85,8 +87,8 @@ impl WixClient {
         match serde_json::from_slice::<Value>(&response.body) {
             Ok(body @ Value::Object(_)) => Ok(read(&body, |text| token.secret.redact(text))),
             _ => {
-                let what = format!("it answered {described}, but no JSON");
-                Err(Failure::Unusable { what, retry_after: None })
+                let what = format!("Wix answered {described}, but no JSON");
+                Err(Failure::Unusable { what, is_server_error: false, retry_after: None })
             }
         }
     }

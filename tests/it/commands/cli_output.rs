@@ -247,7 +247,7 @@ fn log_lines_as_json_are_one_object_each() {
         .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
         .collect();
     let finished_streams =
-        messages.iter().filter(|message| message["elapsed_ms"].is_u64() && message["stream"].is_string());
+        messages.iter().filter(|message| message["elapsed_ms"].is_u64() && message["table"].is_string());
     assert_eq!(finished_streams.count(), 3, "{messages:#?}");
     assert!(finished.stdout.is_empty(), "{finished:#?}");
 }

@@ -1,4 +1,7 @@
-//! `doctor`: each fault is found and named with its mend, it goes on after it, and it changes nothing.
+//! `doctor`: each fault is found and named with its hint, it goes on after it, and it changes nothing.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 
 use chrono::TimeDelta;
 use postgres::error::SqlState;
@@ -23,39 +26,52 @@ pub(crate) fn healthy() -> World {
 
 /// What doctor found, as JSON.
 pub(crate) struct Found {
-    finished: Finished,
-    json: Value,
+    pub(crate) finished: Finished,
+    pub(crate) json: Value,
 }
 
 pub(crate) fn examine(world: &World, exit: i32) -> Found {
     let finished = world.run(&["doctor", "--json"]).expect_exit(exit);
     assert_eq!(finished.stdout.lines().count(), 1, "{finished:#?}");
     let json: Value = serde_json::from_str(&finished.stdout).expect("it is JSON");
-    assert_eq!((&json["ok"], &json["exit_code"]), (&Value::from(exit == 0), &Value::from(exit)));
-    Found { finished, json }
+    assert_eq!(json["exit_code"], Value::from(exit));
+    assert_eq!(json["problems"] == 0, exit == 0, "{json:#}");
+    let found = Found { finished, json };
+    for check in found.checks() {
+        let has_hint = check["hint"].as_str().is_some_and(|hint| !hint.is_empty());
+        let needs_hint = check["status"] == "warning" || check["status"] == "problem";
+        assert_eq!(has_hint, needs_hint, "{check}");
+    }
+    found
 }
 
 impl Found {
     pub(crate) fn of(&self, check: &str) -> Vec<&Value> {
-        self.json["findings"].as_array().expect("a list").iter().filter(|it| it["check"] == check).collect()
+        self.checks().iter().filter(|it| it["check"] == check).collect()
     }
 
-    /// Fails the test unless the check has this mark, says `part`, and has a mend if it is not `ok`.
+    fn checks(&self) -> &[Value] {
+        self.json["checks"].as_array().expect("a list")
+    }
+
+    /// Fails the test unless the check has this status and says `part`.
     #[track_caller]
-    pub(crate) fn expect(&self, check: &str, mark: &str, part: &str) -> &Found {
+    pub(crate) fn expect(&self, check: &str, status: &str, part: &str) -> &Found {
         let said = self.of(check);
         let found = said.iter().any(|finding| {
-            let has_mend = finding["mend"].is_string() || mark == "ok";
-            finding["mark"] == mark && has_mend && finding["found"].as_str().is_some_and(|text| text.contains(part))
+            finding["status"] == status && finding["message"].as_str().is_some_and(|text| text.contains(part))
         });
-        assert!(found, "no `{mark}` with `{part}` in {said:#?}; {:#?}", self.finished);
+        assert!(found, "no `{status}` with `{part}` in {said:#?}; {:#?}", self.finished);
         self
     }
 
-    /// The checks that are not `ok`.
+    /// The checks with a warning or a problem.
     fn faults(&self) -> Vec<&str> {
-        let findings = self.json["findings"].as_array().expect("a list");
-        findings.iter().filter(|it| it["mark"] != "ok").filter_map(|it| it["check"].as_str()).collect()
+        self.checks()
+            .iter()
+            .filter(|it| it["status"] == "warning" || it["status"] == "problem")
+            .filter_map(|it| it["check"].as_str())
+            .collect()
     }
 }
 
@@ -104,7 +120,15 @@ fn variables_are_named_and_their_values_are_not() {
     world.set("DATABASE_URL", &url);
     let found = examine(&world, 5);
     found.expect("variables", "ok", "set: WIX_SITE_ID, DATABASE_URL");
-    found.expect("variables", "warn", "WIX_SITEID");
+    found.expect("variables", "warning", "WIX_SITEID");
+    let file = std::env::temp_dir().join(format!("doctor-{}.env", std::process::id()));
+    std::fs::write(&file, "WIX_SYNC_SCHEMA=public\n").expect("it is written");
+    for (mode, expected) in [(0o644, 1), (0o640, 1), (0o600, 0)] {
+        std::fs::set_permissions(&file, Permissions::from_mode(mode)).expect("it is changed");
+        let finished = world.run(&["doctor", "--env-file", file.to_str().expect("UTF-8")]);
+        assert_eq!(finished.stdout.matches("can be read by other users").count(), expected, "{mode:o}");
+    }
+    std::fs::remove_file(&file).expect("it is removed");
     let text = world.run(&["doctor"]);
     for secret in [key.as_str(), "pa55word-of-the-reader", "an-odd-value"] {
         for output in [&found.finished, &text] {
@@ -120,14 +144,16 @@ fn the_refusals_of_wix_are_told_apart_and_an_app_that_is_not_there_is_no_fault()
     world.sim.fault(Fault::on(Endpoint::BookingsQuery).always().permission_missing());
     world.sim.fault(Fault::on(Endpoint::OrdersSearch).always().app_not_installed());
     let found = examine(&world, 5);
-    found.expect("contacts API", "fail", "refused the credentials in WIX_API_TOKEN: it answered 401");
-    found.expect("bookings API", "fail", "it answered 403");
-    assert!(found.of("bookings API")[0]["mend"].as_str().is_some_and(|mend| mend.contains("Read Bookings")));
+    found.expect("contacts API", "problem", "refused the credentials in WIX_API_TOKEN: it answered 401");
+    found.expect("bookings API", "problem", "it answered 403");
+    assert!(found.of("bookings API")[0]["hint"].as_str().is_some_and(|hint| hint.contains("Read Bookings")));
     found.expect("orders API", "ok", "is not installed on the site (428)");
     // What else there is to look at is looked at.
     found.expect("migrations", "ok", "up to date");
     world.sim.clear_faults();
     world.sim.fault(Fault::on(Endpoint::OrdersSearch).always().app_not_installed());
+    examine(&world, 5).expect("orders", "problem", "its app is not installed on the site any more");
+    world.execute("delete from orders; update sync_state set live_rows = 0 where table_name = 'orders'");
     assert!(examine(&world, 0).faults().is_empty());
 }
 
@@ -138,7 +164,12 @@ fn bad_app_credentials_are_found_and_nothing_else_is_asked_with_them() {
     examine(&world, 0).expect("credentials", "ok", "gave an access token");
     world.set("WIX_APP_SECRET", "wrong");
     world.sim.clear_requests();
-    examine(&world, 5).expect("credentials", "fail", "WIX_APP_SECRET");
+    let found = examine(&world, 5);
+    found.expect("credentials", "problem", "WIX_APP_SECRET").expect(
+        "orders API",
+        "skipped",
+        "there is no access token",
+    );
     assert!(world.sim.requests().iter().all(|request| request.endpoint == Endpoint::OauthToken));
 }
 
@@ -164,22 +195,30 @@ fn app_credentials_of_another_site_are_found() {
     };
     for silence in silences() {
         world.sim.fault(silence);
-        examine(&world, 0).expect("Wix site", "warn", "could not confirm").expect("orders API", "ok", "can be read");
+        examine(&world, 0).expect("Wix site", "warning", "could not confirm").expect("orders API", "ok", "can be read");
         world.sim.clear_faults();
     }
     world.sim.install_app("another-instance", other_site);
     world.set(variable, "another-instance");
     let found = examine(&world, 5);
-    found.expect("Wix site", "fail", other_site).expect("Wix site", "fail", site).expect("site", "ok", "holds site");
+    found.expect("Wix site", "problem", other_site).expect("Wix site", "problem", site).expect(
+        "site",
+        "ok",
+        "holds site",
+    );
     // As a run would: it refuses a pair that has changed where Wix says nothing.
     for silence in silences() {
         world.sim.fault(silence);
-        examine(&world, 5).expect("Wix site", "fail", &instance).expect("Wix site", "fail", "could not be confirmed");
+        examine(&world, 5).expect("Wix site", "problem", &instance).expect(
+            "Wix site",
+            "problem",
+            "could not be confirmed",
+        );
         world.sim.clear_faults();
     }
     // Without a database it is found as well.
     world.set("DATABASE_URL", "postgresql://u@127.0.0.1:1/d");
-    examine(&world, 5).expect("Wix site", "fail", other_site);
+    examine(&world, 5).expect("Wix site", "problem", other_site);
 }
 
 #[test]
@@ -188,8 +227,9 @@ fn a_wix_that_throttles_or_is_away_is_not_waited_for() {
     world.sim.fault(Fault::on(Endpoint::ContactsQuery).always().throttled());
     world.sim.fault(Fault::on(Endpoint::OrdersSearch).always().gateway_html());
     let found = examine(&world, 5);
-    found.expect("contacts API", "warn", "could not tell: Wix answered 429");
-    found.expect("orders API", "fail", "no usable answer");
+    found.expect("contacts API", "warning", "could not tell: Wix answered 429");
+    found.expect("orders API", "problem", "Wix has a problem");
+    assert_eq!(found.of("orders API")[0]["hint"], "try again later; nothing has to be changed here");
     assert_eq!(
         (world.sim.request_count(Endpoint::ContactsQuery), world.sim.request_count(Endpoint::OrdersSearch)),
         (1, 2)
@@ -200,9 +240,9 @@ fn a_wix_that_throttles_or_is_away_is_not_waited_for() {
 fn a_clock_that_is_wrong_is_found_in_both_directions() {
     let world = healthy();
     world.sim.set_clock_offset(TimeDelta::minutes(10));
-    examine(&world, 0).expect("clock", "warn", " s behind Wix's");
+    examine(&world, 0).expect("clock", "warning", " s behind Wix's");
     world.sim.set_clock_offset(TimeDelta::minutes(-10));
-    examine(&world, 0).expect("clock", "warn", " s ahead of Wix's");
+    examine(&world, 0).expect("clock", "warning", " s ahead of Wix's");
     world.sim.set_clock_offset(TimeDelta::zero());
     examine(&world, 0).expect("clock", "ok", "agrees");
 }
@@ -212,17 +252,15 @@ fn what_is_missing_in_the_configuration_keeps_it_from_nothing_else() {
     let mut world = healthy();
     world.set("WIX_API_TOKEN", "");
     let found = examine(&world, 5);
-    found
-        .expect("Wix", "fail", "WIX_API_TOKEN (or WIX_APP_ID, WIX_APP_SECRET and WIX_APP_INSTANCE_ID) is not set")
-        .expect("site", "ok", "holds site");
+    found.expect("Wix", "problem", "WIX_APP_INSTANCE_ID) is not set").expect("site", "ok", "holds site");
     assert_eq!(world.sim.requests().len(), 0);
     let mut world = healthy();
     world.set("DATABASE_URL", "postgresql://u:s3cret@127.0.0.1:1/d");
     let found = examine(&world, 5);
-    found.expect("database", "fail", "could not connect").expect("orders API", "ok", "can be read");
+    found.expect("database", "problem", "could not connect").expect("orders API", "ok", "can be read");
     assert!(!found.finished.shown().contains("s3cret"));
     world.set("DATABASE_URL", "");
-    examine(&world, 5).expect("database", "fail", "DATABASE_URL is not set");
+    examine(&world, 5).expect("database", "problem", "DATABASE_URL (or --database-url) is not set");
     world.run(&["doctor", "--limit", "3"]).expect_exit(2);
 }
 
@@ -232,21 +270,21 @@ fn a_schema_that_is_not_migrated_and_a_user_who_may_not_do_it() {
     world.set("WIX_RATE_LIMIT", "200");
     world.execute("revoke create on schema public from public");
     let found = examine(&world, 5);
-    found.expect("migrations", "fail", "not migrated yet").expect("rights", "ok", "may create tables");
+    found.expect("migrations", "problem", "not migrated yet").expect("rights", "ok", "may create tables");
     assert_eq!(found.faults(), ["migrations"]);
     world.execute("create role plain login; revoke create on schema public from public");
     let url = world.postgres.url_as("plain", "postgres");
     world.set("DATABASE_URL", &url);
-    examine(&world, 5).expect("rights", "fail", "may not create tables in schema public");
+    examine(&world, 5).expect("rights", "problem", "may not create tables in schema public");
     world.set("WIX_SYNC_SCHEMA", "elsewhere");
-    examine(&world, 5).expect("rights", "fail", "there is no schema elsewhere");
+    examine(&world, 5).expect("rights", "problem", "there is no schema elsewhere");
 }
 
 #[test]
 fn a_migration_that_is_pending() {
     let world = healthy();
     world.execute("delete from sync_migrations where number = 12");
-    examine(&world, 5).expect("migrations", "fail", "1 pending");
+    examine(&world, 5).expect("migrations", "problem", "1 pending");
 }
 
 #[test]
@@ -260,8 +298,8 @@ fn rights_that_are_missing_and_rows_that_are_hidden() {
     let url = world.postgres.url_as("writer", "postgres");
     world.set("DATABASE_URL", &url);
     let found = examine(&world, 5);
-    found.expect("rights", "fail", "lacks rights on orders (UPDATE), sync_missing (DELETE)");
-    found.expect("row security", "fail", "may hide rows of appointments, customers, orders");
+    found.expect("rights", "problem", "lacks rights on orders (UPDATE), sync_missing (DELETE)");
+    found.expect("row security", "problem", "may hide rows of appointments, customers, orders");
     world.execute("alter role writer bypassrls; grant all on all tables in schema public to writer");
     assert!(examine(&world, 0).faults().is_empty());
 }
@@ -272,11 +310,11 @@ fn roles_of_the_internet_that_can_read_the_tables() {
     world.execute("create role anon nologin; create role authenticated nologin; grant usage on schema public to anon, authenticated");
     examine(&world, 0).expect("public access", "ok", "neither");
     world.execute("grant select on customers to authenticated; create policy own on customers for select to authenticated using (false)");
-    examine(&world, 0).expect("public access", "warn", "authenticated can read it (policies own");
+    examine(&world, 0).expect("public access", "warning", "authenticated can read it (policies own");
     world.execute("grant select on sync_health to anon");
-    examine(&world, 5).expect("public access", "fail", "public.sync_health: anon can read it");
+    examine(&world, 5).expect("public access", "problem", "public.sync_health: anon can read it");
     world.execute("revoke select on sync_health from anon; alter table orders disable row level security; grant select (raw) on orders to anon");
-    examine(&world, 5).expect("public access", "fail", "public.orders: anon can read it (row level security is off");
+    examine(&world, 5).expect("public access", "problem", "public.orders: anon can read it (row level security is off");
 }
 
 #[test]
@@ -286,34 +324,34 @@ fn what_stands_in_the_tables() {
     let running = world.start(&["sync", "all"]);
     gate.wait();
     let pid = running.pid();
-    examine(&world, 0).expect("run at work", "ok", &format!("pid {pid} on "));
+    examine(&world, 0).expect("current run", "ok", &format!("pid {pid} on "));
     world.execute("update sync_locks set renewed_at = clock_timestamp() - interval '55 seconds'");
-    examine(&world, 0).expect("run at work", "warn", "not heard of for ");
+    examine(&world, 0).expect("current run", "warning", "last heartbeat ");
     running.signal(Signal::KILL);
     gate.open();
     running.wait();
-    examine(&world, 0).expect("run at work", "warn", "but its process is gone");
+    examine(&world, 0).expect("current run", "warning", "but its process is gone");
 
     world.sim.fault(Fault::on(Endpoint::OrdersSearch).always().permission_missing());
     world.run(&["sync", "all"]).expect_exit(1);
     world.sim.clear_faults();
     world.execute(
         "insert into sync_errors (table_name, record_key, reason) values ('orders', 'a', 'bad'), ('customers', 'b', 'bad');
-         insert into sync_missing (table_name, wix_id) values ('orders', 'a');
+         insert into sync_missing (table_name, wix_id) select 'orders', min(wix_order_id) from orders;
          update sync_state set last_success_at = now() - interval '25 hours' where table_name = 'orders';
          update sync_state set last_full_pass_at = now() - interval '15 days' where table_name = 'customers'",
     );
-    let found = examine(&world, 0);
+    let found = examine(&world, 5);
     found
-        .expect("run at work", "ok", "none")
-        .expect("last run", "warn", "failed at ")
-        .expect("orders", "warn", "more than a day ago")
-        .expect("customers", "warn", "deletions are not found")
+        .expect("current run", "ok", "none")
+        .expect("last run", "problem", "failed at ")
+        .expect("orders", "warning", "more than a day ago")
+        .expect("customers", "warning", "deletions may not be found")
         .expect("appointments", "ok", "last success")
-        .expect("records left out", "warn", "customers 1, orders 1")
-        .expect("rows not listed", "warn", "orders 1");
+        .expect("rejected records", "problem", "customers 1, orders 1")
+        .expect("pending deletions", "ok", "orders 1; the next sync looks them up");
     world.set("WIX_SITE_ID", "another-site");
-    examine(&world, 5).expect("site", "fail", "but WIX_SITE_ID is another-site");
+    examine(&world, 5).expect("site", "problem", "but WIX_SITE_ID is another-site");
 }
 
 #[test]
@@ -322,9 +360,9 @@ fn a_server_that_takes_no_writes_and_a_statement_timeout_that_is_short() {
     world.execute("create role hasty login superuser; alter role hasty set statement_timeout = '3s'");
     let url = world.postgres.url_as("hasty", "postgres");
     world.set("DATABASE_URL", &url);
-    examine(&world, 0).expect("statement time-out", "warn", "3s");
+    examine(&world, 0).expect("statement timeout", "warning", "3s");
     world.execute("alter role hasty set default_transaction_read_only = on");
-    examine(&world, 5).expect("server", "fail", "read-only");
+    examine(&world, 5).expect("server", "problem", "read-only");
 }
 
 fn pooled(mode: PoolMode, settings: &[(&str, &str)]) -> (World, PgBouncer) {
@@ -349,17 +387,17 @@ fn a_pooler_is_seen_and_nothing_is_said_that_is_not_certain() {
     let (world, _bouncer) = pooled(PoolMode::Session, &[]);
     world.run(&["status"]).expect_exit(0);
     let found = examine(&world, 0);
-    let said = found.of("pooler")[0]["found"].as_str().expect("a text").to_owned();
+    let said = found.of("pooler")[0]["message"].as_str().expect("a text").to_owned();
     assert!(!said.contains("in transaction mode:"), "{said}");
     // Where no other connection is to be had, it can't be known.
     let (world, _bouncer) = pooled(PoolMode::Session, one);
-    examine(&world, 0).expect("pooler", "ok", "could not tell");
+    examine(&world, 0).expect("pooler", "skipped", "could not tell");
 }
 
 #[test]
-fn a_pooler_in_statement_mode_is_named_with_a_mend() {
+fn a_pooler_in_statement_mode_is_named_with_a_hint() {
     let (world, _bouncer) = pooled(PoolMode::Statement, &[]);
-    examine(&world, 5).expect("server", "fail", "transaction blocks not allowed in statement pooling mode");
+    examine(&world, 5).expect("server", "problem", "transaction blocks not allowed in statement pooling mode");
     world.run(&["migrate"]).expect_exit(1).expect_stderr("hint: the pooler is in statement mode");
 }
 
@@ -382,7 +420,7 @@ fn a_server_that_takes_no_further_connection_is_no_fault_of_the_pooler() {
     crate::support::running::wait_until("there is room for one connection", || {
         let found = examine_if_connected(&world);
         found.is_some_and(|found| {
-            found.expect("pooler", "ok", "could not tell");
+            found.expect("pooler", "skipped", "could not tell");
             true
         })
     });
@@ -393,5 +431,5 @@ fn examine_if_connected(world: &World) -> Option<Found> {
     let finished = world.run(&["doctor", "--json"]);
     let json: Value = serde_json::from_str(&finished.stdout).expect("it is JSON");
     let found = Found { finished, json };
-    (found.of("database")[0]["mark"] == "ok").then_some(found)
+    (found.of("database")[0]["status"] == "ok").then_some(found)
 }

@@ -5,7 +5,8 @@ use std::process::Command;
 
 use crate::support::harness::{Finished, World};
 
-const COMMANDS: [&str; 9] = ["sync", "status", "serve", "migrate", "doctor", "verify", "errors", "completions", "man"];
+const COMMANDS: [&str; 10] =
+    ["sync", "status", "serve", "init", "migrate", "doctor", "verify", "errors", "completions", "man"];
 
 /// Runs the binary in a directory of its own, without any variable.
 fn run_in(directory: &std::path::Path, arguments: &[&str]) -> Finished {

@@ -235,13 +235,13 @@ fn signals_go_out_through_a_pooler_as_well() {
 }
 
 /// The fields that README.md promises.
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 26] = [
     "timestamp",
     "level",
     "message",
     "run_id",
-    "stream",
-    "pass",
+    "table",
+    "kind",
     "wix_id",
     "error",
     "hint",
@@ -249,8 +249,15 @@ const FIELDS: [&str; 19] = [
     "synced",
     "inserted",
     "updated",
-    "errors",
+    "unchanged",
+    "deleted",
+    "rejected",
     "requests",
+    "method",
+    "path",
+    "attempt",
+    "status",
+    "request_id",
     "elapsed_ms",
     "delay_ms",
     "record_count",

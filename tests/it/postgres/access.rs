@@ -27,8 +27,12 @@ fn doctor_names_every_privilege_that_no_policy_limits() {
                 world.execute(&format!("grant {privilege} on {table} to {role}"));
                 let found = examine(&world, 5);
                 let shown = if role == "public" { "anon" } else { role };
-                found.expect("public access", "fail", &format!("public.{table}: {shown} has {upper} on it (row level"));
-                found.expect("public access", "fail", &format!("granted: {upper} to "));
+                found.expect(
+                    "public access",
+                    "problem",
+                    &format!("public.{table}: {shown} has {upper} on it (row level"),
+                );
+                found.expect("public access", "problem", &format!("granted: {upper} to "));
                 world.execute(&format!("revoke {privilege} on {table} from {role}"));
             }
         }
@@ -51,10 +55,10 @@ fn doctor_names_grants_that_policies_or_missing_row_security_open() {
     ] {
         world.execute(&format!("create policy open on orders for {command} to authenticated {condition}"));
         let found = examine(&world, 0);
-        found.expect("public access", "warn", &format!("public.orders: authenticated {privilege}"));
+        found.expect("public access", "warning", &format!("public.orders: authenticated {privilege}"));
         assert_eq!(found.of("public access").len(), 1, "{command}: anon has no policy");
         world.execute(&format!("drop policy open on orders; create policy open on orders for {command} {condition}"));
-        examine(&world, 5).expect("public access", "fail", &format!("public.orders: anon {privilege}"));
+        examine(&world, 5).expect("public access", "problem", &format!("public.orders: anon {privilege}"));
         world.execute("drop policy open on orders");
     }
     // A restrictive policy opens nothing; a grant of columns is one.
@@ -63,8 +67,12 @@ fn doctor_names_grants_that_policies_or_missing_row_security_open() {
          alter table customers disable row level security; grant update (email), insert (email) on customers to anon",
     );
     let found = examine(&world, 5);
-    found.expect("public access", "fail", "public.customers: anon has INSERT, UPDATE on it (row level security is off");
-    found.expect("public access", "fail", "INSERT (email) to anon, UPDATE (email) to anon");
+    found.expect(
+        "public access",
+        "problem",
+        "public.customers: anon has INSERT, UPDATE on it (row level security is off",
+    );
+    found.expect("public access", "problem", "INSERT (email) to anon, UPDATE (email) to anon");
     assert_eq!(found.of("public access").len(), 1);
 }
 
@@ -86,30 +94,34 @@ fn doctor_finds_views_over_the_tables_in_any_schema() {
     world.execute("grant usage on schema reports to anon, authenticated");
     examine(&world, 0).expect("public access", "ok", CLOSED);
     for (view, grant, mark, said) in [
-        ("paid", "insert", "fail", "a view of the tables: anon has INSERT on it"),
-        ("paid", "delete", "fail", "a view of the tables: anon has DELETE on it"),
-        ("paid", "all", "fail", "a view of the tables: anon can read it and has INSERT, UPDATE, DELETE"),
-        ("nested", "update (order_number)", "fail", "a view of the tables: anon has UPDATE on it"),
-        ("kept", "all", "fail", "a materialized view of the tables: anon can read it ("),
-        ("kept", "select", "warn", "a materialized view of the tables: anon can read it ("),
-        ("of_kept", "select", "warn", "a view of the tables: anon can read it ("),
-        ("of_kept", "all", "fail", "a view of the tables: anon can read it ("),
-        ("state", "select", "warn", "a view of the tables: anon can read it ("),
+        ("paid", "insert", "problem", "a view of the tables: anon has INSERT on it"),
+        ("paid", "delete", "problem", "a view of the tables: anon has DELETE on it"),
+        ("paid", "all", "problem", "a view of the tables: anon can read it and has INSERT, UPDATE, DELETE"),
+        ("nested", "update (order_number)", "problem", "a view of the tables: anon has UPDATE on it"),
+        ("kept", "all", "problem", "a materialized view of the tables: anon can read it ("),
+        ("kept", "select", "warning", "a materialized view of the tables: anon can read it ("),
+        ("of_kept", "select", "warning", "a view of the tables: anon can read it ("),
+        ("of_kept", "all", "problem", "a view of the tables: anon can read it ("),
+        ("state", "select", "warning", "a view of the tables: anon can read it ("),
     ] {
         world.execute(&format!("grant {grant} on reports.{view} to anon"));
-        let found = examine(&world, if mark == "fail" { 5 } else { 0 });
+        let found = examine(&world, if mark == "problem" { 5 } else { 0 });
         found.expect("public access", mark, &format!("reports.{view}, {said}"));
         assert_eq!(found.of("public access").len(), 1, "{view}: {grant}");
         world.execute(&format!("revoke {grant} on reports.{view} from anon"));
     }
     world.execute("grant select on reports.paid to authenticated");
-    examine(&world, 0).expect("public access", "warn", "reports.paid, a view of the tables: authenticated can read it");
+    examine(&world, 0).expect(
+        "public access",
+        "warning",
+        "reports.paid, a view of the tables: authenticated can read it",
+    );
     if version >= 150_000 {
         // It reads with the rights of whoever asks; a view over it with those of its own owner.
         world.execute("alter view reports.paid set (security_invoker = on); grant all on reports.paid to anon");
         examine(&world, 0).expect("public access", "ok", CLOSED);
         world.execute("grant select on reports.nested to anon");
-        examine(&world, 0).expect("public access", "warn", "reports.nested, a view of the tables: anon can read it");
+        examine(&world, 0).expect("public access", "warning", "reports.nested, a view of the tables: anon can read it");
     }
 }
 
@@ -183,10 +195,10 @@ fn doctor_warns_of_create_on_a_schema_that_is_searched() {
     examine(&world, 0).expect("search path", "ok", nobody);
     world.execute("grant create on schema public to public");
     let found = examine(&world, 0);
-    found.expect("search path", "warn", "public may create objects in schema public");
-    assert_eq!(found.of("search path")[0]["mend"], "revoke create on schema public from public");
+    found.expect("search path", "warning", "public may create objects in schema public");
+    assert_eq!(found.of("search path")[0]["hint"], "revoke create on schema public from public");
     world.set("WIX_SYNC_SCHEMA", "public");
-    examine(&world, 0).expect("search path", "warn", "public may create objects in schema public");
+    examine(&world, 0).expect("search path", "warning", "public may create objects in schema public");
     world.execute("revoke create on schema public from public");
     examine(&world, 0).expect("search path", "ok", nobody);
 
@@ -202,7 +214,7 @@ fn doctor_warns_of_create_on_a_schema_that_is_searched() {
     examine(&world, 0).expect("search path", "ok", nobody);
     world.execute("alter role app set search_path = \"Own\", public, nowhere");
     let found = examine(&world, 0);
-    found.expect("search path", "warn", "stranger may create objects in schema \"Own\"");
+    found.expect("search path", "warning", "stranger may create objects in schema \"Own\"");
     assert_eq!(found.of("search path").len(), 1);
-    assert_eq!(found.of("search path")[0]["mend"], "revoke create on schema \"Own\" from stranger");
+    assert_eq!(found.of("search path")[0]["hint"], "revoke create on schema \"Own\" from stranger");
 }

@@ -2,14 +2,23 @@
 //! differently.
 
 use std::fs::File;
-use std::io::Read;
-use std::process::{Command, Output};
+use std::io::{Read, Write};
+use std::num::NonZero;
+use std::process::{Child, Command, Output};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use vt100::{Parser, Screen};
 
 use crate::support::harness::Finished;
+
+const HEIGHT: u16 = 24;
+
+/// After this time what a test watches for counts as not happening.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a command to its end on a terminal of its own. Both streams arrive there and are returned as `stdout`.
 pub(crate) fn run_on_terminal(arguments: &[&str], command: Command) -> Finished {
@@ -17,29 +26,145 @@ pub(crate) fn run_on_terminal(arguments: &[&str], command: Command) -> Finished 
 }
 
 /// Like [`run_on_terminal`], on a terminal with this many columns.
-pub(crate) fn run_on_terminal_of(columns: u16, arguments: &[&str], mut command: Command) -> Finished {
+pub(crate) fn run_on_terminal_of(columns: u16, arguments: &[&str], command: Command) -> Finished {
+    watch_on_terminal(arguments, command, columns, |_, _| {}).0
+}
+
+/// The same on a terminal of this width. `watch` gets the screen and the process each time something was written. Also
+/// returns the last screen.
+pub(crate) fn watch_on_terminal(
+    arguments: &[&str],
+    mut command: Command,
+    width: u16,
+    mut watch: impl FnMut(&Screen, &Child),
+) -> (Finished, String) {
     // Neither end may become the test's controlling terminal, nor be inherited by the children of other tests.
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let screen = openpt(flags).expect("a pseudo-terminal is made");
-    unlockpt(&screen).expect("it is unlocked");
-    let terminal = File::from(ioctl_tiocgptpeer(&screen, flags).expect("it is opened"));
-    let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let master = openpt(flags).expect("a pseudo-terminal is made");
+    unlockpt(&master).expect("it is unlocked");
+    let terminal = File::from(ioctl_tiocgptpeer(&master, flags).expect("it is opened"));
+    let size = Winsize { ws_row: HEIGHT, ws_col: width, ws_xpixel: 0, ws_ypixel: 0 };
     tcsetwinsize(&terminal, size).expect("it has a size");
 
     let copy = || terminal.try_clone().expect("it is opened again");
     let mut child = command.stdin(copy()).stdout(copy()).stderr(copy()).spawn().expect("the binary starts");
     // As long as the command or this function holds the terminal open, its output has no end.
     drop((command, terminal));
-    let stdout = read_to_end(File::from(screen));
+    let [rows, columns] = [HEIGHT, width].map(|size| NonZero::new(size).expect("a terminal has a size"));
+    let (mut master, mut stdout, mut parser) = (File::from(master), Vec::new(), Parser::new(rows, columns, 0));
+    let deadline = Instant::now() + PATIENCE;
+    while let Some(written) = read(&mut master) {
+        stdout.extend_from_slice(&written);
+        parser.process(&written);
+        watch(parser.screen(), &child);
+        if Instant::now() > deadline {
+            // It can have ended meanwhile.
+            let _ = child.kill();
+            panic!("{arguments:?} does not end: {}", parser.screen().contents());
+        }
+    }
     let status = child.wait().expect("it ends");
-    Finished::of(arguments, Output { status, stdout, stderr: Vec::new() })
+    (Finished::of(arguments, Output { status, stdout, stderr: Vec::new() }), parser.screen().contents())
 }
 
-/// Linux reports the end of a terminal's output as an I/O error.
-fn read_to_end(mut screen: File) -> Vec<u8> {
-    let mut output = Vec::new();
-    match screen.read_to_end(&mut output) {
-        Err(error) if Errno::from_io_error(&error) != Some(Errno::IO) => panic!("the terminal can be read: {error}"),
-        _ => output,
+/// A command that asks questions on a terminal of its own.
+pub(crate) struct Conversation {
+    screen: File,
+    child: Child,
+    output: Receiver<Vec<u8>>,
+    /// All that was shown, and how much of it the test has read.
+    shown: Vec<u8>,
+    read: usize,
+}
+
+impl Conversation {
+    /// The terminal is the one that controls the command, so that Ctrl-C reaches it.
+    pub(crate) fn start(command: &Command) -> Conversation {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let screen = openpt(flags).expect("a pseudo-terminal is made");
+        unlockpt(&screen).expect("it is unlocked");
+        let terminal = File::from(ioctl_tiocgptpeer(&screen, flags).expect("it is opened"));
+        let size = Winsize { ws_row: 40, ws_col: 140, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&terminal, size).expect("it has a size");
+        let mut session = Command::new("setsid");
+        session.arg("--ctty").arg(command.get_program()).args(command.get_args()).env_clear();
+        session.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        if let Some(directory) = command.get_current_dir() {
+            session.current_dir(directory);
+        }
+        let copy = || terminal.try_clone().expect("it is opened again");
+        let child = session.stdin(copy()).stdout(copy()).stderr(copy()).spawn().expect("setsid starts the binary");
+        drop((session, terminal));
+        let screen = File::from(screen);
+        let (sender, output) = channel();
+        let mut reader = screen.try_clone().expect("it is opened again");
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                if sender.send(buffer[..count].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        Conversation { screen, child, output, shown: Vec::new(), read: 0 }
+    }
+
+    /// Waits until this is shown, after what was expected before.
+    #[track_caller]
+    pub(crate) fn expect(&mut self, text: &str) -> &mut Conversation {
+        loop {
+            let unread = String::from_utf8_lossy(&self.shown[self.read..]).into_owned();
+            if let Some(at) = unread.find(text) {
+                self.read += at + text.len();
+                return self;
+            }
+            match self.output.recv_timeout(Duration::from_secs(60)) {
+                Ok(bytes) => self.shown.extend(bytes),
+                Err(error) => panic!("`{text}` is not shown ({error}) in {}", self.shown()),
+            }
+        }
+    }
+
+    /// Types a line.
+    pub(crate) fn answer(&mut self, line: &str) -> &mut Conversation {
+        self.press(&format!("{line}\n"))
+    }
+
+    pub(crate) fn press(&mut self, keys: &str) -> &mut Conversation {
+        self.screen.write_all(keys.as_bytes()).expect("the terminal takes input");
+        self
+    }
+
+    /// Waits for the end, and returns the exit code; `None` if a signal ended it.
+    pub(crate) fn end(&mut self) -> Option<i32> {
+        let code = self.child.wait().expect("it ends").code();
+        while let Ok(bytes) = self.output.recv_timeout(Duration::from_secs(1)) {
+            self.shown.extend(bytes);
+        }
+        code
+    }
+
+    /// Whether the terminal shows what is typed.
+    pub(crate) fn echoes(&self) -> bool {
+        let modes = tcgetattr(&self.screen).expect("it is a terminal").local_modes;
+        modes.contains(LocalModes::ECHO | LocalModes::ICANON)
+    }
+
+    pub(crate) fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.shown).into_owned()
+    }
+}
+
+/// What was written, or `None` at the end, which Linux reports as an I/O error.
+fn read(master: &mut File) -> Option<Vec<u8>> {
+    let mut buffer = vec![0; 64_000];
+    match master.read(&mut buffer) {
+        Ok(0) => None,
+        Ok(length) => {
+            buffer.truncate(length);
+            Some(buffer)
+        }
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::IO) => None,
+        Err(error) => panic!("the terminal can be read: {error}"),
     }
 }

@@ -1,0 +1,69 @@
+//! Questions on a terminal, for `init`. Everything goes to stderr.
+
+use std::io::{self, IsTerminal};
+
+use console::Term;
+use dialoguer::{Confirm, Input, Password};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+
+use super::doctor::{Paper, render_lines};
+use crate::doctor::Finding;
+use crate::visible;
+
+/// Whether somebody can answer.
+pub fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Settings of the terminal before the first question.
+pub struct TerminalState(Option<Termios>);
+
+impl TerminalState {
+    pub fn save() -> TerminalState {
+        TerminalState(tcgetattr(io::stdin()).ok())
+    }
+
+    /// Shows what is typed and the cursor again: a question that was interrupted may have hidden them.
+    pub fn restore(&self) -> io::Result<()> {
+        if let Some(termios) = &self.0 {
+            tcsetattr(io::stdin(), OptionalActions::Now, termios)?;
+        }
+        Term::stderr().show_cursor()?;
+        Term::stderr().write_line("")
+    }
+}
+
+/// A line of text; Enter alone takes the default.
+pub fn ask_text(question: &str, default: Option<&str>) -> io::Result<String> {
+    let mut input = Input::<String>::new().with_prompt(question).allow_empty(true);
+    if let Some(default) = default {
+        input = input.default(visible::one_line(default).into_owned());
+    }
+    // Line by line, as the terminal edits it: a paste arrives whole.
+    input.interact().map_err(into_io)
+}
+
+/// A line that is not shown; Enter alone gives an empty one.
+pub fn ask_secret(question: &str) -> io::Result<String> {
+    Password::new().with_prompt(question).allow_empty_password(true).report(false).interact().map_err(into_io)
+}
+
+pub fn ask_yes_no(question: &str, default: bool) -> io::Result<bool> {
+    Confirm::new().with_prompt(question).default(default).wait_for_newline(true).interact().map_err(into_io)
+}
+
+/// Says something between questions.
+pub fn say(text: &str) -> io::Result<()> {
+    Term::stderr().write_line(&visible::lines(text))
+}
+
+/// The findings of a test on the spot.
+pub fn say_findings(findings: &[Finding]) -> io::Result<()> {
+    let text = render_lines(findings, Paper::of_stderr());
+    Term::stderr().write_str(&text)
+}
+
+fn into_io(error: dialoguer::Error) -> io::Error {
+    let dialoguer::Error::IO(error) = error;
+    error
+}
