@@ -1,40 +1,18 @@
 //! Findings of `doctor` as text: a line each, and the hint below it. The status is a word; colour only adds to it.
 
 use std::fmt::Write;
-use std::io::IsTerminal;
 
-use console::Term;
-
-use super::text::{broken, columns, counted};
+use super::grid::{Colour, Style};
+use super::text::{broken, counted};
 use crate::doctor::{CheckStatus, Finding};
 use crate::visible::one_line;
-
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Paper {
-    /// Width of the terminal in columns; `None` where lines have no end.
-    width: Option<usize>,
-    colour: bool,
-}
-
-impl Paper {
-    /// For stdout: a terminal has a width, and colours unless NO_COLOR is set; anything else gets one line each.
-    pub(super) fn of_stdout() -> Paper {
-        Paper { width: columns(&Term::stdout()), colour: std::io::stdout().is_terminal() && console::colors_enabled() }
-    }
-
-    /// The same for stderr.
-    pub(super) fn of_stderr() -> Paper {
-        let colour = std::io::stderr().is_terminal() && console::colors_enabled_stderr();
-        Paper { width: columns(&Term::stderr()), colour }
-    }
-}
 
 /// The widest status: `warning`, `problem`, `skipped`.
 const STATUS_WIDTH: usize = 7;
 
 /// The findings, and the counts at the end.
-pub(super) fn render_findings(findings: &[Finding], paper: Paper) -> String {
-    let mut out = render_lines(findings, paper);
+pub(super) fn render_findings(findings: &[Finding], style: Style) -> String {
+    let mut out = render_lines(findings, style);
     let count = |status: CheckStatus| findings.iter().filter(|finding| finding.outcome.status == status).count();
     let verdict = match (count(CheckStatus::Problem), count(CheckStatus::Warning)) {
         (0, 0) => "No problems found.".to_owned(),
@@ -46,17 +24,16 @@ pub(super) fn render_findings(findings: &[Finding], paper: Paper) -> String {
 }
 
 /// A line for each finding, and one for its hint.
-pub(super) fn render_lines(findings: &[Finding], paper: Paper) -> String {
+pub(super) fn render_lines(findings: &[Finding], style: Style) -> String {
     let mut out = String::new();
     let check_width = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or_default();
     let indent = STATUS_WIDTH + 2 + check_width + 2;
     let wrap = |text: &str| {
-        let lines = broken(&one_line(text), paper.width.map(|width| width - indent.min(width / 2)));
+        let lines = broken(&one_line(text), style.width.map(|width| width - indent.min(width / 2)));
         lines.join(&format!("\n{:indent$}", ""))
     };
     for Finding { check, outcome } in findings {
-        let status = format!("{:<STATUS_WIDTH$}", outcome.status.as_str());
-        let status = if paper.colour { coloured(&status, outcome.status) } else { status };
+        let status = style.paint(&format!("{:<STATUS_WIDTH$}", outcome.status.as_str()), colour_of(outcome.status));
         let _ = writeln!(out, "{status}  {check:<check_width$}  {}", wrap(&outcome.message));
         if let Some(hint) = &outcome.hint {
             let _ = writeln!(out, "{:indent$}{}", "", wrap(&format!("hint: {hint}")));
@@ -65,20 +42,20 @@ pub(super) fn render_lines(findings: &[Finding], paper: Paper) -> String {
     out
 }
 
-fn coloured(text: &str, status: CheckStatus) -> String {
-    let code = match status {
-        CheckStatus::Ok => 32,
-        CheckStatus::Warning => 33,
-        CheckStatus::Problem => 31,
-        CheckStatus::Skipped => 2,
-    };
-    format!("\u{1b}[{code}m{text}\u{1b}[0m")
+fn colour_of(status: CheckStatus) -> Colour {
+    match status {
+        CheckStatus::Ok => Colour::Green,
+        CheckStatus::Warning => Colour::Yellow,
+        CheckStatus::Problem => Colour::Red,
+        CheckStatus::Skipped => Colour::Grey,
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Paper, render_findings};
+    use super::render_findings;
     use crate::doctor::{Finding, Outcome};
+    use crate::report::grid::Style;
 
     fn findings() -> Vec<Finding> {
         vec![
@@ -90,7 +67,7 @@ mod tests {
 
     #[test]
     fn finding_has_its_hint_below_and_wraps_on_a_terminal_only() {
-        let text = render_findings(&findings(), Paper { width: None, colour: false });
+        let text = render_findings(&findings(), Style { width: None, colour: false });
         assert_eq!(
             text,
             "ok       clock     agrees\n\
@@ -100,7 +77,7 @@ mod tests {
                                 hint: check host and port\n\n\
              1 problem, 1 warning.\n"
         );
-        let narrow = render_findings(&findings(), Paper { width: Some(47), colour: false });
+        let narrow = render_findings(&findings(), Style { width: Some(47), colour: false });
         assert!(narrow.lines().all(|line| line.chars().count() <= 47), "{narrow}");
         assert!(
             narrow.contains(
@@ -108,15 +85,15 @@ mod tests {
             ),
             "{narrow}"
         );
-        let fine = render_findings(&findings()[..1], Paper { width: None, colour: false });
+        let fine = render_findings(&findings()[..1], Style { width: None, colour: false });
         assert!(fine.ends_with("\n\nNo problems found.\n"), "{fine}");
-        let warned = render_findings(&findings()[..2], Paper { width: None, colour: false });
+        let warned = render_findings(&findings()[..2], Style { width: None, colour: false });
         assert!(warned.ends_with("\n\n0 problems, 1 warning.\n"), "{warned}");
     }
 
     #[test]
     fn colour_is_on_the_status_only() {
-        let text = render_findings(&findings(), Paper { width: None, colour: true });
+        let text = render_findings(&findings(), Style { width: None, colour: true });
         assert!(text.contains("\u{1b}[31mproblem\u{1b}[0m  database"), "{text:?}");
         assert_eq!(text.matches('\u{1b}').count(), 6);
     }

@@ -13,7 +13,7 @@ const GAP: usize = 2;
 /// Minimum width of a last column that is wrapped.
 const MIN_WRAPPED: usize = 30;
 
-/// How stdout shows text.
+/// How a stream shows text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
     /// Width of the terminal in columns; `None` for a pipe or a file, where lines have no end.
@@ -27,6 +27,12 @@ impl Style {
         Style { width: columns(&Term::stdout()), colour: std::io::stdout().is_terminal() && console::colors_enabled() }
     }
 
+    /// The same for stderr.
+    pub(super) fn of_stderr() -> Style {
+        let colour = std::io::stderr().is_terminal() && console::colors_enabled_stderr();
+        Style { width: columns(&Term::stderr()), colour }
+    }
+
     pub(super) fn paint(self, text: &str, colour: Colour) -> String {
         let code = match colour {
             Colour::None => return text.to_owned(),
@@ -34,6 +40,7 @@ impl Style {
             Colour::Green => 32,
             Colour::Yellow => 33,
             Colour::Red => 31,
+            Colour::Grey => 2,
         };
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
     }
@@ -53,6 +60,7 @@ pub(super) enum Colour {
     Green,
     Yellow,
     Red,
+    Grey,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -121,8 +121,7 @@ pub fn print_findings(findings: &[Finding], exit_code: u8, as_json: bool) -> io:
     if is_quiet() && findings.iter().all(|finding| finding.outcome.status != CheckStatus::Problem) {
         return Ok(());
     }
-    // It has colours of its own, and escapes what it shows.
-    write(&doctor::render_findings(findings, doctor::Paper::of_stdout()))
+    write(&doctor::render_findings(findings, Style::of_stdout()))
 }
 
 /// What `migrate` did, or would do.
@@ -170,8 +169,7 @@ pub fn print_status(status: &Status<'_>, as_json: bool) -> io::Result<()> {
         }
         return print_json(&object);
     }
-    // These escape what others wrote, and have colours of their own.
-    write(&status::render_status(status, Style::of_stdout()))
+    print_styled(&status::render_status(status, Style::of_stdout()))
 }
 
 /// `orders: 3 h 5 min ago, at 2026-01-02 06:00 UTC`.
@@ -191,7 +189,7 @@ pub fn print_errors(schema: &str, errors: &ErrorList, as_json: bool) -> io::Resu
         });
         return print_json(&object);
     }
-    write(&rejected::render(schema, errors, Style::of_stdout()))
+    print_styled(&rejected::render(schema, errors, Style::of_stdout()))
 }
 
 /// Why Wix and the tables were compared.
@@ -208,14 +206,14 @@ pub fn print_comparison(found: &[TableDiff], purpose: Purpose, as_json: bool) ->
     let text = compare::render(found, purpose, Style::of_stdout());
     let is_problem =
         purpose == Purpose::Verify && found.iter().any(|diff| diff.differences() > 0 || !diff.notices.is_empty());
-    if is_problem { print_always(&text) } else { print(&text) }
+    if is_problem { write(&text) } else { print_styled(&text) }
 }
 
 pub fn print_run(run: &RunRow, as_json: bool) -> io::Result<()> {
     if as_json {
         return print_json(&json!({ "version": 1, "run": run }));
     }
-    write(&run_detail::render(run, Style::of_stdout()))
+    print_styled(&run_detail::render(run, Style::of_stdout()))
 }
 
 /// What is meant for a file, such as a completion script, on stdout.
@@ -223,15 +221,14 @@ pub fn print_file(contents: &[u8]) -> io::Result<()> {
     write(&String::from_utf8_lossy(contents))
 }
 
-/// Prints lines of text to stdout, except with `--quiet`. Texts of others in them are one line each by now; the rest of what controls a
-/// terminal is escaped here.
+/// Prints lines of text to stdout, except with `--quiet`. What controls a terminal is escaped here.
 fn print(text: &str) -> io::Result<()> {
-    if is_quiet() { Ok(()) } else { print_always(text) }
+    print_styled(&visible::lines(text))
 }
 
-/// Like [`print`], also with `--quiet`.
-fn print_always(text: &str) -> io::Result<()> {
-    write(&visible::lines(text))
+/// Like [`print`], for text with colours, whose cells are escaped already.
+fn print_styled(text: &str) -> io::Result<()> {
+    if is_quiet() { Ok(()) } else { write(text) }
 }
 
 fn print_json(object: &Value) -> io::Result<()> {

@@ -6,7 +6,8 @@ use console::Term;
 use dialoguer::{Confirm, Input, Password};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
-use super::doctor::{Paper, render_lines};
+use super::doctor::render_lines;
+use super::grid::Style;
 use crate::doctor::Finding;
 use crate::visible;
 
@@ -59,7 +60,7 @@ pub fn say(text: &str) -> io::Result<()> {
 
 /// The findings of a test on the spot.
 pub fn say_findings(findings: &[Finding]) -> io::Result<()> {
-    let text = render_lines(findings, Paper::of_stderr());
+    let text = render_lines(findings, Style::of_stderr());
     Term::stderr().write_str(&text)
 }
 
