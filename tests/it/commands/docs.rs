@@ -424,8 +424,8 @@ fn readme_has_at_most_170_lines() {
 /// Words that no text for users may have: each has a plain English replacement.
 const NEVER: [&str; 18] = [
     "let rows go",
-    "full sync",
-    "incremental sync",
+    "full pass",
+    "changes pass",
     "asked for by its id",
     "stands in",
     "stand in",

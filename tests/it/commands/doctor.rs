@@ -260,7 +260,7 @@ fn what_is_missing_in_the_configuration_keeps_it_from_nothing_else() {
     found.expect("database", "problem", "could not connect").expect("orders API", "ok", "can be read");
     assert!(!found.finished.shown().contains("s3cret"));
     world.set("DATABASE_URL", "");
-    examine(&world, 5).expect("database", "problem", "DATABASE_URL (or --database-url) is not set");
+    examine(&world, 5).expect("database", "problem", "DATABASE_URL is not set");
     world.run(&["doctor", "--limit", "3"]).expect_exit(2);
 }
 
