@@ -1,6 +1,6 @@
 -- Ids of records that an event of Wix named: each is looked up again, by `serve` or by the next run. One row per record,
 -- however many events came. Nothing else of an event is stored.
-create table {schema}.sync_inbox (
+create table if not exists {schema}.sync_inbox (
     table_name text not null,
     wix_id text not null,
     events bigint not null default 1,

@@ -1,5 +1,5 @@
 -- Syncs that were asked for over HTTP (`wix-sync serve`) and have not ended. The id is that of the run in sync_logs.
-create table {schema}.sync_queue (
+create table if not exists {schema}.sync_queue (
     id uuid primary key,
     sync_type text not null,
     date_range jsonb,

@@ -25,7 +25,8 @@ impl Store {
                 error_count = 0, results = null, error = null, exit_code = null
              where l.started_at = excluded.started_at
                 or exists (select from {schema}.sync_queue q where q.id = excluded.id)";
-        let close = "update {schema}.sync_logs
+        let close = "with taken as (update {schema}.sync_queue set started_at = $2 where id = $1)
+             update {schema}.sync_logs
              set status = 'failed', completed_at = $2, error = concat_ws(
                 E'\n', error, 'the run ended without recording its end (killed, or its machine or connection lost); run ' || $1 || ' found it'
              )
@@ -35,8 +36,6 @@ impl Store {
         if session.write_counted(doing, begin, params![run_id, sync_type, now]).await? == 0 {
             return Err(StoreError::RunEnded { schema: session.schema.name().to_owned(), run_id });
         }
-        let take = "update {schema}.sync_queue set started_at = $2 where id = $1";
-        session.write(doing, take, params![run_id, now]).await?;
         let doing = "could not close the runs that ended without recording it";
         let closed = session.write_counted(doing, close, params![run_id, now]).await?;
         session.commit("could not record the run in sync_logs").await?;
@@ -51,14 +50,20 @@ impl Store {
         exit_code: u8,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let statement = "update {schema}.sync_logs
-             set status = $2, completed_at = $3, synced_count = $4, error_count = $5, results = $6, error = $7,
-                exit_code = $8
-             where id = $1 and started_at = $9 and (status = 'running' or (status = $2 and completed_at = $3))";
+        let statement = "with ended as (
+                update {schema}.sync_logs
+                set status = $2, completed_at = $3, synced_count = $4, error_count = $5, results = $6, error = $7,
+                    exit_code = $8
+                where id = $1 and started_at = $9 and (status = 'running' or (status = $2 and completed_at = $3))
+                returning id
+             ), done as (
+                delete from {schema}.sync_queue where id in (select id from ended)
+             )
+             select count(*) from ended";
         let doing = "could not record the end of the run in sync_logs";
         let session = self.begin_unfenced().await?;
         let updated = session
-            .write_counted(
+            .rows(
                 doing,
                 statement,
                 params![
@@ -73,10 +78,8 @@ impl Store {
                     summary.started_at,
                 ],
             )
-            .await?;
-        if updated > 0 {
-            session.write(doing, "delete from {schema}.sync_queue where id = $1", params![summary.run_id]).await?;
-        }
+            .await?
+            .count()?;
         session.commit(doing).await?;
         if updated == 0 && summary.status != Status::Running {
             return Err(StoreError::RunEnded { schema: self.schema.name().to_owned(), run_id: summary.run_id });

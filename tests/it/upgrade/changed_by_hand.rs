@@ -38,7 +38,7 @@ fn restored(damage: &str, named: &str, sync_runs: bool) {
     let world = synced();
     let catalog = comparable(&world);
     world.execute(damage);
-    examine(&world, 5).expect(if named == "sync_migrations" { "migrations" } else { "schema" }, "fail", named);
+    examine(&world, 5).expect(if named == "sync_migrations" { "migrations" } else { "schema" }, "problem", named);
     let sync = every_command_ends(&world, named);
     assert_eq!(sync.code, Some(if sync_runs { 0 } else { 2 }), "{damage}: {sync:#?}");
     let before = world.catalog();
@@ -59,7 +59,7 @@ fn restored(damage: &str, named: &str, sync_runs: bool) {
 fn named_with_sql(damage: &str, named: &str, sync: &[i32]) {
     let world = synced();
     world.execute(damage);
-    examine(&world, 5).expect("schema", "fail", named);
+    examine(&world, 5).expect("schema", "problem", named);
     let code = every_command_ends(&world, named).code;
     assert!(code.is_some_and(|code| sync.contains(&code)), "{damage}: sync ended with {code:?}");
     let refused = world.run(&["migrate"]).expect_exit(1).expect_stderr(named);
@@ -169,7 +169,7 @@ fn everything_dropped_is_restored_as_migrated() {
 fn renamed_tables_are_restored_and_the_old_ones_named() {
     let world = synced();
     world.execute("update customers set notes = 'mine'; alter table customers rename to customers_old");
-    examine(&world, 5).expect("schema", "fail", "table customers is missing");
+    examine(&world, 5).expect("schema", "problem", "table customers is missing");
     let done = world.run(&["migrate"]).expect_exit(1).expect_stderr("customers_old has its columns");
     assert!(done.stdout.contains("Restored table customers.\n"), "{done:#?}");
     world.run(&["sync", "all"]).expect_exit(0);
@@ -318,7 +318,7 @@ fn objects_that_refuse_rows_are_named_with_the_sql() {
     ] {
         let world = synced();
         world.execute(damage);
-        examine(&world, 5).expect("schema", "fail", named);
+        examine(&world, 5).expect("schema", "problem", named);
         let said = world.run(&["sync", "all", "--full"]);
         assert!(said.code.is_some_and(|code| sync.contains(&code)), "{damage}: {said:#?}");
         let refused = world.run(&["migrate"]).expect_exit(1).expect_stderr(named);

@@ -39,6 +39,8 @@ fn password_in_the_base_url_is_never_shown() {
     }
     world.set("WIX_API_BASE_URL", &reached);
     world.set("WIX_RATE_LIMIT", "200");
+    // A last run that failed is a problem too.
+    world.run(&["sync", "all"]).expect_exit(0);
     let shown = world.run(&["doctor"]).expect_exit(0).stdout;
     assert!(shown.contains(&format!("http://127.0.0.1:{port}\n")), "{shown}");
     let logged: String = world.value("select coalesce(string_agg(l::text, ' '), '') from sync_logs l");
