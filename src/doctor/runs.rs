@@ -22,9 +22,10 @@ pub(super) async fn last_runs(store: &Store, rows: &[TableRow]) -> Result<Vec<Ou
     let runs = store.list_runs(&RunFilter { limit: MAX_RUNS, sync_type: None, status: None }).await?;
     let mut last: Vec<LastRun<'_>> = Vec::new();
     for row in rows {
-        let Some(run) = runs.iter().find(|run| run.completed_at.is_some() && is_about(run, &row.table)) else {
-            continue;
-        };
+        // An adopted log has runs of another program: they say nothing about a table that was never synced since.
+        let is_known = |run: &RunRow| row.last_success_at.is_some() || run.exit_code.is_some();
+        let is_last = |run: &&RunRow| run.completed_at.is_some() && is_known(run) && is_about(run, &row.table);
+        let Some(run) = runs.iter().find(is_last) else { continue };
         let left_out = left_out(run, row).map(|what| format!("{}: {what}", row.table));
         match last.iter_mut().find(|known| known.run.id == run.id) {
             Some(known) => known.left_out.extend(left_out),

@@ -200,7 +200,7 @@ fn range_for_other_tables_or_reversed_is_wrong_usage() {
         (&["sync", "customers", "--start", "2025-01-01"][..], "--start"),
         (&["sync", "orders", "--end", "2025-01-01"][..], "--end"),
         (&["sync", "appointments", "--start", "yesterday"][..], "--start"),
-        (&["sync", "appointments", "--start", "2025-02-01", "--end", "2025-01-31"][..], "--end lies before --start"),
+        (&["sync", "appointments", "--start", "2025-02-01", "--end", "2025-01-31"][..], "--end is before --start"),
     ] {
         world.run(arguments).expect_exit(2).expect_stderr(message);
     }
