@@ -26,7 +26,7 @@ use crate::stop::{StopReason, Stopper};
 pub(super) const IS_HELD: &str =
     "(l.expires_at >= clock_timestamp() and l.expires_at <= clock_timestamp() + interval '65 seconds')";
 
-/// Time between two renewals: a third of the lease's lifetime at most.
+/// Time between two renewals: a quarter of the lease's lifetime.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Time until the first heartbeat. It is short, so that `status` shows the progress of short runs too. A run with

@@ -1,7 +1,7 @@
-//! Postgres: the only module that knows it.
+//! Everything about Postgres. No other module depends on the database's client.
 //!
-//! One code path for direct connections and transaction-mode poolers: unnamed typed statements,
-//! `SET LOCAL`, and nothing that lives outside a transaction. Every statement names its schema.
+//! Direct connections and transaction-mode poolers use the same code: unnamed typed statements, `SET LOCAL`, and no
+//! state outside a transaction. Every statement names its schema.
 
 mod access;
 mod adopt;
