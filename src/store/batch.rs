@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
-use super::books::{Entry, Progress, add_customers};
 use super::columns::Columns;
 use super::compare::forget_content;
 use super::connect::Store;
@@ -14,6 +13,7 @@ use super::error::StoreError;
 use super::held::{hold, losing};
 use super::links::{Reach, emails_of, link_appointments, note_unlinked, relink_orders};
 use super::notes::{forget, release, resolve_errors};
+use super::row_counts::{Entry, Progress, add_customers};
 use super::session::{Session, parameter, params};
 use super::unreadable::note_unreadable;
 use super::upsert::upsert_statement;
@@ -84,7 +84,7 @@ impl Store {
         reach: Reach,
         outcome: &mut BatchOutcome,
     ) -> Result<Vec<String>, StoreError> {
-        let (lease, books) = (self.lease, self.books(context.table));
+        let (lease, row_counts) = (self.lease, self.row_counts(context.table));
         let session = self.begin().await?;
         let stored = load_stored(&session, context.table, rows).await?;
         let is_due = |row: &&Row| {
@@ -172,12 +172,12 @@ impl Store {
                     None => Ok(()),
                 }
             },
-            books.enter(&session, entry),
+            row_counts.enter(&session, entry),
         );
         forgotten.and(resolved).and(released).and(noted).and(renewed)?;
-        let books = entered?;
+        let row_counts = entered?;
         session.commit("could not commit a batch").await?;
-        self.books.insert(context.table, books);
+        self.row_counts.insert(context.table, row_counts);
         Ok(Vec::new())
     }
 }

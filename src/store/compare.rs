@@ -5,12 +5,12 @@ use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
 
-use super::books::live_rows;
 use super::columns::{Columns, value_of};
 use super::connect::Store;
 use super::error::StoreError;
 use super::links::{OWN_CUSTOMER, customer_of};
 use super::missing::{IS_WAITING, is_placeholder};
+use super::row_counts::live_rows;
 use super::session::{Parameter, Session, params};
 use super::span::{ListedKey, Span, listed_key_of_row};
 use crate::table::field::Kind;
@@ -27,7 +27,7 @@ pub enum RowDiff {
 
 /// Live rows of a span that Wix did not return in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unlisted {
+pub struct NotInWix {
     /// The first of their Wix ids.
     pub ids: Vec<String>,
     pub count: u64,
@@ -84,7 +84,12 @@ impl Store {
 
     /// Live rows of a span that Wix did not return in it, with at most `limit` ids. Placeholders whose booking exists
     /// in Wix are not counted, because Wix need not return those contacts.
-    pub async fn list_unlisted(&self, table: &'static Table, span: &Span, limit: i64) -> Result<Unlisted, StoreError> {
+    pub async fn list_not_in_wix(
+        &self,
+        table: &'static Table,
+        span: &Span,
+        limit: i64,
+    ) -> Result<NotInWix, StoreError> {
         let Table { name, id_column, .. } = table;
         let is_placeholder = is_placeholder(table);
         let listed_key = listed_key_of_row(table);
@@ -108,11 +113,11 @@ impl Store {
              order by 1 limit $5"
         );
         let listed: Vec<&[u8]> = span.listed.iter().map(ListedKey::as_slice).collect();
-        let doing = "could not look for rows that Wix does not list";
+        let doing = "could not find pending deletions";
         let parameters = params![span.from, span.until, listed, span.at_end, limit, name];
         let rows = self.rows(doing, &statement, parameters).await?;
         let number = |name: &str| rows.get::<i64>(name).map(i64::unsigned_abs);
-        Ok(Unlisted { ids: rows.values()?, count: number("count")?, limited: number("limited")?, due: number("due")? })
+        Ok(NotInWix { ids: rows.values()?, count: number("count")?, limited: number("limited")?, due: number("due")? })
     }
 
     pub async fn count_live_rows(&self, table: &'static Table) -> Result<u64, StoreError> {
@@ -161,7 +166,7 @@ impl Store {
         wix_ids: &[String],
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let doing = "could not note the rows that Wix does not list in sync_missing";
+        let doing = "could not store pending deletions in sync_missing";
         let statement = "insert into {schema}.sync_missing (table_name, wix_id, found_at)
              select $1, t, $3 from unnest($2::text[]) t
              on conflict (table_name, wix_id) do nothing";

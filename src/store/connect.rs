@@ -8,12 +8,12 @@ use chrono::{DateTime, Utc};
 use tokio::time::timeout;
 use tokio_postgres::{CancelToken, Client};
 
-use super::books::Books;
 use super::clock::ServerClock;
 use super::dial::dial;
 use super::error::StoreError;
 use super::fence::Lease;
 use super::limits::{ANSWER_PATIENCE, LOCK_PATIENCE, STATEMENT_PATIENCE, bounds};
+use super::row_counts::RowCounts;
 use super::schema::Schema;
 use super::session::{Parameter, Rows, Session};
 use super::target::Target;
@@ -42,7 +42,7 @@ pub struct Store {
     /// Used for further connections.
     pub(super) target: Target,
     /// Write numbers and expected rows of the tables whose pass has started.
-    pub(super) books: HashMap<&'static Table, Books>,
+    pub(super) row_counts: HashMap<&'static Table, RowCounts>,
     pub(super) lock_patience: Duration,
     clock: ServerClock,
     /// Set when the run is asked to stop.
@@ -68,13 +68,13 @@ impl Store {
         };
         // Pipelined: one round trip.
         let both = async { tokio::join!(biased; ServerClock::read(&client), find_schema) };
-        let (clock, schema) = answered(doing, ANSWER_PATIENCE, both).await?;
+        let (clock, schema) = in_time_limit(doing, ANSWER_PATIENCE, both).await?;
         Ok(Store {
             client,
             schema: schema?,
             lease: None,
             target,
-            books: HashMap::new(),
+            row_counts: HashMap::new(),
             lock_patience: LOCK_PATIENCE,
             clock: clock?,
             stop: Stop::never(),
@@ -100,10 +100,10 @@ impl Store {
                 return Err(StoreError::Connect { reason, hint: None });
             }
         };
-        let (schema, target, books) = (self.schema.clone(), self.target.clone(), self.books.clone());
+        let (schema, target, row_counts) = (self.schema.clone(), self.target.clone(), self.row_counts.clone());
         let (lease, lock_patience, clock) = (self.lease, self.lock_patience, self.clock);
         let (stop, reporter) = (self.stop.clone(), self.reporter.clone());
-        Ok(Store { client, schema, lease, target, books, lock_patience, clock, stop, reporter })
+        Ok(Store { client, schema, lease, target, row_counts, lock_patience, clock, stop, reporter })
     }
 
     /// Opens another connection to the same database in a read-only transaction, which ends when the connection is
@@ -120,13 +120,13 @@ impl Store {
         searched_schemas(&self.client, &self.target).await
     }
 
-    pub(super) fn books(&self, table: &'static Table) -> Books {
-        self.books.get(&table).copied().unwrap_or_default()
+    pub(super) fn row_counts(&self, table: &'static Table) -> RowCounts {
+        self.row_counts.get(&table).copied().unwrap_or_default()
     }
 
     /// Copies the write numbers and expected rows of the tables that a second connection wrote.
-    pub fn adopt_books(&mut self, sibling: &Store) {
-        self.books.extend(&sibling.books);
+    pub fn copy_row_counts(&mut self, sibling: &Store) {
+        self.row_counts.extend(&sibling.row_counts);
     }
 
     /// The time by the database server's clock.
@@ -174,9 +174,9 @@ impl Store {
             format!(concat!("begin; ", search_path!(), "select {}"), bounds(self.lock_patience, STATEMENT_PATIENCE));
         let (settings, rows, end) = tokio::join!(
             biased;
-            answered(doing, ANSWER_PATIENCE, self.client.batch_execute(&begin)),
-            answered(doing, STATEMENT_PATIENCE + ANSWER_PATIENCE, self.client.query_typed(statement, parameters)),
-            answered(doing, STATEMENT_PATIENCE + ANSWER_PATIENCE, self.client.batch_execute("commit")),
+            in_time_limit(doing, ANSWER_PATIENCE, self.client.batch_execute(&begin)),
+            in_time_limit(doing, STATEMENT_PATIENCE + ANSWER_PATIENCE, self.client.query_typed(statement, parameters)),
+            in_time_limit(doing, STATEMENT_PATIENCE + ANSWER_PATIENCE, self.client.batch_execute("commit")),
         );
         settings?.map_err(StoreError::database(doing))?;
         let rows = Rows::of(doing, rows?)?;
@@ -227,10 +227,10 @@ impl Store {
             ),
             bounds(self.lock_patience, STATEMENT_PATIENCE)
         );
-        let transaction = answered(doing, ANSWER_PATIENCE, self.client.transaction()).await?;
+        let transaction = in_time_limit(doing, ANSWER_PATIENCE, self.client.transaction()).await?;
         let transaction = transaction.map_err(StoreError::database(doing))?;
         let session = Session { transaction, schema: &self.schema };
-        let settings = async { answered(doing, ANSWER_PATIENCE, session.run(doing, &settings)).await? };
+        let settings = async { in_time_limit(doing, ANSWER_PATIENCE, session.run(doing, &settings)).await? };
         match lease {
             None => settings.await?,
             // Pipelined: one round trip.
@@ -245,7 +245,11 @@ impl Store {
 }
 
 /// The server's response, or an error if it does not come in time.
-async fn answered<T>(doing: &'static str, patience: Duration, work: impl Future<Output = T>) -> Result<T, StoreError> {
+async fn in_time_limit<T>(
+    doing: &'static str,
+    patience: Duration,
+    work: impl Future<Output = T>,
+) -> Result<T, StoreError> {
     timeout(patience, work).await.map_err(|_| StoreError::Silent { doing, seconds: patience.as_secs() })
 }
 

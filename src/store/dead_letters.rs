@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::books::{Entry, Progress};
 use super::connect::Store;
 use super::error::StoreError;
 use super::notes::{forget, release, resolve_errors};
+use super::row_counts::{Entry, Progress};
 use super::session::{from_row, params};
 use super::unreadable::UnreadableField;
 use crate::json_time;
@@ -63,7 +63,7 @@ impl Store {
         progress: Option<&Progress>,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let books = self.books(table);
+        let row_counts = self.row_counts(table);
         let session = self.begin().await?;
         for rejection in rejections {
             let (key, Rejection { wix_id, reason, raw, .. }) = (rejection_key(rejection), rejection);
@@ -79,9 +79,9 @@ impl Store {
         let ids: Vec<&str> = rejections.iter().filter_map(|rejection| rejection.wix_id.as_deref()).collect();
         forget(&session, table, &ids).await?;
         release(&session, table, &ids).await?;
-        let books = books.enter(&session, Entry { table, added: 0, progress, now }).await?;
+        let row_counts = row_counts.enter(&session, Entry { table, added: 0, progress, now }).await?;
         session.commit("could not store rejected records in sync_errors").await?;
-        self.books.insert(table, books);
+        self.row_counts.insert(table, row_counts);
         Ok(())
     }
 
@@ -142,7 +142,7 @@ impl Store {
 
     /// Resolves errors of records without an id that a complete full sync, started at `begun_at`, did not reject again:
     /// they were deleted or corrected in Wix.
-    pub async fn resolve_unlisted(
+    pub async fn resolve_not_in_wix(
         &mut self,
         table: &'static Table,
         begun_at: DateTime<Utc>,

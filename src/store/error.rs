@@ -58,10 +58,10 @@ pub enum StoreError {
     #[error("the database's encoding is {encoding}, which cannot store all text from Wix; it must be UTF8")]
     Encoding { encoding: String },
     /// Another run holds the lease of this schema.
-    #[error("another run holds the lock: run {run_id}, {holder}, for {} s", age.as_secs())]
+    #[error("another run holds the lock: run {run_id}, {lock_owner}, for {} s", age.as_secs())]
     Locked {
         run_id: Uuid,
-        holder: String,
+        lock_owner: String,
         /// How long the other run has held the lease.
         age: Duration,
         /// Whether the lease is held for seconds at most.

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
-use super::books::live_records;
 use super::connect::Store;
 use super::error::StoreError;
+use super::row_counts::live_records;
 use super::session::{Session, params};
 use crate::table::Table;
 use crate::table::row::Row;

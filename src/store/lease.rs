@@ -42,7 +42,7 @@ const MAX_UNANSWERED: u32 = 6;
 struct Current {
     token: i64,
     run_id: Uuid,
-    holder: Option<LockOwner>,
+    lock_owner: Option<LockOwner>,
     is_held: bool,
     age_secs: f64,
 }
@@ -55,13 +55,13 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Locked`] while another run holds it.
-    pub async fn acquire_lease(&mut self, run_id: Uuid, holder: &LockOwner) -> Result<(), StoreError> {
+    pub async fn acquire_lease(&mut self, run_id: Uuid, lock_owner: &LockOwner) -> Result<(), StoreError> {
         let doing = "could not take the lock in sync_locks";
         // Reads first: an insert would wait for a write transaction of the lock owner.
         let mut dead = None;
         if let Some(current) = self.current_lease().await?.filter(|current| current.is_held) {
-            match &current.holder {
-                Some(previous) if previous.is_dead(holder) => dead = Some((current.token, current.run_id)),
+            match &current.lock_owner {
+                Some(previous) if previous.is_dead(lock_owner) => dead = Some((current.token, current.run_id)),
                 _ => return Err(current.locked()),
             }
         }
@@ -75,9 +75,9 @@ impl Store {
              where not {IS_HELD} or (l.token = $4 and l.run_id = $5)
              returning token"
         );
-        let ((dead_token, dead_run), holder) = (dead.unzip(), Json(holder));
+        let ((dead_token, dead_run), lock_owner) = (dead.unzip(), Json(lock_owner));
         let session = self.begin().await?;
-        let parameters = params![run_id, holder, LEASE_SECS, dead_token, dead_run];
+        let parameters = params![run_id, lock_owner, LEASE_SECS, dead_token, dead_run];
         let taken = match session.rows(doing, &statement, parameters).await {
             // The lock owner was suspended during a write: it locks the lease row until that ends.
             Err(error @ StoreError::Database { state: Some(SqlState::LOCK_NOT_AVAILABLE), .. }) => {
@@ -112,9 +112,9 @@ impl Store {
         );
         let doing = "could not read sync_locks";
         let rows = self.rows(doing, &statement, params![]).await?;
-        Ok(rows.first()?.map(|(token, run_id, holder, is_held, age_secs)| {
-            let holder = serde_json::from_value(holder).ok();
-            Current { token, run_id, holder, is_held, age_secs }
+        Ok(rows.first()?.map(|(token, run_id, lock_owner, is_held, age_secs)| {
+            let lock_owner = serde_json::from_value(lock_owner).ok();
+            Current { token, run_id, lock_owner, is_held, age_secs }
         }))
     }
 
@@ -139,9 +139,9 @@ impl Current {
     fn locked(&self) -> StoreError {
         StoreError::Locked {
             run_id: self.run_id,
-            holder: self.holder.as_ref().map_or_else(|| "an unknown process".to_owned(), LockOwner::describe),
+            lock_owner: self.lock_owner.as_ref().map_or_else(|| "an unknown process".to_owned(), LockOwner::describe),
             age: Duration::try_from_secs_f64(self.age_secs).unwrap_or_default(),
-            is_brief: self.holder.as_ref().is_some_and(LockOwner::is_brief),
+            is_brief: self.lock_owner.as_ref().is_some_and(LockOwner::is_brief),
         }
     }
 }

@@ -4,9 +4,9 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::books::add_customers;
 use super::connect::Store;
 use super::error::StoreError;
+use super::row_counts::add_customers;
 use super::session::{Session, params};
 use crate::table::{Relation, Table};
 

@@ -2,12 +2,12 @@
 
 use chrono::{DateTime, Utc};
 
-use super::books::Entry;
 use super::connect::Store;
 use super::erase::{erase, erase_cleared_customers};
 use super::error::StoreError;
 use super::links::{Reach, note_unlinked, relink_orders};
 use super::notes::{forget, forget_unreadable, release, resolve_errors};
+use super::row_counts::Entry;
 use super::session::{Session, params};
 use crate::table::Relation;
 use crate::table::Table;
@@ -245,7 +245,7 @@ impl Store {
         let Deletion { table, wix_id, merged_into, reach, now } = *deletion;
         let doing = "could not mark a row as deleted";
         let Table { name, id_column, .. } = table;
-        let books = self.books(table);
+        let row_counts = self.row_counts(table);
         let session = self.begin().await?;
         let statement = format!(
             "update {{schema}}.{name} set deleted_at = $2, updated_at = $2 where {id_column} = $1 and deleted_at is null"
@@ -281,9 +281,9 @@ impl Store {
         release(&session, table, &[wix_id]).await?;
         forget_unreadable(&session, table, wix_id).await?;
         let entry = Entry { table, added: -i64::from(marked == 1), progress: None, now };
-        let books = books.enter(&session, entry).await?;
+        let row_counts = row_counts.enter(&session, entry).await?;
         session.commit(doing).await?;
-        self.books.insert(table, books);
+        self.row_counts.insert(table, row_counts);
         Ok(is_marked)
     }
 }

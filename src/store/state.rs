@@ -5,9 +5,9 @@ use serde::de::DeserializeOwned;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
-use super::books::{Books, check_count, check_own_books, live_records, live_rows};
 use super::connect::Store;
 use super::error::StoreError;
+use super::row_counts::{RowCounts, check_count, check_row_count, live_records, live_rows};
 use super::session::{Parameter, params};
 use crate::checkpoint::{Checkpoint, Drift, KnownStatuses, TableState};
 use crate::installation::{Claim, Remembered, RememberedInstallation};
@@ -127,19 +127,19 @@ impl Store {
                 .unwrap_or_default(),
             now: rows.get("now")?,
         };
-        self.books.insert(table, Books { number: rows.get("write_number")?, counted: state.holds });
+        self.row_counts.insert(table, RowCounts { number: rows.get("write_number")?, counted: state.holds });
         Ok(state)
     }
 
     /// Loads only a table's write number and expected rows, so that single records can be written.
-    pub async fn open_books(&mut self, table: &'static Table) -> Result<(), StoreError> {
+    pub async fn load_row_counts(&mut self, table: &'static Table) -> Result<(), StoreError> {
         let statement = format!(
             "select write_number, coalesce(live_rows, ({})) from {{schema}}.sync_state where table_name = $1",
             live_rows(table)
         );
         let rows = self.rows("could not read sync_state", &statement, params![table.name]).await?;
         if let Some((number, counted)) = rows.first()? {
-            self.books.insert(table, Books { number, counted });
+            self.row_counts.insert(table, RowCounts { number, counted });
         }
         Ok(())
     }
@@ -166,7 +166,7 @@ impl Store {
         end: &FinishedPass<'_>,
     ) -> Result<(), StoreError> {
         let doing = "could not record the end of the sync in sync_state";
-        let books = self.books(table);
+        let row_counts = self.row_counts(table);
         let is_full = end.checkpoint.pass == PassKind::Full;
         let saved = if is_full { "full_checkpoint" } else { "checkpoint" };
         let statement = format!(
@@ -187,17 +187,27 @@ impl Store {
         let name = table.name;
         let shortfall = i64::try_from(end.shortfall).unwrap_or(i64::MAX);
         let FinishedPass { checkpoint, proves_all, is_success, now, .. } = end;
-        let (number, watermark) = (books.number, checkpoint.watermark);
-        let parameters =
-            params![name, number, watermark, run_id, now, is_full, proves_all, shortfall, is_success, books.counted];
+        let (number, watermark) = (row_counts.number, checkpoint.watermark);
+        let parameters = params![
+            name,
+            number,
+            watermark,
+            run_id,
+            now,
+            is_full,
+            proves_all,
+            shortfall,
+            is_success,
+            row_counts.counted
+        ];
         let session = self.begin().await?;
         let rows = session.rows(doing, &statement, parameters).await?;
         let Some((number,)) = rows.first()? else { return Err(StoreError::Behind { table: table.name }) };
         if is_full {
-            check_own_books(&session, table).await?;
+            check_row_count(&session, table).await?;
         }
         session.commit(doing).await?;
-        self.books.insert(table, Books { number, ..books });
+        self.row_counts.insert(table, RowCounts { number, ..row_counts });
         Ok(())
     }
 
@@ -207,7 +217,7 @@ impl Store {
         let statement = "update {schema}.sync_state
              set live_rows = $2, last_full_pass_at = null, checkpoint = null, full_checkpoint = null
              where table_name = $1";
-        let (table, counted) = (table.name, self.books(table).counted);
+        let (table, counted) = (table.name, self.row_counts(table).counted);
         self.write("could not change sync_state", statement, params![table, counted]).await
     }
 
@@ -216,14 +226,14 @@ impl Store {
     pub async fn was_committed(&mut self, table: &'static Table) -> Result<bool, StoreError> {
         let doing = "could not check the outcome of a transaction";
         let statement = "select write_number from {schema}.sync_state where table_name = $1 for update";
-        let books = self.books(table);
+        let row_counts = self.row_counts(table);
         let session = self.begin().await?;
         let number = session.rows(doing, statement, params![table.name]).await?.value::<Option<i64>>()?;
         session.rollback(doing).await?;
         match number {
-            Some(number) if number == books.number => Ok(false),
-            Some(number) if number == books.number + 1 => {
-                self.books.insert(table, Books { number, ..books });
+            Some(number) if number == row_counts.number => Ok(false),
+            Some(number) if number == row_counts.number + 1 => {
+                self.row_counts.insert(table, RowCounts { number, ..row_counts });
                 Ok(true)
             }
             _ => Err(StoreError::Behind { table: table.name }),
@@ -258,7 +268,7 @@ impl Store {
         let Some((has_unlinked, has_old_logs, counts)) = rows.first()? else { return Ok(RunEnd::default()) };
         let counts: Vec<Option<i64>> = counts;
         let differing = tables.iter().zip(counts.chunks(3)).find_map(|(table, counts)| match counts {
-            [Some(number), must_hold, Some(holds)] if *number == self.books(table).number => {
+            [Some(number), must_hold, Some(holds)] if *number == self.row_counts(table).number => {
                 check_count(table, *must_hold, *holds).err()
             }
             _ => Some(StoreError::Behind { table: table.name }),

@@ -175,21 +175,30 @@ impl Store {
         let doing = "could not look for a running run";
         let rows = self.rows(doing, &statement, params![]).await?;
         let Some(row) = rows.first()? else { return Ok(None) };
-        let (run_id, sync_type, started_at, holder, progress, heartbeat_at, heartbeat_age_seconds, is_held, is_hidden) =
-            row;
+        let (
+            run_id,
+            sync_type,
+            started_at,
+            lock_owner,
+            progress,
+            heartbeat_at,
+            heartbeat_age_seconds,
+            is_held,
+            is_hidden,
+        ) = row;
         // Another version may have stored a format that is not readable. The rest is still shown.
-        let holder: Option<LockOwner> = readable(holder);
+        let lock_owner: Option<LockOwner> = readable(lock_owner);
         let tables = readable(progress).unwrap_or_default();
-        let (state, reason) = match &holder {
+        let (state, reason) = match &lock_owner {
             _ if is_hidden => {
                 (RunningState::Unknown, Some("row level security hides sync_locks from this database user"))
             }
-            Some(holder) if is_held && holder.is_dead(observer) => (RunningState::Dead, Some("its process is gone")),
+            Some(owner) if is_held && owner.is_dead(observer) => (RunningState::Dead, Some("its process is gone")),
             _ if is_held => (RunningState::Running, None),
             Some(_) => (RunningState::Dead, Some("its lock has expired")),
             None => (RunningState::Dead, Some("it does not hold the lock")),
         };
-        let (reason, lock_owner) = (reason.map(str::to_owned), holder.as_ref().map(LockOwner::describe));
+        let (reason, lock_owner) = (reason.map(str::to_owned), lock_owner.as_ref().map(LockOwner::describe));
         Ok(Some(RunningRun {
             run_id,
             sync_type,

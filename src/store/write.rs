@@ -1,11 +1,11 @@
 //! Writes rows despite refused rows, lost connections, deadlocks, slow statements, and a COMMIT without a response.
 
 use super::batch::{BatchContext, BatchOutcome};
-use super::books::Progress;
 use super::connect::Store;
 use super::error::StoreError;
 use super::links::Reach;
 use super::narrow::narrow;
+use super::row_counts::Progress;
 use crate::table::Table;
 use crate::table::row::{Rejection, Row};
 

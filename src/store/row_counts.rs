@@ -18,7 +18,7 @@ use crate::table::CUSTOMERS;
 use crate::table::Table;
 
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Books {
+pub(super) struct RowCounts {
     /// The `write_number` of the last transaction.
     pub(super) number: i64,
     /// Live rows at the start of the pass.
@@ -45,13 +45,13 @@ pub(super) struct Entry<'a> {
     pub(super) now: DateTime<Utc>,
 }
 
-impl Books {
+impl RowCounts {
     /// Updates the write number and the expected rows for a transaction, and stores its progress. Returns the values
     /// after the commit.
     ///
     /// The next write number is accepted too: an attempt of the same work wrote it if the response to its COMMIT was
     /// lost.
-    pub(super) async fn enter(self, session: &Session<'_>, entry: Entry<'_>) -> Result<Books, StoreError> {
+    pub(super) async fn enter(self, session: &Session<'_>, entry: Entry<'_>) -> Result<RowCounts, StoreError> {
         let Entry { table, added, progress, now } = entry;
         if let Some(progress) = progress {
             if progress.opens_full_sync {
@@ -77,7 +77,7 @@ impl Books {
         let parameters = params![table, self.number, added, self.counted, now, checkpoint];
         let parameters = if checkpoint.is_some() { &parameters[..] } else { &parameters[..4] };
         match session.rows(doing, &statement, parameters).await?.first()? {
-            Some((number,)) => Ok(Books { number, ..self }),
+            Some((number,)) => Ok(RowCounts { number, ..self }),
             None => Err(StoreError::Behind { table }),
         }
     }
@@ -94,7 +94,7 @@ pub(super) async fn add_customers(session: &Session<'_>, added: i64) -> Result<(
 }
 
 /// Checks that a table has the expected number of live rows, in the transaction that ends a full sync.
-pub(super) async fn check_own_books(session: &Session<'_>, table: &'static Table) -> Result<(), StoreError> {
+pub(super) async fn check_row_count(session: &Session<'_>, table: &'static Table) -> Result<(), StoreError> {
     let doing = "could not count the rows of the table";
     session.read_whole_tables().await?;
     let statement =
