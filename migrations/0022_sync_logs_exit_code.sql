@@ -1,4 +1,4 @@
--- The exit code tells a complete run from one that rejected records, and a failure from a stop.
+-- The exit code distinguishes complete runs, runs with rejected records, failed runs and stopped runs.
 alter table {schema}.sync_logs add column if not exists exit_code integer;
 
 comment on column {schema}.sync_logs.exit_code is

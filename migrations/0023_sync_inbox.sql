@@ -1,5 +1,5 @@
--- Ids of records that an event of Wix named: each is looked up again, by `serve` or by the next run. One row per record,
--- however many events came. Nothing else of an event is stored.
+-- Ids of records that a webhook event of Wix named. Each record is looked up by `serve` or by the next run. One row per
+-- record, however many events arrived. Nothing else of an event is stored.
 create table if not exists {schema}.sync_inbox (
     table_name text not null,
     wix_id text not null,

@@ -1,4 +1,4 @@
--- Syncs that were asked for over HTTP (`wix-sync serve`) and have not ended. The id is that of the run in sync_logs.
+-- Syncs that were requested over HTTP (`wix-sync serve`) and have not ended. The id is the run's id in sync_logs.
 create table if not exists {schema}.sync_queue (
     id uuid primary key,
     sync_type text not null,

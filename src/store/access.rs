@@ -1,5 +1,5 @@
-//! Who may read and change the tables. They hold personal data, and Supabase serves whatever the roles `anon` and
-//! `authenticated` can read or write to anyone on the internet who has the project's public key.
+//! Who can read and change the tables. They hold personal data, and on Supabase everyone who has the project's public
+//! key can read and write whatever the roles `anon` and `authenticated` can.
 
 use super::catalog;
 use super::connect::Store;
@@ -9,7 +9,7 @@ use super::session::{Rows, Session, params};
 /// The roles that Supabase opens to the internet.
 const PUBLIC_ROLES: &[&str] = &["anon", "authenticated"];
 
-/// The role of server-side code on Supabase. It may read.
+/// The role of server-side code on Supabase. It gets SELECT.
 const SERVICE_ROLE: &str = "service_role";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,9 +27,9 @@ pub(super) async fn existing_relations(session: &Session<'_>) -> Result<Vec<Rela
     rows.map(|(name, is_view)| Relation { name, is_view })
 }
 
-/// Closes new tables and views to the public, in the transaction that created them: row level security without a policy
-/// (views have none of their own), no grants to PUBLIC, `anon` and `authenticated` (row level security does not cover
-/// TRUNCATE), select for `service_role`. Works without these roles too.
+/// Closes new tables and views to the public, in the transaction that created them: enables row level security on
+/// tables, without a policy; revokes all grants of PUBLIC, `anon` and `authenticated`, because row level security does
+/// not cover TRUNCATE; grants SELECT to `service_role`. Roles that do not exist are skipped.
 pub(super) async fn close(session: &Session<'_>, relations: &[Relation]) -> Result<(), StoreError> {
     let roles = existing_roles(session).await?;
     let mut statements = String::new();
@@ -67,19 +67,19 @@ async fn existing_roles(session: &Session<'_>) -> Result<Vec<String>, StoreError
     session.rows(doing, statement, params![names]).await?.values()
 }
 
-/// What a role that Supabase opens to the internet may do with one of our tables, or with a view over them.
+/// Access of a role that Supabase opens to the internet to one of our tables, or to a view that reads them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicAccess {
     /// The table or view, quoted as SQL needs it.
     pub relation: String,
     pub role: String,
-    /// A view or materialized view over the tables, not one of wix-sync's own.
+    /// Whether it is a view or materialized view that wix-sync did not create.
     pub is_foreign_view: bool,
-    /// SELECT is all that was granted.
+    /// Whether only SELECT was granted.
     pub is_select_only: bool,
-    /// The privileges that take effect.
+    /// Privileges that take effect.
     privileges: Vec<String>,
-    /// A sentence with these privileges, and the policies and grants that give them.
+    /// Sentence that lists these privileges and the policies and grants behind them.
     pub sentence: String,
 }
 
@@ -88,36 +88,36 @@ impl PublicAccess {
         self.privileges.iter().any(|privilege| matches!(privilege.as_str(), "INSERT" | "UPDATE" | "DELETE"))
     }
 
-    /// Whether it has privileges that row level security does not cover.
+    /// Whether it includes a privilege that row level security does not cover.
     pub fn passes_policies(&self) -> bool {
         self.privileges.iter().any(|privilege| matches!(privilege.as_str(), "TRUNCATE" | "REFERENCES" | "TRIGGER"))
     }
 }
 
-/// Its rows are for [`described`].
+/// Query whose rows are passed to [`described`].
 const PUBLIC_ACCESS: &str = include_str!("sql/public_access.sql");
 
 /// The context of an error of [`PUBLIC_ACCESS`].
 const ASKING: &str = "could not read who may use the tables";
 
-/// Who else may create in the schemas $1.
+/// Query: which other roles can create objects in the schemas $1.
 const MAY_CREATE: &str = include_str!("sql/may_create.sql");
 
-/// Which public role may use which of `tables` and of the views over them, and why. Empty if none may.
+/// Access of public roles to `tables` and to the views that read them. Empty if there is none.
 pub(super) async fn public_access(session: &Session<'_>, tables: &[&str]) -> Result<Vec<PublicAccess>, StoreError> {
     let schema = session.schema.name();
     described(&session.rows(ASKING, PUBLIC_ACCESS, params![schema, tables, PUBLIC_ROLES]).await?)
 }
 
 impl Store {
-    /// The same of all tables and wix-sync's own view, outside of a transaction.
+    /// Access of public roles to all tables and to wix-sync's own view, outside of a transaction.
     pub async fn public_access(&self) -> Result<Vec<PublicAccess>, StoreError> {
         let (schema, names) = (self.schema.name(), catalog::names());
         described(&self.rows(ASKING, PUBLIC_ACCESS, params![schema, names, PUBLIC_ROLES]).await?)
     }
 
-    /// The schemas of the search path in which others may create objects, quoted as SQL needs them, each with the list of
-    /// these roles.
+    /// Schemas of the search path in which other roles can create objects. Each is quoted for SQL and comes with the
+    /// list of these roles.
     pub async fn schemas_open_to_others(&self) -> Result<Vec<(String, String)>, StoreError> {
         let searched = self.searched_schemas().await?;
         let doing = "could not read who may create in the schemas of the search path";
@@ -129,8 +129,8 @@ fn described(rows: &Rows) -> Result<Vec<PublicAccess>, StoreError> {
     rows.map(describe)
 }
 
-/// Relation, the name to show, kind, whether it is ours, role, privileges, whether row level security is on, whether
-/// more than SELECT was granted, policies and grants: see sql/public_access.sql.
+/// A row of sql/public_access.sql: relation, name to show, kind, whether it is ours, role, privileges, whether row
+/// level security is enabled, whether more than SELECT was granted, policies, grants.
 type Access = (String, String, String, bool, String, Vec<String>, bool, bool, Option<String>, Option<String>);
 
 fn describe(access: Access) -> PublicAccess {

@@ -1,8 +1,8 @@
-//! Adopts existing tables: those of the predecessor, AsyncSyncAgent.
+//! Adopts existing tables that AsyncSyncAgent created.
 //!
-//! Rows keep their ids, and columns that people filled manually keep their values. What the tables should look like is
-//! read from the migrations: they are run in the session's temporary schema, and the catalog tells the difference. All
-//! checks come first: a table that cannot be adopted is left as it is.
+//! Rows keep their ids, and user-defined columns keep their values. The wanted definition is read from the
+//! migrations: they run in the session's temporary schema, and the two catalogs are compared. All checks run before the
+//! first change, so a table that cannot be adopted stays as it is.
 
 mod changes;
 
@@ -15,7 +15,8 @@ use super::schema::{Schema, quoted};
 use super::session::{Session, params};
 use super::{access, catalog, schema_check};
 
-/// The predecessor's tables: by which columns each is known, in the order in which they are dropped again.
+/// AsyncSyncAgent's tables, each with the columns that identify it, in the order in which the temporary copies are
+/// dropped.
 const TABLES: [(&str, &[&str]); 4] = [
     ("appointments", &["id", "wix_booking_id"]),
     ("orders", &["id", "wix_order_id"]),
@@ -23,7 +24,7 @@ const TABLES: [(&str, &[&str]); 4] = [
     ("sync_logs", &["id", "sync_type", "status"]),
 ];
 
-/// All columns of the predecessor's tables, and `updated_at`, which moves in all of them. The others are new.
+/// All columns of AsyncSyncAgent's tables. Columns that are not listed here are new.
 const PREDECESSORS: [(&str, &[&str]); 3] = [
     (
         "appointments",
@@ -58,8 +59,8 @@ const PREDECESSORS: [(&str, &[&str]); 3] = [
     ("customers", &["id", "wix_contact_id", "name", "email", "phone", "notes", "created_at", "updated_at"]),
 ];
 
-/// Makes existing tables ready for the migrations. `definitions` are the migrations that create them. Returns the
-/// adopted tables with the number of their rows.
+/// Prepares existing tables for the migrations. `definitions` are the migrations that create them. Returns the adopted
+/// tables, each with its number of rows.
 pub(super) async fn adopt(
     session: &Session<'_>,
     definitions: &[&str],
@@ -140,7 +141,7 @@ pub(super) async fn adopt(
     Ok(adopted)
 }
 
-/// Why a table or view of this name cannot be adopted, as far as its columns tell.
+/// The reason why a table or view with this name cannot be adopted, judged by its columns.
 pub(super) fn why_not_adoptable(name: &str, facts: &catalog::Facts) -> Option<String> {
     let Some((_, known_by)) = TABLES.iter().find(|(table, _)| *table == name) else {
         return Some("only wix-sync has a table of that name".to_owned());
@@ -155,7 +156,7 @@ pub(super) fn why_not_adoptable(name: &str, facts: &catalog::Facts) -> Option<St
         .or_else(|| id.map(|id| format!("its id is {} instead of uuid", id.data_type)))
 }
 
-/// An error if an adopted table would still refuse what wix-sync writes.
+/// Returns an error if an adopted table would still refuse rows that wix-sync writes.
 pub(super) fn refuse_problems(
     schema: &Schema,
     adopted: &[(&str, i64)],
@@ -199,7 +200,7 @@ async fn load_relations(session: &Session<'_>) -> Result<BTreeMap<String, Relati
     rows.map(|(name, kind, is_ours, force_row_security)| (name, Relation { kind, is_ours, force_row_security }))
 }
 
-/// Drops the indexes that a later migration creates, which a copy of our tables already has.
+/// Drops the indexes that a later migration creates. A copy of our own tables already has them.
 async fn drop_later_indexes(session: &Session<'_>, table: &str) -> Result<(), StoreError> {
     let statement = session.schema.sql(&format!(
         "drop index if exists {{schema}}.{table}_wix_created_at_idx, {{schema}}.{table}_merged_into_idx"
@@ -210,7 +211,7 @@ async fn drop_later_indexes(session: &Session<'_>, table: &str) -> Result<(), St
 fn check_relation(schema: &Schema, table: &str, relation: &Relation) -> Result<(), StoreError> {
     let name = format!("{}.{table}", schema.name());
     let problem = if relation.kind == "p" {
-        // A partitioned table does not tell which rows a statement inserted (`returning xmax`).
+        // On a partitioned table, `returning xmax` does not show which rows were inserted.
         format!("{name} already exists and is partitioned; choose another schema with --schema")
     } else if relation.kind != "r" {
         format!("{name} already exists and is not a table; choose another schema with --schema")
@@ -262,8 +263,7 @@ async fn load_columns(session: &Session<'_>, schema: &str, table: &str) -> Resul
     })
 }
 
-/// User-defined columns that hold values and have the name of a new column: they would be filled from Wix, and their
-/// values lost.
+/// User-defined columns that hold values and have the name of a new column. wix-sync would overwrite these values.
 async fn list_own_columns(
     session: &Session<'_>,
     table: &'static str,
@@ -291,8 +291,8 @@ async fn temporary_schema(session: &Session<'_>) -> Result<String, StoreError> {
     session.rows(doing, statement, params![]).await?.value()
 }
 
-/// An error with everything that keeps a column's type from being changed: Postgres does not change the type of a
-/// column that a view, a policy or a trigger uses.
+/// Returns an error that lists everything that prevents a change of a column's type: Postgres cannot change the type of
+/// a column that a view, a policy or a trigger uses.
 async fn check_dependents(session: &Session<'_>, changes: &[TableChanges]) -> Result<(), StoreError> {
     let doing = "could not look for what uses the columns of an existing table";
     let mut in_the_way = Vec::new();
@@ -319,8 +319,8 @@ async fn check_dependents(session: &Session<'_>, changes: &[TableChanges]) -> Re
     )))
 }
 
-/// Makes Wix's id unique: rows are matched by it. Not deferrable, because an upsert cannot use a constraint that may be
-/// checked at the end of its transaction.
+/// Adds a unique constraint on the Wix id, by which rows are matched. It must not be deferrable: `on conflict` cannot
+/// use a deferrable constraint.
 async fn make_unique(session: &Session<'_>, table: &str, column: Option<&str>) -> Result<(), StoreError> {
     let Some(column) = column else { return Ok(()) };
     let doing = "could not make the Wix ids of an existing table unique";

@@ -1,10 +1,10 @@
-//! Writes a batch of rows in one transaction: ask which are new or changed, write those, and bring the links up to date.
+//! Writes a batch of rows in one transaction: finds the rows that are new or changed, writes them and updates the
+//! links.
 
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
-use super::books::{Entry, Progress, add_customers};
 use super::columns::Columns;
 use super::compare::forget_content;
 use super::connect::Store;
@@ -13,6 +13,7 @@ use super::error::StoreError;
 use super::held::{hold, losing};
 use super::links::{Reach, emails_of, link_appointments, note_unlinked, relink_orders};
 use super::notes::{forget, release, resolve_errors};
+use super::row_counts::{Entry, Progress, add_customers};
 use super::session::{Session, parameter, params};
 use super::unreadable::note_unreadable;
 use super::upsert::upsert_statement;
@@ -20,39 +21,39 @@ use crate::table::Table;
 use crate::table::row::{Contact, Row, Version};
 use crate::table::{CUSTOMERS, Relation};
 
-/// What became of the rows of a batch.
+/// Number of rows of a batch by what was done with them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BatchOutcome {
     pub inserted: u64,
     pub updated: u64,
-    /// Rows that already have this content. They are not written.
+    /// Rows that already have this content, and were not written.
     pub unchanged: u64,
-    /// Copies that lose a part of the record. They wait in `sync_held`.
+    /// Copies that would clear a field which their row has. They wait in `sync_held`.
     pub held: u64,
 }
 
 #[derive(Clone, Debug)]
 pub struct BatchContext {
     pub table: &'static Table,
-    /// Goes into `created_at` and `updated_at`.
+    /// Value for `created_at` and `updated_at`.
     pub now: DateTime<Utc>,
-    /// Whether `sync_errors` holds unresolved records of this table, which a written row resolves.
+    /// Whether `sync_errors` holds unresolved records of this table: a written row resolves its record.
     pub has_unresolved_errors: bool,
-    /// Whether `sync_held` holds copies of this table, which a newer copy replaces.
+    /// Whether `sync_held` holds copies of this table: a newer copy replaces the held one.
     pub has_held: bool,
-    /// Whether `sync_unreadable` holds fields of this table, or some of these rows have such.
+    /// Whether `sync_unreadable` holds fields of this table, or one of these rows has an unreadable field.
     pub has_unreadable: bool,
-    /// Whether copies that lose a part of the record are held.
+    /// Whether copies that would clear a field of their row are held, and not written.
     pub holds_losses: bool,
-    /// The Wix ids of copies that are written even if they look older than their rows: they were looked up by id.
+    /// Wix ids of copies that were looked up by id. They are written even if they look older than their rows.
     pub looked_up: HashSet<String>,
-    /// Whether a copy by id may have other fields than the list's copy of the same version.
+    /// Whether a copy that was looked up by id can have other fields than the list's copy of the same version.
     pub shapes_differ: bool,
-    /// Whether rows are written although they have the content already: something else changed their columns.
+    /// Whether rows are written even if their content is unchanged, because something else changed their columns.
     pub rewrites: bool,
 }
 
-/// A row as it is in the table.
+/// A row that is stored in the table.
 struct Stored {
     content_hash: Option<Vec<u8>>,
     deleted: bool,
@@ -60,8 +61,8 @@ struct Stored {
 }
 
 impl Stored {
-    /// Whether a copy is to be written. A copy that was looked up by id is not if the row has the same version: it may
-    /// have other fields than the list's copy, and the next full sync would write the row again.
+    /// Whether a copy must be written. A copy that was looked up by id is not written if the row has the same version:
+    /// it can have other fields than the list's copy, and the next full sync would write the row again.
     fn needs(&self, row: &Row, is_looked_up: bool) -> bool {
         let is_known = self.content_hash.is_some() && self.version != Version::default();
         let has_version = is_looked_up && is_known && self.version == row.version();
@@ -70,11 +71,11 @@ impl Stored {
 }
 
 impl Store {
-    /// Writes rows, with each id once, and how far the pass has come, in one transaction. `outcome` is set even if the
-    /// answer to COMMIT is lost.
+    /// Writes rows and the progress of the pass in one transaction. Each id occurs once in `rows`. `outcome` is set
+    /// even if the response to COMMIT is lost.
     ///
-    /// If some copies differ from their rows and look older, nothing is written and their Wix ids are returned: an
-    /// older date is no proof, so they have to be looked up by id first.
+    /// If some copies differ from their rows and look older, nothing is written and their Wix ids are returned. A date
+    /// alone does not prove that a copy is older, so these records must be looked up by id first.
     pub async fn write_batch(
         &mut self,
         context: &BatchContext,
@@ -83,7 +84,7 @@ impl Store {
         reach: Reach,
         outcome: &mut BatchOutcome,
     ) -> Result<Vec<String>, StoreError> {
-        let (lease, books) = (self.lease, self.books(context.table));
+        let (lease, row_counts) = (self.lease, self.row_counts(context.table));
         let session = self.begin().await?;
         let stored = load_stored(&session, context.table, rows).await?;
         let is_due = |row: &&Row| {
@@ -141,8 +142,8 @@ impl Store {
         let ids: Vec<&str> = rows.iter().map(|row| row.wix_id.as_str()).collect();
         let replaced: Vec<&str> = ids.iter().copied().filter(|id| !held.contains(*id)).collect();
         let entry = Entry { table: context.table, added, progress, now: context.now };
-        // Sent together, in this order: one round trip. If one fails, all that follow fail. The books come last,
-        // because they may take more than one statement.
+        // Pipelined in this order: one round trip. If one statement fails, all later ones fail. The row counts come
+        // last, because they may need more than one statement.
         let (forgotten, resolved, released, noted, renewed, entered) = tokio::join!(
             biased;
             forget(&session, context.table, &ids),
@@ -171,17 +172,17 @@ impl Store {
                     None => Ok(()),
                 }
             },
-            books.enter(&session, entry),
+            row_counts.enter(&session, entry),
         );
         forgotten.and(resolved).and(released).and(noted).and(renewed)?;
-        let books = entered?;
+        let row_counts = entered?;
         session.commit("could not commit a batch").await?;
-        self.books.insert(context.table, books);
+        self.row_counts.insert(context.table, row_counts);
         Ok(Vec::new())
     }
 }
 
-/// Copies that differ from their rows and look older, and that were not looked up yet.
+/// Wix ids of copies that differ from their rows, look older and were not looked up by id.
 fn older_copies(context: &BatchContext, rows: &[&Row], stored: &HashMap<String, Stored>) -> Vec<String> {
     let looks_older = |row: &&&Row| {
         let stored = stored.get(&row.wix_id).filter(|stored| !stored.deleted);
@@ -191,7 +192,8 @@ fn older_copies(context: &BatchContext, rows: &[&Row], stored: &HashMap<String, 
     rows.filter(looks_older).map(|row| row.wix_id.clone()).collect()
 }
 
-/// Takes copies that lose a part of the record out of the batch, and holds them. Returns their Wix ids.
+/// Removes copies that would clear a field of their row from the batch, and stores them in `sync_held`. Returns their
+/// Wix ids.
 async fn hold_losing_copies(
     session: &Session<'_>,
     context: &BatchContext,
@@ -229,7 +231,7 @@ async fn load_stored(
     })
 }
 
-/// One item per row that was written: true if it is new.
+/// Returns one item per written row: true if the row is new.
 async fn upsert(session: &Session<'_>, context: &BatchContext, rows: &[&Row]) -> Result<Vec<bool>, StoreError> {
     let columns = Columns::of(context.table, rows).with_new_ids(rows.len());
     let mut parameters = columns.parameters();
@@ -238,7 +240,7 @@ async fn upsert(session: &Session<'_>, context: &BatchContext, rows: &[&Row]) ->
     session.rows("could not write a batch", &statement, &parameters).await?.values()
 }
 
-/// Fewer rows were written than should be: then a trigger left some out, unless those have the content already.
+/// Returns an error if a trigger skipped rows. Rows that already have the content do not count.
 async fn check_whole(session: &Session<'_>, table: &'static Table, rows: &[&Row]) -> Result<(), StoreError> {
     let Table { name, id_column, .. } = table;
     let statement = format!(
@@ -254,13 +256,13 @@ async fn check_whole(session: &Session<'_>, table: &'static Table, rows: &[&Row]
     if left_out.is_empty() { Ok(()) } else { Err(StoreError::Swallowed) }
 }
 
-/// The contacts of bookings that hold nothing but the contact's id.
+/// The contacts of bookings that contain only the contact's id.
 fn contacts_without_details(rows: &[&Row]) -> Vec<String> {
     let contacts = rows.iter().filter_map(|row| row.contact.as_deref());
     contacts.filter(|contact| contact.has_no_details()).filter_map(|contact| contact.wix_id.clone()).collect()
 }
 
-/// The deleted customers that the stored rows of these bookings name. After the write, the bookings may name others.
+/// The deleted customers that these bookings name in their stored rows. After the write they may name others.
 async fn contacts_of_stored(
     session: &Session<'_>,
     rows: &[&Row],
@@ -277,8 +279,8 @@ async fn contacts_of_stored(
     session.rows(doing, statement, params![known]).await?.values()
 }
 
-/// Creates the customers that bookings name and the table does not have, and notes that orders may have to be linked
-/// to them.
+/// Creates placeholders for the customers that bookings name and the table does not have, and notes that orders may
+/// have to be linked to them.
 async fn insert_placeholders(session: &Session<'_>, rows: &[&Row], now: DateTime<Utc>) -> Result<(), StoreError> {
     let contacts = rows.iter().filter_map(|row| row.contact.as_deref()).filter(|contact| contact.wix_id.is_some());
     let contacts: Vec<&Contact> = contacts.collect();
@@ -297,16 +299,16 @@ async fn insert_placeholders(session: &Session<'_>, rows: &[&Row], now: DateTime
     add_customers(session, created).await
 }
 
-/// Customers that came or changed in a batch: orders may have to be linked to them, or to others now.
+/// Customers that a batch adds or changes: orders may have to be linked to them, or to others.
 struct Touched {
-    /// Those that the table did not have, or only as deleted.
+    /// Those that the table did not have, or had as deleted.
     appeared: Vec<String>,
     wix_ids: Vec<String>,
     emails: Vec<String>,
 }
 
 impl Touched {
-    /// The contacts that are about to be written, with the emails they had before and will have.
+    /// The contacts that this batch writes, with their emails before and after.
     async fn by(session: &Session<'_>, rows: &[&Row], stored: &HashMap<String, Stored>) -> Result<Touched, StoreError> {
         let wix_ids: Vec<String> = rows.iter().map(|row| row.wix_id.clone()).collect();
         let mut emails: Vec<String> =

@@ -1,13 +1,13 @@
-//! The session that holds a lock for which a statement waits.
+//! The session that holds the lock that a statement waits for.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Table locks that conflict with every statement of ours.
+/// Table lock modes that conflict with every statement of wix-sync.
 pub(super) const STRONG_MODES: [&str; 4] =
     ["AccessExclusiveLock", "ExclusiveLock", "ShareRowExclusiveLock", "ShareLock"];
 
-/// The session that holds a lock, without its query: that may hold personal data.
+/// The session that holds a lock. Its query is not kept, because it may contain personal data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocker {
     pub(super) pid: i32,
@@ -17,12 +17,12 @@ pub struct Blocker {
     pub(super) user: Option<String>,
     pub(super) application: Option<String>,
     pub(super) state: Option<String>,
-    /// Whole seconds since it is in that state.
+    /// Seconds since the session entered this state.
     pub(super) seconds: Option<i64>,
 }
 
 impl Blocker {
-    /// True if it surely keeps others waiting, and not only those that want the same rows.
+    /// Whether it blocks all statements on the table, and not only those that need the same rows.
     pub(super) fn keeps_others_out(&self) -> bool {
         STRONG_MODES.contains(&self.mode.as_str())
             || self.state.as_ref().is_some_and(|state| state.starts_with("idle in"))

@@ -1,4 +1,4 @@
-//! What the catalog of Postgres says of the tables, the view and everything on them.
+//! What the Postgres catalog contains about the tables, the view and their constraints, indexes and triggers.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::needs::{TABLES, VIEW};
 use super::session::{Rows, Session, params};
 
-/// What can be read while somebody has locked the tables.
+/// Query for everything that can be read while another session has locked the tables.
 const FACTS: &str = include_str!("sql/catalog.sql");
 
 const DEFINITIONS: &str = include_str!("sql/catalog_definitions.sql");
@@ -36,16 +36,16 @@ pub(super) struct Facts {
     pub(super) kind: String,
     pub(super) columns: BTreeMap<String, ColumnFact>,
     pub(super) unique: Vec<UniqueFact>,
-    /// The definitions, from behind USING.
+    /// Definitions: the text after USING.
     pub(super) indexes: Vec<String>,
-    /// Name, columns and referenced table; empty if that is another one.
+    /// Name, columns and referenced table, which is empty if the table is in another schema.
     pub(super) foreign_keys: Vec<(String, String, String)>,
     /// Name and expression.
     pub(super) checks: Vec<(String, String)>,
     pub(super) rules: Vec<String>,
 }
 
-/// By the name of the table or view.
+/// Facts by table or view name.
 pub(super) type Catalog = HashMap<String, Facts>;
 
 impl ColumnFact {
@@ -55,7 +55,7 @@ impl ColumnFact {
 }
 
 impl UniqueFact {
-    /// Whether it covers just these columns, in any order.
+    /// Whether it covers exactly these columns, in any order.
     pub(super) fn covers(&self, columns: &[&str]) -> bool {
         let mut wanted = columns.to_vec();
         wanted.sort_unstable();
@@ -69,10 +69,10 @@ impl Facts {
     }
 }
 
-/// Kind, relation, name, definition and marks: see sql/catalog.sql.
+/// A row of sql/catalog.sql: kind, relation, name, definition, marks.
 type Fact = (String, String, String, String, String);
 
-/// The tables and the view.
+/// Names of the tables and the view.
 pub(super) fn names() -> Vec<&'static str> {
     TABLES.iter().map(|table| table.name).chain([VIEW]).collect()
 }
@@ -84,7 +84,7 @@ fn catalog(rows: &Rows) -> Result<Catalog, StoreError> {
         match fact.as_str() {
             "relation" => facts.kind = definition,
             "column" => {
-                // With `quote_all_identifiers` names are quoted.
+                // With the setting `quote_all_identifiers`, Postgres quotes type names.
                 let data_type = definition.replace('"', "");
                 facts.columns.insert(name, ColumnFact { data_type, marks });
             }
@@ -104,12 +104,12 @@ fn catalog(rows: &Rows) -> Result<Catalog, StoreError> {
     Ok(catalog)
 }
 
-/// The catalog, as a transaction sees it.
+/// Loads the catalog within a transaction.
 pub(super) async fn load(session: &Session<'_>) -> Result<Catalog, StoreError> {
     catalog(&session.rows(READING, &whole(), params![session.schema.name(), names()]).await?)
 }
 
-/// Whether a table has these columns, of the types that wix-sync needs.
+/// Whether a table has these columns with the types that wix-sync needs.
 pub(super) fn has_columns(catalog: &Catalog, name: &str, columns: &[&str]) -> bool {
     let (Some(facts), Some(table)) = (catalog.get(name), TABLES.iter().find(|table| table.name == name)) else {
         return false;
@@ -120,7 +120,8 @@ pub(super) fn has_columns(catalog: &Catalog, name: &str, columns: &[&str]) -> bo
             .all(|column| facts.columns.get(column.name).is_some_and(|fact| holds(column.data_type, &fact.data_type)))
 }
 
-/// Whether the state of runs is there: then these are wix-sync's own tables, whatever `sync_migrations` says.
+/// Whether the table that stores the state of runs exists. If so, wix-sync created these tables, whatever
+/// `sync_migrations` contains.
 pub(super) fn holds_state(catalog: &Catalog) -> bool {
     [("sync_state", "wix_site_id"), ("sync_locks", "token"), ("sync_errors", "record_key")].iter().any(
         |(table, column)| {
@@ -136,19 +137,19 @@ fn whole() -> String {
     format!("{FACTS} union all\n{DEFINITIONS}")
 }
 
-/// Whether a type holds every value of the wanted one as it is.
+/// Whether a column of the type `current` can store every value of the type `wanted` unchanged.
 pub(super) fn holds(wanted: &str, current: &str) -> bool {
     current == wanted || matches!((wanted, current), ("text", "character varying") | ("integer", "bigint"))
 }
 
 impl Store {
-    /// The catalog, outside of a transaction.
+    /// Loads the catalog outside of a transaction.
     pub(super) async fn load_catalog(&self) -> Result<Catalog, StoreError> {
         catalog(&self.rows(READING, &whole(), params![self.schema.name(), names()]).await?)
     }
 
-    /// The same without definitions of indexes and CHECK constraints, but with the checksums of the applied migrations.
-    /// An error if `sync_migrations` is missing.
+    /// Loads the catalog without definitions of indexes and CHECK constraints, and the checksums of the applied
+    /// migrations. Returns an error if `sync_migrations` is missing.
     pub(super) async fn load_catalog_and_migrations(&self) -> Result<(Catalog, Checksums), StoreError> {
         let statement = format!(
             "{FACTS} union all

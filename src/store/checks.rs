@@ -1,7 +1,7 @@
-//! User-defined CHECK constraints that refuse what wix-sync writes.
+//! Finds user-defined CHECK constraints that refuse rows of wix-sync.
 //!
-//! Each is evaluated on sample rows: one with only what every record has, and one for each value that Wix documents for
-//! a status (docs/wix-api.md 7 and 8). A constraint on anything else may refuse single records: that is its purpose.
+//! Each constraint is evaluated on sample rows: one with only the required values, and one for each status that Wix
+//! documents (docs/wix-api.md 7 and 8). A constraint on other values may refuse single records, which is its purpose.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::table::Table;
 
 const ASKING: &str = "could not evaluate a CHECK constraint";
 
-/// A constraint to ask, as one query: its first column lists what it refuses.
+/// The query that evaluates one constraint. Its first column lists the samples that the constraint refuses.
 struct Question {
     table: &'static str,
     name: String,
@@ -24,7 +24,7 @@ struct Question {
     samples: Value,
 }
 
-/// A question for each constraint that a table did not get from wix-sync.
+/// One question per constraint that wix-sync did not create.
 fn questions(schema: &Schema, catalog: &Catalog) -> Vec<Question> {
     let mut questions = Vec::new();
     for table in TABLES.iter() {
@@ -34,7 +34,7 @@ fn questions(schema: &Schema, catalog: &Catalog) -> Vec<Question> {
                 continue;
             }
             let statement = format!(
-                // The expression names columns without their table: our names must not be names that a column may have.
+                // The expression names columns without their table, so these names must not be possible column names.
                 "select wix_sync_sample ->> 'label'
                  from jsonb_array_elements($1::jsonb) with ordinality samples (wix_sync_sample, wix_sync_position)
                  cross join lateral jsonb_populate_record(null::{schema}.{0}, wix_sync_sample -> 'row') {0}
@@ -61,12 +61,12 @@ impl Question {
     }
 }
 
-/// The constraints that refuse what wix-sync writes. One that can't be evaluated is left out.
+/// The constraints that refuse rows of wix-sync. A constraint that cannot be evaluated is skipped.
 pub(super) async fn refusing_checks(session: &Session<'_>, catalog: &Catalog) -> Result<Vec<Problem>, StoreError> {
     let mut problems = Vec::new();
     for question in questions(session.schema, catalog) {
         session.run(ASKING, "savepoint asking").await?;
-        // Not `session.rows`: the expression is user-defined and may hold the text `{schema}`.
+        // Not `session.rows`: the expression is user-defined and may contain the text `{schema}`.
         let rows = session.transaction.query_typed(&question.statement, params![question.samples]).await;
         match Rows::of(ASKING, rows) {
             Ok(rows) => problems.extend(question.problem(session.schema, &rows.values()?)),
@@ -80,7 +80,7 @@ pub(super) async fn refusing_checks(session: &Session<'_>, catalog: &Catalog) ->
 }
 
 impl Store {
-    /// The same outside of a transaction.
+    /// Runs [`refusing_checks`] outside of a transaction.
     pub(super) async fn refusing_checks(&self, catalog: &Catalog) -> Result<Vec<Problem>, StoreError> {
         let mut problems = Vec::new();
         for question in questions(&self.schema, catalog) {
@@ -93,7 +93,7 @@ impl Store {
     }
 }
 
-/// Rows as wix-sync writes them, each with a label for messages.
+/// Sample rows, each with a label for messages.
 fn samples(table: &str) -> Option<Value> {
     let time = "2026-01-31T10:00:00Z";
     let id = "00000000-0000-4000-8000-000000000000";

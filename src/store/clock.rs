@@ -1,5 +1,5 @@
-//! The database server's clock. It decides what is due or stale, and what is retried or kept. This machine's clock may
-//! be wrong by years: it only measures how much time passed.
+//! The database server's clock. It decides what is due, stale, retried or kept. This machine's clock may be wrong by
+//! years, so it only measures how much time passed.
 
 use std::time::Instant;
 
@@ -9,8 +9,8 @@ use tokio_postgres::Client;
 use super::error::StoreError;
 use super::session::Rows;
 
-/// What the server's clock showed, and when the answer came. Never ahead of the server: the time that the answer took
-/// is not added.
+/// The server's time and the local instant at which it arrived. It is never ahead of the server, because the time of
+/// the round trip is not added.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ServerClock {
     showed: DateTime<Utc>,
@@ -18,7 +18,7 @@ pub(super) struct ServerClock {
 }
 
 impl ServerClock {
-    /// Runs with the session's search path, so it names its function with the schema.
+    /// Runs with the session's search path, so the query names its function with the schema.
     pub(super) async fn read(client: &Client) -> Result<ServerClock, StoreError> {
         let doing = "could not read the server's clock";
         let rows = Rows::of(doing, client.query_typed("select pg_catalog.clock_timestamp()", &[]).await)?;

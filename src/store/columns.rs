@@ -1,4 +1,4 @@
-//! A batch turned into columns: `unnest` takes one array per column, which works on direct and pooled connections alike.
+//! Converts a batch into columns: `unnest` takes one array per column. This works on direct and pooled connections.
 
 use std::fmt::Write;
 
@@ -14,15 +14,15 @@ use crate::table::row::Row;
 struct Column<'a> {
     name: &'static str,
     values: Box<dyn ToSql + Sync + Send + 'a>,
-    /// The array's type.
+    /// The array type.
     kind: Type,
 }
 
 pub(super) struct Columns<'a>(Vec<Column<'a>>);
 
 impl<'a> Columns<'a> {
-    /// The columns that all tables have, then those of the table's fields. A cell that is not of its column's kind would be
-    /// a fault of the mapping, which a property test excludes; it is written as null.
+    /// Columns that all tables have, followed by the table's fields. A cell of the wrong kind would be a bug in the
+    /// mapping, which a property test excludes; it is written as NULL.
     pub(super) fn of(table: &Table, rows: &[&'a Row]) -> Columns<'a> {
         let mut columns = vec![
             column("wix_id", rows.iter().map(|row| Some(row.wix_id.as_str()))),
@@ -37,16 +37,16 @@ impl<'a> Columns<'a> {
         Columns(columns)
     }
 
-    /// Adds ids for the rows that turn out to be new. Rows that exist keep theirs.
+    /// Adds ids for new rows. Existing rows keep theirs.
     ///
-    /// They are in the order of time: each goes to the end of the primary key's index, where random ones would touch all of
-    /// it, which after a checkpoint is a whole page of write-ahead log a row.
+    /// The ids are ordered by time, so new entries go to the end of the primary key's index. Random ids would touch
+    /// every page of it, and after a checkpoint each touched page is written to the write-ahead log in full.
     pub(super) fn with_new_ids(mut self, count: usize) -> Columns<'a> {
         self.0.push(column("id", new_ids(count).map(Some)));
         self
     }
 
-    /// The arrays as rows `u`, for the clause `from`.
+    /// SQL: the arrays as rows `u`, for a FROM clause.
     pub(super) fn source(&self) -> String {
         let (mut arrays, mut names) = (String::new(), String::new());
         for (index, Column { name, kind, .. }) in self.0.iter().enumerate() {
@@ -58,7 +58,7 @@ impl<'a> Columns<'a> {
         format!("unnest({arrays}) as u ({names})")
     }
 
-    /// The parameters of [`Columns::source`], from `$1` on.
+    /// The parameters of [`Columns::source`], starting at `$1`.
     pub(super) fn parameters(&self) -> Vec<Parameter<'_>> {
         self.0.iter().map(|column| -> Parameter<'_> { (&*column.values, column.kind.clone()) }).collect()
     }
@@ -71,7 +71,7 @@ fn column<'a, T: Typed + ToSql + Sync + Send + 'a>(
     Column { name, values: Box::new(values.collect::<Vec<_>>()), kind: T::ARRAY }
 }
 
-/// Text lists and decimals are sent as text, which the statement casts.
+/// Text lists and decimals are sent as text and cast by the statement.
 fn cells<'a>(field: &Field, rows: &[&'a Row], index: usize) -> Column<'a> {
     let cells = rows.iter().map(|row| row.cells.get(index).unwrap_or(&Cell::Null));
     match field.kind {
@@ -103,7 +103,7 @@ fn new_ids(count: usize) -> impl Iterator<Item = Uuid> {
     std::iter::repeat_with(Uuid::now_v7).take(count)
 }
 
-/// Postgres's text form of a `text[]`: arrays of arrays would be flattened by `unnest`.
+/// A `text[]` in Postgres's text form, because `unnest` would flatten arrays of arrays.
 fn array_literal(items: &[String]) -> String {
     let quoted: Vec<String> =
         items.iter().map(|item| format!("\"{}\"", item.replace('\\', "\\\\").replace('"', "\\\""))).collect();

@@ -5,12 +5,12 @@ use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
 
-use super::books::live_rows;
 use super::columns::{Columns, value_of};
 use super::connect::Store;
 use super::error::StoreError;
 use super::links::{OWN_CUSTOMER, customer_of};
 use super::missing::{IS_WAITING, is_placeholder};
+use super::row_counts::live_rows;
 use super::session::{Parameter, Session, params};
 use super::span::{ListedKey, Span, listed_key_of_row};
 use crate::table::field::Kind;
@@ -19,26 +19,26 @@ use crate::table::{Relation, Table};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowDiff {
-    /// No row, or one that is marked as deleted.
+    /// No row exists, or it is marked as deleted.
     Missing,
     Different,
     UpToDate,
 }
 
-/// The live rows of a span that Wix did not list there.
+/// Live rows of a span that Wix did not return in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Unlisted {
+pub struct NotInWix {
     /// The first of their Wix ids.
     pub ids: Vec<String>,
     pub count: u64,
     /// How many of them the deletion limit applies to.
     pub limited: u64,
-    /// How many of these a sync would look up now, and not after a wait.
+    /// How many of these a sync would look up now, without waiting.
     pub due: u64,
 }
 
 impl Store {
-    /// How the table has each of these records, and whether its row does not know when it was created at Wix.
+    /// The state of each of these records in the table, and whether its row has no creation date from Wix.
     pub async fn compare_rows(
         &mut self,
         table: &'static Table,
@@ -66,8 +66,8 @@ impl Store {
         Ok(rows.iter().map(diff).collect())
     }
 
-    /// Columns that differ from what these records map to, by Wix id: another program changed them, or another version
-    /// of this one wrote them. Only of rows with the hash of the record.
+    /// Columns whose value differs from these records, by Wix id: another program or another version of this one wrote
+    /// them. Only rows with the record's content hash are compared.
     pub async fn compare_columns(
         &mut self,
         table: &'static Table,
@@ -82,9 +82,14 @@ impl Store {
         found.all()
     }
 
-    /// The live rows of a span that Wix did not list there, with at most `limit` ids. Placeholders whose booking exists in
-    /// Wix are not counted: Wix need not have those contacts.
-    pub async fn list_unlisted(&self, table: &'static Table, span: &Span, limit: i64) -> Result<Unlisted, StoreError> {
+    /// Live rows of a span that Wix did not return in it, with at most `limit` ids. Placeholders whose booking exists
+    /// in Wix are not counted, because Wix need not return those contacts.
+    pub async fn list_not_in_wix(
+        &self,
+        table: &'static Table,
+        span: &Span,
+        limit: i64,
+    ) -> Result<NotInWix, StoreError> {
         let Table { name, id_column, .. } = table;
         let is_placeholder = is_placeholder(table);
         let listed_key = listed_key_of_row(table);
@@ -108,18 +113,18 @@ impl Store {
              order by 1 limit $5"
         );
         let listed: Vec<&[u8]> = span.listed.iter().map(ListedKey::as_slice).collect();
-        let doing = "could not look for rows that Wix does not list";
+        let doing = "could not find pending deletions";
         let parameters = params![span.from, span.until, listed, span.at_end, limit, name];
         let rows = self.rows(doing, &statement, parameters).await?;
         let number = |name: &str| rows.get::<i64>(name).map(i64::unsigned_abs);
-        Ok(Unlisted { ids: rows.values()?, count: number("count")?, limited: number("limited")?, due: number("due")? })
+        Ok(NotInWix { ids: rows.values()?, count: number("count")?, limited: number("limited")?, due: number("due")? })
     }
 
     pub async fn count_live_rows(&self, table: &'static Table) -> Result<u64, StoreError> {
         self.count(&live_rows(table), params![]).await
     }
 
-    /// Live rows that the deletion limit is a share of.
+    /// Number of live rows from which the deletion limit is calculated.
     pub async fn count_limited_rows(&self, table: &'static Table) -> Result<u64, StoreError> {
         let Table { name, id_column, .. } = table;
         let is_placeholder = is_placeholder(table);
@@ -130,7 +135,7 @@ impl Store {
         self.count(&statement, params![]).await
     }
 
-    /// How many rows that the deletion limit applies to are pending deletion, and how many of them a sync would look up now.
+    /// Number of pending deletions that the deletion limit applies to, and how many of them a sync would look up now.
     pub async fn count_noted_missing(&self, table: &'static Table) -> Result<(u64, u64), StoreError> {
         let Table { name, id_column, .. } = table;
         let is_placeholder = is_placeholder(table);
@@ -161,7 +166,7 @@ impl Store {
         wix_ids: &[String],
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let doing = "could not note the rows that Wix does not list in sync_missing";
+        let doing = "could not store pending deletions in sync_missing";
         let statement = "insert into {schema}.sync_missing (table_name, wix_id, found_at)
              select $1, t, $3 from unnest($2::text[]) t
              on conflict (table_name, wix_id) do nothing";
@@ -169,8 +174,8 @@ impl Store {
     }
 }
 
-/// Clears the content hash, so that the same transaction writes live rows even if their content is unchanged. If it
-/// were committed alone, any copy of the record could overwrite these rows.
+/// Clears the content hash, so that the same transaction writes live rows even if their content is unchanged. Must not
+/// be committed alone: any copy of the record could then overwrite these rows.
 pub(super) async fn forget_content(
     session: &Session<'_>,
     table: &'static Table,
@@ -188,7 +193,7 @@ pub(super) async fn forget_content(
     if forgotten < live.len() as u64 { Err(StoreError::Swallowed) } else { Ok(()) }
 }
 
-/// Wix's id and the names of the columns that differ, of each row in which some do.
+/// SQL: Wix id and names of the different columns, one row per row that differs.
 fn comparing_statement(table: &Table, columns: &Columns<'_>) -> String {
     let mut differences = String::new();
     let mut compare = |name: &str, stored: &str, expected: &str| {
@@ -199,7 +204,7 @@ fn comparing_statement(table: &Table, columns: &Columns<'_>) -> String {
     }
     compare("raw", "t.raw", "u.raw::jsonb");
     for field in table.fields {
-        // What it is compared as: a column may be of another type that holds the same.
+        // The type in which values are compared: a column may have another type that holds the same values.
         let cast = match field.kind {
             Kind::Text | Kind::ShortText | Kind::Id => "::text",
             Kind::TextList => "::text[]",
@@ -211,7 +216,7 @@ fn comparing_statement(table: &Table, columns: &Columns<'_>) -> String {
         compare(field.name, &format!("t.{}{cast}", field.name), &format!("({}){cast}", value_of(field, "t.raw")));
     }
     if let Some(customer) = customer_of(table, "u") {
-        // Where no customer has the contact of a booking, its placeholder is missing: no link can be right then.
+        // If no customer has the booking's contact id, the placeholder is missing, and no link is correct.
         let none = match table.relation {
             Some(Relation::Booking { .. }) => {
                 "case when u.wix_contact_id is not null then '00000000-0000-0000-0000-000000000000'::uuid end"

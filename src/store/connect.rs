@@ -1,4 +1,4 @@
-//! One connection to Postgres, and the schema that all statements name.
+//! One connection to Postgres, and the schema of the tables.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,12 +8,12 @@ use chrono::{DateTime, Utc};
 use tokio::time::timeout;
 use tokio_postgres::{CancelToken, Client};
 
-use super::books::Books;
 use super::clock::ServerClock;
 use super::dial::dial;
 use super::error::StoreError;
 use super::fence::Lease;
 use super::limits::{ANSWER_PATIENCE, LOCK_PATIENCE, STATEMENT_PATIENCE, bounds};
+use super::row_counts::RowCounts;
 use super::schema::Schema;
 use super::session::{Parameter, Rows, Session};
 use super::target::Target;
@@ -21,33 +21,33 @@ use crate::event::Reporter;
 use crate::stop::Stop;
 use crate::table::Table;
 
-/// With this, names in our statements mean the server's own functions, operators and types, whatever the role's search
-/// path is and whoever may create in its schemas. Tables are named with their schema.
+/// Search path of our sessions: unqualified names are the server's own functions, operators and types, whatever the
+/// role's search path is and whoever can create objects in its schemas. Tables are named with their schema.
 macro_rules! search_path {
     () => {
         "set local search_path to pg_catalog, pg_temp; "
     };
 }
 
-/// A pooler with a free connection answers at once.
+/// Maximum wait for a second connection. A pooler with a free server connection responds at once.
 const SIBLING_PATIENCE: Duration = Duration::from_secs(3);
 
 /// A connection, and the schema of the tables.
 pub struct Store {
-    /// Private, so that no statement of another module runs outside a transaction, with the session's search path.
+    /// Private, so that other modules cannot run statements outside a transaction with the session's search path.
     client: Client,
     pub(super) schema: Schema,
-    /// If set, it fences every write transaction.
+    /// If set, every write transaction is fenced by it.
     pub(super) lease: Option<Lease>,
-    /// For further connections.
+    /// Used for further connections.
     pub(super) target: Target,
-    /// The books of the tables whose pass has begun.
-    pub(super) books: HashMap<&'static Table, Books>,
+    /// Write numbers and expected rows of the tables whose pass has started.
+    pub(super) row_counts: HashMap<&'static Table, RowCounts>,
     pub(super) lock_patience: Duration,
     clock: ServerClock,
-    /// When the run is asked to stop.
+    /// Set when the run is asked to stop.
     pub(super) stop: Stop,
-    /// For waits for the database.
+    /// Receives waits for the database.
     pub(super) reporter: Option<Arc<dyn Reporter>>,
 }
 
@@ -66,15 +66,15 @@ impl Store {
                 }
             }
         };
-        // Sent together: over a long line every answer that is waited for counts.
+        // Pipelined: one round trip.
         let both = async { tokio::join!(biased; ServerClock::read(&client), find_schema) };
-        let (clock, schema) = answered(doing, ANSWER_PATIENCE, both).await?;
+        let (clock, schema) = in_time_limit(doing, ANSWER_PATIENCE, both).await?;
         Ok(Store {
             client,
             schema: schema?,
             lease: None,
             target,
-            books: HashMap::new(),
+            row_counts: HashMap::new(),
             lock_patience: LOCK_PATIENCE,
             clock: clock?,
             stop: Stop::never(),
@@ -82,14 +82,14 @@ impl Store {
         })
     }
 
-    /// Replaces a broken connection by a new one. The lease stays: it does not depend on the connection.
+    /// Replaces a broken connection. The lease is kept: it does not depend on the connection.
     pub async fn reconnect(&mut self) -> Result<(), StoreError> {
         self.client = dial(&self.target).await?;
         Ok(())
     }
 
-    /// A second connection under the same lease, for writes at the same time. An error if it does not answer soon: a
-    /// pooler with only one server for us would let it wait for the first.
+    /// A second connection under the same lease, for parallel writes. Fails if it is not ready within
+    /// [`SIBLING_PATIENCE`]: behind a pooler with a single server connection it would have to wait for the first one.
     pub async fn sibling(&self) -> Result<Store, StoreError> {
         let client = dial(&self.target).await?;
         let answer = tokio::time::timeout(SIBLING_PATIENCE, client.simple_query("select 1")).await;
@@ -100,13 +100,14 @@ impl Store {
                 return Err(StoreError::Connect { reason, hint: None });
             }
         };
-        let (schema, target, books) = (self.schema.clone(), self.target.clone(), self.books.clone());
+        let (schema, target, row_counts) = (self.schema.clone(), self.target.clone(), self.row_counts.clone());
         let (lease, lock_patience, clock) = (self.lease, self.lock_patience, self.clock);
         let (stop, reporter) = (self.stop.clone(), self.reporter.clone());
-        Ok(Store { client, schema, lease, target, books, lock_patience, clock, stop, reporter })
+        Ok(Store { client, schema, lease, target, row_counts, lock_patience, clock, stop, reporter })
     }
 
-    /// Another connection to the same database, in a read-only transaction that ends with the connection.
+    /// Opens another connection to the same database in a read-only transaction, which ends when the connection is
+    /// closed.
     pub(super) async fn another_in_transaction(&self) -> Result<Client, StoreError> {
         let client = dial(&self.target).await?;
         let begin = concat!("begin read only; ", search_path!());
@@ -114,18 +115,18 @@ impl Store {
         Ok(client)
     }
 
-    /// The existing schemas of the search path that the role, the database or `DATABASE_URL` sets, in its order.
+    /// Existing schemas of the search path that the role, the database or `DATABASE_URL` configures, in its order.
     pub(super) async fn searched_schemas(&self) -> Result<Vec<String>, StoreError> {
         searched_schemas(&self.client, &self.target).await
     }
 
-    pub(super) fn books(&self, table: &'static Table) -> Books {
-        self.books.get(&table).copied().unwrap_or_default()
+    pub(super) fn row_counts(&self, table: &'static Table) -> RowCounts {
+        self.row_counts.get(&table).copied().unwrap_or_default()
     }
 
-    /// Takes over what a connection to other tables knows of their books.
-    pub fn adopt_books(&mut self, sibling: &Store) {
-        self.books.extend(&sibling.books);
+    /// Copies the write numbers and expected rows of the tables that a second connection wrote.
+    pub fn copy_row_counts(&mut self, sibling: &Store) {
+        self.row_counts.extend(&sibling.row_counts);
     }
 
     /// The time by the database server's clock.
@@ -137,7 +138,7 @@ impl Store {
         self.client.cancel_token()
     }
 
-    /// True once the connection is known to be gone.
+    /// Whether the connection is known to be closed.
     pub fn is_closed(&self) -> bool {
         self.client.is_closed()
     }
@@ -146,9 +147,8 @@ impl Store {
         &self.schema
     }
 
-    /// Runs one statement in a transaction of its own, without the fence: for reads, and for the lease itself.
-    /// `{schema}` in it becomes the schema's name. If a lock is not granted in time, the error names the session that
-    /// holds it.
+    /// Runs one statement in its own transaction, without the fence: for reads and for the lease itself. `{schema}` in
+    /// it becomes the schema's name. If a lock is not granted in time, the error names the session that holds it.
     pub(super) async fn rows(
         &self,
         doing: &'static str,
@@ -161,9 +161,9 @@ impl Store {
         }
     }
 
-    /// The same with a statement as it is, and without asking who holds a lock. The three messages are sent together:
-    /// one round trip. If the call is cancelled, the transaction stays open until the next one of this connection ends
-    /// it; it has written nothing.
+    /// Runs one statement unchanged, and does not search for the owner of a lock. BEGIN, statement and COMMIT are
+    /// pipelined: one round trip. If the call is cancelled, the transaction stays open until the next transaction of
+    /// this connection ends it; it has written nothing.
     pub(super) async fn ask(
         &self,
         doing: &'static str,
@@ -174,9 +174,9 @@ impl Store {
             format!(concat!("begin; ", search_path!(), "select {}"), bounds(self.lock_patience, STATEMENT_PATIENCE));
         let (settings, rows, end) = tokio::join!(
             biased;
-            answered(doing, ANSWER_PATIENCE, self.client.batch_execute(&begin)),
-            answered(doing, STATEMENT_PATIENCE + ANSWER_PATIENCE, self.client.query_typed(statement, parameters)),
-            answered(doing, STATEMENT_PATIENCE + ANSWER_PATIENCE, self.client.batch_execute("commit")),
+            in_time_limit(doing, ANSWER_PATIENCE, self.client.batch_execute(&begin)),
+            in_time_limit(doing, STATEMENT_PATIENCE + ANSWER_PATIENCE, self.client.query_typed(statement, parameters)),
+            in_time_limit(doing, STATEMENT_PATIENCE + ANSWER_PATIENCE, self.client.batch_execute("commit")),
         );
         settings?.map_err(StoreError::database(doing))?;
         let rows = Rows::of(doing, rows?)?;
@@ -184,7 +184,8 @@ impl Store {
         Ok(rows)
     }
 
-    /// A transaction of one statement, fenced by the lease once that is taken. `{schema}` in it becomes the schema's name.
+    /// Runs one statement in its own transaction, fenced by the lease if there is one. `{schema}` in it becomes the
+    /// schema's name.
     pub(super) async fn write(
         &mut self,
         doing: &'static str,
@@ -199,23 +200,23 @@ impl Store {
         session.commit(doing).await
     }
 
-    /// Begins a transaction, fenced by the lease if there is one. Its waits for locks and its statements are limited
-    /// ([`super::limits`]), and the server may end it if this program is silent for a minute: no request is sent to Wix
-    /// while a transaction is open. Its statements look up rows by index ([`Session::read_whole_tables`]). Forces
-    /// `synchronous_commit`: checkpoints rely on it.
+    /// Starts a transaction, fenced by the lease if there is one. Lock waits and statements have time limits
+    /// ([`super::limits`]). The server may end the transaction if this program is silent for a minute, so no request is
+    /// sent to Wix while a transaction is open. Statements look up rows by index ([`Session::read_whole_tables`]).
+    /// Forces `synchronous_commit = on`: checkpoints rely on it.
     pub(super) async fn begin(&mut self) -> Result<Session<'_>, StoreError> {
         self.begin_fenced_by(self.lease).await
     }
 
-    /// The same without the fence, for `sync_logs`: a run that lost its lease still records how it ended.
+    /// Starts a transaction without the fence, for `sync_logs`: a run that lost its lease still records its end.
     pub(super) async fn begin_unfenced(&mut self) -> Result<Session<'_>, StoreError> {
         self.begin_fenced_by(None).await
     }
 
     async fn begin_fenced_by(&mut self, lease: Option<Lease>) -> Result<Session<'_>, StoreError> {
         let doing = "could not begin a transaction";
-        // The search path comes first: with it, the functions of the other settings are the server's own. Read
-        // committed, whatever the server's default: what another run committed while we waited has to be seen.
+        // The search path comes first, so that the other settings call the server's own functions. Read committed,
+        // whatever the server's default is: the transaction must see what another run committed while this one waited.
         let settings = format!(
             concat!(
                 search_path!(),
@@ -226,13 +227,13 @@ impl Store {
             ),
             bounds(self.lock_patience, STATEMENT_PATIENCE)
         );
-        let transaction = answered(doing, ANSWER_PATIENCE, self.client.transaction()).await?;
+        let transaction = in_time_limit(doing, ANSWER_PATIENCE, self.client.transaction()).await?;
         let transaction = transaction.map_err(StoreError::database(doing))?;
         let session = Session { transaction, schema: &self.schema };
-        let settings = async { answered(doing, ANSWER_PATIENCE, session.run(doing, &settings)).await? };
+        let settings = async { in_time_limit(doing, ANSWER_PATIENCE, session.run(doing, &settings)).await? };
         match lease {
             None => settings.await?,
-            // Sent together: over a long line every answer that is waited for counts.
+            // Pipelined: one round trip.
             Some(lease) => {
                 let (set, fenced) = tokio::join!(biased; settings, lease.fence(&session));
                 set?;
@@ -244,13 +245,16 @@ impl Store {
 }
 
 /// The server's response, or an error if it does not come in time.
-async fn answered<T>(doing: &'static str, patience: Duration, work: impl Future<Output = T>) -> Result<T, StoreError> {
+async fn in_time_limit<T>(
+    doing: &'static str,
+    patience: Duration,
+    work: impl Future<Output = T>,
+) -> Result<T, StoreError> {
     timeout(patience, work).await.map_err(|_| StoreError::Silent { doing, seconds: patience.as_secs() })
 }
 
-/// The existing schemas of the configured search path, not of the one in force: a pooler may lend us a session in which
-/// another client has set its own. These statements run with the session's search path, so they name every function,
-/// operator and type with its schema.
+/// Existing schemas of the configured search path. The active one may be another client's: a pooler reuses sessions.
+/// These statements run with the session's search path, so they name every function, operator and type with its schema.
 async fn searched_schemas(client: &Client, target: &Target) -> Result<Vec<String>, StoreError> {
     let doing = "could not read the search path";
     let statement =
@@ -258,7 +262,7 @@ async fn searched_schemas(client: &Client, target: &Target) -> Result<Vec<String
         from pg_catalog.pg_settings where name operator(pg_catalog.=) 'search_path'";
     let rows = Rows::of(doing, client.query_typed(statement, &[]).await)?;
     let (schemas, is_unchanged): (Vec<String>, bool) = rows.first()?.ok_or(StoreError::NoSchema)?;
-    // If the URL sets it, a pooler passes it on with a SET.
+    // If the URL sets the search path, the pooler has set it in this session.
     if is_unchanged || target.sets_search_path() {
         return Ok(schemas);
     }

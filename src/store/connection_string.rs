@@ -1,15 +1,15 @@
-//! Connection strings, URLs and `key=value` pairs alike, split as libpq splits them. What the options mean is the
-//! matter of [`super::options`].
+//! Connection strings: URLs and `key=value` pairs, split as libpq splits them. [`super::options`] interprets the
+//! options.
 //!
-//! The driver's own parser is not used: it has no way to tell what the string leaves out, which libpq's variables
-//! fill in, it refuses options that it does not know, and it reads `postgresql://a,b?port=5433` as three ports.
+//! The driver's own parser is not used: it does not show which options are missing and must come from libpq's
+//! variables, it refuses unknown options, and it reads `postgresql://a,b?port=5433` as three ports.
 //!
-//! An error never quotes what could be part of a password. For the same reason an `@` after the host of a URL is
-//! refused, although libpq accepts it: mostly it is the end of a password that was not percent-encoded.
+//! An error never quotes text that could be part of a password. For the same reason an `@` after the host of a URL is
+//! refused, although libpq accepts it: it is usually the end of a password that was not percent-encoded.
 
 use percent_encoding::percent_decode_str;
 
-/// Options with their values, in the order of the string; the last one of a name counts.
+/// Options with their values, in the order of the string. If a name occurs twice, the last one counts.
 type Pairs = Vec<(String, String)>;
 
 pub(super) fn parse(text: &str) -> Result<Pairs, String> {
@@ -26,8 +26,8 @@ pub(super) fn parse(text: &str) -> Result<Pairs, String> {
     }
 }
 
-/// Why a URL that does not begin with `postgresql://` is not a connection string. It is never quoted: it may contain the
-/// password.
+/// The reason why a URL that does not start with `postgresql://` is not a connection string. The URL is never quoted,
+/// because it may contain the password.
 fn not_a_postgres_url(text: &str) -> Option<&'static str> {
     let (before, behind) = text.split_once("://")?;
     let scheme = before.to_ascii_lowercase();
@@ -57,7 +57,7 @@ fn not_a_postgres_url(text: &str) -> Option<&'static str> {
 
 const ENCODE: &str = "in a password `@` must be written %40, `/` %2F, `?` %3F and `#` %23";
 
-/// `USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE?OPTION=VALUE&OPTION=VALUE`, every part optional.
+/// `USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE?OPTION=VALUE&OPTION=VALUE`; every part is optional.
 fn parse_url(rest: &str) -> Result<Pairs, String> {
     let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
     if authority.matches('@').count() > 1 {
@@ -81,7 +81,7 @@ fn parse_url(rest: &str) -> Result<Pairs, String> {
     pairs.into_iter().map(|(key, value)| Ok((decode(key)?, decode(value)?))).collect()
 }
 
-/// `host:port`, or `[address]:port`, whose colons are the address's own.
+/// `host:port`, or `[address]:port` for an address with colons.
 fn host_and_port(place: &str) -> Result<(&str, &str), String> {
     let Some(bracketed) = place.strip_prefix('[') else {
         return Ok(place.split_once(':').unwrap_or((place, "")));
@@ -103,7 +103,7 @@ fn decode(text: &str) -> Result<String, String> {
     Ok(decoded.into_owned())
 }
 
-/// `key=value key = 'quoted value'`; a backslash takes the next character as it is.
+/// `key=value key = 'quoted value'`; a backslash escapes the next character.
 fn parse_keywords(text: &str) -> Result<Pairs, String> {
     let mut pairs = Pairs::new();
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! `sync_errors`: records that could not be written, kept with their reason.
+//! `sync_errors`: rejected records, stored with the reason.
 
 use std::collections::HashMap;
 
@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::books::{Entry, Progress};
 use super::connect::Store;
 use super::error::StoreError;
 use super::notes::{forget, release, resolve_errors};
+use super::row_counts::{Entry, Progress};
 use super::session::{from_row, params};
 use super::unreadable::UnreadableField;
 use crate::json_time;
@@ -17,18 +17,18 @@ use crate::table::Table;
 use crate::table::hash::content_hash;
 use crate::table::row::Rejection;
 
-/// Another version of the program may accept what this one rejects.
+/// A record that this version rejects may be accepted by another version.
 const PROGRAM_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// A record in `sync_errors` that is to be tried again.
+/// A record in `sync_errors` that is retried.
 #[derive(Clone, Debug)]
 pub struct KeptRecord {
-    /// The Wix id; for a record without one, a hash of its content.
+    /// The Wix id, or a hash of the content if the record has no id.
     pub key: String,
     pub wix_id: Option<String>,
 }
 
-/// One row of `sync_errors` that is not resolved, without the record itself.
+/// An unresolved row of `sync_errors`, without the record itself.
 #[derive(Clone, Debug, Serialize)]
 pub struct ErrorRow {
     pub table: String,
@@ -40,21 +40,21 @@ pub struct ErrorRow {
     pub first_failed_at: DateTime<Utc>,
     #[serde(serialize_with = "json_time::required")]
     pub last_failed_at: DateTime<Utc>,
-    /// The run that tried last, and the version of the program.
+    /// The run that tried last, and the program's version.
     pub run_id: Option<Uuid>,
     pub program_version: Option<String>,
 }
 
 #[derive(Clone, Debug)]
 pub struct ErrorList {
-    /// At most as many as were asked for, those that failed last first.
+    /// Limited in number; the latest failures come first.
     pub records: Vec<ErrorRow>,
     pub total: i64,
     pub unreadable_fields: Vec<UnreadableField>,
 }
 
 impl Store {
-    /// Keeps rejected records, and with them how far the pass has come, in one transaction.
+    /// Stores rejected records and the progress of the pass in one transaction.
     pub async fn save_rejections(
         &mut self,
         table: &'static Table,
@@ -63,7 +63,7 @@ impl Store {
         progress: Option<&Progress>,
         now: DateTime<Utc>,
     ) -> Result<(), StoreError> {
-        let books = self.books(table);
+        let row_counts = self.row_counts(table);
         let session = self.begin().await?;
         for rejection in rejections {
             let (key, Rejection { wix_id, reason, raw, .. }) = (rejection_key(rejection), rejection);
@@ -75,19 +75,19 @@ impl Store {
                 )
                 .await?;
         }
-        // Wix has these records, although they cannot be written.
+        // Wix has these records, so they are not pending deletions.
         let ids: Vec<&str> = rejections.iter().filter_map(|rejection| rejection.wix_id.as_deref()).collect();
         forget(&session, table, &ids).await?;
         release(&session, table, &ids).await?;
-        let books = books.enter(&session, Entry { table, added: 0, progress, now }).await?;
+        let row_counts = row_counts.enter(&session, Entry { table, added: 0, progress, now }).await?;
         session.commit("could not store rejected records in sync_errors").await?;
-        self.books.insert(table, books);
+        self.row_counts.insert(table, row_counts);
         Ok(())
     }
 
-    /// The next records to try again, those that wait longest first: last tried before `before`, or by another version
-    /// of the program. None that was tried since `since`, which ends the queue. Also those whose last try is in the
-    /// future, by a wrong clock.
+    /// The next records to retry, those that wait longest first: last tried before `before`, or by another version of
+    /// the program. Records that were tried since `since` are left out, so the queue ends. A last try in the future was
+    /// recorded by a wrong clock, and the record is included.
     pub async fn list_due_errors(
         &self,
         table: &'static Table,
@@ -105,14 +105,14 @@ impl Store {
         rows.map(|(key, wix_id)| KeptRecord { key, wix_id })
     }
 
-    /// A rejected record as Wix sent it.
+    /// The content of a rejected record, unchanged from Wix.
     pub async fn load_rejected(&self, table: &'static Table, key: &str) -> Result<Option<String>, StoreError> {
         let doing = "could not read a record in sync_errors";
         let statement = "select record from {schema}.sync_errors where table_name = $1 and record_key = $2";
         self.rows(doing, statement, params![table.name, key]).await?.value()
     }
 
-    /// Notes that a record was tried again, and failed as before.
+    /// Records that a retry failed for the same reason.
     pub async fn note_failed_try(
         &mut self,
         table: &'static Table,
@@ -128,7 +128,7 @@ impl Store {
         self.write("could not record an attempt in sync_errors", statement, parameters).await
     }
 
-    /// Resolves one error, of a record that was written under an id which was not known when it was kept.
+    /// Resolves the error of a record that was rejected without a known id and is now written.
     pub async fn resolve_error(
         &mut self,
         table: &'static Table,
@@ -140,9 +140,9 @@ impl Store {
         session.commit("could not resolve rejected records").await
     }
 
-    /// Resolves the errors of records without an id that a complete full sync, begun at `begun_at`, did not bring
-    /// again: they are deleted or corrected in Wix.
-    pub async fn resolve_unlisted(
+    /// Resolves errors of records without an id that a complete full sync, started at `begun_at`, did not reject again:
+    /// they were deleted or corrected in Wix.
+    pub async fn resolve_not_in_wix(
         &mut self,
         table: &'static Table,
         begun_at: DateTime<Utc>,
@@ -164,7 +164,7 @@ impl Store {
         Ok(ErrorList { records, total, unreadable_fields: self.list_unreadable_fields(limit).await? })
     }
 
-    /// The reasons of those of these records that are in `sync_errors`, by key.
+    /// The stored reasons of those of these records that are in `sync_errors`, by key.
     pub async fn known_rejections(
         &self,
         table: &'static Table,

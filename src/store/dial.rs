@@ -1,8 +1,8 @@
-//! Connecting: each place, each of its addresses, with and without TLS as `sslmode` says, until one is a server that
-//! will do. As in libpq, a server that refuses us ends the search.
+//! Connects to Postgres: tries each host, each of its addresses, and each with and without TLS as `sslmode` allows,
+//! until a server is suitable. As in libpq, the search ends if a server refuses the login.
 //!
-//! The driver can take several hosts as well, but reports only the last of them, goes on after a refusal, does not fall
-//! back to another `sslmode`, and limits only the time of the TCP handshake.
+//! The driver also supports several hosts, but it reports only the last error, continues after a refusal, does not
+//! retry with the other TLS mode, and limits only the TCP handshake.
 
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::error::SqlState;
@@ -26,7 +26,7 @@ pub(super) async fn dial(target: &Target) -> Result<Client, StoreError> {
                     Err(failure) => failure,
                 };
                 if failure.is_final {
-                    // What its other addresses said is of no interest then.
+                    // The errors of the host's other addresses are no longer relevant.
                     reasons.truncate(reasons_before);
                     hint.clone_from(&hint_before);
                 }
@@ -44,11 +44,11 @@ pub(super) async fn dial(target: &Target) -> Result<Client, StoreError> {
     Err(StoreError::Connect { reason: reasons.join("; at "), hint })
 }
 
-/// Why one address did not do.
+/// Why a connection to one address failed.
 struct Failure {
     reason: String,
     hint: Option<String>,
-    /// A server answered, and no other one is to be asked.
+    /// Whether the search ends: a server responded with a refusal.
     is_final: bool,
 }
 
@@ -64,7 +64,7 @@ async fn in_time<T>(target: &Target, work: impl Future<Output = Result<T, Failur
     })
 }
 
-/// The place once for each address of its host.
+/// One configuration per address of the host.
 async fn addresses(target: &Target, place: &Config) -> Vec<Result<Config, Failure>> {
     let (true, [Host::Tcp(name)]) = (place.get_hostaddrs().is_empty(), place.get_hosts()) else {
         return vec![Ok(place.clone())];
@@ -85,7 +85,8 @@ async fn addresses(target: &Target, place: &Config) -> Vec<Result<Config, Failur
     }
 }
 
-/// Tries one address, in a second way if `sslmode` has one and the first was refused for its sake.
+/// Tries one address. If TLS, or its absence, was the reason for a refusal and `sslmode` allows the other way, tries
+/// that too.
 async fn connect(target: &Target, mut config: Config, session: TargetSessionAttrs) -> Result<Client, Failure> {
     config.target_session_attrs(session);
     let mode = if is_socket(&config) { TlsMode::Disable } else { target.tls.mode };
@@ -101,20 +102,20 @@ async fn connect(target: &Target, mut config: Config, session: TargetSessionAttr
     };
     let is_refused_for_tls = match error.code() {
         None => mode == TlsMode::Prefer && is_of_tls(&error),
-        // Poolers have other codes for it than servers.
+        // Poolers use other error codes for this than servers.
         Some(code) if mode == TlsMode::Allow => *code != SqlState::INVALID_PASSWORD,
         Some(code) => *code == SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
     };
     if let Some(second) = second.filter(|_| is_refused_for_tls) {
         match connect_once(target, config.ssl_mode(second)).await {
             Ok(client) => return Ok(client),
-            // The answer of a server over TLS says more.
+            // The response of a server over TLS is more precise.
             Err(again) if mode == TlsMode::Allow && !is_of_tls(&again) => error = again,
             Err(_) => {}
         }
     }
     let text = describe(&error);
-    // The driver's first words say no more than ours.
+    // These prefixes of the driver repeat our own message.
     let known = ["error connecting to server: ", "error performing TLS handshake: "];
     let reason = known.iter().find_map(|prefix| text.strip_prefix(prefix)).unwrap_or(&text).to_owned();
     let hint = dial_hint::hint(&error, &config, target);
@@ -124,7 +125,7 @@ async fn connect(target: &Target, mut config: Config, session: TargetSessionAttr
 async fn connect_once(target: &Target, config: &Config) -> Result<Client, Error> {
     let (client, connection) = config.connect(target.tls.connector.clone()).await?;
     tokio::spawn(async move {
-        // The statement in progress gets the error as well; this is for the log only.
+        // The current statement returns the error too; this is only for the log.
         if let Err(error) = connection.await {
             tracing::debug!(error = describe(&error), "the connection to Postgres ended");
         }
@@ -132,12 +133,12 @@ async fn connect_once(target: &Target, config: &Config) -> Result<Client, Error>
     Ok(client)
 }
 
-/// Whether TLS failed. The driver tells this in no other way.
+/// Whether TLS failed. The driver shows this only in the error's text.
 fn is_of_tls(error: &Error) -> bool {
     error.to_string() == "error performing TLS handshake"
 }
 
-/// A place as messages call it.
+/// A host as messages name it.
 fn shown(place: &Config) -> String {
     let port = place.get_ports().first().copied().unwrap_or_default();
     match place.get_hosts() {

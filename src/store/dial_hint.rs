@@ -1,4 +1,4 @@
-//! What to do if no connection can be made: one line that names the option and variable to change.
+//! Hints for failed connections: one line that names the option or variable to change.
 
 use std::io;
 use std::path::Path;
@@ -17,7 +17,7 @@ pub(super) const NO_ANSWER: &str = "check host and port in DATABASE_URL (PGHOST,
 pub(super) const NO_HOST: &str = "check the host in DATABASE_URL (PGHOST) and this machine's name service; Supabase's \
                                   direct host has only an IPv6 address, its poolers have others";
 
-/// One line on what to do, if there is something to do.
+/// One line on what to do, if anything helps.
 pub(super) fn hint(error: &Error, place: &Config, target: &Target) -> Option<String> {
     match error.as_db_error() {
         Some(refusal) => {
@@ -28,7 +28,7 @@ pub(super) fn hint(error: &Error, place: &Config, target: &Target) -> Option<Str
     }
 }
 
-/// What to do about a server's refusal.
+/// Hint for an error that the server returned.
 fn of_refusal(state: &str, message: &str, password_file: Option<&Path>) -> Option<String> {
     let message = message.to_ascii_lowercase();
     let says = |words: &[&str]| words.iter().any(|words| message.contains(words));
@@ -82,7 +82,7 @@ fn of_refusal(state: &str, message: &str, password_file: Option<&Path>) -> Optio
 const CLIENT_CERTIFICATE: &str =
     "the server asks for a certificate of the user's: sslcert and sslkey in DATABASE_URL (PGSSLCERT, PGSSLKEY) name it";
 
-/// What to do about an error of the driver.
+/// Hint for an error of the driver.
 fn of_failure(error: &Error, place: &Config, roots: Option<&Path>) -> Option<String> {
     if let Some(error) = find::<rustls::Error>(error) {
         return of_tls(error, roots);

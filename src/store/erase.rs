@@ -1,26 +1,27 @@
-//! Personal data is removed when Wix deletes the record, and from placeholders when no booking tells it any more.
+//! Removes personal data: from rows whose record Wix deleted, and from placeholders that no booking describes any
+//! more.
 
 use super::connect::Store;
 use super::error::StoreError;
 use super::session::{Session, params};
 use crate::table::{CUSTOMERS, Relation, Table};
 
-/// SQL: empties the columns of a table that hold personal data.
+/// SQL: sets the columns of a table that hold personal data to NULL.
 fn emptied(table: &Table) -> String {
     table.personal.iter().map(|column| format!(", {column} = null")).collect()
 }
 
-/// SQL: whether no booking in Wix holds more of the customer `t` than the contact's id. Written so that the planner
-/// cannot use the index on live rows' dates, of which it would read everything.
+/// SQL: whether no booking in Wix contains more about the customer `t` than the contact's id. Written so that the
+/// planner cannot choose the index on the dates of live rows, which it would read completely.
 const NO_BOOKING_TELLS: &str = "not exists (
         select from {schema}.appointments a
         where a.wix_contact_id = t.wix_contact_id and coalesce(a.deleted_at, 'infinity') = 'infinity'
             and jsonb_strip_nulls(a.raw #> '{booking,contactDetails}') ?| array['firstName', 'lastName', 'email', 'phone']
     )";
 
-/// Removes the personal data of a row that is marked as deleted. Its ids, dates, links, amounts, states and `notes`
-/// stay. If the record comes back, all of its data does. A customer that was made from a booking keeps what that
-/// booking tells, as long as Wix has it ([`Store::list_untold_customers`]).
+/// Removes the personal data of a row that is marked as deleted. Ids, dates, links, amounts, states and `notes` stay.
+/// If the record is restored in Wix, all its data is written again. A customer that was created from a booking keeps
+/// that booking's data as long as the booking exists in Wix ([`Store::list_untold_customers`]).
 pub(super) async fn erase(session: &Session<'_>, table: &'static Table, wix_id: &str) -> Result<(), StoreError> {
     let is_erased = match table.relation {
         Some(Relation::Customer) => format!("(t.raw is not null or {NO_BOOKING_TELLS})"),
@@ -36,8 +37,7 @@ pub(super) async fn erase(session: &Session<'_>, table: &'static Table, wix_id: 
 }
 
 impl Store {
-    /// The deleted customers that still hold data of a booking which Wix no longer has, or which names another contact
-    /// now.
+    /// Deleted customers that still hold data of a booking which Wix no longer has, or which names another contact now.
     pub async fn list_untold_customers(&mut self) -> Result<Vec<String>, StoreError> {
         let statement = "select c.wix_contact_id::text from {schema}.customers c
              where c.deleted_at is not null and c.raw is null and c.wix_contact_id is not null
@@ -64,8 +64,8 @@ impl Store {
     }
 }
 
-/// Removes what these deleted customers still hold of bookings, unless another booking tells of the person: Wix has
-/// cleared one of its details, it is gone, or it names another contact now.
+/// Removes booking data from these deleted customers, unless another booking describes the customer: Wix cleared a
+/// field of the booking, the booking was deleted, or it names another contact now.
 pub(super) async fn erase_cleared_customers(session: &Session<'_>, wix_ids: &[&str]) -> Result<(), StoreError> {
     let personal = emptied(&CUSTOMERS);
     let statement = format!(

@@ -1,4 +1,4 @@
-//! What can go wrong on Postgres's side, in words for the operator.
+//! Errors of the database, with messages for the operator.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::visible::one_line;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// What flags and environment say about the database can't be used: the text names the variable or option.
+    /// The database settings of flags and environment are not usable. The text names the variable or option.
     #[error("{0}")]
     BadUrl(String),
     #[error(
@@ -24,14 +24,14 @@ pub enum StoreError {
     NoSchema,
     #[error("could not connect to Postgres at {reason}")]
     Connect {
-        /// Where, and why not. Holds no secret.
+        /// The host and the reason, without secrets.
         reason: String,
         hint: Option<String>,
     },
-    /// The tables are not there yet, or not all of their changes.
+    /// The tables do not exist, or migrations are missing.
     #[error("schema {schema} is not up to date: {pending} of {total} migrations are missing")]
     NotMigrated { schema: String, pending: usize, total: usize },
-    /// The tables were changed by hand, and are not what wix-sync needs.
+    /// The tables were changed manually and do not fit wix-sync.
     #[error("schema {schema}: {what}{}", also(*others))]
     Damaged {
         schema: String,
@@ -45,46 +45,46 @@ pub enum StoreError {
     /// Row level security hides the tables from the database user.
     #[error("schema {schema}: row level security hides the tables from this database user")]
     Hidden { schema: String },
-    /// One schema is one site.
+    /// The schema holds another site's data: one schema holds one site.
     #[error("schema {schema} holds site {noted}, but WIX_SITE_ID is {given}")]
     OtherSite { schema: String, noted: String, given: String },
     /// An existing table cannot be adopted.
     #[error("{0}")]
     CannotAdopt(String),
-    /// Roles that Supabase opens to the internet can read or change a table that would be adopted, or use a view of it.
+    /// Roles that Supabase opens to the internet can access a table that would be adopted, or a view that reads it.
     #[error("{0}")]
     OpenToAnyone(String),
     /// The database's encoding cannot hold all of Wix's text.
     #[error("the database's encoding is {encoding}, which cannot store all text from Wix; it must be UTF8")]
     Encoding { encoding: String },
     /// Another run holds the lease of this schema.
-    #[error("another run holds the lock: run {run_id}, {holder}, for {} s", age.as_secs())]
+    #[error("another run holds the lock: run {run_id}, {lock_owner}, for {} s", age.as_secs())]
     Locked {
         run_id: Uuid,
-        holder: String,
-        /// How long it has held the lease.
+        lock_owner: String,
+        /// How long the other run has held the lease.
         age: Duration,
-        /// True if it holds the lease for seconds at most.
+        /// Whether the lease is held for seconds at most.
         is_brief: bool,
     },
-    /// Another run took the lease: this one may no longer write.
+    /// Another run took the lease, so this run must not write.
     #[error("another run took the lock, because this run did not renew it in time; this run wrote nothing after that")]
     LeaseLost,
-    /// Another run took the lease and ended this one in `sync_logs`, or somebody removed its row.
+    /// Another run took the lease and recorded this run as failed in `sync_logs`, or the row was deleted.
     #[error("schema {schema}: run {run_id} is no longer running according to sync_logs")]
     RunEnded { schema: String, run_id: Uuid },
-    /// The run was asked to stop, and the work did not end in time.
+    /// The run was asked to stop, and the current work did not end in time.
     #[error(transparent)]
     Stopped(#[from] StopReason),
-    /// The connection broke at COMMIT, and the server has not ended the transaction since.
+    /// The connection broke during COMMIT, and the server has not ended the transaction.
     #[error(
         "the connection broke during COMMIT, and the server did not finish it within a minute; the next run checks the outcome"
     )]
     StillCommitting,
-    /// A statement succeeded without writing a row that it should have written.
+    /// A statement succeeded, but a row that it should have written is missing.
     #[error("a trigger of the table skipped the row without an error")]
     Swallowed,
-    /// The database does not hold what this run wrote last.
+    /// The database does not contain what this run wrote last.
     #[error(
         "{table}: the database does not hold what this run wrote last: it was restored from an older state, or a standby that was behind took over"
     )]
@@ -103,24 +103,24 @@ pub enum StoreError {
     #[error("{doing}: {message}")]
     Database {
         doing: &'static str,
-        /// The server's message without values of rows.
+        /// The server's message, without values of rows.
         message: String,
         /// The SQLSTATE, if the error came from the server.
         state: Option<SqlState>,
-        /// Whether it ended the session. Poolers do so with codes of their own.
+        /// Whether the error ended the session. Poolers use their own codes for this.
         ends_session: bool,
         origin: Origin,
     },
 }
 
-/// Where in the database an error came from.
+/// Where in the database an error was raised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// A function of the user raised it, such as a trigger's: its SQLSTATE is the author's choice and tells nothing.
+    /// Raised by a user-defined function, such as a trigger: the author chose the SQLSTATE, so it has no fixed meaning.
     Raised,
-    /// A statement within a function of the user failed.
+    /// Raised by a statement within a user-defined function.
     Function,
-    /// A row level security policy, or the check option of a view.
+    /// Raised by a row level security policy, or by a view's check option.
     Policy,
     Statement,
 }
@@ -131,9 +131,10 @@ impl Origin {
         match error.routine() {
             // RAISE and ASSERT of PL/pgSQL.
             Some("exec_stmt_raise" | "exec_stmt_assert") => Origin::Raised,
-            // Where the server itself cancels a statement.
+            // The server cancelled the statement.
             Some("ProcessInterrupts") => Origin::Statement,
-            // The server itself cancels no statement in this way: a user-defined function chose the code.
+            // Within a function, the server never cancels a statement in this way: a user-defined function chose the
+            // code.
             _ if is_in_function && *error.code() == SqlState::QUERY_CANCELED => Origin::Raised,
             Some("ExecWithCheckOptions") => Origin::Policy,
             _ if is_in_function => Origin::Function,
@@ -148,8 +149,8 @@ impl StoreError {
         move |error| StoreError::of(doing, &error, describe(&error))
     }
 
-    /// The same for a change of the schema. Names what depends on a column that cannot be changed: there DETAIL quotes
-    /// no row.
+    /// Wraps an error of a schema change. The message names the objects that depend on a column that cannot be changed:
+    /// DETAIL contains no row there.
     pub(super) fn of_change(doing: &'static str) -> impl FnOnce(tokio_postgres::Error) -> StoreError {
         move |error| {
             let detail = error.as_db_error().filter(|db| matches!(&db.code().code()[..2], "0A" | "2B"));
@@ -160,20 +161,20 @@ impl StoreError {
         }
     }
 
-    /// The same with another message.
+    /// Wraps an error of the driver with another message.
     pub(super) fn of(doing: &'static str, error: &tokio_postgres::Error, message: String) -> StoreError {
         let ends_session = match error.as_db_error() {
             Some(db) => matches!(db.parsed_severity(), Some(Severity::Fatal | Severity::Panic)),
-            // A column of an unexpected type says nothing about the connection.
+            // A column with an unexpected type does not concern the connection.
             None => !error.to_string().starts_with("error deserializing column"),
         };
         let origin = error.as_db_error().map_or(Origin::Statement, Origin::of);
         StoreError::Database { doing, message, state: error.code().cloned(), ends_session, origin }
     }
 
-    /// True if Postgres, or a user-defined trigger or policy, refused what was written: then a batch is narrowed down
-    /// to the records concerned. False if the error is about the connection, a lock, the state of the server or the
-    /// cost of the statement, or if the statement fails for every record, for example because a table is missing.
+    /// True if Postgres, a user-defined trigger or a policy refused the written values: the batch is then split to find
+    /// the records concerned. False if the error concerns the connection, a lock, the server's state or the statement's
+    /// cost, or if the statement fails for every record, for example because a table is missing.
     pub fn is_refusal(&self) -> bool {
         let (state, origin) = match self {
             StoreError::Swallowed => return true,
@@ -181,12 +182,13 @@ impl StoreError {
             _ => return false,
         };
         let is_class = |classes: &[&str]| classes.iter().any(|class| state.starts_with(class));
-        // Transactions that a server ends or cannot do, lack of resources, locks, operators, the system, broken data.
+        // Read-only or aborted transactions, serialization failures, resources, locks, operator intervention, system
+        // errors, corruption.
         let is_about_server = is_class(&["25006", "25P", "40", "53", "55P03", "57", "58", "XX001", "XX002"]);
         match origin {
             Origin::Raised | Origin::Policy => true,
             Origin::Function => !is_about_server,
-            // Missing, changed or forbidden objects, broken connections and statements that the server cannot do.
+            // Missing, changed or forbidden objects, broken connections, and unsupported statements.
             Origin::Statement => {
                 !is_about_server
                     && !is_class(&[
@@ -196,12 +198,12 @@ impl StoreError {
         }
     }
 
-    /// True if the connection is gone or the server went away, so that a new connection may do better.
+    /// True if the connection or the server is gone: a new connection may succeed.
     pub fn is_connection_lost(&self) -> bool {
         match self {
             _ if self.is_refusal() => false,
             StoreError::Database { ends_session: true, .. } => true,
-            // Shutdown, crash, connection exceptions, and "too many connections" while a server comes back.
+            // Shutdown, crash, connection errors, and "too many connections" while a server restarts.
             StoreError::Database { state: Some(state), .. } => {
                 matches!(state.code(), "57P01" | "57P02" | "57P03" | "57P05" | "25P03" | "53300")
                     || state.code().starts_with("08")
@@ -211,7 +213,7 @@ impl StoreError {
         }
     }
 
-    /// True if the same transaction may well go through when it is tried again.
+    /// True if a retry of the same transaction may succeed.
     pub fn is_contention(&self) -> bool {
         match self {
             StoreError::Blocked { .. } => true,
@@ -222,13 +224,13 @@ impl StoreError {
         }
     }
 
-    /// True if the server's own limit ended a statement, or a transaction: a smaller batch may do.
+    /// True if a time limit of the server ended a statement or a transaction: a smaller batch may succeed.
     pub fn is_too_slow(&self) -> bool {
         !self.is_refusal()
             && matches!(self, StoreError::Database { state: Some(state), .. } if matches!(state.code(), "57014" | "54P01" | "25P04"))
     }
 
-    /// True if other tables would fare no better. False if it may be about one table, such as a lock on it.
+    /// True if other tables would fail too. False if the error may concern one table, for example a lock on it.
     pub fn is_about_all_tables(&self) -> bool {
         match self {
             StoreError::Database { state: Some(state), .. } => {
@@ -240,7 +242,7 @@ impl StoreError {
         }
     }
 
-    /// True if it is the caller's configuration that is wrong; nothing was started.
+    /// True if the configuration is wrong; nothing was started.
     pub fn is_configuration(&self) -> bool {
         !matches!(
             self,
@@ -259,7 +261,7 @@ impl StoreError {
         )
     }
 
-    /// One line on what to do, if there is something to do.
+    /// One line on what to do, if anything helps.
     pub fn hint(&self) -> Option<String> {
         match self {
             StoreError::NotMigrated { .. } => Some("run `wix-sync migrate` first".to_owned()),
@@ -288,7 +290,7 @@ impl StoreError {
             StoreError::Stopped(_) => Some("the next run continues from there".to_owned()),
             StoreError::Behind { .. } => Some("the next run continues from the state that the database has".to_owned()),
             StoreError::RowsDiffer { .. } => Some("the next run is a full sync".to_owned()),
-            // PgBouncer has no SQLSTATE of its own for this.
+            // PgBouncer has no separate SQLSTATE for this.
             StoreError::Database { message, .. } if message.contains("transaction blocks not allowed") => Some(
                 "the pooler is in statement mode: use one in transaction or session mode, or the server itself".to_owned(),
             ),
@@ -331,10 +333,10 @@ fn also(others: usize) -> String {
     }
 }
 
-/// The error in one line: Postgres's message with its SQLSTATE, or the whole chain of the driver.
+/// The error on one line: Postgres's message with its SQLSTATE, or all sources of the driver's error.
 ///
-/// Neither rows, which DETAIL quotes for refused values, nor values, which messages quote, may reach a log. Names of
-/// constraints, columns and tables stay, and so does a DETAIL on the definition of objects.
+/// Rows (in DETAIL, for refused values) and values (in messages) must not reach a log. Names of constraints, columns
+/// and tables are kept, and so is DETAIL about object definitions.
 pub fn describe(error: &tokio_postgres::Error) -> String {
     one_line(&words(error)).into_owned()
 }
@@ -350,7 +352,7 @@ fn words(error: &tokio_postgres::Error) -> String {
         return text;
     };
     let code = db.code().code();
-    // Whatever its SQLSTATE is, the text of a RAISE is user-defined and may quote a row.
+    // Whatever the SQLSTATE is, the text of a RAISE is user-defined and may contain a row.
     let is_raised = db.routine() == Some("exec_stmt_raise") || code.starts_with("P0");
     let message = match &code[..2] {
         _ if is_raised => "a trigger or function refused it".to_owned(),
@@ -367,16 +369,16 @@ fn words(error: &tokio_postgres::Error) -> String {
         .filter(|name| !message.contains(*name))
         .map(|name| format!(", constraint {name}"))
         .unwrap_or_default();
-    // Syntax and access (42), limits (54) and the state of objects (55), such as a publication that needs a replica
-    // identity: their DETAIL names objects. A user-defined function may choose any SQLSTATE and quote a row.
+    // For syntax and access (42), limits (54) and object states (55), DETAIL names objects. A user-defined function can
+    // choose any SQLSTATE and put a row there, so its DETAIL is left out.
     let detail =
         db.detail().filter(|_| !is_raised && db.where_().is_none() && matches!(&code[..2], "42" | "54" | "55"));
     let detail = detail.map(|detail| format!("; {detail}")).unwrap_or_default();
     format!("{message}{column}{constraint}{detail} (SQLSTATE {code})")
 }
 
-/// `text` without what it quotes, in any language: from the first quotation mark to the last, because what is quoted
-/// may hold some too.
+/// `text` without quoted parts, in any language: removes everything from the first to the last quotation mark, since
+/// quoted text may contain quotation marks too.
 fn without_quotation(text: &str) -> String {
     const MARKS: [char; 14] = ['"', '„', '“', '”', '«', '»', '‹', '›', '‘', '’', '‚', '「', '」', '\''];
     match (text.find(MARKS), text.rfind(MARKS)) {

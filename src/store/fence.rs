@@ -1,15 +1,16 @@
-//! The fence: a transaction of a run that lost its lease is refused.
+//! The fence: refuses transactions of a run that lost its lease.
 
 use uuid::Uuid;
 
 use super::error::StoreError;
 use super::session::{Session, params};
 
-/// Without a renewal the lease ends after this time; a run that died elsewhere blocks no longer.
+/// Lifetime of a lease in seconds. It ends then unless it is renewed, so a run that died on another machine stops
+/// blocking.
 pub(super) const LEASE_SECS: f64 = 60.0;
 
-/// A lease that was taken. The token alone does not fence writes: after a failover to a standby that is behind, the
-/// next run takes the same token again.
+/// A lease that was acquired. The fencing token alone is not enough: after a failover to a standby that is behind, the
+/// next run gets the same token again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     pub(super) token: i64,
@@ -17,8 +18,8 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// The first statement of a write transaction: an error if another run has taken the lease. It locks the row until
-    /// the transaction ends, so no other run takes the lease meanwhile.
+    /// The first statement of a write transaction. Fails if another run has the lease. It locks the lease row until the
+    /// transaction ends, so no other run can take the lease meanwhile.
     pub(super) async fn fence(self, session: &Session<'_>) -> Result<(), StoreError> {
         let statement =
             "select 1 from {schema}.sync_locks where name = 'sync' and token = $1 and run_id = $2 for key share";
@@ -26,8 +27,8 @@ impl Lease {
         if rows.is_empty() { Err(StoreError::LeaseLost) } else { Ok(()) }
     }
 
-    /// Renews the lease with a batch if the heartbeat has not for half its time: it may have no connection, for example
-    /// if a pooler or a role allows only two.
+    /// Renews the lease with a batch if the heartbeat has not renewed it for half its lifetime. The heartbeat may have
+    /// no connection, for example if a pooler or a role allows only two.
     pub(super) async fn renew_if_due(self, session: &Session<'_>) -> Result<(), StoreError> {
         let statement = "update {schema}.sync_locks
              set renewed_at = clock_timestamp(), expires_at = clock_timestamp() + make_interval(secs => $2)

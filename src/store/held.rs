@@ -1,27 +1,27 @@
-//! `sync_held`: copies of records that lack a part which their rows have. They wait there until the end of the pass,
-//! when it is known how many rows would lose it.
+//! `sync_held`: copies of records that lack a field which their rows have. They wait there until the end of the pass,
+//! when the number of rows that would lose it is known.
 
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 
-use super::books::live_records;
 use super::connect::Store;
 use super::error::StoreError;
+use super::row_counts::live_records;
 use super::session::{Session, params};
 use crate::table::Table;
 use crate::table::row::Row;
 
-/// A part of records, such as `booking.contactDetails`, and how many rows would lose it.
+/// A field of records, such as `booking.contactDetails`, and the number of rows that would lose it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {
     /// The path of the field in the record.
     pub part: String,
-    /// Held copies without it.
+    /// Number of held copies without it.
     pub rows: u64,
 }
 
-/// Which of these copies lose parts that their rows have, by Wix id.
+/// Which of these copies lack fields that their rows have, by Wix id.
 pub(super) async fn losing(
     session: &Session<'_>,
     table: &'static Table,
@@ -37,7 +37,7 @@ pub(super) async fn losing(
     session.rows(doing, &statement, params![ids, records]).await?.all()
 }
 
-/// Holds copies until the end of the pass.
+/// Stores copies until the end of the pass.
 pub(super) async fn hold(
     session: &Session<'_>,
     table: &'static Table,
@@ -58,8 +58,8 @@ pub(super) async fn hold(
 }
 
 impl Store {
-    /// What the held copies lack, the most frequent part first, and the number of live rows with a record. Copies whose
-    /// row is gone are deleted.
+    /// The fields that held copies lack, the most frequent first, and the number of live rows with a record. Deletes
+    /// held copies that have no row any more.
     pub async fn list_losses(&mut self, table: &'static Table) -> Result<(Vec<Loss>, u64), StoreError> {
         let doing = "could not count the held copies";
         let Table { name, id_column, .. } = table;
@@ -81,7 +81,7 @@ impl Store {
         Ok((losses, live))
     }
 
-    /// The next held copies that lose none of these parts, of about this many bytes: one at least.
+    /// The next held copies that lack none of these fields: about this many bytes, at least one copy.
     pub async fn list_held(
         &self,
         table: &'static Table,

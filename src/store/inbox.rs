@@ -1,6 +1,6 @@
-//! `sync_inbox`: ids of records that an event named, until each was looked up again.
+//! `sync_inbox`: ids of records that a webhook event named, until they are looked up.
 //!
-//! An event is only a hint to look a record up, so the same one twice does no harm, and the ids of events are not stored.
+//! An event only causes a lookup, so a repeated event does no harm, and event ids are not stored.
 
 use std::collections::BTreeSet;
 
@@ -9,40 +9,41 @@ use super::error::StoreError;
 use super::session::{from_row, params};
 use crate::table::Table;
 
-/// Maximum rows of the inbox. Beyond it, events are refused, and Wix sends them again for two days.
+/// Maximum rows of the inbox. If it is full, events are refused, and Wix repeats them for two days.
 pub const MAX_ENTRIES: i64 = 100_000;
 
-/// Maximum tries of one entry. With the waits below that is about two days; a full sync reads every record anyway.
+/// Maximum lookups of one entry. With the waits below that is about two days; a full sync reads every record anyway.
 const MAX_TRIES: i32 = 50;
 
-/// A record to look up again.
+/// A record to look up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InboxEntry {
     pub wix_id: String,
-    /// How many events named it when it was read.
+    /// Number of events that named it, at the time of reading.
     pub events: i64,
-    /// Lookups that gave no clear answer since the last event.
+    /// Lookups without a clear result since the last event.
     pub tries: i32,
 }
 
 from_row!(InboxEntry { wix_id, events, tries });
 
-/// How much waits in the inbox.
+/// Number and age of the entries in the inbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct InboxDepth {
     pub entries: i64,
-    /// Since the first event of the oldest entry.
+    /// Seconds since the first event of the oldest entry.
     pub oldest_age_seconds: Option<f64>,
 }
 
 from_row!(InboxDepth { entries, oldest_age_seconds });
 
-/// SQL: whether an entry may be looked up now. The longest wait is an hour: a time far beyond it comes from a wrong clock.
+/// SQL: whether an entry may be looked up now. The longest wait is one hour, so a due time more than two hours ahead
+/// comes from a wrong clock.
 const IS_DUE: &str = "(due_at <= clock_timestamp() or due_at > clock_timestamp() + interval '2 hours')";
 
 impl Store {
-    /// Stores that these records are to be looked up again, in one transaction. False if the inbox is full: then nothing
-    /// is stored. An entry that waits after an unclear answer becomes due.
+    /// Stores that these records must be looked up, in one transaction. Returns false and stores nothing if the inbox
+    /// is full. An entry that waits after an unclear lookup becomes due.
     pub async fn note_events(&mut self, records: &BTreeSet<(&'static Table, String)>) -> Result<bool, StoreError> {
         let doing = "could not store events in sync_inbox";
         let tables: Vec<&str> = records.iter().map(|(table, _)| table.name).collect();
@@ -63,7 +64,7 @@ impl Store {
         Ok(has_room)
     }
 
-    /// How much waits in the inbox, due or not.
+    /// Number and age of all entries, due or not.
     pub async fn inbox_depth(&self) -> Result<InboxDepth, StoreError> {
         let statement = "select count(*) as entries,
                 greatest(extract(epoch from clock_timestamp() - min(received_at)), 0)::float8 as oldest_age_seconds
@@ -77,7 +78,7 @@ impl Store {
         self.rows("could not read sync_inbox", &statement, params![]).await?.value()
     }
 
-    /// The next entries of a table that are due, those that wait longest first.
+    /// The next due entries of a table, oldest first.
     pub async fn list_due_entries(&self, table: &'static Table, limit: i64) -> Result<Vec<InboxEntry>, StoreError> {
         let statement = format!(
             "select wix_id, events, tries from {{schema}}.sync_inbox where table_name = $1 and {IS_DUE}
@@ -86,7 +87,7 @@ impl Store {
         self.rows("could not read sync_inbox", &statement, params![table.name, limit]).await?.all()
     }
 
-    /// Removes entries, unless an event came since they were read.
+    /// Removes entries, unless another event arrived since they were read.
     pub async fn remove_entries(&mut self, table: &'static Table, entries: &[InboxEntry]) -> Result<(), StoreError> {
         let statement = "delete from {schema}.sync_inbox i
              using unnest($2::text[], $3::bigint[]) as u (wix_id, events)
@@ -95,8 +96,8 @@ impl Store {
         self.write("could not clear sync_inbox", statement, params![table.name, wix_ids, events]).await
     }
 
-    /// Lets entries wait after a lookup without a clear answer: 5 s, 10 s, 20 s and so on, at most an hour. After the
-    /// last try they are removed. Returns how many were.
+    /// Postpones entries after a lookup without a clear result: 5 s, 10 s, 20 s and so on, at most one hour. Removes
+    /// entries after the last lookup, and returns how many were removed.
     pub async fn postpone_entries(&mut self, table: &'static Table, entries: &[InboxEntry]) -> Result<u64, StoreError> {
         let doing = "could not change sync_inbox";
         let (wix_ids, events) = columns(entries);
@@ -116,7 +117,7 @@ impl Store {
         Ok(given_up)
     }
 
-    /// Which of these records the table has: a live row, or a rejected record.
+    /// Which of these records the table has, as a live row or a rejected record.
     pub async fn known_ids(&self, table: &'static Table, wix_ids: &[&str]) -> Result<Vec<String>, StoreError> {
         let Table { name, id_column, .. } = table;
         let statement = format!(

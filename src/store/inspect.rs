@@ -1,4 +1,4 @@
-//! What `doctor` asks of the database. Only reads; `crate::doctor` judges the answers.
+//! Database checks of `doctor`. Only reads; `crate::doctor` evaluates the results.
 
 use tokio_postgres::config::Host;
 
@@ -14,8 +14,8 @@ use super::target::{Target, is_socket};
 use super::tls::TlsMode;
 use crate::table::Table;
 
-/// Maximum connections that the check for a pooler opens. A pooler that takes its idle servers in turn hands out ours
-/// after them.
+/// Maximum connections that the check for a pooler opens. A pooler that rotates its idle servers assigns ours after
+/// them.
 const OTHER_CONNECTIONS: usize = 4;
 
 const SERVER_PROCESS: &str = "select pg_backend_pid()";
@@ -28,19 +28,19 @@ pub struct Encryption {
     pub mode: TlsMode,
     /// Whether the server is on this machine.
     pub is_local: bool,
-    /// Why a connection with TLS fails, where `mode` would do without.
+    /// Why a connection with TLS fails, if `mode` also allows one without.
     pub refusal: Option<String>,
 }
 
 #[derive(Default)]
 pub struct Server {
     pub version: String,
-    /// As in `server_version_num`.
+    /// The number in `server_version_num`.
     pub version_number: i32,
     pub database: String,
     pub user: String,
     pub is_replica: bool,
-    /// Whether `default_transaction_read_only` is set.
+    /// Whether `default_transaction_read_only` is on.
     pub is_read_only: bool,
     /// The encoding of the database.
     pub encoding: String,
@@ -48,13 +48,13 @@ pub struct Server {
 
 from_row!(Server { version, version_number, database, user, is_replica, is_read_only, encoding });
 
-/// What `migrate` needs of the schema and its tables.
+/// The rights that `migrate` needs on the schema and its tables.
 #[derive(Default)]
 pub struct RightsToMigrate {
     pub schema_exists: bool,
-    /// Whether the database user may create tables in the schema; if it is missing, the schema.
+    /// Whether the database user can create tables in the schema, or the schema if it is missing.
     pub may_create: bool,
-    /// The names of existing tables that the database user does not own.
+    /// Names of existing tables that the database user does not own.
     pub not_owned: Option<String>,
 }
 
@@ -63,13 +63,13 @@ from_row!(RightsToMigrate { schema_exists, may_create, not_owned });
 /// Tables in a schema that is not migrated.
 #[derive(Debug, Default)]
 pub struct ExistingTables {
-    /// Those that have a name of ours.
+    /// Existing tables whose names wix-sync uses.
     pub tables: Vec<&'static str>,
-    /// Why `migrate` cannot use them, each with the SQL that helps.
+    /// Why `migrate` cannot use them, each with SQL that solves it.
     pub obstacles: Vec<(String, Option<String>)>,
 }
 
-/// Each table with the rights on it that commands need.
+/// Each table with the rights that commands need on it.
 fn needed_rights() -> impl Iterator<Item = (&'static str, &'static [&'static str])> {
     let synced = Table::ALL.iter().map(|table| (table.name, &["SELECT", "INSERT", "UPDATE"][..]));
     let own = TABLES.iter().filter(|table| !table.is_of_wix()).map(|table| (table.name, rights_on_own(table.name)));
@@ -93,7 +93,7 @@ impl Store {
     pub async fn encryption(&self) -> Encryption {
         let (mode, is_local) = (self.target.tls.mode, is_local(&self.target));
         let mut refusal = None;
-        // The driver does not tell whether it used TLS where it may do without.
+        // The driver does not report whether it used TLS if TLS is optional.
         if matches!(mode, TlsMode::Allow | TlsMode::Prefer) && !is_local {
             let mut target = self.target.clone();
             target.tls.mode = TlsMode::Require;
@@ -112,7 +112,7 @@ impl Store {
         Ok(rows.first()?.unwrap_or_default())
     }
 
-    /// The server's limit on a statement of this database user, in milliseconds and as Postgres shows it; 0 is none.
+    /// The `statement_timeout` of this database user: milliseconds (0 means none) and Postgres's text.
     pub async fn statement_timeout(&self) -> Result<(i64, String), StoreError> {
         let statement = "select reset_val::bigint, current_setting('statement_timeout')
              from pg_catalog.pg_settings where name = 'statement_timeout'";
@@ -120,8 +120,8 @@ impl Store {
         Ok(rows.first()?.unwrap_or_default())
     }
 
-    /// Whether a pooler assigns a server to each transaction: other connections, each in an open transaction, get the
-    /// server that was ours before, or we get another one. False if that is not seen.
+    /// Whether a pooler assigns a server to each transaction. Opens other connections, each with an open transaction:
+    /// one of them gets the server process that was ours, or we get another one. False if neither happens.
     pub async fn is_pooled_by_transaction(&self) -> Result<bool, StoreError> {
         let own = self.server_process().await?;
         let mut busy = Vec::new();
@@ -129,7 +129,7 @@ impl Store {
             let client = self.another_in_transaction().await?;
             let other: i32 = Rows::of(READING_PROCESS, client.query_typed(SERVER_PROCESS, &[]).await)?.value()?;
             busy.push(client);
-            // The order counts: a pool of one server has none left for us now.
+            // The order matters: a pool with a single server has none left for us now.
             if other == own || self.server_process().await? != own {
                 return Ok(true);
             }
@@ -141,7 +141,7 @@ impl Store {
         self.rows(READING_PROCESS, SERVER_PROCESS, params![]).await?.value()
     }
 
-    /// What was changed by hand in a migrated schema: each problem, with the SQL that a person has to run for it.
+    /// Manual changes of a migrated schema: each problem, with the SQL that the operator must run.
     pub async fn schema_problems(&self) -> Result<Vec<(String, Option<String>)>, StoreError> {
         let catalog = self.load_catalog().await?;
         let mut problems = schema_check::compare(&self.schema, &catalog);
@@ -149,7 +149,7 @@ impl Store {
         Ok(problems.into_iter().map(Problem::into_text).collect())
     }
 
-    /// What stands in a schema that is not migrated under the names of our tables, as far as the catalog tells.
+    /// Existing tables and views with our names in a schema that is not migrated, judged by the catalog.
     pub async fn existing_tables(&self) -> Result<ExistingTables, StoreError> {
         let catalog = self.load_catalog().await?;
         let tables: Vec<&'static str> =
@@ -166,7 +166,7 @@ impl Store {
         Ok(ExistingTables { tables, obstacles })
     }
 
-    /// The tables on which this database user lacks rights, each with those in brackets.
+    /// Tables on which this database user lacks rights, each with the missing rights in brackets.
     pub async fn missing_rights(&self) -> Result<Vec<String>, StoreError> {
         let (tables, rights): (Vec<&str>, Vec<&str>) =
             needed_rights().flat_map(|(table, rights)| rights.iter().map(move |right| (table, *right))).unzip();
@@ -194,7 +194,7 @@ impl Store {
         Ok(rows.first()?.unwrap_or_default())
     }
 
-    /// The tables of which row level security may hide rows from this database user.
+    /// Tables whose rows may be hidden from this database user by row level security.
     pub async fn tables_with_row_security(&self) -> Result<Option<String>, StoreError> {
         let statement = "select string_agg(c.relname, ', ' order by c.relname)
              from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace

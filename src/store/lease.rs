@@ -1,7 +1,7 @@
-//! The lease: one run at a time per schema, directly and through poolers.
+//! The lease: allows one run at a time per schema, on direct and pooled connections.
 //!
-//! It is held by renewal, ends by time, and fences writes: a run that lost it can no longer write. Only the server's
-//! clock counts.
+//! A lease must be renewed, expires, and fences writes: a run that lost it can no longer write. Only the server's
+//! clock is used.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,48 +20,48 @@ use crate::lock_owner::LockOwner;
 use crate::progress::{RunProgress, Tracker};
 use crate::stop::{StopReason, Stopper};
 
-/// SQL: whether the row `l` of `sync_locks` is held. If it expires later than any lease can, the clock was wrong when
-/// it was written, and it is not held. A few seconds are added, since the clock of a standby that took over may be
-/// behind. The view `sync_health` has the same condition.
+/// SQL: whether the row `l` of `sync_locks` is held. If it expires later than any lease can, it was written with a
+/// wrong clock and does not count. The margin of a few seconds covers the clock of a standby that became the primary.
+/// The view `sync_health` has the same condition.
 pub(super) const IS_HELD: &str =
     "(l.expires_at >= clock_timestamp() and l.expires_at <= clock_timestamp() + interval '65 seconds')";
 
-/// Three renewals fit into the time of a lease.
+/// Time between two renewals: a quarter of the lease's lifetime.
 const RENEWAL_INTERVAL: Duration = Duration::from_secs(15);
 
-/// The first heartbeat comes soon, so that `status` can show the progress of a short run too. A run that has nothing to
-/// do ends before it, and opens no second connection.
+/// Time until the first heartbeat. It is short, so that `status` shows the progress of short runs too. A run with
+/// nothing to do ends before it, and opens no second connection.
 const FIRST_BEAT: Duration = Duration::from_secs(1);
 
-/// After this time a renewal is tried again on a new connection.
+/// Maximum time of one renewal. After it, the renewal is tried again on a new connection.
 const RENEWAL_PATIENCE: Duration = Duration::from_secs(10);
 
-/// After this many renewals in a row without an answer, about two minutes, the run is stopped.
+/// Maximum consecutive renewals without a response, about two minutes in all; then the run is stopped.
 const MAX_UNANSWERED: u32 = 6;
 
 struct Current {
     token: i64,
     run_id: Uuid,
-    holder: Option<LockOwner>,
+    lock_owner: Option<LockOwner>,
     is_held: bool,
     age_secs: f64,
 }
 
 impl Store {
-    /// Takes the lease for this run. From then on every write transaction of this store is fenced by it.
+    /// Acquires the lease for this run. From then on every write transaction of this store is fenced by it.
     ///
-    /// A holder that died on this machine is taken over at once, any other when its lease has ended.
+    /// If the lock owner died on this machine, the lease is taken at once, otherwise when it has expired.
     ///
     /// # Errors
     ///
     /// [`StoreError::Locked`] while another run holds it.
-    pub async fn acquire_lease(&mut self, run_id: Uuid, holder: &LockOwner) -> Result<(), StoreError> {
+    pub async fn acquire_lease(&mut self, run_id: Uuid, lock_owner: &LockOwner) -> Result<(), StoreError> {
         let doing = "could not take the lock in sync_locks";
-        // Reads first: the insert would wait behind a write of the holder.
+        // Reads first: an insert would wait for a write transaction of the lock owner.
         let mut dead = None;
         if let Some(current) = self.current_lease().await?.filter(|current| current.is_held) {
-            match &current.holder {
-                Some(previous) if previous.is_dead(holder) => dead = Some((current.token, current.run_id)),
+            match &current.lock_owner {
+                Some(previous) if previous.is_dead(lock_owner) => dead = Some((current.token, current.run_id)),
                 _ => return Err(current.locked()),
             }
         }
@@ -75,11 +75,11 @@ impl Store {
              where not {IS_HELD} or (l.token = $4 and l.run_id = $5)
              returning token"
         );
-        let ((dead_token, dead_run), holder) = (dead.unzip(), Json(holder));
+        let ((dead_token, dead_run), lock_owner) = (dead.unzip(), Json(lock_owner));
         let session = self.begin().await?;
-        let parameters = params![run_id, holder, LEASE_SECS, dead_token, dead_run];
+        let parameters = params![run_id, lock_owner, LEASE_SECS, dead_token, dead_run];
         let taken = match session.rows(doing, &statement, parameters).await {
-            // The holder was stopped during a write: it holds its lease row until that ends.
+            // The lock owner was suspended during a write: it locks the lease row until that ends.
             Err(error @ StoreError::Database { state: Some(SqlState::LOCK_NOT_AVAILABLE), .. }) => {
                 drop(session);
                 return Err(match self.current_lease().await?.filter(|current| current.is_held) {
@@ -98,7 +98,7 @@ impl Store {
         Err(current.map_or(StoreError::LeaseLost, |current| current.locked()))
     }
 
-    /// Gives the lease back, so that the next run need not wait.
+    /// Releases the lease, so that the next run can start at once.
     pub async fn release_lease(&mut self) -> Result<(), StoreError> {
         let Some(lease) = self.lease.take() else { return Ok(()) };
         let statement = "update {schema}.sync_locks set expires_at = '-infinity' where name = 'sync' and token = $1 and run_id = $2";
@@ -112,13 +112,13 @@ impl Store {
         );
         let doing = "could not read sync_locks";
         let rows = self.rows(doing, &statement, params![]).await?;
-        Ok(rows.first()?.map(|(token, run_id, holder, is_held, age_secs)| {
-            let holder = serde_json::from_value(holder).ok();
-            Current { token, run_id, holder, is_held, age_secs }
+        Ok(rows.first()?.map(|(token, run_id, lock_owner, is_held, age_secs)| {
+            let lock_owner = serde_json::from_value(lock_owner).ok();
+            Current { token, run_id, lock_owner, is_held, age_secs }
         }))
     }
 
-    /// One renewal, which also tells how far the run is: false if the lease is another run's by now.
+    /// Renews the lease once and stores the run's progress. False if another run has the lease.
     async fn renew_lease(&self, lease: Lease, progress: &RunProgress) -> Result<bool, StoreError> {
         let statement = "update {schema}.sync_locks
              set renewed_at = clock_timestamp(), expires_at = clock_timestamp() + make_interval(secs => $2), progress = $3
@@ -129,7 +129,7 @@ impl Store {
         Ok(renewed.len() == 1)
     }
 
-    /// Waits until the database answers.
+    /// Waits until the database responds.
     async fn is_there(&self) -> Result<bool, StoreError> {
         self.rows("could not ask whether the database answers", "select 1", params![]).await.map(|_| true)
     }
@@ -139,21 +139,21 @@ impl Current {
     fn locked(&self) -> StoreError {
         StoreError::Locked {
             run_id: self.run_id,
-            holder: self.holder.as_ref().map_or_else(|| "an unknown process".to_owned(), LockOwner::describe),
+            lock_owner: self.lock_owner.as_ref().map_or_else(|| "an unknown process".to_owned(), LockOwner::describe),
             age: Duration::try_from_secs_f64(self.age_secs).unwrap_or_default(),
-            is_brief: self.holder.as_ref().is_some_and(LockOwner::is_brief),
+            is_brief: self.lock_owner.as_ref().is_some_and(LockOwner::is_brief),
         }
     }
 }
 
-/// Renews a lease on a connection of its own until it is dropped. If the lease is lost, the run is asked to stop; what
-/// it writes until then is refused by the fence. The run is also asked to stop if the database no longer answers.
-/// Without a lease, that is all that is checked.
+/// Renews a lease on its own connection until it is dropped. If the lease is lost, the run is asked to stop, and the
+/// fence refuses its writes until then. The run is also asked to stop if the database no longer responds. Without a
+/// lease only that is checked.
 #[derive(Debug)]
 pub struct Heartbeat(JoinHandle<()>);
 
 impl Heartbeat {
-    /// Starts renewing the lease that `store` holds, if any. A failing renewal is tried again with the next beat.
+    /// Starts to renew the lease that `store` holds, if any. A failed renewal is repeated at the next beat.
     pub fn start(store: &Store, stopper: Stopper, tracker: Arc<Tracker>) -> Heartbeat {
         let lease = store.lease;
         let schema = store.schema.name().to_owned();
@@ -185,13 +185,13 @@ impl Heartbeat {
                         unanswered = 0;
                         continue;
                     }
-                    // An answer, even if not a renewal: the run's own connection may be served meanwhile.
+                    // A response, even if the renewal failed: the run's own connection may still work.
                     Ok(Err(error)) => {
                         unanswered = 0;
                         error.to_string()
                     }
                     Err(_) => {
-                        // A pooler may keep this connection waiting while the run's own is served.
+                        // A pooler may delay this connection while it serves the run's own.
                         unanswered = if has_advanced { 0 } else { unanswered + 1 };
                         "no answer".to_owned()
                     }

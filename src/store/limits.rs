@@ -1,25 +1,26 @@
-//! Limits of the time of a statement. They are settings of each transaction, so they also hold through transaction poolers.
-//! A stricter limit of the user stays in force.
+//! Time limits of statements. They are set per transaction, so they also work through transaction poolers. A stricter
+//! limit of the user stays in force.
 
 use std::time::Duration;
 
 /// Maximum wait for a lock.
 pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Maximum time of a statement, on the server: far longer than any but `migrate` takes on a table of millions of rows.
+/// Maximum time of a statement on the server: far longer than any statement takes on a table of millions of rows,
+/// except in `migrate`.
 pub(super) const STATEMENT_PATIENCE: Duration = Duration::from_secs(600);
 
-/// The same for `migrate`, which may have to rewrite a table.
+/// Maximum time of a statement of `migrate`, which may rewrite a table.
 pub(super) const MIGRATION_PATIENCE: Duration = Duration::from_secs(3600);
 
-/// Maximum wait of `migrate` for another one.
+/// Maximum wait of `migrate` for another `migrate`.
 pub(super) const OTHER_MIGRATION_PATIENCE: Duration = Duration::from_secs(600);
 
-/// Maximum wait, on this side, for the answer to a statement that takes no lock and reads nothing. Poolers keep a
-/// client waiting while all their servers are busy.
+/// Maximum wait, on the client, for the response to a statement that takes no lock and reads no rows. A pooler delays
+/// clients while all its servers are busy.
 pub(super) const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
 
-/// SQL: the bounds of a transaction, as items of a select list. The search path has to be set before.
+/// SQL: sets the time limits of a transaction, as items of a select list. The search path must be set before.
 pub(super) fn bounds(lock: Duration, statement: Duration) -> String {
     let idle = Duration::from_secs(60);
     [("lock_timeout", lock), ("statement_timeout", statement), ("idle_in_transaction_session_timeout", idle)]
@@ -27,7 +28,7 @@ pub(super) fn bounds(lock: Duration, statement: Duration) -> String {
         .join(", ")
 }
 
-/// SQL: sets a time-out, unless the one in force is stricter; 0 is none.
+/// SQL: sets a timeout, unless the active one is stricter; 0 means none.
 pub(super) fn bound(name: &str, most: Duration) -> String {
     let most = most.as_millis();
     format!(

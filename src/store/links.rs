@@ -1,25 +1,26 @@
-//! Links to customers, where customers came, changed or went after the appointments and orders were written.
+//! Updates links to customers, if customers were added, changed or deleted after the appointments and orders were
+//! written.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::books::add_customers;
 use super::connect::Store;
 use super::error::StoreError;
+use super::row_counts::add_customers;
 use super::session::{Session, params};
 use crate::table::{Relation, Table};
 
-/// How far a write goes beyond the rows themselves.
+/// Whether a write also updates other tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// Also what follows for rows of other tables: placeholders, links, and personal data that is to be removed.
+    /// Also updates rows of other tables: placeholders, links, and personal data that must be removed.
     AllTables,
-    /// Only the rows: a trigger or constraint refuses the rest. What is left undone is noted, or found by a later run.
+    /// Only the rows, because a trigger or constraint refuses the rest. The rest is noted, or found by a later run.
     RowsOnly,
 }
 
 impl Store {
-    /// Contacts whose links are still to be made, as noted in `sync_unlinked`: at most `limit`, sorted, those after `after`.
+    /// Contacts in `sync_unlinked`, whose links must be made: at most `limit`, sorted, those after `after`.
     pub async fn list_unlinked(&self, after: &str, limit: i64) -> Result<Vec<String>, StoreError> {
         let doing = "could not read sync_unlinked";
         let statement =
@@ -27,7 +28,7 @@ impl Store {
         self.rows(doing, statement, params![after, limit]).await?.values()
     }
 
-    /// Links what names these contacts to their customers, and removes them from `sync_unlinked`.
+    /// Links the rows that name these contacts to their customers, and removes the contacts from `sync_unlinked`.
     pub async fn link_contacts(&mut self, wix_ids: &[String], now: DateTime<Utc>) -> Result<(), StoreError> {
         let session = self.begin().await?;
         let emails = emails_around(&session, wix_ids).await?;
@@ -56,7 +57,7 @@ impl Store {
         session.rows(doing, &statement, parameters).await?.map(|(id, wix_id)| LinkedRow { id, wix_id })
     }
 
-    /// Links some of the rows that name this contact.
+    /// Links these rows, of those that name this contact.
     pub async fn link_rows(
         &mut self,
         table: &'static Table,
@@ -83,14 +84,15 @@ impl Store {
         session.commit("could not clear sync_unlinked").await
     }
 
-    /// Contacts whose placeholder somebody deleted: at most `limit`, sorted, those after `after`.
+    /// Contacts whose placeholder was deleted manually: at most `limit`, sorted, those after `after`.
     pub async fn list_lost_placeholders(&self, after: &str, limit: i64) -> Result<Vec<String>, StoreError> {
         let doing = "could not read the customers that bookings refer to";
         let statement = include_str!("sql/lost_placeholders.sql");
         self.rows(doing, statement, params![limit, after]).await?.values()
     }
 
-    /// Makes the placeholders of these contacts again, and links their appointments to them. Returns how many.
+    /// Creates the placeholders of these contacts again, and links their appointments to them. Returns the number of
+    /// placeholders.
     pub async fn restore_placeholders(&mut self, wix_ids: &[String], now: DateTime<Utc>) -> Result<u64, StoreError> {
         let doing = "could not create missing customers that bookings refer to";
         let session = self.begin().await?;
@@ -109,7 +111,7 @@ pub struct LinkedRow {
     pub wix_id: String,
 }
 
-/// Notes contacts whose links are to be made at the end of the run, or by the next one.
+/// Notes contacts whose links are made at the end of this run or by the next one.
 pub(super) async fn note_unlinked(session: &Session<'_>, wix_ids: &[&str]) -> Result<(), StoreError> {
     let statement = "insert into {schema}.sync_unlinked (wix_contact_id) select unnest($1::text[])
          on conflict (wix_contact_id) do nothing";
@@ -121,7 +123,7 @@ async fn delete_unlinked(session: &Session<'_>, wix_ids: &[String]) -> Result<()
     session.write("could not clear sync_unlinked", statement, params![wix_ids]).await
 }
 
-/// The emails by which orders may lead to these contacts, or led to them before the customers changed or went.
+/// Emails by which orders may be linked to these contacts, now or before the customers changed or were deleted.
 async fn emails_around(session: &Session<'_>, wix_ids: &[String]) -> Result<Vec<String>, StoreError> {
     let doing = "could not read the emails of orders";
     let mut emails = emails_of(session, wix_ids).await?;
@@ -140,8 +142,8 @@ pub(super) async fn emails_of(session: &Session<'_>, wix_ids: &[String]) -> Resu
     session.rows(doing, statement, params![wix_ids]).await?.values()
 }
 
-/// Links appointments to customers that the table did not have until now, or had as deleted: the row was deleted
-/// manually, a contact was merged into one that could not be written then, or a merged contact is back.
+/// Links appointments to customers that the table did not have before, or had as deleted: the row was deleted manually,
+/// a contact was merged into one that could not be written then, or a merged contact was restored.
 pub(super) async fn link_appointments(
     session: &Session<'_>,
     wix_ids: &[String],
@@ -150,7 +152,7 @@ pub(super) async fn link_appointments(
     link_some_appointments(session, wix_ids, None, now).await
 }
 
-/// The same for these rows only, if any are given.
+/// Limited to these rows, if any are given.
 async fn link_some_appointments(
     session: &Session<'_>,
     wix_ids: &[String],
@@ -174,11 +176,11 @@ pub(super) fn customer_of(table: &Table, row: &str) -> Option<String> {
     }
 }
 
-/// SQL: the customer to whom the row `t` is linked now, if that is one without a Wix id: a person made the link.
+/// SQL: the customer to whom the row `t` is linked now, if that customer has no Wix id: the link was made manually.
 pub(super) const OWN_CUSTOMER: &str =
     "(select own.id from {schema}.customers own where own.id = t.customer_id and own.wix_contact_id is null)";
 
-/// Creates and corrects the links of orders that may belong to customers with these ids or emails.
+/// Creates and corrects the links of orders that may belong to customers with these Wix ids or emails.
 pub(super) async fn relink_orders(
     session: &Session<'_>,
     wix_ids: &[String],
@@ -188,7 +190,7 @@ pub(super) async fn relink_orders(
     relink_some_orders(session, wix_ids, emails, None, now).await
 }
 
-/// The same for these rows only, if any are given.
+/// Limited to these rows, if any are given.
 async fn relink_some_orders(
     session: &Session<'_>,
     wix_ids: &[String],

@@ -1,4 +1,4 @@
-//! Finds out who holds the lock that a statement waits for, and cancels statements.
+//! Finds the session that holds the lock a statement waits for, and cancels statements.
 
 use std::time::Duration;
 
@@ -16,15 +16,15 @@ use crate::table::Table;
 /// Maximum wait for a lock by a run that was asked to stop.
 const LAST_LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Maximum time to find out who holds a lock.
+/// Maximum time to find the session that holds a lock.
 const LOOK_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Maximum wait for each step of cancelling a statement.
+/// Maximum time of each step of cancelling a statement.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
 
-/// The session that most likely blocks others: first one that holds a table lock which conflicts with ours, or waits
-/// for one (others queue behind it), then one that has locked rows, then, for `migrate`, one that only reads. The state
-/// is null if the database user may not see it.
+/// The session that most likely blocks others: first a session that holds a table lock which conflicts with ours or
+/// waits for one (others queue behind it), then a session with row locks, then, for `migrate`, a session that only
+/// reads. The state is null if the database user cannot see it.
 const BLOCKERS: &str = "select l.pid, coalesce(c.relname::text, 'the schema (wix-sync migrate)') as lock, l.mode,
         a.usename::text as user, a.application_name as application, a.state,
         greatest(floor(extract(epoch from clock_timestamp() - a.state_change)), 0)::bigint as seconds
@@ -48,15 +48,15 @@ const BLOCKERS: &str = "select l.pid, coalesce(c.relname::text, 'the schema (wix
     limit 1";
 
 impl Store {
-    /// Limits the wait for a lock to a second from here on: the run was asked to stop.
+    /// Limits lock waits to one second from now on: the run was asked to stop.
     pub fn hurry(&mut self) {
         self.lock_patience = LAST_LOCK_PATIENCE;
     }
 
-    /// If the error is a lock time-out, an error that names the session which holds the lock, if that can be found out.
+    /// Replaces a lock timeout by an error that names the session holding the lock, if it is found.
     pub async fn name_blocker(&self, error: StoreError) -> StoreError {
         match error {
-            // Raised by a user-defined trigger: it is not about a lock.
+            // A user-defined trigger raised it: the error does not concern a lock.
             error if error.is_refusal() => error,
             StoreError::Database { doing, state: Some(SqlState::LOCK_NOT_AVAILABLE), .. } => match self.blocker().await
             {
@@ -89,7 +89,7 @@ impl Store {
         Canceller { token: self.cancel_token(), tls: self.target.tls.clone() }
     }
 
-    /// Whose lock a statement that was cancelled has most likely waited for.
+    /// The session for whose lock a cancelled statement most likely waited.
     pub async fn likely_blocker(&self) -> Option<Blocker> {
         self.blocker().await.filter(Blocker::keeps_others_out)
     }
@@ -104,7 +104,7 @@ pub struct Canceller {
 }
 
 impl Canceller {
-    /// Best effort: the server does not report whether it cancelled anything.
+    /// Best effort: the server does not report whether it cancelled a statement.
     pub async fn cancel(&self) {
         match timeout(CANCEL_PATIENCE, self.token.cancel_query(self.tls.connector.clone())).await {
             Ok(Ok(())) => {}

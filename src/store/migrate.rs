@@ -1,8 +1,9 @@
 //! Brings the schema up to date.
 //!
-//! Everything that is missing is done in one transaction under an advisory lock, with its record: two `migrate` at once
-//! do it once, and a failure changes nothing. Existing tables are adopted (`adopt.rs`). New tables are closed to
-//! Supabase's public roles before anyone can see them (`access.rs`).
+//! Everything that is missing is created in one transaction under an advisory lock, together with its record in
+//! `sync_migrations`: two concurrent `migrate` commands apply it once, and a failure changes nothing. Existing tables
+//! are adopted (`adopt.rs`). New tables are closed to Supabase's public roles before the transaction commits
+//! (`access.rs`).
 
 use tokio_postgres::error::SqlState;
 
@@ -18,7 +19,7 @@ use super::schema::Schema;
 use super::session::{Rows, Session, params};
 use super::{access, adopt, catalog};
 
-/// The migrations that define the tables which the predecessor has as well.
+/// The migrations that define the tables that AsyncSyncAgent also has.
 const ADOPTABLE_MIGRATIONS: std::ops::RangeInclusive<i32> = 1..=4;
 
 const CREATE_RECORD: &str = "create table if not exists {schema}.sync_migrations (
@@ -31,14 +32,14 @@ const CREATE_RECORD: &str = "create table if not exists {schema}.sync_migrations
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MigrationReport {
     pub schema: String,
-    /// The names of the migrations that were applied, in order; none if all was up to date.
+    /// Names of the migrations that were applied, in order; empty if the schema was up to date.
     pub applied: Vec<&'static str>,
     /// The tables that were adopted, with the number of their rows.
     pub adopted: Vec<(&'static str, i64)>,
     pub restored: Vec<String>,
-    /// Tables that the next run reads from the beginning, to fill what was restored.
+    /// Tables that the next run reads completely, to fill what was restored.
     pub to_read: Vec<&'static str>,
-    /// Problems that were not repaired, each with the SQL that repairs it.
+    /// Problems that were not fixed, each with the SQL that fixes it.
     pub remaining: Vec<(String, Option<String>)>,
 }
 
@@ -51,8 +52,8 @@ pub struct MigrateOptions {
 }
 
 impl Store {
-    /// Applies what is missing, and restores what was dropped. If a lock is not granted in time, the error names the session
-    /// that has it.
+    /// Applies missing migrations and restores dropped objects. If a lock is not granted in time, the error names the
+    /// session that holds it.
     pub async fn migrate(&mut self, options: MigrateOptions) -> Result<MigrationReport, StoreError> {
         match self.apply_pending(options).await {
             Ok(report) => Ok(report),
@@ -65,8 +66,8 @@ impl Store {
         let session = self.begin().await?;
         let schema = session.schema;
         let doing = "could not prepare the migrations";
-        // A lock of the transaction: a session's lock would stay on a pooler's server. It is waited for as long as
-        // another `migrate` may take. A role's limit on statements is not meant for changes of a schema.
+        // A lock of the transaction, because a session lock would stay on a pooler's server connection. The wait is as
+        // long as another `migrate` may take: a role's `statement_timeout` is not intended for schema changes.
         let (most, other) = (MIGRATION_PATIENCE.as_secs(), OTHER_MIGRATION_PATIENCE.as_secs());
         let limits = format!("set local statement_timeout = '{most}s'; set local lock_timeout = '{other}s'");
         session.run(doing, &limits).await?;
@@ -136,7 +137,7 @@ impl Store {
         }
     }
 
-    /// The checksums of the applied migrations by number; `None` if `sync_migrations` does not exist. One statement, unless
+    /// Checksums of the applied migrations by number; `None` if `sync_migrations` does not exist. One statement, unless
     /// no row is visible.
     async fn load_applied(&self) -> Result<Option<Checksums>, StoreError> {
         let rows = match self.rows(READING_MIGRATIONS, SELECT_APPLIED, params![]).await {
@@ -150,15 +151,14 @@ impl Store {
         rows.all().map(Some)
     }
 
-    /// An error unless all migrations are applied.
+    /// Returns an error unless all migrations are applied.
     pub async fn check_migrated(&self) -> Result<(), StoreError> {
         self.schema_state().await?.check(&self.schema)
     }
 }
 
-/// If the tables exist and `sync_migrations` does not, or is empty, somebody dropped it: all migrations count as
-/// applied, and the comparison that follows finds what is missing. Returns those migrations, or nothing if this is not
-/// the case.
+/// Handles tables without a record: if the tables exist but `sync_migrations` is missing or empty, all migrations count
+/// as applied, and the later comparison finds what is missing. Returns those migrations, or none if the record exists.
 async fn recover_record(session: &Session<'_>, existing: &mut Vec<Relation>) -> Result<Checksums, StoreError> {
     let facts = catalog::load(session).await?;
     if !catalog::holds_state(&facts) {
@@ -195,7 +195,7 @@ async fn check_encoding(session: &Session<'_>) -> Result<(), StoreError> {
     }
 }
 
-/// Asks the catalog first: `create schema if not exists` wants the right to create even where it exists.
+/// Checks the catalog first: `create schema if not exists` needs the right to create even if the schema exists.
 async fn create_schema(session: &Session<'_>) -> Result<(), StoreError> {
     let doing = "could not create the schema";
     let schema = session.schema;
@@ -211,12 +211,13 @@ const READING_MIGRATIONS: &str = "could not read which migrations are applied";
 
 const SELECT_APPLIED: &str = "select number, checksum from {schema}.sync_migrations";
 
-/// One row if `sync_migrations` exists: whether row level security applies to this database user.
+/// Returns one row if `sync_migrations` exists: whether row level security applies to this database user.
 const ROW_SECURITY: &str = "select row_security_active(c.oid)
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     where n.nspname = $1 and c.relname = 'sync_migrations'";
 
-/// The same within a transaction, which a missing table would abort: the catalog is asked first.
+/// Loads the record within a transaction. Checks the catalog first, because a missing table would abort the
+/// transaction.
 async fn load_applied(session: &Session<'_>) -> Result<Option<Checksums>, StoreError> {
     let found = session.rows(READING_MIGRATIONS, ROW_SECURITY, params![session.schema.name()]).await?;
     if found.is_empty() {
@@ -229,7 +230,7 @@ async fn load_applied(session: &Session<'_>) -> Result<Option<Checksums>, StoreE
     rows.all().map(Some)
 }
 
-/// An error if row level security may be why no row is visible.
+/// Returns an error if row level security may hide the rows.
 fn check_not_hidden(schema: &Schema, row_security: &Rows) -> Result<(), StoreError> {
     match row_security.value()? {
         true => Err(StoreError::Hidden { schema: schema.name().to_owned() }),

@@ -1,4 +1,4 @@
-//! The migrations: numbered, checksummed SQL files that are part of the program, and how far a schema is.
+//! The migrations: numbered SQL files with checksums, compiled into the program; and the migration state of a schema.
 
 use sha2::{Digest, Sha256};
 
@@ -18,7 +18,7 @@ macro_rules! migration {
     };
 }
 
-/// Forward only: a file that was released is never changed, a new one is added.
+/// Forward only: a released file never changes; changes come as new files.
 pub(super) const MIGRATIONS: &[Migration] = &[
     migration!(1, "0001_sync_logs"),
     migration!(2, "0002_customers"),
@@ -46,7 +46,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     migration!(24, "0024_sync_queue"),
 ];
 
-/// What is said where [`SchemaState::Unrecorded`] is found.
+/// Message for [`SchemaState::Unrecorded`].
 pub const UNRECORDED: &str = "sync_migrations is missing or empty, although the other tables are there";
 
 impl Migration {
@@ -57,17 +57,17 @@ impl Migration {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SchemaState {
-    /// No migration was ever applied.
+    /// No migration was applied.
     NotMigrated,
     /// The tables exist, but `sync_migrations` is missing or empty, so it is unknown which migrations were applied.
     Unrecorded,
-    /// This many migrations are missing.
+    /// Number of migrations that are missing.
     Pending(usize),
     Current,
 }
 
 impl SchemaState {
-    /// An error unless nothing is missing.
+    /// Returns an error unless all migrations are applied.
     pub(super) fn check(self, schema: &Schema) -> Result<(), StoreError> {
         let (schema, total) = (schema.name().to_owned(), MIGRATIONS.len());
         let pending = match self {
@@ -82,7 +82,7 @@ impl SchemaState {
     }
 }
 
-/// How far a schema is in which these migrations, at least one, are applied.
+/// State of a schema in which these migrations, at least one, are applied.
 pub(super) fn state_of(schema: &Schema, applied: &Checksums) -> Result<SchemaState, StoreError> {
     check_applied(schema, applied)?;
     Ok(match MIGRATIONS.len() - applied.len() {

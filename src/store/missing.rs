@@ -1,18 +1,18 @@
-//! `sync_missing` and what follows from it: rows that Wix no longer lists, and their end.
+//! `sync_missing`: pending deletions, and how rows are marked as deleted.
 
 use chrono::{DateTime, Utc};
 
-use super::books::Entry;
 use super::connect::Store;
 use super::erase::{erase, erase_cleared_customers};
 use super::error::StoreError;
 use super::links::{Reach, note_unlinked, relink_orders};
 use super::notes::{forget, forget_unreadable, release, resolve_errors};
+use super::row_counts::Entry;
 use super::session::{Session, params};
 use crate::table::Relation;
 use crate::table::Table;
 
-/// How many rows are missing, of how many: what the deletion limit compares. Placeholders are in neither number.
+/// Number of pending deletions and of live rows, which the deletion limit compares. Placeholders are in neither number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MissingCount {
     pub missing: u64,
@@ -21,7 +21,7 @@ pub struct MissingCount {
 }
 
 impl MissingCount {
-    /// The safety limit: above it, the list is more likely wrong than the rows.
+    /// Whether the safety limit is exceeded: then the list is more likely wrong than the rows.
     pub fn exceeds_limit(self) -> bool {
         self.missing > ALWAYS_ALLOWED && self.missing.saturating_mul(10) > self.live
     }
@@ -29,9 +29,9 @@ impl MissingCount {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// Those that the deletion limit applies to.
+    /// Pending deletions that the deletion limit applies to.
     pub limited: MissingCount,
-    /// Placeholders: Wix does not return them, so each is looked up by id, however many there are.
+    /// Placeholders: Wix does not return them, so each one is looked up by id, whatever their number.
     pub placeholders: u64,
 }
 
@@ -39,7 +39,7 @@ pub struct Pending {
 pub struct Deletion<'a> {
     pub table: &'static Table,
     pub wix_id: &'a str,
-    /// The record into which it was merged.
+    /// The record into which this one was merged.
     pub merged_into: Option<&'a str>,
     pub reach: Reach,
     pub now: DateTime<Utc>,
@@ -52,17 +52,18 @@ pub enum Scope {
     Placeholders,
 }
 
-/// This many pending deletions are always allowed; above it, 10 % of the table.
+/// Number of pending deletions that is always allowed; above it, the limit is 10 % of the table.
 const ALWAYS_ALLOWED: u64 = 20;
 
 const COUNTING: &str = "could not count the rows pending deletion";
 
-/// SQL: whether the entry `m` of `sync_missing` waits for its second lookup: a lookup did not find it less than 24 hours ago.
+/// SQL: whether the entry `m` of `sync_missing` waits for its second lookup: a lookup less than 24 hours ago did not
+/// find the record.
 pub(super) const IS_WAITING: &str = "coalesce(m.absent_at > clock_timestamp() - interval '24 hours', false)";
 
-/// SQL: whether the customer `t` is a placeholder, made from a booking and never returned by Wix. It was created with
-/// the appointment that names it, or later. A row of an adopted table has no record until its contact comes, but it is
-/// older than the appointments that wix-sync wrote.
+/// SQL: whether the customer `t` is a placeholder: created from a booking and never returned by Wix. A placeholder is
+/// created with the appointment that names it, or later. A row of an adopted table has no record either until its
+/// contact is synced, but it is older than the appointments that wix-sync wrote.
 const IS_PLACEHOLDER: &str = "(t.raw is null and exists (
         select from {schema}.appointments a
         where a.wix_contact_id = t.wix_contact_id and a.wix_booking_id is not null and a.created_at <= t.created_at
@@ -77,8 +78,8 @@ pub(super) fn is_placeholder(table: &'static Table) -> &'static str {
 }
 
 impl Store {
-    /// Whether anything of this table is pending deletion. A time of absence in the future, by the server's clock, is
-    /// set to now: that clock was wrong, and the wait has to end.
+    /// Whether the table has pending deletions. A lookup time in the future, by the server's clock, is set to now: it
+    /// was recorded by a wrong clock, and the wait must end.
     pub async fn has_missing(&mut self, table: &'static Table) -> Result<bool, StoreError> {
         let doing = "could not find pending deletions";
         let name = table.name;
@@ -93,7 +94,7 @@ impl Store {
         rows.value()
     }
 
-    /// How many live rows wait for their second lookup.
+    /// Number of live rows that wait for their second lookup.
     pub async fn count_waiting(&self, table: &'static Table) -> Result<u64, StoreError> {
         let Table { name, id_column, .. } = table;
         let statement = format!(
@@ -104,8 +105,8 @@ impl Store {
         self.rows(doing, &statement, params![name]).await?.count()
     }
 
-    /// Notes that a lookup did not find a record. True if an earlier lookup, at least 24 hours ago, did not find it either,
-    /// or if nothing of it is stored that could be lost: neither a live row nor a rejected record.
+    /// Notes that a lookup did not find a record. True if an earlier lookup, at least 24 hours ago, did not find it
+    /// either, or if neither a live row nor a rejected record is stored that could be lost.
     pub async fn confirm_absence(&mut self, table: &'static Table, wix_id: &str) -> Result<bool, StoreError> {
         let doing = "could not record a lookup in sync_missing";
         let Table { name, id_column, .. } = table;
@@ -127,9 +128,9 @@ impl Store {
         Ok(!is_waiting)
     }
 
-    /// Counts the rows pending deletion, after forgetting those that were seen again or are marked already, and rows
-    /// without a date whose record is in `sync_errors`: Wix may have listed it long before the end of the list, where
-    /// they are looked for.
+    /// Counts pending deletions, after removing those of records that were seen again or are already marked as deleted,
+    /// and those of rows without a date whose record is in `sync_errors`: such rows are compared at the end of the
+    /// list, and Wix may have returned the record long before.
     pub async fn count_missing(&mut self, table: &'static Table) -> Result<Pending, StoreError> {
         let doing = COUNTING;
         let Table { name, id_column, .. } = table;
@@ -155,7 +156,7 @@ impl Store {
         Ok(pending)
     }
 
-    /// Counts the rows pending deletion, and changes nothing.
+    /// Counts pending deletions without changing them.
     pub async fn read_pending(&mut self, table: &'static Table) -> Result<Pending, StoreError> {
         let session = self.begin().await?;
         session.read_whole_tables().await?;
@@ -164,8 +165,8 @@ impl Store {
         Ok(pending)
     }
 
-    /// The next rows pending deletion that were not tried since `since` and do not wait for their second lookup. Those
-    /// that never gave a clear answer come last. A try in the future, by a wrong clock, does not count.
+    /// The next pending deletions that were not tried since `since` and do not wait for their second lookup. Those that
+    /// never had a clear result come last. A try in the future was recorded by a wrong clock and does not count.
     pub async fn list_missing(
         &self,
         table: &'static Table,
@@ -205,7 +206,8 @@ impl Store {
         self.rows(doing, &statement, params![]).await?.value()
     }
 
-    /// Deleted customers that may have been merged since, `limit` at most; none that was marked at `before` or later.
+    /// Deleted customers that may have been merged since, at most `limit`; none that was marked as deleted at `before`
+    /// or later.
     pub async fn list_maybe_merged(&mut self, before: DateTime<Utc>, limit: i64) -> Result<Vec<String>, StoreError> {
         let doing = "could not look for deleted customers that may have been merged since";
         let (statement, now) = (include_str!("sql/maybe_merged.sql"), self.now());
@@ -216,7 +218,7 @@ impl Store {
         rows.values()
     }
 
-    /// Forgets a candidate that Wix still has.
+    /// Removes a pending deletion whose record exists in Wix.
     pub async fn forget_missing(&mut self, table: &'static Table, wix_id: &str) -> Result<(), StoreError> {
         let doing = "could not clear sync_missing";
         let session = self.begin().await?;
@@ -224,7 +226,7 @@ impl Store {
         session.commit(doing).await
     }
 
-    /// Notes that Wix gave no clear answer about a candidate.
+    /// Notes that the lookup of a pending deletion had no clear result.
     pub async fn note_tried_missing(
         &mut self,
         table: &'static Table,
@@ -236,14 +238,14 @@ impl Store {
         self.write(doing, statement, params![table.name, wix_id, now]).await
     }
 
-    /// Marks a row as deleted. If it was merged, it gets the survivor's id, what hung on it moves to the survivor, and
-    /// earlier merges into it lead to the survivor too. Its record in `sync_errors` goes. True if there was such a live
-    /// row.
+    /// Marks a row as deleted. If its record was merged, stores the survivor's id, moves the linked rows to the
+    /// survivor, and redirects earlier merges to it. Removes its record from `sync_errors`. True if there was such a
+    /// live row.
     pub async fn mark_deleted(&mut self, deletion: &Deletion<'_>) -> Result<bool, StoreError> {
         let Deletion { table, wix_id, merged_into, reach, now } = *deletion;
         let doing = "could not mark a row as deleted";
         let Table { name, id_column, .. } = table;
-        let books = self.books(table);
+        let row_counts = self.row_counts(table);
         let session = self.begin().await?;
         let statement = format!(
             "update {{schema}}.{name} set deleted_at = $2, updated_at = $2 where {id_column} = $1 and deleted_at is null"
@@ -251,7 +253,7 @@ impl Store {
         let marked = session.write_counted(doing, &statement, params![wix_id, now]).await?;
         let mut is_marked = marked == 1;
         if !is_marked {
-            // Marked by this call, whose COMMIT got no answer; or skipped by a trigger.
+            // This call already marked it, and the response to its COMMIT was lost; or a trigger skipped it.
             let statement = format!(
                 "select coalesce(deleted_at = $2, false), deleted_at is null from {{schema}}.{name} where {id_column} = $1"
             );
@@ -279,9 +281,9 @@ impl Store {
         release(&session, table, &[wix_id]).await?;
         forget_unreadable(&session, table, wix_id).await?;
         let entry = Entry { table, added: -i64::from(marked == 1), progress: None, now };
-        let books = books.enter(&session, entry).await?;
+        let row_counts = row_counts.enter(&session, entry).await?;
         session.commit(doing).await?;
-        self.books.insert(table, books);
+        self.row_counts.insert(table, row_counts);
         Ok(is_marked)
     }
 }
@@ -302,9 +304,9 @@ async fn count_pending(session: &Session<'_>, table: &'static Table) -> Result<P
     Ok(Pending { limited, placeholders: placeholders.unsigned_abs() })
 }
 
-/// Moves appointments and orders away from a customer that is gone: to the survivor of a merge, else orders to the
-/// customer with their email. Appointments of a deleted customer stay with it. With [`Reach::RowsOnly`] this is left to
-/// the end of the run.
+/// Moves appointments and orders away from a deleted customer: to the survivor of a merge, or orders to the customer
+/// with their email. Appointments of a customer that was not merged stay. With [`Reach::RowsOnly`] this is done at the
+/// end of the run.
 async fn end_customer(
     session: &Session<'_>,
     (wix_id, merged_into): (&str, Option<&str>),
@@ -313,7 +315,7 @@ async fn end_customer(
 ) -> Result<(), StoreError> {
     let doing = "could not move the links of a merged customer";
     if let Some(survivor) = merged_into {
-        // A contact that never became a row is remembered as well: orders and bookings may name it.
+        // Also noted for a contact that never had a row: orders and bookings may name it.
         let statement =
             "insert into {schema}.customers (id, wix_contact_id, merged_into, deleted_at, created_at, updated_at)
              values (gen_random_uuid(), $1, $2, $3, $3, $3) on conflict (wix_contact_id) do nothing";

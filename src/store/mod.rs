@@ -1,13 +1,12 @@
-//! Postgres: the only module that knows it.
+//! Everything about Postgres. No other module depends on the database's client.
 //!
-//! One code path for direct connections and transaction-mode poolers: unnamed typed statements,
-//! `SET LOCAL`, and nothing that lives outside a transaction. Every statement names its schema.
+//! Direct connections and transaction-mode poolers use the same code: unnamed typed statements, `SET LOCAL`, and no
+//! state outside a transaction. Every statement names its schema.
 
 mod access;
 mod adopt;
 pub mod batch;
 mod blocker;
-pub mod books;
 mod catalog;
 mod checks;
 mod clock;
@@ -40,6 +39,7 @@ mod problem;
 pub mod queue;
 mod repair;
 pub mod retry;
+pub mod row_counts;
 pub mod runs;
 mod schema;
 mod schema_check;

@@ -1,10 +1,10 @@
-//! One item that Postgres refuses does not stop the others: what is written is halved until the item is alone. The same is
-//! done if a statement takes the server too long.
+//! Isolates items that Postgres refuses: a refused batch is split in half until the item is alone, so the others are
+//! written. A batch that takes the server too long is split too.
 
 use super::error::StoreError;
 
-/// Calls `write` with all items, and with ever smaller parts if Postgres refuses some of them or takes too long.
-/// Returns the items that are refused even alone, with the reasons.
+/// Calls `write` with all items, and with smaller parts if Postgres refuses some of them or takes too long. Returns the
+/// items that are refused even alone, with the reasons.
 pub async fn narrow<'i, T>(
     items: &'i [T],
     mut write: impl AsyncFnMut(&'i [T]) -> Result<(), StoreError>,

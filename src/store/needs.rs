@@ -8,33 +8,33 @@ use crate::table::{CUSTOMERS, Relation, Table};
 pub(super) struct NeededTable {
     pub(super) name: &'static str,
     pub(super) columns: &'static [Column],
-    /// Its primary key. Another unique constraint over the same columns serves as well.
+    /// Primary key. Another unique constraint over the same columns is accepted too.
     pub(super) key: &'static [&'static str],
-    /// Its other unique constraints, by name.
+    /// Other unique constraints, by name.
     pub(super) unique: &'static [(&'static str, &'static [&'static str])],
-    /// Conditions that a new table gets. An adopted table need not have them.
+    /// CHECK constraints of a new table. An adopted table need not have them.
     pub(super) checks: &'static [(&'static str, &'static str)],
     /// Whether `customer_id` references `customers`.
     pub(super) has_customer: bool,
     pub(super) indexes: &'static [Index],
-    /// Columns that have a value in every row that wix-sync writes: NOT NULL does no harm there. `None`: all that are
-    /// NOT NULL here.
+    /// Columns that have a value in every row that wix-sync writes, so NOT NULL is harmless. `None`: all columns that
+    /// are NOT NULL here.
     pub(super) filled: Option<&'static [&'static str]>,
 }
 
-/// A column. `data_type` is written as `format_type` writes it.
+/// A column. `data_type` is spelled as `format_type` returns it.
 #[derive(Debug)]
 pub(super) struct Column {
     pub(super) name: &'static str,
     pub(super) data_type: &'static str,
     pub(super) not_null: bool,
     pub(super) default: Option<&'static str>,
-    /// For a restored column that is NOT NULL without a default: the value of existing rows. Without it they are
-    /// deleted.
+    /// For restoring a column that is NOT NULL without a default: the value for existing rows. `None`: existing rows
+    /// are deleted.
     pub(super) refill: Option<&'static str>,
 }
 
-/// An index: its name, and its definition from behind USING.
+/// An index: its name and the text after USING.
 #[derive(Debug)]
 pub(super) struct Index {
     pub(super) name: &'static str,
@@ -66,7 +66,7 @@ const fn with(name: &'static str, data_type: &'static str, default: &'static str
     Column { name, data_type, not_null: true, default: Some(default), refill: None }
 }
 
-/// A NOT NULL column without a default, and what existing rows get where it has to be restored.
+/// A NOT NULL column without a default, and the value that existing rows get if it is restored.
 const fn refilled(name: &'static str, data_type: &'static str, refill: &'static str) -> Column {
     Column { name, data_type, not_null: true, default: None, refill: Some(refill) }
 }
@@ -88,7 +88,7 @@ pub(super) static TABLES: LazyLock<Vec<NeededTable>> = LazyLock::new(|| {
     tables
 });
 
-/// What a synced table needs. Leaked, since it is made once and lives as long as the program.
+/// Needs of a synced table. The memory is leaked: it is created once and used until the program ends.
 fn synced(table: &'static Table) -> NeededTable {
     let Table { name, id_column, relation, .. } = *table;
     let (is_person, has_email) = match relation {
@@ -138,8 +138,8 @@ fn synced(table: &'static Table) -> NeededTable {
     }
 }
 
-/// wix-sync's own tables. A test drops all of them and has `migrate` restore them from here: the catalog must then be the
-/// one that the migrations made. So a migration that adds a column needs its line here too.
+/// wix-sync's own tables. A test drops all of them, lets `migrate` restore them from here, and compares the catalog
+/// with the one that the migrations create. So a migration that adds a column needs a line here too.
 const OWN: [NeededTable; 11] = [
     NeededTable {
         name: "sync_migrations",
@@ -295,7 +295,7 @@ const OWN: [NeededTable; 11] = [
     },
 ];
 
-/// What most tables have in common.
+/// Values that most tables have in common.
 const STATE: NeededTable = NeededTable {
     name: "",
     columns: &[],
@@ -309,7 +309,7 @@ const STATE: NeededTable = NeededTable {
 
 pub(super) const VIEW: &str = "sync_health";
 
-/// The tables that the view reads, beside the synced ones.
+/// Tables that the view reads, in addition to the synced ones.
 pub(super) const VIEW_TABLES: [&str; 4] = ["sync_errors", "sync_missing", "sync_state", "sync_locks"];
 
 pub(super) const VIEW_COLUMNS: [(&str, &str); 11] = [
@@ -327,12 +327,12 @@ pub(super) const VIEW_COLUMNS: [(&str, &str); 11] = [
 ];
 
 impl NeededTable {
-    /// Whether it holds records of Wix.
+    /// Whether it holds Wix records.
     pub(super) fn is_of_wix(&self) -> bool {
         self.filled.is_some()
     }
 
-    /// Whether wix-sync writes NULL to this column of its own, where a record has no value.
+    /// Whether wix-sync writes NULL to this column if a record has no value for it.
     pub(super) fn may_write_null(&self, column: &Column) -> bool {
         match self.filled {
             Some(filled) => column.name != "notes" && !filled.contains(&column.name),
@@ -342,7 +342,7 @@ impl NeededTable {
 }
 
 impl Column {
-    /// The definition, as it stands behind `add column`.
+    /// The definition, as it follows `add column`.
     pub(super) fn definition(&self) -> String {
         let default = self.default.map(|default| format!(" default {default}")).unwrap_or_default();
         let not_null = if self.not_null { " not null" } else { "" };

@@ -1,4 +1,4 @@
-//! What is noted about records beside their rows, and goes when they are written or gone: pending deletions, rejected
+//! Notes on records beside their rows, removed when the records are written or deleted: pending deletions, rejected
 //! records, held copies and unreadable fields.
 
 use chrono::{DateTime, Utc};
@@ -7,13 +7,13 @@ use super::error::StoreError;
 use super::session::{Session, params};
 use crate::table::Table;
 
-/// Forgets pending deletions of records that were seen again, or whose deletion is decided.
+/// Removes pending deletions of records that were seen again, or whose deletion is decided.
 pub(super) async fn forget(session: &Session<'_>, table: &'static Table, wix_ids: &[&str]) -> Result<(), StoreError> {
     let statement = "delete from {schema}.sync_missing where table_name = $1 and wix_id = any ($2)";
     session.write("could not clear sync_missing", statement, params![table.name, wix_ids]).await
 }
 
-/// Notes that records were written, or are gone from Wix: what was kept of them goes.
+/// Resolves rejected records that were written, or that no longer exist in Wix.
 pub(super) async fn resolve_errors(
     session: &Session<'_>,
     table: &'static Table,
@@ -25,7 +25,7 @@ pub(super) async fn resolve_errors(
     session.write("could not resolve rejected records", statement, params![table.name, wix_ids, now]).await
 }
 
-/// Forgets copies that were held: a newer one came.
+/// Removes held copies: newer copies replace them.
 pub(super) async fn release(session: &Session<'_>, table: &'static Table, wix_ids: &[&str]) -> Result<(), StoreError> {
     let statement = "delete from {schema}.sync_held where table_name = $1 and wix_id = any ($2)";
     session.write("could not clear sync_held", statement, params![table.name, wix_ids]).await

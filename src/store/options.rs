@@ -1,5 +1,4 @@
-//! The options of a connection, gathered from the connection string and libpq's variables: which there are, and which
-//! values they take.
+//! Options of a connection, from the connection string and libpq's variables: known names and allowed values.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +12,7 @@ enum Kind {
     Word(&'static [&'static str]),
     /// Has no effect here: an option of libpq or of another client.
     Ignored,
-    /// Would have an effect, and is not supported: it is refused.
+    /// Has an effect in libpq that wix-sync does not support: it is refused.
     Unsupported,
 }
 
@@ -47,12 +46,12 @@ fn kind(option: &str) -> Option<Kind> {
     })
 }
 
-/// Options by name: the value, and what a message calls the option. An empty value counts as not given.
+/// Options by name: the value, and the option's name in messages. An empty value counts as not given.
 pub(super) struct Options(BTreeMap<String, (String, String)>);
 
 impl Options {
-    /// The connection string has precedence over the variables. An option that is unknown or not supported, or has a
-    /// value that it does not take, is an error.
+    /// Collects the options. The connection string has precedence over the variables. An unknown or unsupported option,
+    /// or an invalid value, is an error.
     pub(super) fn gather(settings: &DatabaseSettings) -> Result<Options, String> {
         let variables = settings.variables.iter().map(|(variable, option, value)| {
             ((*option).to_owned(), (value.reveal().to_owned(), (*variable).to_owned()))
@@ -63,7 +62,7 @@ impl Options {
             let mut previous = String::new();
             for (key, value) in pairs {
                 if kind(&key).is_none() {
-                    // It may be part of the password.
+                    // The name may be part of the password.
                     let is_hidden =
                         previous == "password" || key.contains(|c: char| !c.is_ascii_lowercase() && c != '_');
                     return Err(match is_hidden || key.len() > 32 {
@@ -112,12 +111,12 @@ impl Options {
         self.0.get(option).map(|(value, _)| value.as_str())
     }
 
-    /// What the option is called where it was set.
+    /// The option's name where it was set: the variable or the connection string.
     pub(super) fn name(&self, option: &str) -> String {
         self.0.get(option).map_or_else(|| format!("`{option}`"), |(_, name)| name.clone())
     }
 
-    /// A number above 0: the other ones mean that a default or no limit is wanted.
+    /// A number above 0. Other numbers mean the default or no limit.
     pub(super) fn positive(&self, option: &str) -> Option<u64> {
         self.get(option)?.trim().parse().ok().filter(|number| *number > 0)
     }

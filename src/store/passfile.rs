@@ -1,4 +1,4 @@
-//! libpq's password file: lines of `host:port:database:user:password`, of which the first that fits counts.
+//! libpq's password file: lines of `host:port:database:user:password`. The first line that matches is used.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -38,7 +38,7 @@ impl PasswordFile {
     }
 }
 
-/// What follows the first field and its colon, if that field is `wanted` or `*`.
+/// The text after the first field and its colon, if that field is `wanted` or `*`.
 fn after<'a>(line: &'a str, wanted: &str) -> Option<&'a str> {
     if let Some(rest) = line.strip_prefix("*:") {
         return Some(rest);

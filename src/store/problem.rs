@@ -1,4 +1,4 @@
-//! What can be wrong with the schema, and how it is repaired.
+//! Problems of the schema, and how they are fixed.
 
 use std::fmt;
 
@@ -16,11 +16,11 @@ pub(super) struct Problem {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// Something was dropped.
+    /// An object was dropped.
     Missing,
     /// A column was changed; adoption changes it back.
     Changed,
-    /// Something was added that refuses or changes what is written.
+    /// An object was added that refuses or changes rows of wix-sync.
     Foreign,
 }
 
@@ -38,29 +38,29 @@ impl Problem {
 pub(super) enum Effect {
     /// The run fails, or would write wrong values.
     StopsRuns,
-    /// Postgres refuses rows. Each becomes a rejected record.
+    /// Postgres refuses some rows. Each becomes a rejected record.
     RefusesRows,
-    /// The run works, if slowly.
+    /// Runs work, but may be slow.
     Other,
 }
 
 #[derive(Debug)]
 pub(super) enum Repair {
-    /// `migrate` repairs it.
+    /// `migrate` fixes it.
     Step(Step),
-    /// SQL that a person has to run.
+    /// The operator must run this SQL.
     Sql(String),
-    /// Something else has to be repaired first.
+    /// Another problem must be fixed first.
     None,
 }
 
-/// What `migrate` restores.
+/// Object that `migrate` restores.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step {
     Table(&'static NeededTable),
     Column(&'static NeededTable, &'static Column),
     Default(&'static NeededTable, &'static Column),
-    /// A primary key or unique constraint, by its index in [`NeededTable::unique`]; `None` is the primary key.
+    /// A primary key (`None`) or a unique constraint, by its index in [`NeededTable::unique`].
     Unique(&'static NeededTable, Option<usize>),
     /// The foreign key `customer_id`.
     Customer(&'static NeededTable),

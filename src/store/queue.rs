@@ -1,7 +1,7 @@
-//! `sync_queue`: syncs that were asked for and have not ended.
+//! `sync_queue`: requested syncs that have not ended.
 //!
-//! A row leaves the queue in the transaction that records the end of its run ([`Store::finish_run`]). If the process
-//! dies before, the next one finds the row and does the sync again under the same id.
+//! A row is deleted in the transaction that records the end of its run ([`Store::finish_run`]). If the process dies
+//! before, the next process finds the row and repeats the sync with the same id.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -13,14 +13,14 @@ use super::error::StoreError;
 use super::session::{from_row, params};
 use crate::json_time;
 
-/// A sync that was asked for.
+/// A requested sync.
 #[derive(Clone, Debug, Serialize)]
 pub struct Trigger {
     /// The id that the run gets in `sync_logs`.
     pub id: Uuid,
     /// `customers`, `appointments`, `orders` or `all`.
     pub sync_type: String,
-    /// `{"start": TEXT, "end": TEXT}`, as it came.
+    /// `{"start": TEXT, "end": TEXT}`, unchanged from the request.
     pub date_range: Option<Value>,
     #[serde(serialize_with = "json_time::required")]
     pub requested_at: DateTime<Utc>,
@@ -30,7 +30,7 @@ from_row!(Trigger { id, sync_type, date_range, requested_at });
 
 const READING: &str = "could not read sync_queue";
 
-/// SQL: whether the database has Supabase's users, and this role may read them.
+/// SQL: whether the database has Supabase's table of users and this role can read it.
 const HAS_USERS: &str = "select exists (
         select from pg_class c join pg_namespace n on n.oid = c.relnamespace
         where n.nspname = 'auth' and c.relname = 'users'
@@ -38,8 +38,7 @@ const HAS_USERS: &str = "select exists (
      )";
 
 impl Store {
-    /// Adds a sync to the queue. If an equal one waits there, that one is meant: returns its id, and whether it is a new
-    /// one.
+    /// Adds a sync to the queue, unless an equal one waits. Returns the id of the queued sync, and whether it is new.
     pub async fn enqueue(
         &mut self,
         sync_type: &str,
@@ -49,7 +48,7 @@ impl Store {
         let doing = "could not add to sync_queue";
         let user_id = self.known_user(user_id).await?;
         let session = self.begin_unfenced().await?;
-        // Two equal requests at the same time must not both see that none waits.
+        // Two equal requests at the same time must not both find an empty queue.
         session.write(doing, "lock table {schema}.sync_queue in share row exclusive mode", params![]).await?;
         let waiting = "select id from {schema}.sync_queue
              where sync_type = $1 and date_range is not distinct from $2 and started_at is null
@@ -88,7 +87,7 @@ impl Store {
         session.commit(doing).await
     }
 
-    /// The user, if Supabase knows them: `sync_logs.user_id` references its users.
+    /// The user id, if Supabase's table of users contains it: `sync_logs.user_id` references that table.
     async fn known_user(&self, user_id: Option<Uuid>) -> Result<Option<Uuid>, StoreError> {
         let Some(user_id) = user_id else { return Ok(None) };
         let doing = "could not look for the user in auth.users";

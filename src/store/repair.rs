@@ -1,7 +1,6 @@
-//! Restores what is missing in the schema, in the transaction of `migrate`.
+//! Restores missing objects of the schema, in the transaction of `migrate`.
 //!
-//! Records of Wix are not invented: a restored table or column is filled by the next run, which reads everything and
-//! writes the rows again.
+//! A restored table or column is filled by the next run, which reads all records and writes the rows again.
 
 mod refill;
 
@@ -20,15 +19,15 @@ use super::session::{Session, params};
 use crate::table::Relation;
 use crate::table::Table;
 
-/// One step makes the next possible: tables, then keys, then links and indexes.
+/// Maximum rounds. Each round enables the next: tables, then keys, then links and indexes.
 const MAX_ROUNDS: usize = 4;
 
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     pub(super) repaired: Vec<String>,
-    /// Problems that a person has to repair.
+    /// Problems that the operator must fix.
     pub(super) remaining: Vec<Problem>,
-    /// Tables that the next run reads from the beginning.
+    /// Tables that the next run reads completely.
     pub(super) to_read: BTreeSet<&'static Table>,
     pub(super) created: BTreeSet<&'static str>,
 }
@@ -40,23 +39,23 @@ struct Refused {
     sql: Option<String>,
 }
 
-/// A note on what a step did; or why it cannot be taken, and the SQL that makes it possible.
+/// A note on what a step did; or the reason why it is not possible, and the SQL that makes it possible.
 type Taken = Result<Option<String>, (String, Option<String>)>;
 
 struct Work<'a> {
     session: &'a Session<'a>,
-    /// The statements of the migrations that fit a restored table.
+    /// Statements of the migrations that also apply to a restored table.
     finishing: &'a [&'a str],
     repaired: Vec<String>,
     created: BTreeSet<&'static str>,
     refused: Vec<Refused>,
-    /// Tables under another name, beside those that were restored.
+    /// Tables with the same columns but another name, next to restored ones.
     lookalikes: Vec<Problem>,
     to_read: BTreeSet<&'static Table>,
     to_rewrite: BTreeSet<&'static Table>,
 }
 
-/// Restores what is missing. `migrations` are those that are applied.
+/// Restores missing objects. `migrations` are the applied ones.
 pub(super) async fn repair(session: &Session<'_>, migrations: &[&str]) -> Result<Outcome, StoreError> {
     let mut work = Work {
         session,
@@ -95,7 +94,7 @@ pub(super) async fn repair(session: &Session<'_>, migrations: &[&str]) -> Result
 }
 
 impl Work<'_> {
-    /// Takes every step that can be taken. False if there was none.
+    /// Takes all possible steps. False if there was none.
     async fn round(&mut self, facts: &Catalog, problems: &[Problem]) -> Result<bool, StoreError> {
         let mut is_changed = false;
         for problem in problems {
@@ -178,7 +177,7 @@ impl Work<'_> {
         self.session.rows(doing, statement, params![]).await?.count()
     }
 
-    /// The name, unless something else in the schema has it.
+    /// The name, unless another object of the schema has it.
     async fn free_name(&self, name: &'static str) -> Result<Option<&'static str>, StoreError> {
         let doing = "could not look for a free name";
         let statement = "select exists (
@@ -223,7 +222,8 @@ impl Work<'_> {
         Ok(None)
     }
 
-    /// Has JSON compressed by lz4, where the server was built with it: it takes a third of the time of Postgres's own method.
+    /// Sets lz4 compression for JSON columns if the server supports it: it takes a third of the time of Postgres's own
+    /// method.
     async fn compress(&self, table: &NeededTable) -> Result<(), StoreError> {
         let columns = table.columns.iter().filter(|column| column.data_type == "jsonb");
         let settings: Vec<String> =
@@ -243,7 +243,7 @@ impl Work<'_> {
         .await
     }
 
-    /// Another table of the schema with all columns of this one, if this one holds what Wix has.
+    /// Another table of the schema that has all columns of this one, if this one holds Wix records.
     async fn lookalike(&self, table: &NeededTable) -> Result<Option<String>, StoreError> {
         if !table.is_of_wix() {
             return Ok(None);
@@ -273,7 +273,7 @@ impl Work<'_> {
                 self.run(&format!("alter table {name} add column {} {}", column.name, column.data_type)).await?;
                 self.execute(&format!("update {name} set {} = {value}", column.name)).await?;
                 self.run(&format!("alter table {name} alter column {} set not null", column.name)).await?;
-                // Constraints that were dropped with the column.
+                // Constraints that were dropped together with the column.
                 let has = |check: &str| {
                     facts.get(table.name).is_some_and(|facts| facts.checks.iter().any(|it| it.0 == check))
                 };
@@ -311,13 +311,13 @@ impl Work<'_> {
         Ok(notes)
     }
 
-    /// Whether what a table lost makes the next run read everything.
+    /// Notes the tables that the next run must read completely, because this table lost data.
     fn needs_reading(&mut self, table: &NeededTable) {
         match synced_table(table) {
             Some(table) => {
                 self.to_read.insert(table);
             }
-            // What they hold of rejected records, pending deletions and links is found again by reading everything.
+            // The lost rejected records, pending deletions and links are found again by reading everything.
             None if !matches!(table.name, "sync_logs" | "sync_locks" | "sync_migrations" | "sync_queue") => {
                 self.to_read.extend(Table::ALL);
             }
@@ -375,7 +375,7 @@ impl Work<'_> {
     }
 }
 
-/// Whether what is in the schema keeps a statement from it, and not the server, a lock or missing rights.
+/// Whether the schema's content is the reason why a statement fails, and not the server, a lock or missing rights.
 fn is_about_the_schema(state: &SqlState) -> bool {
     *state != SqlState::INSUFFICIENT_PRIVILEGE && matches!(&state.code()[..2], "42" | "23" | "22" | "21" | "0A" | "2B")
 }
@@ -386,7 +386,7 @@ fn synced_table(needed: &NeededTable) -> Option<&'static Table> {
 
 /// The statements that create the view over all synced tables.
 fn view_statements() -> String {
-    // Only the first of the parts names the columns, as Postgres writes the view of the migrations.
+    // Only the first part names the columns: Postgres stores the view of the migrations in this form.
     let count = |(index, table): (usize, &&Table)| {
         let (place, Table { name, id_column, .. }) = (index + 1, table);
         let named = |column: &'static str| if index == 0 { column } else { "" };

@@ -1,5 +1,5 @@
-//! Work on the database is done again after a deadlock or a lost connection, and has a time limit: it may wait for a
-//! forgotten lock, or for a server that does not answer.
+//! Repeats database work after a deadlock or a lost connection, and limits its time: it may wait for a forgotten lock,
+//! or for a server that does not respond.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,44 +12,44 @@ use super::error::StoreError;
 use crate::event::{Event, Reporter, Wait};
 use crate::stop::{Stop, StopReason};
 
-/// Maximum attempts of one transaction, after the first.
+/// Maximum retries of one transaction after the first attempt.
 const MAX_TRIES: u32 = 5;
 
-/// The first wait between two attempts.
+/// First wait between two attempts.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 
-/// The longest wait for a server that is gone.
+/// Longest wait between two attempts to reconnect.
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(8);
 
-/// Maximum attempts to connect again: with the waits above, about a minute.
+/// Maximum attempts to reconnect: with the waits above, about one minute.
 const MAX_RECONNECTS: u32 = 11;
 
-/// The time that current work gets to end by itself after a stop.
+/// Time that the current work gets to finish after a stop.
 pub const LAST_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Maximum time of one transaction. The server limits each of its statements; this is only for a server that does not
-/// answer any more.
+/// Maximum time of one transaction. The server limits each statement; this limit is for a server that no longer
+/// responds.
 const TRANSACTION_PATIENCE: Duration = Duration::from_secs(1800);
 
-/// Work on the database that takes longer is reported as a wait.
+/// Database work that takes longer is reported as a wait.
 const REPORTED_AFTER: Duration = Duration::from_secs(3);
 
-/// Maximum time that a statement takes to end after it was cancelled.
+/// Maximum time for a cancelled statement to end.
 const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Maximum time to connect again to a server that did not answer.
+/// Maximum time to reconnect to a server that did not respond.
 const RECONNECT_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Store {
-    /// From here on, work on the database ends soon after this stop, [`Store::retry`] waits no longer than to it, and
-    /// waits are reported.
+    /// From now on, database work ends soon after this stop, [`Store::retry`] stops waiting at it, and waits are
+    /// reported.
     pub fn end_with(&mut self, stop: &Stop, reporter: Arc<dyn Reporter>) {
         self.stop = stop.clone();
         self.reporter = Some(reporter);
     }
 
-    /// Does what may be done twice without harm, again after a deadlock or a lost connection: if only the answer was lost,
-    /// the second time changes nothing.
+    /// Runs idempotent work, and repeats it after a deadlock or a lost connection. If only the response was lost, the
+    /// repetition changes nothing.
     ///
     /// # Errors
     ///
@@ -69,14 +69,15 @@ impl Store {
         }
     }
 
-    /// A new connection if the old one is known to be gone: the server may have been restarted while Wix was asked.
+    /// Reconnects if the connection is known to be closed: the server may have restarted while records were read from
+    /// Wix.
     pub async fn ensure_connected(&mut self) -> Result<(), StoreError> {
         if self.is_closed() { self.reconnect_patiently().await } else { Ok(()) }
     }
 
-    /// Does work on the database in one transaction. After a stop it has little time left: then it is cancelled, and if
-    /// that does not help either, given up together with the connection. Nothing is lost, since a transaction is all or
-    /// nothing; the books tell the next run whether a COMMIT still went through.
+    /// Runs one transaction with a time limit. After a stop, little time is left: then the transaction is cancelled
+    /// and, if that fails, abandoned together with the connection. Nothing is lost, because a transaction is all or
+    /// nothing; the write number shows the next run whether a COMMIT succeeded.
     pub(super) async fn in_time<T>(
         &mut self,
         operation: &mut impl AsyncFnMut(&mut Store) -> Result<T, StoreError>,
@@ -106,13 +107,13 @@ impl Store {
             let seconds = TRANSACTION_PATIENCE.as_secs();
             return Err(StoreError::Silent { doing: "a transaction was given up", seconds });
         };
-        // What waits for a lock ends when it is cancelled.
+        // Work that waited for a lock ends when it is cancelled.
         let blocker = if has_ended { self.likely_blocker().await } else { None };
         warn(reason, blocker.map(|blocker| format!("{blocker}; {}", blocker.hint())), has_ended);
         Err(StoreError::Stopped(reason))
     }
 
-    /// Prepares another attempt after a deadlock or a lost connection; any other error is returned, and so is one after
+    /// Prepares another attempt after a deadlock or a lost connection. Returns any other error, and every error after
     /// the last attempt.
     pub(super) async fn prepare_retry(&mut self, error: StoreError, tries: u32) -> Result<(), StoreError> {
         if !(error.is_connection_lost() || error.is_contention()) {
@@ -128,7 +129,7 @@ impl Store {
         if let (1, StoreError::Blocked { blocker, .. }) = (tries, &error) {
             tracing::warn!("{error}; retrying for about a minute ({})", blocker.hint());
         }
-        // After a stop, the current work may still take one more attempt.
+        // After a stop, one more attempt of the current work is allowed.
         if tries > 1 {
             self.stop.check().map_err(StoreError::Stopped)?;
         }
@@ -139,7 +140,7 @@ impl Store {
         Ok(())
     }
 
-    /// A new connection to replace one that is gone. Waits for a server that comes back within about a minute.
+    /// Replaces a closed connection. Waits about one minute for a server that restarts.
     pub(super) async fn reconnect_patiently(&mut self) -> Result<(), StoreError> {
         let mut delay = RETRY_DELAY;
         for _ in 0..MAX_RECONNECTS {
@@ -171,7 +172,7 @@ impl Store {
     }
 }
 
-/// Does work on the database, and reports a wait if that takes long.
+/// Runs database work, and reports a wait if it takes long.
 pub async fn report_if_slow<T>(reporter: Option<Arc<dyn Reporter>>, work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     let Some(reporter) = reporter else { return work.await };

@@ -1,4 +1,4 @@
-//! `sync_logs`: one row a run.
+//! `sync_logs`: one row per run.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -10,10 +10,10 @@ use crate::run::{RunSummary, Status};
 use crate::table::Table;
 
 impl Store {
-    /// Records that a run begins, and all others that are `running` as failed: the holder of the lease knows that none
-    /// is. Also those of the predecessor. Returns how many there were.
+    /// Records that a run starts, and marks all other `running` runs as failed: while this run holds the lease, none of
+    /// them is active. Also marks runs of AsyncSyncAgent. Returns how many were marked.
     ///
-    /// A run that was queued may have been started before, by a process that died: its row is used again.
+    /// A queued run may have been started before by a process that died: its row is used again.
     pub async fn begin_run(&mut self, run_id: Uuid, sync_type: &str, now: DateTime<Utc>) -> Result<u64, StoreError> {
         let begin =
             "insert into {schema}.sync_logs as l (id, sync_type, status, user_id, started_at, synced_count, error_count, created_at)
@@ -42,8 +42,8 @@ impl Store {
         Ok(closed)
     }
 
-    /// Records how a run ended, and takes it out of the queue. It may be called again with the same `now`. A run that
-    /// another run has recorded as failed stays so.
+    /// Records how a run ended, and removes it from the queue. Can be repeated with the same `now`. A run that another
+    /// run recorded as failed stays failed.
     pub async fn finish_run(
         &mut self,
         summary: &RunSummary,
@@ -87,18 +87,18 @@ impl Store {
         Ok(())
     }
 
-    /// What the last run before this one that synced a table had to say about it.
+    /// The notices of the last run before this one that synced a table.
     pub async fn last_notices(&self, table: &'static Table, run_id: Uuid) -> Result<Vec<String>, StoreError> {
         let statement = "select results -> $1 -> 'notices' from {schema}.sync_logs
              where id <> $2 and status <> 'running' and results -> $1 is not null
              order by started_at desc nulls last limit 1";
         let rows = self.rows("could not read sync_logs", statement, params![table.name, run_id]).await?;
         let notices: Option<(Option<serde_json::Value>,)> = rows.first()?;
-        // Rows of other programs may hold anything.
+        // Other programs may have stored any JSON in their rows.
         Ok(notices.and_then(|(notices,)| serde_json::from_value(notices?).ok()).unwrap_or_default())
     }
 
-    /// Deletes runs that ended before `before`, except the last completed one of each type, and rows of `sync_errors`
+    /// Deletes runs that ended before `before`, except the last completed run of each type, and rows of `sync_errors`
     /// that were resolved before.
     pub async fn trim_logs(&mut self, before: DateTime<Utc>) -> Result<(), StoreError> {
         let doing = "could not delete old rows of sync_logs";
@@ -115,7 +115,7 @@ impl Store {
     }
 }
 
-/// `sync_logs` counts in 32 bits, as the predecessor did.
+/// `sync_logs` has 32-bit counts, for compatibility with AsyncSyncAgent.
 fn count(value: u64) -> i32 {
     i32::try_from(value).unwrap_or(i32::MAX)
 }

@@ -1,18 +1,18 @@
-//! The schema in which the tables live, and statements that name it.
+//! The schema of the tables, and statements that name it.
 
 use std::fmt;
 
 use super::error::StoreError;
 
-/// A schema's name, checked, so that it can stand in any statement.
+/// A valid schema name, which is safe in any statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schema {
     name: String,
 }
 
 impl Schema {
-    /// Takes letters, digits, `_` and `-`, up to Postgres's 63 bytes; anything else is an error, and so are
-    /// the schemas that belong to Postgres.
+    /// Accepts letters, digits, `_` and `-`, at most 63 bytes (Postgres's limit). Anything else is an error, and so are
+    /// Postgres's own schemas.
     pub fn new(name: &str) -> Result<Schema, StoreError> {
         let allowed = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
         let is_postgres_own = name.starts_with("pg_") || name == "information_schema";
@@ -22,7 +22,7 @@ impl Schema {
         Ok(Schema { name: name.to_owned() })
     }
 
-    /// The name without quotes, as in the catalog.
+    /// The name without quotes, as stored in the catalog.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -33,7 +33,7 @@ impl Schema {
     }
 }
 
-/// The quoted name.
+/// Writes the quoted name.
 impl fmt::Display for Schema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\"", self.name)

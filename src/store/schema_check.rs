@@ -1,7 +1,7 @@
-//! Compares the schema with what wix-sync needs ([`super::needs`]): somebody may have changed it by hand.
+//! Compares the schema with what wix-sync needs ([`super::needs`]), to find manual changes.
 //!
-//! One statement reads the catalog. `migrate` restores what is missing ([`super::repair`]), `doctor` lists every problem,
-//! and a run starts only if no problem stands in its way.
+//! One statement reads the catalog. `migrate` restores missing objects ([`super::repair`]), `doctor` lists every
+//! problem, and a run starts only if no problem stops it.
 
 use super::catalog::{Catalog, ColumnFact, Facts, holds, holds_state};
 use super::connect::Store;
@@ -13,15 +13,15 @@ use super::schema::{Schema, quoted};
 use crate::table::{CUSTOMERS, Table};
 
 impl Store {
-    /// An error unless all migrations are applied and no manual change of the schema stops a run. One statement if all
-    /// is well.
+    /// Returns an error unless all migrations are applied and no manual change of the schema stops a run. One statement
+    /// if there is no problem.
     pub async fn check_ready(&self) -> Result<(), StoreError> {
         match self.load_catalog_and_migrations().await {
             Ok((catalog, applied)) if !applied.is_empty() => {
                 state_of(&self.schema, &applied)?.check(&self.schema)?;
                 self.refuse(&catalog, |problem| problem.effect == Effect::StopsRuns)
             }
-            // `sync_migrations` cannot be read, or has no visible row.
+            // `sync_migrations` is not readable, or has no visible row.
             Ok(_) | Err(StoreError::Database { .. }) => match self.check_migrated().await {
                 Err(error @ StoreError::Database { .. }) => Err(self.explain(error).await),
                 other => other,
@@ -30,7 +30,8 @@ impl Store {
         }
     }
 
-    /// What explains an error of Postgres: the tables were changed by hand. Otherwise the error itself.
+    /// Replaces a Postgres error by the manual change of the tables that explains it. Otherwise returns the error
+    /// itself.
     pub async fn explain(&self, error: StoreError) -> StoreError {
         match self.load_catalog().await.and_then(|catalog| self.refuse(&catalog, |_| true)) {
             Err(damaged @ StoreError::Damaged { .. }) => damaged,
@@ -46,14 +47,14 @@ impl Store {
         Err(StoreError::Damaged { schema, what, others: stopping.count() })
     }
 
-    /// How far the schema is where `sync_migrations` is missing or empty.
+    /// State of a schema whose `sync_migrations` is missing or empty.
     pub(super) async fn unrecorded_state(&self) -> Result<SchemaState, StoreError> {
         let catalog = self.load_catalog().await?;
         Ok(if holds_state(&catalog) { SchemaState::Unrecorded } else { SchemaState::NotMigrated })
     }
 }
 
-/// What is not as wix-sync needs it, in the order in which it can be repaired.
+/// Differences from what wix-sync needs, in the order in which they can be fixed.
 pub(super) fn compare(schema: &Schema, catalog: &Catalog) -> Vec<Problem> {
     let mut problems = Vec::new();
     for table in TABLES.iter() {
@@ -98,12 +99,12 @@ impl Comparison<'_> {
         Problem { table: self.table.name, what, cause: Cause::Foreign, effect, repair: Repair::Sql(sql) }
     }
 
-    /// What it does to runs if rows of this table are refused.
+    /// The effect on runs if rows of this table are refused.
     fn refusal(&self) -> Effect {
         if self.table.is_of_wix() { Effect::RefusesRows } else { Effect::StopsRuns }
     }
 
-    /// `"schema".table`, as SQL needs it.
+    /// The table as `"schema".table`, for SQL.
     fn name(&self) -> String {
         format!("{}.{}", self.schema, self.table.name)
     }
@@ -204,7 +205,7 @@ impl Comparison<'_> {
         None
     }
 
-    /// SQL that gives a column its type back.
+    /// SQL that restores a column's type.
     fn retyping(&self, column: &Column, fact: &ColumnFact) -> String {
         let (table, name) = (self.name(), column.name);
         let mut sql = String::new();
@@ -243,7 +244,8 @@ impl Comparison<'_> {
         self.and_read_again(column, sql)
     }
 
-    /// The same SQL, after which the next run writes the rows again: the values may have been rounded or shifted.
+    /// SQL that restores the type and makes the next run write the rows again: the values may have been rounded or
+    /// shifted.
     fn and_read_again(&self, column: &Column, sql: String) -> String {
         let table = self.table;
         if !table.is_of_wix() || !is_from_wix(column.name) || column.name == "content_hash" {
@@ -304,7 +306,7 @@ fn view_problem(schema: &Schema, catalog: &Catalog) -> Option<Problem> {
         let sql = format!("drop view {schema}.{VIEW};");
         return problem(format!("view {VIEW} has other columns"), Cause::Changed, Repair::Sql(sql));
     }
-    // The view still reads a table after it was renamed.
+    // The view still reads a table that was renamed.
     let is_read = |table: &&str| {
         catalog.get(*table).is_none_or(|facts| facts.kind != "r" || facts.columns.values().any(|fact| fact.has('h')))
     };
@@ -312,12 +314,12 @@ fn view_problem(schema: &Schema, catalog: &Catalog) -> Option<Problem> {
     problem(format!("view {VIEW} does not read {unread}"), Cause::Missing, Repair::Step(Step::View))
 }
 
-/// An index's definition without spaces, brackets and quotes, and without the casts that a column of type varchar adds.
+/// An index's definition without spaces, brackets, quotes, and the casts that Postgres adds for varchar columns.
 fn plain(definition: &str) -> String {
     definition.replace("::text", "").replace([' ', '(', ')', '"'], "")
 }
 
-/// Whether a column of the table holds what Wix has, and is not wix-sync's or a person's own.
+/// Whether a column holds data from Wix, not data of wix-sync or of users.
 pub(super) fn is_from_wix(column: &str) -> bool {
     !matches!(column, "id" | "notes" | "created_at" | "updated_at")
 }

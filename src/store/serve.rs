@@ -1,5 +1,5 @@
-//! What `wix-sync serve` asks: rows of `sync_logs` as its API returns them, and its own row in `sync_locks`, by which
-//! `status` and `doctor` know whether it is alive.
+//! Queries of `wix-sync serve`: rows of `sync_logs` for its API, and its own row in `sync_locks`, which shows `status`
+//! and `doctor` whether the server is alive.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use super::status::RunFilter;
 use crate::json_time;
 use crate::lock_owner::LockOwner;
 
-/// A server that was not heard of for so long is dead: three heartbeats and some more.
+/// Maximum age of the last heartbeat in seconds: three heartbeats and a margin. After it the server counts as dead.
 const SERVE_SECS: f64 = 75.0;
 
 /// One row of `sync_logs`, with all columns that the HTTP API promises.
@@ -59,13 +59,13 @@ pub struct RunCounts {
 
 from_row!(RunCounts { running, completed, failed });
 
-/// What is known of `wix-sync serve` in this schema.
+/// State of `wix-sync serve` in this schema.
 #[derive(Clone, Debug, Serialize)]
 pub struct ServeState {
-    /// Syncs that wait, or whose run has not ended.
+    /// Queued syncs that wait or are running.
     pub queued: i64,
     pub oldest_queued_seconds: Option<i64>,
-    /// `None`: no server runs here, or it stopped in order.
+    /// `None`: no server runs here, or it was shut down normally.
     pub is_alive: Option<bool>,
     /// Its process and machine.
     pub process: Option<String>,
@@ -73,7 +73,8 @@ pub struct ServeState {
 }
 
 impl ServeState {
-    /// `running (pid 7 on host), last heartbeat 5 s ago; 1 queued, the oldest for 3 s`. `None` where nobody uses it.
+    /// For example `running (pid 7 on host), last heartbeat 5 s ago; 1 queued, the oldest for 3 s`. `None` if `serve`
+    /// is not used.
     pub fn describe(&self) -> Option<String> {
         let age = self.heartbeat_age_seconds.unwrap_or_default();
         let process = self.process.as_deref().unwrap_or("an unknown process");
@@ -92,7 +93,7 @@ impl ServeState {
 }
 
 impl Store {
-    /// Runs with this filter, newest first; with an id only that one.
+    /// Runs that match this filter, newest first; only one if an id is given.
     pub async fn log_rows(&self, id: Option<Uuid>, filter: &RunFilter) -> Result<Vec<LogRow>, StoreError> {
         let statement = "select id, sync_type::text, status::text, user_id, started_at, completed_at,
                 coalesce(synced_count, 0)::bigint as synced_count, coalesce(error_count, 0)::bigint as error_count,
@@ -111,7 +112,7 @@ impl Store {
         self.rows("could not count the runs in sync_logs", statement, params![]).await?.first()
     }
 
-    /// The heartbeat of a server. `server_id` is one process.
+    /// Stores a server's heartbeat. `server_id` identifies one process.
     pub async fn beat_serve(&mut self, server_id: Uuid, process: &LockOwner) -> Result<(), StoreError> {
         let statement = "insert into {schema}.sync_locks as l (name, token, run_id, holder, acquired_at, renewed_at, expires_at)
              values ('serve', 0, $1, $2, clock_timestamp(), clock_timestamp(), clock_timestamp() + make_interval(secs => $3))
@@ -123,13 +124,13 @@ impl Store {
             .await
     }
 
-    /// The server stops in order.
+    /// Records that the server was shut down normally.
     pub async fn end_serve(&mut self, server_id: Uuid) -> Result<(), StoreError> {
         let statement = "update {schema}.sync_locks set expires_at = '-infinity' where name = 'serve' and run_id = $1";
         self.write("could not record the server's end", statement, params![server_id]).await
     }
 
-    /// `observer` is this process: a server that died on the same machine is known at once.
+    /// `observer` is this process: it detects at once if a server on the same machine died.
     pub async fn serve_state(&self, observer: &LockOwner) -> Result<ServeState, StoreError> {
         let statement = "select queued.count, queued.oldest, l.holder, l.expires_at >= clock_timestamp(),
                 floor(extract(epoch from clock_timestamp() - l.renewed_at))::bigint

@@ -1,5 +1,5 @@
-//! A transaction and the schema that its statements name. The type of a parameter follows from its Rust type; rows are
-//! read into tuples or structs.
+//! A transaction and the schema that its statements name. A parameter's type follows from its Rust type; rows are read
+//! into tuples or structs.
 
 use chrono::{DateTime, NaiveDate, Utc};
 use tokio_postgres::types::{FromSqlOwned, Json, ToSql, Type};
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::error::StoreError;
 use super::schema::Schema;
 
-/// A parameter with its type, as unnamed statements take it: poolers in transaction mode lose prepared ones.
+/// A parameter with its type. Unnamed statements are used because poolers in transaction mode lose prepared ones.
 pub(super) type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
 /// The parameters of a statement in order, each with the Postgres type of its Rust type.
@@ -22,7 +22,7 @@ pub(super) fn parameter<T: Typed + ToSql + Sync>(value: &T) -> Parameter<'_> {
     (value, T::TYPE)
 }
 
-/// The Postgres type of a Rust type, and of an array of it.
+/// The Postgres types of a Rust type and of an array of it.
 pub(super) trait Typed {
     const TYPE: Type;
     const ARRAY: Type;
@@ -68,14 +68,14 @@ types_of_content! {
     [: Typed] Vec<T>: T::ARRAY, T::ARRAY;
 }
 
-/// An open transaction. If it is dropped without [`Session::commit`], it is rolled back.
+/// An open transaction. It is rolled back if it is dropped without [`Session::commit`].
 pub(super) struct Session<'a> {
     pub(super) transaction: Transaction<'a>,
     pub(super) schema: &'a Schema,
 }
 
 impl Session<'_> {
-    /// The rows that a statement returns. `{schema}` in it becomes the schema's name.
+    /// Runs a statement and returns its rows. `{schema}` in it becomes the schema's name.
     pub(super) async fn rows(
         &self,
         doing: &'static str,
@@ -95,7 +95,7 @@ impl Session<'_> {
         self.write_counted(doing, statement, parameters).await.map(drop)
     }
 
-    /// The same. Returns how many rows were written.
+    /// Runs a statement and returns how many rows it wrote.
     pub(super) async fn write_counted(
         &self,
         doing: &'static str,
@@ -106,13 +106,13 @@ impl Session<'_> {
         self.transaction.execute_typed(&statement, parameters).await.map_err(StoreError::database(doing))
     }
 
-    /// Runs statements without parameters, as they are: they may hold names that are not ours.
+    /// Runs statements without parameters and without replacing `{schema}`: they may contain user-defined names.
     pub(super) async fn run(&self, doing: &'static str, statements: &str) -> Result<(), StoreError> {
         self.transaction.batch_execute(statements).await.map_err(StoreError::database(doing))
     }
 
-    /// Lets the rest of the transaction read whole tables. Other statements look up the rows of a batch; without
-    /// statistics, as in a first load, the planner would read a whole table or index for that, each time.
+    /// Allows sequential scans for the rest of the transaction. Other statements look up the rows of a batch by index;
+    /// without statistics, as in a first load, the planner would read a whole table or index for each of them.
     pub(super) async fn read_whole_tables(&self) -> Result<(), StoreError> {
         let settings = "set local enable_seqscan = on; set local enable_bitmapscan = on";
         self.run("could not change a setting", settings).await
@@ -127,7 +127,7 @@ impl Session<'_> {
     }
 }
 
-/// What a statement returned. A column of another type than expected is an error: somebody may have changed the table.
+/// The rows that a statement returned. A column of an unexpected type is an error: the table may have been changed.
 pub(super) struct Rows {
     rows: Vec<Row>,
     doing: &'static str,
@@ -159,29 +159,29 @@ impl Rows {
         self.rows.first().map(R::from_row).transpose().map_err(StoreError::database(self.doing))
     }
 
-    /// The first column of each row.
+    /// The first column of every row.
     pub(super) fn values<T: FromSqlOwned>(&self) -> Result<Vec<T>, StoreError> {
         self.map(|(value,)| value)
     }
 
-    /// The first column of the first row. If there is no row, the default: 0, false or `None`.
+    /// The first column of the first row. Without a row, the default: 0, false or `None`.
     pub(super) fn value<T: FromSqlOwned + Default>(&self) -> Result<T, StoreError> {
         Ok(self.first()?.map_or_else(T::default, |(value,)| value))
     }
 
-    /// The same of a statement that counts.
+    /// The first column of the first row, as a count.
     pub(super) fn count(&self) -> Result<u64, StoreError> {
         self.value().map(i64::unsigned_abs)
     }
 
-    /// The column with this name of the first row. If there is no row, the default.
+    /// The named column of the first row. Without a row, the default.
     pub(super) fn get<T: FromSqlOwned + Default>(&self, column: &str) -> Result<T, StoreError> {
         let value = self.rows.first().map_or_else(|| Ok(T::default()), |row| row.try_get(column));
         value.map_err(StoreError::database(self.doing))
     }
 }
 
-/// What can be read from a row: a tuple of its columns in their order, or a struct ([`from_row`]).
+/// Types that can be read from a row: a tuple of the columns in order, or a struct ([`from_row`]).
 pub(super) trait FromRow: Sized {
     fn from_row(row: &Row) -> Result<Self, Error>;
 }

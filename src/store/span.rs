@@ -1,4 +1,4 @@
-//! What a full sync completed: rows that Wix did not return in it are pending deletions.
+//! The parts of a list that a full sync completed: rows that Wix did not return in them are pending deletions.
 
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
@@ -7,20 +7,20 @@ use super::error::StoreError;
 use super::session::{Session, params};
 use crate::table::Table;
 
-/// A part of a full sync whose records are all known: what Wix did not list in it is missing.
+/// A part of a full sync whose records are all known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// Records created at this time or later. `None`: from the beginning.
+    /// Records created at this time or later. `None`: from the start.
     pub from: Option<DateTime<Utc>>,
     /// Records created before this time. `None`: to the end.
     pub until: Option<DateTime<Utc>>,
-    /// Whether it is the end of the list.
+    /// Whether the part reaches the end of the list.
     pub at_end: bool,
     pub listed: Vec<ListedKey>,
 }
 
-/// Stands for a Wix id where many have to be remembered: the first bytes of its SHA-256, which Postgres can compute
-/// too. If two ids had the same, a deleted row would stay until another full sync.
+/// A short key for a Wix id, to save memory: the first 8 bytes of its SHA-256, which Postgres can compute too. If two
+/// ids had the same key, a deleted row would stay until a later full sync.
 pub type ListedKey = [u8; 8];
 
 pub fn listed_key(wix_id: &str) -> ListedKey {
@@ -35,7 +35,7 @@ pub(super) fn listed_key_of_row(table: &'static Table) -> String {
     format!("substring(sha256(convert_to(t.{}::text, 'UTF8')) from 1 for 8)", table.id_column)
 }
 
-/// Notes the rows that are missing in a span, in the transaction that writes its records.
+/// Adds the rows that Wix did not return in a span to `sync_missing`, in the transaction that writes its records.
 pub(super) async fn insert_missing(
     session: &Session<'_>,
     table: &'static Table,
@@ -56,8 +56,8 @@ pub(super) async fn insert_missing(
         .await
 }
 
-/// Forgets the rows pending deletion of a table, in the transaction of a new full sync's first checkpoint. Those that wait
-/// for a second lookup stay: they go when the record is listed or found again.
+/// Removes a table's pending deletions, in the transaction of a new full sync's first checkpoint. Those that wait for a
+/// second lookup stay until the record is returned by the list or found by id.
 pub(super) async fn clear_missing(session: &Session<'_>, table: &'static Table) -> Result<(), StoreError> {
     let statement = "delete from {schema}.sync_missing where table_name = $1 and absent_at is null";
     session.write("could not clear sync_missing", statement, params![table.name]).await

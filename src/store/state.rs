@@ -1,13 +1,13 @@
-//! `sync_state`: which site the tables hold, and how far their passes have come.
+//! `sync_state`: the site that the tables belong to, and the progress of each table's passes.
 
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use tokio_postgres::types::Json;
 use uuid::Uuid;
 
-use super::books::{Books, check_count, check_own_books, live_records, live_rows};
 use super::connect::Store;
 use super::error::StoreError;
+use super::row_counts::{RowCounts, check_count, check_row_count, live_records, live_rows};
 use super::session::{Parameter, params};
 use crate::checkpoint::{Checkpoint, Drift, KnownStatuses, TableState};
 use crate::installation::{Claim, Remembered, RememberedInstallation};
@@ -20,13 +20,13 @@ pub struct RunEnd {
     pub has_unlinked: bool,
     /// Whether `sync_logs` or `sync_errors` may have rows to delete.
     pub has_old_logs: bool,
-    /// The first table that is not as this run left it: behind, or without as many live rows as it must hold.
+    /// Error for the first table that another program changed: its write number or number of live rows is wrong.
     pub differing: Option<StoreError>,
 }
 
 impl Store {
-    /// The site whose records the tables hold; more than one only after a manual change. None if no record ever came,
-    /// whatever was noted: that was a wrong id.
+    /// The sites whose records the tables hold; more than one only after a manual change. Empty if no record was ever
+    /// written: then a stored site was a wrong id.
     pub async fn noted_sites(&self) -> Result<Vec<String>, StoreError> {
         let statement =
             format!("select distinct wix_site_id from {{schema}}.sync_state where {} order by 1", has_data());
@@ -34,7 +34,7 @@ impl Store {
         self.rows(doing, &statement, params![]).await?.values()
     }
 
-    /// Refuses a site other than the one whose records the tables hold. True if all tables have noted this one.
+    /// Refuses a site other than the one whose records the tables hold. True if the site is stored for all tables.
     pub async fn check_site(&self, site_id: &str) -> Result<bool, StoreError> {
         let doing = "could not read which site the tables hold";
         let statement = format!("select wix_site_id, {} from {{schema}}.sync_state", has_data());
@@ -50,7 +50,7 @@ impl Store {
         Ok(is_noted)
     }
 
-    /// Notes the site. The schema belongs to it as soon as something was read from it.
+    /// Stores the site. The schema belongs to it as soon as a record was read from it.
     pub async fn note_site(&mut self, site_id: &str, now: DateTime<Utc>) -> Result<(), StoreError> {
         let tables: Vec<&str> = Table::ALL.iter().map(|table| table.name).collect();
         let statement = "insert into {schema}.sync_state (table_name, wix_site_id, updated_at)
@@ -74,7 +74,7 @@ impl Store {
         Ok(remembered)
     }
 
-    /// Remembers the app installation that an accepted run uses, and its site if Wix has confirmed it.
+    /// Stores the app installation that an accepted run uses, and its site if Wix has confirmed it.
     pub async fn remember_installation(
         &mut self,
         claim: &Claim<'_>,
@@ -88,8 +88,8 @@ impl Store {
         self.update_state(statement, params![claim.instance_id, site_id, now]).await
     }
 
-    /// How far the table's passes have come, and what it holds. From here on this run writes the table only if nothing
-    /// else has written it ([`super::books`]).
+    /// The progress of the table's passes, and its row counts. From now on this run writes the table only if nothing
+    /// else has written it ([`super::row_counts`]).
     pub async fn load_table_state(&mut self, table: &'static Table) -> Result<TableState, StoreError> {
         let doing = "could not read sync_state";
         let statement = format!(
@@ -127,19 +127,19 @@ impl Store {
                 .unwrap_or_default(),
             now: rows.get("now")?,
         };
-        self.books.insert(table, Books { number: rows.get("write_number")?, counted: state.holds });
+        self.row_counts.insert(table, RowCounts { number: rows.get("write_number")?, counted: state.holds });
         Ok(state)
     }
 
-    /// Reads only the books of a table, so that single records of it can be written.
-    pub async fn open_books(&mut self, table: &'static Table) -> Result<(), StoreError> {
+    /// Loads only a table's write number and expected rows, so that single records can be written.
+    pub async fn load_row_counts(&mut self, table: &'static Table) -> Result<(), StoreError> {
         let statement = format!(
             "select write_number, coalesce(live_rows, ({})) from {{schema}}.sync_state where table_name = $1",
             live_rows(table)
         );
         let rows = self.rows("could not read sync_state", &statement, params![table.name]).await?;
         if let Some((number, counted)) = rows.first()? {
-            self.books.insert(table, Books { number, counted });
+            self.row_counts.insert(table, RowCounts { number, counted });
         }
         Ok(())
     }
@@ -156,9 +156,9 @@ impl Store {
         })
     }
 
-    /// Notes that a pass reached the end of Wix's list: stores its watermark and clears its checkpoint. The watermark
-    /// never moves back, except if a full sync finds that the stored one is more than a day ahead of Wix's clock:
-    /// otherwise each pass until then would have to be a full one.
+    /// Records that a pass reached the end of Wix's list: stores its watermark and clears its checkpoint. The watermark
+    /// never moves back, with one exception: a full sync that finds it more than a day ahead of Wix's clock resets it.
+    /// Otherwise each later pass would have to be a full sync.
     pub async fn finish_pass(
         &mut self,
         table: &'static Table,
@@ -166,7 +166,7 @@ impl Store {
         end: &FinishedPass<'_>,
     ) -> Result<(), StoreError> {
         let doing = "could not record the end of the sync in sync_state";
-        let books = self.books(table);
+        let row_counts = self.row_counts(table);
         let is_full = end.checkpoint.pass == PassKind::Full;
         let saved = if is_full { "full_checkpoint" } else { "checkpoint" };
         let statement = format!(
@@ -187,51 +187,61 @@ impl Store {
         let name = table.name;
         let shortfall = i64::try_from(end.shortfall).unwrap_or(i64::MAX);
         let FinishedPass { checkpoint, proves_all, is_success, now, .. } = end;
-        let (number, watermark) = (books.number, checkpoint.watermark);
-        let parameters =
-            params![name, number, watermark, run_id, now, is_full, proves_all, shortfall, is_success, books.counted];
+        let (number, watermark) = (row_counts.number, checkpoint.watermark);
+        let parameters = params![
+            name,
+            number,
+            watermark,
+            run_id,
+            now,
+            is_full,
+            proves_all,
+            shortfall,
+            is_success,
+            row_counts.counted
+        ];
         let session = self.begin().await?;
         let rows = session.rows(doing, &statement, parameters).await?;
         let Some((number,)) = rows.first()? else { return Err(StoreError::Behind { table: table.name }) };
         if is_full {
-            check_own_books(&session, table).await?;
+            check_row_count(&session, table).await?;
         }
         session.commit(doing).await?;
-        self.books.insert(table, Books { number, ..books });
+        self.row_counts.insert(table, RowCounts { number, ..row_counts });
         Ok(())
     }
 
-    /// Sets the number of rows that the table must hold to the number that it has. Its state is no longer relied on:
-    /// the next pass is a full sync, in this run or a later one.
+    /// Sets the expected number of live rows to the actual one. The table's state is no longer trusted: the next pass
+    /// is a full sync, in this run or a later one.
     pub async fn accept_rows(&mut self, table: &'static Table) -> Result<(), StoreError> {
         let statement = "update {schema}.sync_state
              set live_rows = $2, last_full_pass_at = null, checkpoint = null, full_checkpoint = null
              where table_name = $1";
-        let (table, counted) = (table.name, self.books(table).counted);
+        let (table, counted) = (table.name, self.row_counts(table).counted);
         self.write("could not change sync_state", statement, params![table, counted]).await
     }
 
-    /// Whether a transaction was committed if its COMMIT got no answer. Waits while its backend is still in COMMIT:
-    /// that holds the row of the books. A lock time-out means that it still does.
+    /// Whether a transaction was committed if its COMMIT got no response. Waits while its backend is still in COMMIT,
+    /// because that locks the table's row in `sync_state`. A lock timeout means that it still does.
     pub async fn was_committed(&mut self, table: &'static Table) -> Result<bool, StoreError> {
         let doing = "could not check the outcome of a transaction";
         let statement = "select write_number from {schema}.sync_state where table_name = $1 for update";
-        let books = self.books(table);
+        let row_counts = self.row_counts(table);
         let session = self.begin().await?;
         let number = session.rows(doing, statement, params![table.name]).await?.value::<Option<i64>>()?;
         session.rollback(doing).await?;
         match number {
-            Some(number) if number == books.number => Ok(false),
-            Some(number) if number == books.number + 1 => {
-                self.books.insert(table, Books { number, ..books });
+            Some(number) if number == row_counts.number => Ok(false),
+            Some(number) if number == row_counts.number + 1 => {
+                self.row_counts.insert(table, RowCounts { number, ..row_counts });
                 Ok(true)
             }
             _ => Err(StoreError::Behind { table: table.name }),
         }
     }
 
-    /// What the end of a run has to deal with, in one statement: whether these tables are as this run left them and
-    /// hold as many live rows as they must, whether links are still to be made, and whether the logs have rows that
+    /// Checks at the end of a run, in one statement: whether these tables are unchanged since this run wrote them and
+    /// have the expected number of live rows, whether links must still be made, and whether the logs have rows that
     /// ended before `logs_before`.
     pub async fn look_at_end(
         &self,
@@ -258,7 +268,7 @@ impl Store {
         let Some((has_unlinked, has_old_logs, counts)) = rows.first()? else { return Ok(RunEnd::default()) };
         let counts: Vec<Option<i64>> = counts;
         let differing = tables.iter().zip(counts.chunks(3)).find_map(|(table, counts)| match counts {
-            [Some(number), must_hold, Some(holds)] if *number == self.books(table).number => {
+            [Some(number), must_hold, Some(holds)] if *number == self.row_counts(table).number => {
                 check_count(table, *must_hold, *holds).err()
             }
             _ => Some(StoreError::Behind { table: table.name }),
@@ -276,8 +286,8 @@ impl Store {
         self.update_state(statement, params![table.name, Json(statuses)]).await
     }
 
-    /// How many records of Wix's list the database has: live rows with a record, and rejected records. Not the
-    /// placeholders.
+    /// Number of records of Wix's list that the database has: live rows with a record, and rejected records.
+    /// Placeholders do not count.
     pub async fn count_of_wix(&self, table: &'static Table) -> Result<i64, StoreError> {
         let doing = "could not count the rows of the table";
         let Table { name, id_column, .. } = table;
@@ -294,7 +304,7 @@ impl Store {
         self.rows(doing, &statement, params![name]).await?.value()
     }
 
-    /// Notes a success without a pass: Wix has no such data.
+    /// Records a success without a pass: Wix has no such data on this site.
     pub async fn note_success(
         &mut self,
         table: &'static Table,
@@ -310,7 +320,7 @@ impl Store {
         self.write("could not change sync_state", statement, parameters).await
     }
 
-    /// The Wix id of some live row with a record that is not pending deletion.
+    /// The Wix id of a live row with a record that is not pending deletion.
     pub async fn any_live_id(&self, table: &'static Table) -> Result<Option<String>, StoreError> {
         let Table { name, id_column, .. } = table;
         let statement = format!(
@@ -334,7 +344,7 @@ impl Store {
     }
 }
 
-/// SQL: whether a run has read anything from Wix. A range leaves only its rows, which have a content hash; rows of
+/// SQL: whether a run has read records from Wix. A range sync leaves only its rows, which have a content hash; rows of
 /// adopted tables have none.
 fn has_data() -> String {
     let rows = Table::ALL
@@ -347,15 +357,15 @@ fn has_data() -> String {
     format!("({progress}{})", rows.concat())
 }
 
-/// A pass that reached the end of Wix's list.
+/// The result of a pass that reached the end of Wix's list.
 #[derive(Clone, Debug)]
 pub struct FinishedPass<'a> {
     pub checkpoint: &'a Checkpoint,
-    /// Whether the table has everything that Wix has. If not, the next pass is a full sync.
+    /// Whether the table has all records of Wix. If not, the next pass is a full sync.
     pub proves_all: bool,
-    /// Whether the table is up to date now: not where a full sync is still unfinished.
+    /// Whether the table is up to date: false while a full sync is unfinished.
     pub is_success: bool,
-    /// Of a full sync: records that Wix announced and did not return.
+    /// Full sync only: number of records that Wix announced and did not return.
     pub shortfall: u64,
     pub now: DateTime<Utc>,
 }

@@ -1,4 +1,4 @@
-//! What `status` shows. Reads only.
+//! Data for `status`. Reads only.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -28,15 +28,14 @@ pub struct RunRow {
     /// `None` while it runs.
     #[serde(serialize_with = "json_time::optional")]
     pub completed_at: Option<DateTime<Utc>>,
-    /// Records that were in the tables as Wix had them.
+    /// Records of Wix that were up to date in the tables after the run.
     pub synced_count: i64,
     /// Rejected records.
     pub error_count: i64,
-    /// `None` while it runs, and if it was killed. Of runs of versions that did not record it, it is known only if they
-    /// completed.
+    /// `None` while it runs, if it was killed, and for failed runs of versions that did not record it.
     pub exit_code: Option<i32>,
     pub error: Option<String>,
-    /// What it did, per table.
+    /// Results of the run, per table.
     pub results: Option<serde_json::Value>,
 }
 
@@ -49,7 +48,7 @@ pub struct TableRow {
     pub deleted_rows: i64,
     /// Unresolved rows of `sync_errors`.
     pub rejected_records: i64,
-    /// Rows that Wix's list did not return and that are to be looked up by id.
+    /// Rows that Wix's list did not return and that must be looked up by id.
     pub pending_deletions: i64,
     /// When a full or incremental sync last reached the end of Wix's list.
     #[serde(serialize_with = "json_time::optional")]
@@ -58,31 +57,31 @@ pub struct TableRow {
     pub age_seconds: Option<i64>,
     #[serde(serialize_with = "json_time::optional")]
     pub last_full_sync_at: Option<DateTime<Utc>>,
-    /// Changes that Wix made before this time, by its clock, are in the table.
+    /// Changes that Wix made before this time, by Wix's clock, are in the table.
     #[serde(serialize_with = "json_time::optional")]
     pub watermark: Option<DateTime<Utc>>,
-    /// Whole seconds since the first run in `sync_logs` that was to sync it.
+    /// Seconds since the first run in `sync_logs` that included this table.
     #[serde(skip)]
     pub first_run_seconds_ago: Option<i64>,
-    /// Whether the last success is at a time that is still to come, by the server's clock: a clock was wrong.
+    /// Whether the last success is in the future, by the server's clock: a clock was wrong.
     #[serde(skip)]
     pub is_in_the_future: bool,
 }
 
-/// What is known of a run that is `running` in `sync_logs`.
+/// State of a run that is `running` in `sync_logs`.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunningRun {
     pub run_id: Uuid,
     /// `customers`, `appointments`, `orders` or `all`.
     pub sync_type: String,
     pub state: RunningState,
-    /// Why it is not, or why that can't be known.
+    /// Why it is not running, or why its state is unknown.
     pub reason: Option<String>,
-    /// Its process and machine.
+    /// Process and machine of the lock owner.
     pub lock_owner: Option<String>,
     #[serde(serialize_with = "json_time::optional")]
     pub started_at: Option<DateTime<Utc>>,
-    /// Time of the last heartbeat, and of `tables`.
+    /// Time of the last heartbeat, which also stored `tables`.
     #[serde(serialize_with = "json_time::optional")]
     pub heartbeat_at: Option<DateTime<Utc>>,
     /// By the server's clock.
@@ -90,21 +89,21 @@ pub struct RunningRun {
     pub tables: RunProgress,
 }
 
-/// Whether a run that is `running` in `sync_logs` is really running.
+/// Whether a run that is `running` in `sync_logs` is active.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RunningState {
     /// It holds the lock.
     Running,
-    /// It ended without recording it.
+    /// It ended without recording its end.
     Dead,
-    /// The database user can't see the lock.
+    /// The database user cannot see the lock.
     Unknown,
 }
 
 #[derive(Clone, Debug)]
 pub struct RunFilter {
-    /// Maximum number of runs, newest first.
+    /// Maximum number of runs; the newest come first.
     pub limit: i64,
     pub sync_type: Option<String>,
     pub status: Option<String>,
@@ -130,7 +129,7 @@ impl Store {
         self.rows(READING_LOGS, &statement, parameters).await?.all()
     }
 
-    /// The runs whose ids begin with `prefix`, two at most: enough to see whether it is unique.
+    /// Runs whose ids start with `prefix`. At most two: enough to see whether the prefix is unique.
     pub async fn find_runs(&self, prefix: &str) -> Result<Vec<RunRow>, StoreError> {
         let statement = format!(
             "select {RUN_COLUMNS} from {{schema}}.sync_logs where starts_with(id::text, $1) order by started_at desc nulls last limit 2"
@@ -151,7 +150,7 @@ impl Store {
              from {schema}.sync_health h";
         let doing = "could not read the state of the tables";
         let rows = match self.rows(doing, statement, params![]).await {
-            // Raised by the view: row level security hides what it counts.
+            // The view raises this if row level security hides the rows that it counts.
             Err(StoreError::Database { state: Some(SqlState::INVALID_TEXT_REPRESENTATION), .. }) => {
                 return Err(StoreError::Hidden { schema: self.schema.name().to_owned() });
             }
@@ -160,8 +159,8 @@ impl Store {
         rows.all()
     }
 
-    /// The run that is `running` in `sync_logs`: the one that holds the lease, else the newest. `observer` is this
-    /// process: if a run on the same machine died, that is known at once.
+    /// The run that is `running` in `sync_logs`: the one that holds the lease, or the newest. `observer` is this
+    /// process: it detects at once if a run on the same machine died.
     pub async fn running_run(&self, observer: &LockOwner) -> Result<Option<RunningRun>, StoreError> {
         let statement = format!(
             "select r.id, r.sync_type::text, r.started_at, l.holder, l.progress, l.renewed_at,
@@ -176,21 +175,30 @@ impl Store {
         let doing = "could not look for a running run";
         let rows = self.rows(doing, &statement, params![]).await?;
         let Some(row) = rows.first()? else { return Ok(None) };
-        let (run_id, sync_type, started_at, holder, progress, heartbeat_at, heartbeat_age_seconds, is_held, is_hidden) =
-            row;
-        // Another version of this program may have written something unreadable. The rest is still shown.
-        let holder: Option<LockOwner> = readable(holder);
+        let (
+            run_id,
+            sync_type,
+            started_at,
+            lock_owner,
+            progress,
+            heartbeat_at,
+            heartbeat_age_seconds,
+            is_held,
+            is_hidden,
+        ) = row;
+        // Another version may have stored a format that is not readable. The rest is still shown.
+        let lock_owner: Option<LockOwner> = readable(lock_owner);
         let tables = readable(progress).unwrap_or_default();
-        let (state, reason) = match &holder {
+        let (state, reason) = match &lock_owner {
             _ if is_hidden => {
                 (RunningState::Unknown, Some("row level security hides sync_locks from this database user"))
             }
-            Some(holder) if is_held && holder.is_dead(observer) => (RunningState::Dead, Some("its process is gone")),
+            Some(owner) if is_held && owner.is_dead(observer) => (RunningState::Dead, Some("its process is gone")),
             _ if is_held => (RunningState::Running, None),
             Some(_) => (RunningState::Dead, Some("its lock has expired")),
             None => (RunningState::Dead, Some("it does not hold the lock")),
         };
-        let (reason, lock_owner) = (reason.map(str::to_owned), holder.as_ref().map(LockOwner::describe));
+        let (reason, lock_owner) = (reason.map(str::to_owned), lock_owner.as_ref().map(LockOwner::describe));
         Ok(Some(RunningRun {
             run_id,
             sync_type,

@@ -1,7 +1,7 @@
-//! What a connection string and libpq's variables mean together: from settings to hosts that can be connected to.
+//! Combines a connection string and libpq's variables into a list of hosts to connect to.
 //!
-//! As in libpq, the string has precedence over the variables, and those over files in the home directory. Nothing is
-//! connected here; only libpq's files are read.
+//! As in libpq, the string has precedence over the variables, and the variables over files in the home directory.
+//! Nothing connects here; only libpq's files are read.
 
 use std::num::NonZeroU16;
 use std::path::PathBuf;
@@ -15,30 +15,31 @@ use super::passfile::PasswordFile;
 use super::tls::Tls;
 use crate::database::DatabaseSettings;
 
-/// A database, and all that is needed to connect to it. Resolved once, for every connection of a run.
+/// A database and all settings to connect to it. Resolved once for all connections of a run.
 #[derive(Clone)]
 pub struct Target {
-    /// One host and port each, in the order of the string.
+    /// One configuration per host and port, in the order of the string.
     pub(super) places: Vec<Config>,
-    /// Which kinds of server to look for; a later one only if no place has an earlier one.
+    /// Server roles to search for, in order of preference: a later one is tried only if no host has an earlier one.
     pub(super) sessions: &'static [TargetSessionAttrs],
-    /// For one address.
+    /// Maximum time to connect to one address.
     pub(super) timeout: Duration,
     pub(super) tls: Tls,
-    /// Where the password comes from, if neither string nor variables have it.
+    /// The password file, if neither the string nor a variable has the password.
     pub(super) password_file: Option<PathBuf>,
 }
 
-/// Long enough for a distant server that wakes up, short enough for a run every few minutes.
+/// Default time limit of one connection attempt in seconds: enough for a distant server that wakes up, and short enough
+/// for a run every few minutes.
 const DEFAULT_TIMEOUT_SECS: u64 = 15;
-/// libpq's minimum: with less, a server that is merely slow could never be reached.
+/// libpq's minimum in seconds: with less, a slow server could never be reached.
 const MIN_TIMEOUT_SECS: u64 = 2;
 const DEFAULT_PORT: u16 = 5432;
-/// libpq's own socket directories: password files call these `localhost`.
+/// libpq's default socket directories. Password files name them `localhost`.
 const DEFAULT_SOCKET_DIRECTORIES: [&str; 2] = ["/var/run/postgresql", "/tmp"];
 
 impl Target {
-    /// The error names the variable or option, never a password.
+    /// Resolves the settings. An error names the variable or option, never a password.
     pub fn resolve(settings: &DatabaseSettings) -> Result<Target, String> {
         let options = Options::gather(settings)?;
         let user = options.get("user").or(settings.account.as_deref()).ok_or("DATABASE_URL names no database user")?;
@@ -69,7 +70,7 @@ impl Target {
         self.places.iter().any(|place| place.get_options().is_some_and(|options| options.contains("search_path")))
     }
 
-    /// In random order, if the user wants to spread the load.
+    /// In random order if `load_balance_hosts=random` is set.
     pub(super) fn shuffled<T>(&self, mut items: Vec<T>) -> Vec<T> {
         if self.places.iter().any(|place| place.get_load_balance_hosts() == LoadBalanceHosts::Random) {
             fastrand::shuffle(&mut items);
@@ -83,9 +84,9 @@ pub(super) fn is_socket(place: &Config) -> bool {
     matches!(place.get_hosts(), [Host::Unix(_)]) && place.get_hostaddrs().is_empty()
 }
 
-/// What all places have in common.
+/// Settings that all hosts share.
 fn common_config(options: &Options, user: &str) -> Result<Config, String> {
-    // Numbers are not left to the driver: it reads `tcp_user_timeout` as seconds, and 0 as a missing number.
+    // The driver does not parse numbers: it reads `tcp_user_timeout` as seconds, and 0 as a missing number.
     let words = ["channel_binding", "load_balance_hosts", "sslnegotiation"];
     let words: Vec<String> =
         words.iter().filter_map(|option| Some(format!("{option}={}", options.get(option)?))).collect();
@@ -99,7 +100,7 @@ fn common_config(options: &Options, user: &str) -> Result<Config, String> {
     if let Some(value) = options.get("options") {
         config.options(value);
     }
-    // A server that is gone without a word is noticed after 60 + 6 x 10 s, where the system's own defaults take two hours.
+    // A dead server is noticed after 60 + 6 x 10 s; with the system's defaults it takes two hours.
     let seconds = |option, default| Duration::from_secs(options.positive(option).unwrap_or(default));
     let retries = options.positive("keepalives_count").or(options.positive("keepalives_retries"));
     config
@@ -113,13 +114,13 @@ fn common_config(options: &Options, user: &str) -> Result<Config, String> {
     Ok(config)
 }
 
-/// One configuration for each host, with the password that a password file has for it.
+/// One configuration per host, with the password that the password file has for it.
 fn places(options: &Options, common: &Config, passwords: Option<&PasswordFile>) -> Result<Vec<Config>, String> {
     const FORM: &str = "it should look like postgresql://USER:PASSWORD@HOST:5432/DATABASE";
     let list = |option| options.get(option).map(|value| value.split(',').collect::<Vec<_>>()).unwrap_or_default();
     let (hosts, addresses, ports) = (list("host"), list("hostaddr"), list("port"));
     if hosts.iter().any(|host| host.contains([';', '='])) {
-        // A string of another driver's, with the password in it.
+        // This is another driver's connection string, which contains the password.
         return Err(format!("DATABASE_URL names a host with `;` or `=` in it; {FORM}"));
     }
     let count = hosts.len().max(addresses.len());
@@ -137,7 +138,7 @@ fn places(options: &Options, common: &Config, passwords: Option<&PasswordFile>) 
             .or(at(&addresses, index))
             .ok_or_else(|| format!("{}: a host is empty", options.name("host")))?;
         let port = at(&ports, if ports.len() == 1 { 0 } else { index });
-        // The value may be part of a password that was not encoded.
+        // The value may be part of a password that was not percent-encoded.
         let port = port.map_or(Ok(DEFAULT_PORT), |port| port.trim().parse().map(NonZeroU16::get)).map_err(|_| {
             let name = options.name("port");
             format!("{name}: it is not a number from 1 to 65535; in a password, `:` must be written %3A and `/` %2F")

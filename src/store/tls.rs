@@ -1,4 +1,4 @@
-//! TLS to Postgres: rustls, verifying what libpq verifies.
+//! TLS to Postgres with rustls. It verifies what libpq verifies.
 
 use std::fmt::Display;
 use std::fs;
@@ -39,13 +39,13 @@ pub enum TlsMode {
 #[derive(Clone)]
 pub(super) struct Tls {
     pub(super) mode: TlsMode,
-    /// The file of the CA certificates; `None` if the system's are used.
+    /// File with CA certificates; `None` for the system's.
     pub(super) roots: Option<PathBuf>,
     pub(super) connector: MakeRustlsConnect,
 }
 
 impl Tls {
-    /// `is_possible` is false if all hosts are sockets: then the files are not read. The error names the option or file.
+    /// `is_possible` is false if all hosts are sockets: then no file is read. An error names the option or file.
     pub(super) fn of(options: &Options, settings: &DatabaseSettings, is_possible: bool) -> Result<Tls, String> {
         let (wanted, roots) = mode_and_roots(options, settings)?;
         let mode = if is_possible { wanted } else { TlsMode::Disable };
@@ -95,13 +95,13 @@ impl Tls {
     }
 }
 
-/// A file of libpq's in the home directory.
+/// The path of libpq's file in the home directory.
 fn in_home(settings: &DatabaseSettings, name: &str) -> Option<PathBuf> {
     settings.home.as_ref().map(|home| home.join(".postgresql").join(name))
 }
 
-/// As in libpq, a file of CA certificates makes `require` verify the server's certificate. It changes nothing for `prefer`
-/// and `allow`, which promise nothing: libpq would go on without TLS if it did not fit.
+/// As in libpq, a file of CA certificates makes `require` verify the server's certificate. `prefer` and `allow` ignore
+/// it: they guarantee nothing, and libpq would continue without TLS after a failure.
 fn mode_and_roots(options: &Options, settings: &DatabaseSettings) -> Result<(TlsMode, Option<PathBuf>), String> {
     let is_system = options.get("sslrootcert") == Some("system");
     let roots = match options.get("sslrootcert") {
@@ -131,7 +131,7 @@ fn mode_and_roots(options: &Options, settings: &DatabaseSettings) -> Result<(Tls
     Ok((mode, roots))
 }
 
-/// The files of the client's certificate and its key.
+/// Files of the client's certificate and key.
 fn client_certificate(options: &Options, settings: &DatabaseSettings) -> Result<Option<(PathBuf, PathBuf)>, String> {
     let existing = || in_home(settings, "postgresql.crt").filter(|path| path.is_file());
     let certificate = options.get("sslcert").map(PathBuf::from).or_else(existing);
@@ -159,12 +159,12 @@ fn read_certificates(option: &str, path: &Path) -> Result<Vec<CertificateDer<'st
     }
 }
 
-/// A relative path depends on the working directory, which is another one under cron.
+/// A relative path depends on the working directory, which differs under cron.
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-/// As in libpq, nobody else may read the key, but a key of root's may belong to a group.
+/// As in libpq, other users must not have read access to the key; if root owns it, its group may.
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     let failed = |error: &dyn Display| format!("sslkey {}: {error}", path.display());
     if !path.exists() {
@@ -180,7 +180,7 @@ fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     })
 }
 
-/// The CA certificates that the mode asks for.
+/// CA certificates that the mode requires.
 fn trusted(
     mode: TlsMode,
     file: Option<&Path>,
@@ -189,7 +189,7 @@ fn trusted(
     match file {
         _ if mode < TlsMode::VerifyCa => Ok(Vec::new()),
         Some(path) => read_certificates("sslrootcert", path),
-        // As in libpq: any public CA would do, for any host.
+        // As in libpq: without a name check, any public CA would be accepted for any host.
         None if mode == TlsMode::VerifyCa => Err(
             "sslmode=verify-ca needs the certificate of a CA: name its file with sslrootcert (PGSSLROOTCERT), or put it \
              into ~/.postgresql/root.crt; sslmode=verify-full needs none where a CA of the system has signed the server's \
@@ -200,7 +200,7 @@ fn trusted(
     }
 }
 
-/// Verifies as much of the server's certificate as the mode asks for.
+/// Verifies the server's certificate as far as the mode requires.
 #[derive(Debug)]
 struct Verifier {
     mode: TlsMode,
@@ -222,8 +222,8 @@ impl ServerCertVerifier for Verifier {
             let parsed = ParsedCertificate::try_from(certificate)?;
             let algorithms = self.algorithms.all;
             match verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, intermediates, now, algorithms) {
-                // As in libpq, a server may show what is in `sslrootcert` itself: the Postgres manual makes certificates
-                // that are CA and server in one, which rustls refuses. It looks at their dates before that.
+                // As in libpq, the server's certificate may itself be in `sslrootcert`: the Postgres manual creates
+                // certificates that are both CA and server, which rustls refuses. rustls checks their dates before.
                 Err(error) if self.trusted.contains(&certificate.clone().into_owned()) && !is_of_time(&error) => {}
                 other => other?,
             }
@@ -234,7 +234,7 @@ impl ServerCertVerifier for Verifier {
         Ok(ServerCertVerified::assertion())
     }
 
-    // Never skipped, not even for `require`: otherwise channel binding would prove nothing.
+    // Never skipped, even for `require`: otherwise channel binding would prove nothing.
     fn verify_tls12_signature(
         &self,
         message: &[u8],
@@ -262,8 +262,8 @@ fn is_of_time(error: &rustls::Error) -> bool {
     matches!(CertificateProblem::of(error), Some(CertificateProblem::Expired | CertificateProblem::NotValidYet))
 }
 
-/// Whether the certificate has no alternative names, and the host's name as its common name. The Postgres manual makes
-/// such certificates; libpq accepts them, and rustls does not.
+/// Whether the certificate has no subject alternative names and its common name matches the host. The Postgres manual
+/// creates such certificates; libpq accepts them, rustls does not.
 fn has_common_name(certificate: &CertificateDer<'_>, host: &str) -> bool {
     let Ok(Certificate { tbs_certificate, .. }) = Certificate::from_der(certificate) else { return false };
     let extensions = tbs_certificate.extensions.unwrap_or_default();
@@ -277,7 +277,7 @@ fn has_common_name(certificate: &CertificateDer<'_>, host: &str) -> bool {
     })
 }
 
-/// As in libpq, the `*` of `*.example.com` is exactly one label.
+/// As in libpq, the `*` of `*.example.com` matches exactly one label.
 fn is_name_of(name: &str, host: &str) -> bool {
     if name.eq_ignore_ascii_case(host) {
         return true;

@@ -1,4 +1,4 @@
-//! `sync_unreadable`: fields that could not be read in records that were written without them.
+//! `sync_unreadable`: unreadable fields of records that were written without them.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::session::{Session, params};
 use crate::table::Table;
 use crate::table::row::Row;
 
-/// A column that is null in some live rows because Wix sent something for it that could not be read.
+/// A column that is NULL in some live rows because the value from Wix is not readable.
 #[derive(Clone, Debug, Serialize)]
 pub struct UnreadableField {
     pub table: String,
@@ -19,7 +19,7 @@ pub struct UnreadableField {
 }
 
 impl Store {
-    /// The fields that could not be read, with `limit` ids of each.
+    /// Unreadable fields, with at most `limit` ids each.
     pub(super) async fn list_unreadable_fields(&self, limit: i64) -> Result<Vec<UnreadableField>, StoreError> {
         let doing = "could not read sync_unreadable";
         // Rows that were deleted manually are not counted: there is nothing to fix.
@@ -39,7 +39,7 @@ impl Store {
     }
 }
 
-/// Notes which fields of rows could not be read, where a batch writes them or finds them unchanged.
+/// Stores which fields of rows are unreadable, for rows that a batch writes or finds unchanged.
 pub(super) async fn note_unreadable<'a>(
     session: &Session<'_>,
     table: &'static Table,

@@ -1,15 +1,15 @@
-//! The statement that writes a batch of rows, made from the table's description.
+//! Builds the statement that writes a batch of rows, from the table's description.
 
 use super::columns::{Columns, value_of};
 use super::links::{OWN_CUSTOMER, customer_of};
 use crate::table::field::Kind;
 use crate::table::{Relation, Table};
 
-/// Writes the rows of [`Columns::source`], and returns for each that is written whether it is new. A row that has the content
-/// already is not written. `now` is the number of the parameter that goes into `created_at` and `updated_at`.
+/// Writes the rows of [`Columns::source`], and returns for each written row whether it is new. Rows with the same
+/// content are not written. `now` is the number of the parameter for `created_at` and `updated_at`.
 ///
-/// Each row is linked to its customer. A link that a person made to a customer of their own, one without a Wix id, stays where
-/// Wix's data leads to none.
+/// Each row is linked to its customer. A link to a customer without a Wix id was made manually, and stays if Wix's data
+/// names no customer.
 pub(super) fn upsert_statement(table: &Table, columns: &Columns<'_>, now: usize) -> String {
     let Table { name, id_column, fields, .. } = *table;
     let mut names: Vec<&str> = fields.iter().map(|field| field.name).collect();
@@ -23,7 +23,7 @@ pub(super) fn upsert_statement(table: &Table, columns: &Columns<'_>, now: usize)
     if let Some(Relation::Customer) = table.relation {
         updates.push("merged_into = null".to_owned());
     }
-    // Parsed once for all columns that need it: `offset 0` keeps the planner from writing the cast out again.
+    // Parsed once for all columns that need it: `offset 0` stops the planner from repeating the cast.
     let record = match fields.iter().any(|field| field.kind == Kind::List) {
         true => "(select u.raw::jsonb as raw offset 0)",
         false => "(select u.raw::jsonb as raw)",

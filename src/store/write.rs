@@ -1,22 +1,20 @@
-//! Writes rows whatever happens to the database: a row that it refuses, a lost connection, a deadlock, a statement that takes
-//! the server too long, a COMMIT without an answer.
+//! Writes rows despite refused rows, lost connections, deadlocks, slow statements, and a COMMIT without a response.
 
 use super::batch::{BatchContext, BatchOutcome};
-use super::books::Progress;
 use super::connect::Store;
 use super::error::StoreError;
 use super::links::Reach;
 use super::narrow::narrow;
+use super::row_counts::Progress;
 use crate::table::Table;
 use crate::table::row::{Rejection, Row};
 
-/// Maximum waits for a transaction that was left behind in COMMIT. Each wait ends at the lock timeout of ten seconds:
-/// one minute in all.
+/// Maximum waits for an unacknowledged COMMIT. Each ends at the lock timeout of 10 s: one minute in all.
 const MAX_WAITS_FOR_COMMIT: u32 = 6;
 
 #[derive(Debug, Default)]
 pub struct Written {
-    /// Of the rows that were written.
+    /// Counts of the rows that were written.
     pub outcome: BatchOutcome,
     /// Rows that Postgres refused because of their own content.
     pub rejections: Vec<Rejection>,
@@ -40,7 +38,7 @@ impl Store {
             let is_whole = part.len() == rows.len();
             let progress = progress.filter(|_| is_whole);
             let mut result = self.write_part(context, part, progress, Reach::AllTables).await;
-            // The row alone may be accepted: then its effect on rows of other tables was refused.
+            // The row alone may be accepted: then its effect on other tables was refused.
             if let (Err(error), [_]) = (&result, part)
                 && error.is_refusal()
             {
@@ -70,8 +68,8 @@ impl Store {
         Ok(written)
     }
 
-    /// Writes rows in one transaction, again after a deadlock or a lost connection. If the answer to COMMIT was lost,
-    /// the books tell whether it was committed: nothing is written or counted twice.
+    /// Writes rows in one transaction, and repeats it after a deadlock or a lost connection. If the response to COMMIT
+    /// was lost, the write number shows whether it was committed: nothing is written or counted twice.
     async fn write_part(
         &mut self,
         context: &BatchContext,
@@ -97,7 +95,8 @@ impl Store {
         }
     }
 
-    /// Whether a transaction was committed whose COMMIT got no answer; waits while its backend is still working on it.
+    /// Whether a transaction was committed whose COMMIT got no response. Waits while its backend is still working on
+    /// it.
     async fn find_commit_outcome(&mut self, table: &'static Table) -> Result<bool, StoreError> {
         let mut waits = 0;
         loop {

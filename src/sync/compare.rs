@@ -215,7 +215,7 @@ impl Comparer<'_> {
     }
 
     async fn note_unlisted(&mut self, span: &Span) -> Result<(), SyncError> {
-        let unlisted = self.store.list_unlisted(self.found.table, span, MAX_REMEMBERED as i64).await?;
+        let unlisted = self.store.list_not_in_wix(self.found.table, span, MAX_REMEMBERED as i64).await?;
         self.found.not_in_wix += unlisted.count;
         self.limited += unlisted.limited;
         self.due += unlisted.due;

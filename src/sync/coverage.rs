@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use crate::checkpoint::Checkpoint;
 use crate::run::PassKind;
-use crate::store::books::Progress;
+use crate::store::row_counts::Progress;
 use crate::store::span::{ListedKey, Span, listed_key};
 use crate::table::row::MappedRecord;
 

@@ -53,7 +53,7 @@ pub async fn drain(run: &Run<'_>, store: &mut Store, news: &Notify) -> Result<Dr
 async fn drain_for_a_while(run: &Run<'_>, store: &mut Store, news: &Notify) -> Result<Drained, SyncError> {
     store.end_with(run.stop, run.reporter.clone());
     for table in Table::ALL {
-        store.retry(async |store| store.open_books(table).await).await?;
+        store.retry(async |store| store.load_row_counts(table).await).await?;
     }
     let (mut drained, clock) = (Drained::default(), Instant::now());
     while clock.elapsed() < MAX_HOLD {

@@ -215,7 +215,7 @@ async fn run_pass(
         follow_merges(pass, begun_at).await?;
     }
     if is_full && !is_resumed && listed_id.is_some() && shortfall == 0 {
-        pass.store.retry(async |store| store.resolve_unlisted(table, begun_at, store.now()).await).await?;
+        pass.store.retry(async |store| store.resolve_not_in_wix(table, begun_at, store.now()).await).await?;
     }
     let has_unresolved_errors = batch.has_unresolved_errors();
     if is_full || has_unresolved_errors {

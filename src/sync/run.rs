@@ -301,7 +301,7 @@ async fn sync_tables(
         (&[first, second], Some(mut sibling)) => {
             let both = async { tokio::join!(sync_table(run, store, first), sync_table(run, &mut sibling, second)) };
             let ended = <[_; 2]>::from(both.await).into();
-            store.adopt_books(&sibling);
+            store.copy_row_counts(&sibling);
             ended
         }
         _ => {

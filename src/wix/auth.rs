@@ -11,13 +11,13 @@ use tokio::time::Instant;
 use super::error::WixError;
 use crate::secret::Secret;
 
-/// A token is renewed this long before Wix ends it, since clocks differ and requests take time (wix-api.md 1.1).
+/// Time before a token's expiry at which it is renewed: clocks differ, and requests take time (wix-api.md 1.1).
 const RENEWAL_MARGIN: Duration = Duration::from_secs(300);
 
-/// Lifetime of a token if the response does not tell it; Wix documents four hours.
+/// Lifetime assumed if `expires_in` is missing. Wix documents four hours.
 const ASSUMED_LIFE: Duration = Duration::from_secs(3600);
 
-/// How this program identifies itself at Wix. The names of variables are those that were really set, for messages.
+/// Credentials for Wix. Messages name the variables that were set.
 #[derive(Clone, Debug)]
 pub enum Credentials {
     /// An API key, sent together with the site's id (wix-api.md 1.2).
@@ -30,7 +30,7 @@ pub enum Credentials {
         instance_id: String,
         /// The variable that holds the instance id.
         instance_variable: &'static str,
-        /// The variables they came from, as a list for messages.
+        /// The variables that were set, as a list for messages.
         variables: String,
     },
 }
@@ -82,7 +82,7 @@ pub(super) struct TokenStore {
 }
 
 impl TokenStore {
-    /// Makes a token from Wix's response.
+    /// Creates a token from Wix's response.
     pub(super) fn issue(&self, response: TokenResponse, now: Instant) -> AccessToken {
         let life = match response.expires_in {
             Some(serde_json::Value::Number(seconds)) => seconds.as_f64(),
@@ -90,7 +90,7 @@ impl TokenStore {
             _ => None,
         };
         let life = life.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(ASSUMED_LIFE);
-        // A token with a short life is renewed in its last tenth.
+        // A short-lived token is renewed in the last tenth of its lifetime.
         let margin = RENEWAL_MARGIN.min(life / 10);
         let renew_at = now.checked_add(life - margin).unwrap_or(now + ASSUMED_LIFE);
         AccessToken {
@@ -100,9 +100,9 @@ impl TokenStore {
         }
     }
 
-    /// From now on no token is used, for this reason.
+    /// From now on every request fails with this error.
     pub(super) fn give_up(&self, error: WixError) {
-        // The first reason stays.
+        // Keeps the first error.
         let _ = self.given_up.set(error);
     }
 
@@ -110,8 +110,8 @@ impl TokenStore {
         self.given_up.get().map_or(Ok(()), |error| Err(error.clone()))
     }
 
-    /// Notes that Wix answered 401 to `number`. The token is dropped if it is still the current one. True if two fresh
-    /// tokens have been refused with no success between them: then the credentials are bad.
+    /// Records that Wix answered 401 to the token `number`, and drops that token if it is still the current one. True
+    /// if two fresh tokens were refused without a success between them: then the credentials are wrong.
     pub(super) async fn refuse(&self, number: u32) -> bool {
         let mut current = self.current.lock().await;
         if current.as_ref().is_some_and(|token| token.number == number) {
@@ -121,20 +121,20 @@ impl TokenStore {
         false
     }
 
-    /// Notes that Wix accepted a token, or the API key.
+    /// Records that Wix accepted a token or the API key.
     pub(super) fn accepted(&self) {
         self.refused.store(0, Ordering::Relaxed);
         self.has_worked.store(true, Ordering::Relaxed);
     }
 
-    /// True once Wix has accepted these credentials: then they are not wrong as such.
+    /// True once Wix has accepted these credentials: a later refusal does not mean that they are wrong.
     pub(super) fn have_worked(&self) -> bool {
         self.has_worked.load(Ordering::Relaxed)
     }
 }
 
 impl AccessToken {
-    /// True until it is time to renew it.
+    /// True until the token must be renewed.
     pub fn is_fresh(&self, now: Instant) -> bool {
         now < self.renew_at
     }

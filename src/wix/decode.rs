@@ -1,7 +1,6 @@
-//! The JSON of Wix's responses: pages of a list, single records, counts.
+//! Decodes the JSON of Wix's responses: pages of a list, single records, counts.
 //!
-//! The records stay the text that came. A field that comes twice loses nothing: lists are joined, and two different
-//! values are an error.
+//! Records stay unparsed text. Duplicate fields lose nothing: lists are joined, and two different values are an error.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -15,8 +14,7 @@ use crate::table::json_damage::{repair_strings, split_list};
 use crate::table::listing::{Listing, Paging};
 use crate::wix::page::{NextPage, Page};
 
-/// The fields in which Wix's endpoints describe a page. Each endpoint has one of them, and both are read for every
-/// list.
+/// Names of the field that describes a page. Each endpoint uses one of them, and both are accepted for every list.
 const METADATA: [&str; 2] = ["metadata", "pagingMetadata"];
 
 impl Listing {
@@ -36,11 +34,11 @@ impl Listing {
         read(body, None, |response, _, _| number(response, "count")?.ok_or_else(|| "it has no `count`".to_owned()))
     }
 
-    /// Reads a page. The error says what is wrong with it, without quoting it.
+    /// Reads a page. An error says what is wrong with it, without quoting it.
     ///
-    /// A response without the field that describes the page is an error: taking `{}` for an empty last page would lose
-    /// all that follows. If only the list of records is absent, it is empty, unless the page is said to have some. A
-    /// record that is not JSON is in the page as it came: it is rejected by itself.
+    /// A response without the field that describes the page is an error: if `{}` counted as an empty last page, all
+    /// later records would be lost. If only the list of records is missing, it is empty, unless the page announces
+    /// records. A record that is not valid JSON is returned unchanged, so that it is rejected alone.
     pub fn decode_page(&self, body: &[u8], server_time: Option<DateTime<Utc>>) -> Result<Page, String> {
         read(body, Some(self.items), |response, damaged, repaired_characters| {
             let records = match damaged {
@@ -60,7 +58,7 @@ impl Listing {
                 if flag(metadata, "tooManyToCount")? != Some(true) {
                     total = number(metadata, "total")?;
                 }
-                // No page has more than the limit: a larger count is not of the page.
+                // A page has at most the limit: a larger count does not describe the page.
                 count = number(metadata, "count")?.filter(|count| *count <= u64::from(self.page_limit)).unwrap_or(0);
             }
             if records.is_none() && count > 0 {
@@ -72,8 +70,8 @@ impl Listing {
         })
     }
 
-    /// The list of records; `None` if there is none. If there are two, what the second one repeats is left out: places
-    /// are counted by the records of a page.
+    /// The list of records; `None` if it is missing. If there are two lists, duplicates in the second one are removed,
+    /// because positions are counted by the records of a page.
     fn records(&self, response: &Object<'_>) -> Result<Option<Vec<String>>, String> {
         let mut joined: Option<Vec<String>> = None;
         for list in response.every(self.items).filter(|list| list.get() != "null") {
@@ -91,8 +89,8 @@ impl Listing {
         Ok(joined)
     }
 
-    /// What Wix tells about the page; the fields depend on the endpoint (wix-api.md 2.3, 3.3, 4.2). The list's own name
-    /// for it takes precedence.
+    /// The description of the page; its fields depend on the endpoint (wix-api.md 2.3, 3.3, 4.2). The name that the
+    /// list documents has precedence.
     fn metadata<'a>(&self, response: &Object<'a>) -> Result<Option<Object<'a>>, String> {
         for name in std::iter::once(self.metadata).chain(METADATA) {
             if single(response, name)?.is_some() {
@@ -116,8 +114,8 @@ fn next_page(metadata: &Object<'_>) -> Result<NextPage, String> {
     }
 }
 
-/// A field; `None` if it is absent or `null`. An error if it comes with two different values: nothing tells which is
-/// right.
+/// A field; `None` if it is missing or `null`. An error if it occurs twice with different values, because the right one
+/// is unknown.
 fn single<'a>(object: &Object<'a>, name: &str) -> Result<Option<&'a RawValue>, String> {
     let mut values = object.every(name);
     let first = values.next();
@@ -127,8 +125,8 @@ fn single<'a>(object: &Object<'a>, name: &str) -> Result<Option<&'a RawValue>, S
     }
 }
 
-/// A whole number, also as text or with a fraction of zero, since Wix writes large numbers so elsewhere. `None` for
-/// anything else.
+/// A whole number, also as text or with a zero fraction, since Wix writes large numbers in this way elsewhere. `None`
+/// for anything else.
 fn number(object: &Object<'_>, name: &str) -> Result<Option<u64>, String> {
     let text = single(object, name)?.and_then(scalar);
     Ok(text.and_then(|text| {
@@ -147,9 +145,9 @@ fn flag(object: &Object<'_>, name: &str) -> Result<Option<bool>, String> {
     Ok(text.and_then(|text| text.trim().to_ascii_lowercase().parse().ok()))
 }
 
-/// Reads a body as a JSON object that Postgres can store; returns how many characters were removed or replaced for
-/// that. If only items of the list `damageable` are not JSON, the object is read without that list, and its items as
-/// they came.
+/// Reads a body as a JSON object that Postgres can store. Returns how many characters were removed or replaced for
+/// this. If only items of the list `damageable` are invalid JSON, reads the object without that list, and returns the
+/// list's items unchanged.
 fn read<T>(
     body: &[u8],
     damageable: Option<&str>,
@@ -190,32 +188,8 @@ fn describe_bad_json(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::table::listing::{Count, Listing, Lookup, Paging, Statuses};
     use crate::wix::page::NextPage;
-
-    const OFFSET: Listing = Listing {
-        path: "/things",
-        envelope: "query",
-        items: "things",
-        metadata: "pagingMetadata",
-        paging: Paging::Offset,
-        page_limit: 1000,
-        fieldsets: &["FULL"],
-        lookup: Lookup::List,
-        count: Count::None,
-        statuses: None,
-        api: "things API",
-        permission: "Read Things",
-        app: "Wix Things",
-    };
-    const CURSOR: Listing = Listing {
-        envelope: "search",
-        paging: Paging::Cursor,
-        page_limit: 100,
-        fieldsets: &[],
-        statuses: Some(Statuses { known: &["A", "B"], hidden: &[], never: &[] }),
-        ..OFFSET
-    };
+    use crate::wix::test_lists::{CURSOR, OFFSET};
 
     #[track_caller]
     fn next(body: &str) -> Result<NextPage, String> {

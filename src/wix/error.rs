@@ -1,4 +1,4 @@
-//! What can fail on Wix's side, in words for the operator.
+//! Errors of Wix, with messages for the operator.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,18 +8,18 @@ use serde::Deserialize;
 use crate::network::CertificateProblem;
 use crate::stop::StopReason;
 
-/// What is known of a response that was not read to its end.
+/// What was read of a response that is too large.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Oversize {
     /// Bytes that were read.
     pub read: usize,
     /// Complete records among them.
     pub records: u32,
-    /// The excerpt of the record that was read last, if that alone is too large.
+    /// Excerpt of the last record, if that record alone is too large.
     pub excerpt: Option<String>,
 }
 
-/// Wix's response as far as it may be shown: secrets are cut out, the text is short and on one line.
+/// Summary of a response for messages: without secrets, short and on one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WixResponse {
     pub status: u16,
@@ -28,16 +28,16 @@ pub struct WixResponse {
     message: Option<String>,
     /// The header `x-wix-request-id`, which Wix's support asks for.
     request_id: Option<String>,
-    /// Whether it has neither the form nor the header of Wix's responses: a proxy or firewall sent it.
+    /// Whether it has neither the body nor the header of Wix's responses: a proxy or firewall sent it.
     is_foreign: bool,
-    /// The proxy in force, if the response is foreign.
+    /// The proxy in use, if a proxy or firewall sent the response.
     pub(super) proxy: Option<String>,
 }
 
 impl WixResponse {
-    /// Reads an error response; any body is accepted, also an empty one (wix-api.md 1.6, 6.1). `redact` cuts out secrets.
+    /// Reads an error response with any body, including an empty one (wix-api.md 1.6, 6.1). `redact` removes secrets.
     pub fn read(status: u16, request_id: Option<String>, body: &[u8], redact: impl Fn(&str) -> String) -> WixResponse {
-        // Wix's own gateways answer with HTML too, but with a status of 5xx.
+        // Wix's own gateways also return HTML, but with a status 5xx.
         let is_html = body.trim_ascii_start().starts_with(b"<");
         let is_of_proxy = matches!(status, 300..400 | 407);
         let is_foreign = request_id.is_none() && status < 500 && (is_html || is_of_proxy);
@@ -122,13 +122,13 @@ pub(super) fn one_line(text: &str) -> String {
 /// Why a request to Wix failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum WixError {
-    /// The credentials are wrong, or not for this site.
+    /// The credentials are wrong, or belong to another site.
     #[error("Wix refused the credentials in {variables}: it answered {response}")]
     Credentials {
-        /// The environment variables that they came from.
+        /// The environment variables of the credentials.
         variables: String,
-        /// The permission that may be missing, if a list was requested: Wix sometimes answers that with 401
-        /// (wix-api.md 1.6). `None` if there was no access token: then nothing can be read.
+        /// The permission that may be missing if a list was requested: Wix sometimes answers 401 in this case
+        /// (wix-api.md 1.6). `None` if there was no access token, so nothing can be read.
         permission: Option<&'static str>,
         response: Box<WixResponse>,
     },
@@ -136,7 +136,7 @@ pub enum WixError {
     #[error("Wix does not allow these credentials to use {path}: it answered {response}")]
     Forbidden {
         path: &'static str,
-        /// All that are missing, in the words of Wix's dashboard.
+        /// All missing permissions, in the words of Wix's dashboard.
         permissions: Vec<&'static str>,
         variables: String,
         response: Box<WixResponse>,
@@ -147,28 +147,28 @@ pub enum WixError {
     /// Wix refused a request with a cursor: the cursor is unknown or too old.
     #[error("Wix no longer accepts its cursor on {path}: it answered {response}")]
     CursorRefused { path: &'static str, response: Box<WixResponse> },
-    /// Any other refusal: another attempt would not help.
+    /// Wix refused the request for another reason: a repetition would not help.
     #[error("Wix refused a request to {path}: it answered {response}")]
     Refused { path: &'static str, response: Box<WixResponse> },
-    /// Nothing but 429 for a long time.
+    /// Wix answered every request with 429 for a long time.
     #[error("Wix has refused every request for {} minutes, for too many requests: the last answer was {response}", waited.as_secs() / 60)]
     Throttled {
         waited: Duration,
-        /// The last one.
+        /// The last response.
         response: Box<WixResponse>,
     },
-    /// No usable response in all attempts.
+    /// No attempt had a usable response.
     #[error("Wix gave no usable answer on {path} in {tries} tries: {last}")]
     Unavailable {
         path: &'static str,
         tries: u32,
-        /// What was wrong the last time.
+        /// What was wrong with the last one.
         last: String,
     },
-    /// The server's certificate is not accepted, so nothing was sent.
+    /// The server's certificate is refused, so nothing was sent.
     #[error("the certificate of {host} {problem}")]
     Certificate { host: String, problem: CertificateProblem },
-    /// A response was not read to its end. A smaller page may be.
+    /// A response was too large and not read to its end. A smaller page may be small enough.
     #[error("Wix's answer on {path} is larger than what is read: {} MB had come", oversize.read / 1_000_000)]
     TooLarge {
         path: &'static str,
@@ -183,12 +183,12 @@ pub enum WixError {
 }
 
 impl WixError {
-    /// True if Wix refused the request itself: its filter, its sort, its paging.
+    /// True if Wix refused the request's filter, sort or paging.
     pub fn is_bad_request(&self) -> bool {
         matches!(self, WixError::Refused { response, .. } if response.status == 400)
     }
 
-    /// True if other requests of this run may succeed: only what Wix has under one id stays unknown.
+    /// True if the error concerns one record only, so other requests of this run may succeed.
     pub fn is_about_one_record(&self) -> bool {
         matches!(
             self,
@@ -200,7 +200,7 @@ impl WixError {
         )
     }
 
-    /// What Wix answered, if that is the error.
+    /// Wix's response, if the error has one.
     fn response(&self) -> Option<&WixResponse> {
         match self {
             WixError::Credentials { response, .. }

@@ -1,8 +1,8 @@
 //! Wix over HTTP: credentials, rate limit, retries, and pages of records.
 //!
-//! The entry point is [`client::WixClient::fetch_page`] (for `doctor` [`client::probe`]). Everything that is specific
-//! to one table, such as its endpoint and filter, comes as a [`Listing`](crate::table::listing::Listing): nothing here
-//! knows the fields of a record.
+//! The entry point is [`client::WixClient::fetch_page`], or [`client::probe`] for `doctor`. Everything that depends on
+//! a table, such as endpoint and filter, is in its [`Listing`](crate::table::listing::Listing): this module does not
+//! know the fields of a record.
 
 pub mod auth;
 mod client;
@@ -14,6 +14,8 @@ mod rate_limiter;
 #[cfg(test)]
 mod samples;
 mod sanitize;
+#[cfg(test)]
+mod test_lists;
 
 pub use client::probe::ProbeError;
 pub use client::{RequestCounter, WixClient, WixSettings};

@@ -1,8 +1,8 @@
-//! Pages of a list: how they are requested, and what Wix returns.
+//! Requests for pages of a list, and the pages that Wix returns.
 
 use chrono::{DateTime, Utc};
 
-/// Which page of a list is requested.
+/// The page of a list to request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PageRequest {
     /// The first page of a window, or a page at an offset in it (only contacts are paged by offset).
@@ -12,7 +12,7 @@ pub enum PageRequest {
         /// Records to skip.
         offset: u64,
     },
-    /// The page behind a cursor. Wix accepts neither filter nor sort with it (wix-api.md 4.1).
+    /// The page behind a cursor. Wix accepts neither filter nor sort together with it (wix-api.md 4.1).
     Cursor(String),
 }
 
@@ -34,9 +34,9 @@ pub struct Page {
     /// The records as JSON text, in Wix's order.
     pub records: Vec<String>,
     pub next: NextPage,
-    /// Records in the whole list, if Wix tells.
+    /// Number of records in the whole list, if Wix reports it.
     pub total: Option<u64>,
-    /// Records that Wix counted on this page but did not return: 0 unless something went wrong.
+    /// Number of records that Wix counted on this page but did not return: normally 0.
     pub shortfall: u64,
     /// Wix's clock at the time of the response: the header `Date`.
     pub server_time: Option<DateTime<Utc>>,
@@ -44,15 +44,15 @@ pub struct Page {
     pub repaired_characters: u64,
 }
 
-/// What Wix returned for an id.
+/// Result of a lookup by id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     Gone,
     /// As JSON text.
     Alive(String),
-    /// The record into which it was merged, as JSON text.
+    /// Merged into this record, as JSON text.
     Merged(String),
-    /// Not clear: an empty page, although Wix says that there is more or that it is not empty.
+    /// Unclear: an empty page, although Wix says that it has records or that more pages follow.
     Unclear,
 }
 
@@ -62,6 +62,6 @@ pub enum NextPage {
     Cursor(String),
     /// Wix named no next cursor.
     End,
-    /// Wix pages this list by offset and marks no end.
+    /// The list has offset paging, and Wix does not mark its end.
     ByOffset,
 }

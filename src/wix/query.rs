@@ -1,4 +1,4 @@
-//! The JSON of a request.
+//! Builds the JSON of requests.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -8,31 +8,31 @@ use crate::table::listing::{Listing, Paging, Statuses};
 use crate::table::timestamp;
 
 impl Statuses {
-    /// A condition for the known statuses and these.
+    /// Condition that matches the known statuses and these.
     pub fn named(&self, found: &[String]) -> Value {
         let found = found.iter().map(String::as_str);
         json!({ "$in": self.known.iter().copied().chain(found).collect::<Vec<_>>() })
     }
 
-    /// A condition for all statuses except these and those that are never returned.
+    /// Condition that matches all statuses except these and those that are never returned.
     pub fn excluding<'a>(&self, excluded: impl IntoIterator<Item = &'a str>) -> Value {
         json!({ "$nin": excluded.into_iter().chain(self.never.iter().copied()).collect::<Vec<_>>() })
     }
 }
 
-/// Maximum ids in one request: the smallest page of Wix's lists holds as many records.
+/// Maximum ids per request: the page limit of the Wix list with the smallest pages.
 pub const MAX_IDS: usize = 100;
 
-/// Which records of a list are wanted, in addition to the list's own conditions.
+/// Conditions for records of a list, in addition to the list's own.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Selection {
     /// Fields of Wix's filter object.
     pub filter: Map<String, Value>,
-    /// A condition for the status, in place of the known statuses.
+    /// Condition for the status, which replaces the known statuses.
     pub status: Option<Value>,
-    /// True if Wix refuses to sort it: then the order is Wix's own.
+    /// True if Wix refuses to sort the list: then the order is Wix's default.
     pub unsorted: bool,
-    /// Maximum records per page, if it is to be smaller than the list's own.
+    /// Maximum records per page, if smaller than the list's own limit.
     pub limit: Option<u32>,
 }
 
@@ -50,8 +50,8 @@ impl Selection {
         };
         let mut filter = Map::new();
         if !bounds.is_empty() {
-            // Both bounds are in one object: an older page of Wix's says that a field may appear only once (wix-api.md
-            // 3.2).
+            // Both bounds are in one object: according to an older documentation page of Wix, a field may appear only
+            // once (wix-api.md 3.2).
             filter.insert(field.to_owned(), Value::Object(bounds));
         }
         Selection { filter, ..Selection::default() }
@@ -78,15 +78,15 @@ impl Selection {
 /// An upper bound of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// The instant itself is part of the range.
+    /// The range includes this instant.
     Including(DateTime<Utc>),
-    /// The instant itself is not part of the range.
+    /// The range ends before this instant.
     Before(DateTime<Utc>),
 }
 
 impl Listing {
-    /// The body of a request: sorted by `createdDate`, which never changes, so that an edit while the list is read moves
-    /// nothing. A cursor is sent alone: Wix refuses filter and sort with it (wix-api.md 4.1).
+    /// The body of a request. Sorted by `createdDate`, which never changes, so an edit during pagination does not move
+    /// records. A cursor is sent alone: Wix refuses filter and sort with it (wix-api.md 4.1).
     pub fn request_body(&self, selection: &Selection, request: &PageRequest) -> Value {
         let limit = selection.limit.unwrap_or(self.page_limit);
         let query = match request {
@@ -118,12 +118,12 @@ impl Listing {
         json!({ self.envelope: query })
     }
 
-    /// The body that asks the list for one record by its id, without a sort.
+    /// The body of a list request for one record by id, without a sort.
     pub fn lookup_body(&self, wix_id: &str) -> Value {
         self.id_body(json!(wix_id), 1)
     }
 
-    /// The body that asks the list for records by their ids, at most [`MAX_IDS`].
+    /// The body of a list request for records by id, at most [`MAX_IDS`].
     pub fn lookup_all_body(&self, wix_ids: &[&str]) -> Value {
         self.id_body(json!({ "$in": wix_ids }), u32::try_from(wix_ids.len()).unwrap_or(MAX_IDS as u32))
     }
@@ -138,33 +138,9 @@ impl Listing {
 #[cfg(test)]
 mod tests {
     use super::{Selection, Until};
-    use crate::table::listing::{Count, Listing, Lookup, Paging, Statuses};
     use crate::table::timestamp;
     use crate::wix::page::PageRequest;
-
-    const OFFSET: Listing = Listing {
-        path: "/things",
-        envelope: "query",
-        items: "things",
-        metadata: "pagingMetadata",
-        paging: Paging::Offset,
-        page_limit: 1000,
-        fieldsets: &["FULL"],
-        lookup: Lookup::List,
-        count: Count::None,
-        statuses: None,
-        api: "things API",
-        permission: "Read Things",
-        app: "Wix Things",
-    };
-    const CURSOR: Listing = Listing {
-        envelope: "search",
-        paging: Paging::Cursor,
-        page_limit: 100,
-        fieldsets: &[],
-        statuses: Some(Statuses { known: &["A", "B"], hidden: &["B"], never: &["C"] }),
-        ..OFFSET
-    };
+    use crate::wix::test_lists::{CURSOR, OFFSET};
 
     fn instant(text: &str) -> chrono::DateTime<chrono::Utc> {
         match timestamp::parse(text) {

@@ -1,4 +1,4 @@
-//! The rate limit of all requests, and one pause for all tasks.
+//! The rate limit of all requests, and pauses for all tasks.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use tokio::time::Instant;
 use crate::event::Wait;
 use crate::stop::{Stop, StopReason};
 
-/// A little longer than the minute in which Wix counts, since requests do not all take equally long to arrive.
+/// Window of the limit. It is longer than Wix's minute, because requests take different times to arrive.
 const MINUTE: Duration = Duration::from_millis(60_500);
 
-/// Shorter waits are not reported.
+/// Minimum wait that is reported.
 const MIN_REPORTED_WAIT: Duration = Duration::from_secs(1);
 
-/// Lets at most `limit` requests pass in any minute, and none while there is a pause.
+/// Lets at most `limit` requests pass in any minute, and none during a pause.
 ///
-/// Requests may follow each other at once until the minute's limit is used up: a run that needs few of them is not
-/// slowed down, and a long one uses the whole limit.
+/// There is no minimum distance between requests: a run with few requests is not slowed down, and a long run uses the
+/// whole limit.
 #[derive(Debug)]
 pub struct RateLimiter {
     limit: Option<usize>,
@@ -38,7 +38,7 @@ impl RateLimiter {
         RateLimiter { limit: (limit > 0).then_some(limit as usize), state: Mutex::default() }
     }
 
-    /// Waits until a request may be sent, and counts it. A wait is passed to `report` before it starts.
+    /// Waits until a request may be sent, and counts it. Passes the wait to `report` before it starts.
     pub async fn acquire(&self, stop: &Stop, report: impl Fn(Duration, &Wait)) -> Result<(), StopReason> {
         loop {
             stop.check()?;
@@ -65,8 +65,8 @@ impl RateLimiter {
         }
     }
 
-    /// How long to wait after this many requests, so that work of low priority leaves some for others: not at all
-    /// until half of a minute's requests are used up, then as long as the limit allows for so many.
+    /// The wait of low-priority work after this many requests, which leaves capacity for others: zero until half of a
+    /// minute's limit is used, then as long as the limit allows for that many requests.
     pub async fn pace(&self, requests: u64) -> Duration {
         let Some(limit) = self.limit else { return Duration::ZERO };
         let now = Instant::now();
@@ -74,7 +74,7 @@ impl RateLimiter {
         if used * 2 < limit { Duration::ZERO } else { MINUTE.mul_f64(requests as f64 / limit as f64) }
     }
 
-    /// Nothing passes for `delay` from now, unless a longer pause is active already.
+    /// Blocks all requests for `delay` from now, unless a longer pause is active.
     pub async fn pause(&self, delay: Duration, wait: Wait) {
         let until = Instant::now() + delay;
         let mut state = self.state.lock().await;
@@ -83,7 +83,7 @@ impl RateLimiter {
         }
     }
 
-    /// When the next request may be sent, and why not before; `None` if it may be sent now.
+    /// When the next request may be sent, and the reason for the wait; `None` if it may be sent now.
     fn free_at(&self, state: &State, now: Instant) -> Option<(Instant, Wait)> {
         let by_limit = match self.limit {
             Some(limit) if state.passed.len() >= limit => state.passed.front().map(|oldest| *oldest + MINUTE),

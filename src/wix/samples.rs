@@ -1,4 +1,4 @@
-//! Whole sample responses, made to fit Wix's own types, through the real decoding.
+//! Decodes complete sample responses.
 
 use serde_json::Value;
 

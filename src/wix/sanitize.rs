@@ -1,18 +1,18 @@
 //! Makes JSON text fit for Postgres: `jsonb` and `text` refuse NUL and lone surrogates.
 //!
-//! Works on the text of a whole page before it is parsed, so values, nested values and keys are all covered. A record
+//! Processes the text of a whole page before it is parsed, so values, nested values and keys are covered. A record
 //! without such characters is never copied.
 
 use std::borrow::Cow;
 
 use memchr::memchr2;
 
-/// What [`sanitize`] had to change.
+/// Number of changes that [`sanitize`] made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Repairs {
     /// NUL characters that were removed.
     nuls: u64,
-    /// Lone surrogates, and bytes that are not UTF-8, that became U+FFFD.
+    /// Lone surrogates and invalid UTF-8 bytes that became U+FFFD.
     replaced: u64,
 }
 
@@ -22,10 +22,10 @@ impl Repairs {
     }
 }
 
-/// The body as JSON text that Postgres can store, and what was changed.
+/// The body as JSON text that Postgres can store, and the changes.
 pub fn sanitize(body: &[u8]) -> (Cow<'_, str>, Repairs) {
     let mut repairs = Repairs::default();
-    // Some gateways put a byte order mark first, which is not JSON.
+    // Some gateways send a byte order mark, which is not valid JSON.
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     // Validating is much faster than the lossy conversion.
     let text = std::str::from_utf8(body).map_or_else(|_| String::from_utf8_lossy(body), Cow::Borrowed);
@@ -40,7 +40,7 @@ pub fn sanitize(body: &[u8]) -> (Cow<'_, str>, Repairs) {
     (Cow::Owned(repaired), repairs)
 }
 
-/// Cheap test: a NUL byte, or an escape that could be a NUL or a surrogate.
+/// Fast check for a NUL byte, or an escape that may be a NUL or a surrogate.
 fn needs_repair(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while let Some(at) = memchr2(b'\\', 0, rest) {
@@ -79,7 +79,7 @@ fn repair(text: &str, repairs: &mut Repairs) -> String {
                 out.push('\u{FFFD}');
                 6
             }
-            // Any other escape has at least two characters: a backslash and what it escapes.
+            // Every other escape has at least two characters: a backslash and the character after it.
             _ => {
                 let length = 1 + rest[1..].chars().next().map_or(0, char::len_utf8);
                 out.push_str(&rest[..length]);

@@ -1,4 +1,4 @@
-//! No file imports, directly or through others, a file that imports it.
+//! No circular imports: no file imports, directly or indirectly, a file that imports it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// A path below a crate's root, such as `["store", "batch"]`.
 type Module = Vec<String>;
 
-/// The files of a crate by module. A file that is a module with others below it is `mod.rs`, or has a folder of its name.
+/// The files of a crate by module. The file of a module with submodules is `mod.rs`, or has the name of its folder.
 fn modules(root: &Path, directory: &Path, found: &mut BTreeMap<Module, String>) {
     for entry in fs::read_dir(directory).expect("the directory can be read") {
         let path: PathBuf = entry.expect("the entry can be read").path();
@@ -23,7 +23,7 @@ fn modules(root: &Path, directory: &Path, found: &mut BTreeMap<Module, String>) 
     }
 }
 
-/// The paths that the code of a file imports, and whether it exports them again.
+/// The paths that a file imports, each with whether it re-exports it.
 fn imports(text: &str) -> Vec<(bool, Module)> {
     let code: String =
         text.split("#[cfg(test)]").next().unwrap_or_default().lines().fold(String::new(), |code, line| {
@@ -64,7 +64,7 @@ fn expand(prefix: &[String], tree: &str, each: &mut impl FnMut(Module)) {
     }
 }
 
-/// The module of a crate that a path of one of its files names, with what is behind it.
+/// The module that an imported path names, with the rest of the path.
 fn absolute(own: &[String], path: &[String], files: &BTreeMap<Module, String>) -> Option<Module> {
     let (first, mut rest) = path.split_first()?;
     let mut base = match first.as_str() {
@@ -85,7 +85,7 @@ fn file_of(path: &[String], files: &BTreeMap<Module, String>) -> Option<Module> 
     (1..=path.len()).rev().map(|length| path[..length].to_vec()).find(|module| files.contains_key(module))
 }
 
-/// The edges that are left of a crate once every file is taken away that imports no other.
+/// The import edges that remain after all files without imports are removed repeatedly.
 fn circles(root: &str) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(root);
     let mut files = BTreeMap::new();

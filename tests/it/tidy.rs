@@ -1,5 +1,5 @@
-//! The rules of the house, checked on the source itself: who imports whom, who prints, how SQL names
-//! tables, and that no file grows without end or is forgotten.
+//! The project's rules, checked on the source: imports between modules, printing, names of tables in SQL, file lengths,
+//! unused files.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The files below these directories whose names end so, in the order of their paths.
+/// The files below these directories with this ending, sorted by path.
 fn files(directories: &[&str], endings: &[&str]) -> Vec<File> {
     let mut open: Vec<PathBuf> = directories.iter().map(|directory| root().join(directory)).collect();
     let mut found = Vec::new();
@@ -34,7 +34,7 @@ fn files(directories: &[&str], endings: &[&str]) -> Vec<File> {
 }
 
 impl File {
-    /// The lines that are no comments, with their numbers.
+    /// The lines that are not comments, with their numbers.
     fn code(&self) -> impl Iterator<Item = (usize, &str)> {
         let comment = if self.path.ends_with(".sql") { "--" } else { "//" };
         self.text
@@ -44,18 +44,18 @@ impl File {
             .filter(move |(_, line)| !line.trim_start().starts_with(comment))
     }
 
-    /// The module below `src` that it belongs to: `wix` for src/wix/page.rs, `json` for src/json.rs.
+    /// The module below `src` that the file belongs to: `wix` for src/wix/page.rs, `json` for src/json.rs.
     fn module(&self) -> &str {
         let inside = self.path.strip_prefix("src/").unwrap_or_default();
         inside.split('/').next().unwrap_or_default().trim_end_matches(".rs")
     }
 
-    /// The modules of this crate that its code names, with the line.
+    /// The modules of this crate that the file's code names, with the line.
     fn imports(&self) -> Vec<(usize, String)> {
         let mut found = Vec::new();
         for (number, line) in self.code() {
             for behind in line.split("crate::").skip(1) {
-                // Of `use crate::{a::b, c}` every name counts.
+                // For `use crate::{a::b, c}` every name counts.
                 let listed = behind.strip_prefix('{').map(|list| list.split(',').collect::<Vec<_>>());
                 for name in listed.unwrap_or_else(|| vec![behind]) {
                     let end = name.trim().find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(name.trim().len());
@@ -72,7 +72,7 @@ fn none(broken: &[String]) {
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));
 }
 
-/// The modules from the top layer down; each may import those of lower layers, and of its own only itself.
+/// The modules from the top layer down. A module may import modules of lower layers, and of its own layer only itself.
 const LAYERS: [&[&str]; 8] = [
     &["main", "lib"],
     &["cli"],
@@ -84,12 +84,12 @@ const LAYERS: [&[&str]; 8] = [
     &["store", "wix", "healthcheck"],
 ];
 
-/// What the layers would allow and the rules do not: only `cli` and `doctor` read the configuration, which makes the
-/// settings of `wix` alone; reports do not know how Wix is asked or how a run works.
+/// Imports that the layers allow and that are forbidden: only `cli` and `doctor` read the configuration, from which
+/// they make the settings of `wix`; `report` does not use the Wix client or the sync.
 const FORBIDDEN: [(&str, &str); 5] =
     [("config", "store"), ("report", "config"), ("report", "sync"), ("report", "wix"), ("doctor", "sync")];
 
-/// The layer, counted from the bottom; modules that are in none are values and pure rules in layer 0.
+/// The layer, counted from the bottom. Modules that are not listed are values and pure rules in layer 0.
 fn layer(module: &str) -> usize {
     LAYERS.iter().position(|layer| layer.contains(&module)).map_or(0, |from_top| LAYERS.len() - from_top)
 }
@@ -112,13 +112,12 @@ fn imports_point_down_only() {
     assert!(seen > 50, "imports are found at all");
 }
 
-/// What only one place may know: the words that show it, and the paths where they may stand.
+/// Words that may occur only in one place, and the paths where they are allowed.
 const ONLY_THERE: [(&[&str], &[&str]); 9] = [
-    // Store's own connection is private, so that each statement is in a transaction that fixes the search path.
+    // The store's connection is private, so every statement is in a transaction that sets the search path.
     (&["dial("], &["src/store/dial.rs", "src/store/connect.rs", "src/store/inspect.rs"]),
     (&["tokio_postgres", "tokio_postgres_rustls"], &["src/store/"]),
-    // A monitor is told over HTTP as well; it must share neither credentials nor headers with Wix. How both get out is
-    // one thing.
+    // Notifications use HTTP too. They must share neither credentials nor headers with Wix, but they share the way out.
     (&["reqwest"], &["src/wix/", "src/healthcheck.rs", "src/network.rs"]),
     (&["indicatif"], &["src/report/", "src/cli/logging.rs"]),
     (&["dialoguer"], &["src/report/"]),
@@ -146,11 +145,11 @@ fn http_postgres_terminal_and_environment_have_one_place() {
     none(&broken);
 }
 
-/// The tables of this program: its statements name them with their schema.
+/// The program's tables. Statements name them with their schema.
 const TABLES: [&str; 7] =
     ["customers", "appointments", "orders", "sync_logs", "sync_state", "sync_errors", "sync_migrations"];
 
-/// The words of SQL behind which a table is named.
+/// The SQL keywords that are followed by a table name.
 const BEFORE_A_TABLE: [&str; 9] = ["from", "join", "into", "update", "references", "table", "exists", "truncate", "on"];
 
 #[test]
@@ -257,7 +256,7 @@ fn every_test_file_is_compiled_and_every_snapshot_in_use() {
         let (folder, name) = snapshot.path.rsplit_once("/snapshots/").unwrap_or_default();
         let mut parts = name.trim_end_matches(".snap").splitn(4, "__").skip(2);
         let (module, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        // A later snapshot of the same test carries a number.
+        // A later snapshot of the same test has a number.
         let name = name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches('-');
         if !text_of(&format!("{folder}/{module}.rs")).contains(name) {
             broken.push(format!("{}: no test uses it", snapshot.path));
@@ -269,7 +268,7 @@ fn every_test_file_is_compiled_and_every_snapshot_in_use() {
 #[test]
 fn no_test_sleeps() {
     let mut broken = Vec::new();
-    // Split, so that this file does not find itself.
+    // Split, so that this file does not match.
     let words = [concat!("thread::", "sleep"), concat!("time::", "sleep"), concat!("park_", "timeout")];
     for file in files(&["tests/it"], &[".rs"]) {
         for (number, line) in file.code().filter(|(_, line)| words.iter().any(|word| line.contains(word))) {
@@ -279,14 +278,14 @@ fn no_test_sleeps() {
     none(&broken);
 }
 
-/// What may be started by name: programs of the packages in .ci/bare-path, then two for macOS.
+/// Programs that may be started by name: those of the packages in .ci/bare-path, then two for macOS.
 const PROGRAMS: [&str; 14] =
     ["/bin/sh", "bash", "cc", "chmod", "cp", "mkdir", "rm", "setsid", "sh", "sleep", "tar", "touch", "brew", "ps"];
 
 #[test]
 fn programs_started_by_name_are_on_a_bare_debian() {
     let (mut broken, mut seen) = (Vec::new(), 0);
-    // Split, so that this file does not find itself.
+    // Split, so that this file does not match.
     let starts = [concat!("Command::", "new(\""), concat!("command", "(\"")];
     for file in files(&["src", "tests", "examples", "benches"], &[".rs"]) {
         for (number, line) in file.code() {

@@ -1,4 +1,4 @@
-//! The difference between an existing table and the one that the migrations create, as statements.
+//! The statements that turn an existing table into the one that the migrations create.
 
 use std::collections::BTreeMap;
 
@@ -17,15 +17,15 @@ pub(super) type Columns = BTreeMap<String, ColumnDefinition>;
 
 pub(super) struct TableChanges {
     pub(super) table: &'static str,
-    /// What follows `alter table NAME`.
+    /// Actions of `alter table NAME`.
     pub(super) statements: Vec<String>,
     /// Columns whose type changes.
     pub(super) retyped: Vec<String>,
     pub(super) is_from_a_copy: bool,
 }
 
-/// The columns that are missing, those that need another type, and NOT NULL to be taken from those that may
-/// be null: what Wix did not send is NULL now.
+/// Adds missing columns, changes wrong types, and drops NOT NULL from columns that may be NULL: a value that Wix did
+/// not send is stored as NULL.
 pub(super) fn plan_changes(
     schema: &Schema,
     table: &'static str,
@@ -65,13 +65,13 @@ pub(super) fn plan_changes(
     Ok(changes)
 }
 
-/// Whether a table is one of this program's, from a copy of others that was made without the rest of its own.
+/// Whether a table was created by wix-sync and later copied, without the other tables.
 pub(super) fn is_from_a_copy(columns: &Columns) -> bool {
     columns.contains_key("content_hash") && columns.contains_key("raw")
 }
 
-/// The expression that converts a column to the wanted type: `Some(None)` if it can stay as it is, `None` if it cannot
-/// be converted.
+/// The expression that converts a column to the wanted type: `Some(None)` if no conversion is needed, `None` if the
+/// type cannot be converted.
 fn conversion(column: &str, current: &ColumnDefinition, wanted: &str) -> Option<Option<String>> {
     // Types outside pg_catalog, such as citext, are shown with their schema.
     let base = current.data_type.split('(').next().and_then(|name| name.rsplit('.').next()).unwrap_or_default().trim();
@@ -88,7 +88,7 @@ fn conversion(column: &str, current: &ColumnDefinition, wanted: &str) -> Option<
             format!("{column}::numeric")
         }
         "jsonb" if base == "json" => format!("{column}::jsonb"),
-        // Without a zone the predecessor's times were in UTC.
+        // AsyncSyncAgent stored times without a time zone, in UTC.
         "timestamp with time zone"
             if current.data_type.ends_with("without time zone") && base.starts_with("timestamp") =>
         {

@@ -1,4 +1,4 @@
-//! What a restored table or column holds: from the rows themselves where they tell it, else from the next run.
+//! Fills a restored table or column: from the rows themselves if possible, otherwise by the next run.
 
 use super::{Work, synced_table};
 use crate::store::catalog::Catalog;
@@ -9,7 +9,7 @@ use crate::table::Relation;
 use crate::table::Table;
 
 impl Work<'_> {
-    /// Wix's ids are in the records themselves, and those of placeholders in the bookings that name them.
+    /// Restores Wix ids from the stored records, and those of placeholders from the bookings that name them.
     pub(super) async fn restore_wix_ids(&self, table: &'static Table) -> Result<Option<String>, StoreError> {
         let Table { name, id_column, .. } = table;
         let schema = self.session.schema;
@@ -38,7 +38,8 @@ impl Work<'_> {
         Ok((lost > 0).then(|| format!("{lost} rows that Wix had deleted stay without one")))
     }
 
-    /// Links to customers that are gone are made anew by the next run. What people linked by hand stays.
+    /// Restores the foreign key to customers. The next run makes links to deleted customers again. Links that were made
+    /// manually stay.
     pub(super) async fn link_to_customers(
         &mut self,
         table: &'static NeededTable,
@@ -46,7 +47,7 @@ impl Work<'_> {
     ) -> Result<Option<String>, StoreError> {
         let (name, schema) = (self.name(table), self.session.schema);
         let Some(table) = synced_table(table) else { return Ok(None) };
-        // One to a table that was renamed would refuse every link.
+        // A foreign key to a renamed table would refuse every link.
         for (key, columns, _) in facts.get(table.name).into_iter().flat_map(|facts| &facts.foreign_keys) {
             if columns == "customer_id" {
                 self.run(&format!("alter table {name} drop constraint {}", quoted(key))).await?;
@@ -74,7 +75,7 @@ impl Work<'_> {
         Ok((unlinked > 0).then(|| format!("{unlinked} links to customers that are gone are made anew")))
     }
 
-    /// Comments and the link to Supabase's users, from the migrations themselves.
+    /// Adds the comments and the reference to Supabase's users, with the statements of the migrations.
     pub(super) async fn finish_tables(&self) -> Result<(), StoreError> {
         for table in &self.created {
             let about = format!("comment on column {{schema}}.{table}.");
@@ -93,8 +94,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Makes the next run read tables from the beginning, and write the rows again that lost something. A run that is at
-    /// work meanwhile does not get on: it would note that it has read everything.
+    /// Makes the next run read tables completely, and write incomplete rows again. A run that is active meanwhile
+    /// fails: otherwise it would record that it has read everything.
     pub(super) async fn have_read_again(&self) -> Result<(), StoreError> {
         let schema = self.session.schema;
         for table in &self.to_rewrite {

@@ -1,4 +1,4 @@
--- The appointments of the contacts in $1 (Wix ids) and of those that were merged into them.
+-- The appointments of the contacts in $1 (Wix ids) and of contacts that were merged into them.
 select by_contact.id
 from {schema}.appointments by_contact
 where by_contact.wix_contact_id = any (array(

@@ -1,5 +1,5 @@
--- What the catalog says of the relations $2 in schema $1, one fact per row: kind, relation, name, definition, marks. Waits
--- for no lock on them.
+-- The catalog's facts about the relations $2 in schema $1, one per row: kind, relation, name, definition, marks. Waits
+-- for no lock on the relations.
 with relation as (
     select c.oid, c.relname::text as name, c.relkind::text as kind, c.relnamespace as schema_oid
     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -7,7 +7,8 @@ with relation as (
 )
 select 'relation' as fact, r.name as relation, r.name, r.kind as definition, '' as marks from relation r
 union all
--- n: NOT NULL. d: has a default. g: generated and stored. v: generated, not stored. i: always an identity. h: used by sync_health.
+-- Marks: n: NOT NULL. d: has a default. g: generated and stored. v: generated, not stored. i: identity, always
+-- generated. h: used by sync_health.
 select 'column', r.name, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod), concat(
     case when a.attnotnull then 'n' end,
     case when a.atthasdef and a.attgenerated = '' or a.attidentity <> '' then 'd' end,
@@ -25,7 +26,7 @@ select 'column', r.name, a.attname::text, pg_catalog.format_type(a.atttypid, a.a
 from relation r join pg_catalog.pg_attribute a on a.attrelid = r.oid
 where a.attnum > 0 and not a.attisdropped and r.kind in ('r', 'v')
 union all
--- The columns in the order of their names. i: checked at once. p: primary key.
+-- The definition lists the columns by name. Marks: i: checked immediately. p: primary key.
 select 'unique', r.name, x.relname::text, (
     select string_agg(a.attname, ',' order by a.attname) from pg_catalog.pg_attribute a
     where a.attrelid = r.oid and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1])
@@ -35,7 +36,7 @@ join pg_catalog.pg_index i on i.indrelid = r.oid
 join pg_catalog.pg_class x on x.oid = i.indexrelid
 where i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null
 union all
--- The columns, and the table of the same schema that is referenced.
+-- The definition lists the columns, and the referenced table of the same schema.
 select 'foreign key', r.name, k.conname::text, (
     select string_agg(a.attname, ',') from pg_catalog.pg_attribute a
     where a.attrelid = r.oid and a.attnum = any (k.conkey)

@@ -1,5 +1,5 @@
--- Goes on with catalog.sql: definitions of indexes and CHECK constraints. The functions that write them wait for locks on the
--- tables.
+-- Second part of catalog.sql: definitions of indexes and CHECK constraints. The functions that return them wait for
+-- locks on the tables.
 select 'index', r.name, x.relname::text, substring(pg_catalog.pg_get_indexdef(x.oid) from ' USING (.*)$'), ''
 from relation r
 join pg_catalog.pg_index i on i.indrelid = r.oid

@@ -1,4 +1,4 @@
--- What uses the columns $3 of table $2 in schema $1 so that their type can't change: column, kind, name.
+-- Objects that use the columns $3 of table $2 in schema $1 and prevent a change of their type: column, kind, name.
 select a.attname::text, 'view', w.ev_class::regclass::text
 from pg_catalog.pg_depend d
 join pg_catalog.pg_rewrite w on d.classid = 'pg_catalog.pg_rewrite'::regclass and w.oid = d.objid

@@ -1,5 +1,5 @@
--- The customer of the booking {booking}: the one with the contact's id that the booking holds, or the one into which that
--- contact was merged.
+-- The customer of the booking {booking}: the one with the booking's contact id, or the one into which that contact was
+-- merged.
 (
     select coalesce(survivor.id, contact.id)
     from {schema}.customers contact

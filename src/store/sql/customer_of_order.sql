@@ -1,5 +1,5 @@
--- Whose order {order} is, by Wix's data: the contact's whose id it holds, where a live customer has that (merges
--- followed), else of the only live customer with the buyer's email.
+-- The customer of the order {order} according to Wix's data: the live customer with the order's contact id (merges
+-- followed), otherwise the only live customer with the buyer's email.
 coalesce(
     (
         select coalesce(survivor.id, contact.id)
@@ -13,11 +13,11 @@ coalesce(
         from (
             select c.id
             from {schema}.customers c
-            -- Under "C": the same letters are equal whatever the database's locale.
+            -- Collation "C": the comparison does not depend on the database's locale.
             where c.deleted_at is null
                 and lower(btrim(c.email) collate "C") = lower(btrim({order}.email) collate "C")
                 and btrim({order}.email) <> ''
-            -- However many there are: a second one settles it.
+            -- Two are enough to see that the email is not unique.
             limit 2
         ) found
         having count(*) = 1

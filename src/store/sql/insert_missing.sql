@@ -1,7 +1,7 @@
--- The live rows of {table} created at Wix from $2 on and before $3 (either may be open) that Wix did not list there: $4 has
--- what stands for the ids that it did. At the end of the list ($5) also those whose creation date nobody knows: placeholders,
--- and adopted rows that no contact came for.
--- An entry of a record that is listed goes with the record's row, or with its row in sync_errors.
+-- Pending deletions: the live rows of {table} created at Wix from $2 on and before $3 (either may be open) that Wix did
+-- not return there. $4 has the keys of the ids that it returned. At the end of the list ($5) this includes rows without
+-- a creation date: placeholders, and adopted rows whose contact was never returned. The entry of a returned record is
+-- removed together with writing its row, or its row in sync_errors.
 insert into {schema}.sync_missing (table_name, wix_id, found_at)
 select $1, t.{id}, $6
 from {schema}.{table} t

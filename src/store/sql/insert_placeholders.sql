@@ -1,6 +1,6 @@
--- Creates the customers that bookings name and the table does not have, from the bookings' own details. A later
--- customers sync fills them; a stub never overwrites a contact. Each is noted: orders that are written at the same time
--- can't be linked to it yet.
+-- Creates placeholders for the customers that bookings name and the table does not have, from the bookings' details. A
+-- later customers sync fills them; a placeholder never overwrites a contact. Each one is noted in sync_unlinked,
+-- because orders that are written at the same time cannot be linked to it yet.
 with created as (
     insert into {schema}.customers (id, wix_contact_id, name, first_name, last_name, email, phone, created_at, updated_at)
     select distinct on (u.wix_contact_id)

@@ -1,5 +1,5 @@
--- Links the appointments of the contacts in $1 and of those that were merged into them to their customers; of these only
--- the rows in $3, unless that is null. A link to a customer of people's own stays.
+-- Links the appointments of the contacts in $1, and of contacts that were merged into them, to their customers; only
+-- the rows in $3, unless it is null. A link to a user-defined customer stays.
 update {schema}.appointments a
 set customer_id = coalesce(survivor.id, contact.id), updated_at = $2
 from {schema}.customers contact

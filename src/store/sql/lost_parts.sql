@@ -1,5 +1,6 @@
--- For each copy (its id in $1, the record in $2) the members that the row's record has with a value and the copy lacks:
--- those of the record itself and of its members `info` and `booking`, which hold most of a contact and of a booking.
+-- For each copy (its id in $1, the record in $2) the fields that have a value in the row's record and are missing in
+-- the copy. Compares the fields of the record itself and of its fields `info` and `booking`, which hold most of a
+-- contact and of a booking.
 select lost.wix_id, array_agg(lost.part order by lost.part)
 from (
     select u.wix_id, stored.prefix || member.key as part
@@ -13,7 +14,7 @@ from (
     except
     select u.wix_id, sent.prefix || member.key
     from unnest($1::text[], $2::text[]) u (wix_id, raw)
-    -- Parsed once: `offset 0` keeps the planner from writing the cast out three times.
+    -- Parsed once: `offset 0` stops the planner from repeating the cast three times.
     cross join lateral (select u.raw::jsonb as raw offset 0) record
     cross join lateral (
         values (record.raw, ''), (record.raw -> 'info', 'info.'), (record.raw -> 'booking', 'booking.')

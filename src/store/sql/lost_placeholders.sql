@@ -1,6 +1,6 @@
--- The contacts, $1 at most and those after $2, that live appointments name and no customer has, not even a deleted one: somebody deleted
--- their placeholder, and the foreign key has emptied customer_id. Written so that the planner can only take the index on
--- customer_id, in which no appointment stands under NULL while all customers are there.
+-- The contacts, at most $1 and those after $2, that live appointments name and that have no customer row, not even a
+-- deleted one: their placeholder was deleted manually, and the foreign key set customer_id to NULL. Written so that the
+-- planner can only use the index on customer_id: it has no appointment under NULL while all customers exist.
 with lost as materialized (
     select a.wix_contact_id, a.raw #>> '{booking,contactDetails,contactId}' as named
     from {schema}.appointments a
@@ -11,7 +11,7 @@ with lost as materialized (
 )
 select distinct l.wix_contact_id::text
 from lost l
--- A contact id that somebody else wrote says nothing about a customer of Wix.
+-- A contact id that another program wrote does not name a customer of Wix.
 where lower(btrim(l.named)) = lower(l.wix_contact_id)
     and l.wix_contact_id::text > $2
     and not exists (select from {schema}.customers c where c.wix_contact_id = l.wix_contact_id)

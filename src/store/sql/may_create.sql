@@ -1,5 +1,5 @@
--- Who may create in the schemas $1: one row per schema, with the roles as REVOKE takes them. Left out are roles that can
--- act as this database user anyway, superusers, and the owners of the schema and the database.
+-- Roles that can create objects in the schemas $1: one row per schema, with the roles in the form that REVOKE accepts.
+-- Excludes superusers, roles that can act as this database user, and the owners of the schema and the database.
 select
     format('%I', n.nspname),
     string_agg(distinct coalesce(quote_ident(r.rolname), 'public'), ', ')

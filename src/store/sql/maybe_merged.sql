@@ -1,7 +1,8 @@
--- Deleted customers that may have been merged since: Wix keeps a deleted contact for 90 days, in which it can be restored,
--- and then merged before any run sees it alive. Only those are wanted of which live appointments or orders still hang; and
--- only real contacts, which have a date of Wix: a placeholder was never in Wix's list, and asking for it again is hopeless.
--- Not those that were marked since $1 and before $3, which is now: they were just looked up. The latest first, $2 at most.
+-- Deleted customers that may have been merged since. A contact that is deleted in Wix can be restored for 90 days and
+-- then merged before any run sees it alive. Only customers that live appointments or orders are still linked to, and
+-- only contacts with a creation date from Wix: a placeholder was never in Wix's list, so a lookup would not find it.
+-- Excludes those that were marked between $1 and now ($3), because they were just looked up. The latest first, at most
+-- $2.
 select c.wix_contact_id::text
 from {schema}.customers c
 where c.deleted_at > clock_timestamp() - interval '90 days'
@@ -9,7 +10,7 @@ where c.deleted_at > clock_timestamp() - interval '90 days'
     and c.merged_into is null
     and c.wix_contact_id is not null
     and num_nonnulls(c.wix_created_at, c.wix_updated_at) > 0
-    -- Written so that the planner can't take the indexes on live rows' dates, and read all of them.
+    -- Written so that the planner cannot choose the indexes on the dates of live rows and read them completely.
     and (
         exists (
             select from {schema}.appointments a

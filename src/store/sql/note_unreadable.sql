@@ -1,4 +1,5 @@
--- Notes which fields of the rows $3 could not be read ($4), and forgets the rows $2, of which all could.
+-- Stores the unreadable fields ($4) of the rows $3, and removes the entries of the rows $2, whose fields are all
+-- readable.
 with readable as (
     delete from {schema}.sync_unreadable where table_name = $1 and wix_id = any ($2)
 )

@@ -1,4 +1,4 @@
--- The orders that the contacts in $1 (Wix ids) or the emails in $2 may concern.
+-- Orders that may belong to the contacts in $1 (Wix ids) or the emails in $2.
 select by_contact.id
 from {schema}.orders by_contact
 where by_contact.wix_contact_id = any ($1)

@@ -1,8 +1,9 @@
--- What the roles $3 may do with the tables and views $2 in schema $1, and with views over them in any schema, also views
--- over views: one row per relation and role, with the privileges that take effect and the policies and grants behind them.
+-- What the roles $3 can do with the relations $2 in schema $1, and with views that read them, directly or through other
+-- views, in any schema: one row per relation and role, with the privileges that take effect and the policies and grants
+-- behind them.
 --
--- Row level security does not cover TRUNCATE, REFERENCES and TRIGGER. A view without security_invoker uses the tables with
--- its owner's rights, past the policies; a simple one passes writes on to its table.
+-- Row level security does not cover TRUNCATE, REFERENCES and TRIGGER. A view without security_invoker reads the tables
+-- with its owner's rights and bypasses their policies; a simple view also passes writes on to its table.
 with recursive ours as (
     select c.oid
     from pg_catalog.pg_class c
@@ -34,12 +35,12 @@ relations as (
     join pg_catalog.pg_class c on c.oid = reached.oid
     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
 ),
--- The bits are those of pg_relation_is_updatable.
+-- The bits of pg_relation_is_updatable.
 privileges (place, privilege, command, write_bit) as (
     values (1, 'SELECT', 'r', 0), (2, 'INSERT', 'a', 8), (3, 'UPDATE', 'w', 4), (4, 'DELETE', 'd', 16),
         (5, 'TRUNCATE', null, 0), (6, 'REFERENCES', null, 0), (7, 'TRIGGER', null, 0)
 ),
--- Those that a role has and that take effect.
+-- Privileges that a role has and that take effect.
 usable as (
     select
         c.oid as relation,

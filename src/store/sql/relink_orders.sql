@@ -1,8 +1,8 @@
--- Makes and mends the links of orders that the customers in $1 (Wix ids) and the emails in $2 may concern
--- (orders_to_link.sql, customer_of_order.sql); of these only the rows in $4, unless that is null. A link to a customer of people's own stays where Wix's data finds none, and so do orders of
--- their own, without a Wix id.
+-- Creates and corrects the links of orders that may belong to the customers in $1 (Wix ids) or the emails in $2
+-- (orders_to_link.sql, customer_of_order.sql); only the rows in $4, unless it is null. A link to a user-defined
+-- customer stays if Wix's data names no customer. Orders without a Wix id are user-defined and stay too.
 with affected as (
-    -- Through arrays, so that the indexes serve whatever the planner knows of the table; an OR has no index.
+    -- Arrays, so that the indexes are used whatever the table's statistics are; an OR would use no index.
     select o.id, o.customer_id, o.wix_contact_id, o.email
     from {schema}.orders o
     where o.wix_order_id is not null and o.id = any (array(
@@ -17,7 +17,7 @@ with affected as (
         ) as new_id
     from affected a
 ), locked as (
-    -- In one order, so that two writers can't wait for each other.
+    -- In a fixed order, so that two writers cannot deadlock.
     select o.id, l.new_id
     from {schema}.orders o
     join linked l on l.id = o.id

@@ -1,5 +1,6 @@
--- Makes the placeholders of the contacts in $1 again, which somebody deleted, from the bookings as they are stored, and
--- links the appointments that lost them. As in insert_stubs.sql the oldest booking tells, and each is noted for orders.
+-- Creates the placeholders of the contacts in $1 again, which were deleted manually, from the stored bookings, and
+-- links the appointments that lost them. As in insert_placeholders.sql the oldest booking provides the details, and
+-- each placeholder is noted in sync_unlinked.
 with created as (
     insert into {schema}.customers (id, wix_contact_id, name, first_name, last_name, email, phone, created_at, updated_at)
     select distinct on (a.wix_contact_id)

@@ -1,8 +1,8 @@
--- What the view says has to be true for whoever asks. A time in the future was written by a wrong clock: a success is then
--- as old as can be, and a lease that ends later than any lease can is not believed, as in src/store/lease.rs. And where row
--- level security hides the tables from a role, nothing can be said: that is an error, since no row would mean that all is
--- well. The text can't become a boolean, which is how a view raises an error without a function. In a view that reads with
--- its owner's rights (Postgres 14) nothing is hidden.
+-- The view must be correct for every role. A time in the future was written by a wrong clock: then the last success
+-- counts as infinitely old, and a lease that expires later than any lease can does not count, as in src/store/lease.rs.
+-- If row level security hides the tables from a role, the view raises an error, since an empty result would look
+-- healthy: it casts a text to boolean, which is how a view raises an error without a function. A view that reads with
+-- its owner's rights (Postgres 14) sees all rows.
 create or replace view {schema}.sync_health as
 select
     t.table_name,
@@ -53,7 +53,7 @@ where
     end
 order by t.place;
 
--- The options of a view that is replaced go.
+-- Replacing a view drops its options.
 do $$
 begin
     if current_setting('server_version_num')::integer >= 150000 then

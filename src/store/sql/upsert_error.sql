@@ -1,4 +1,4 @@
--- Keeps a record that could not be written: one row a record, however often it fails.
+-- Stores a rejected record: one row per record, however often it is rejected.
 insert into {schema}.sync_errors as t (
     table_name, record_key, wix_id, run_id, reason, record, first_failed_at, last_failed_at, program_version
 )

@@ -1,4 +1,4 @@
-//! The body of a response, of which only a bounded part is held, however much comes.
+//! Reads the body of a response, and holds only a limited part of it in memory.
 
 use bytes::Bytes;
 use reqwest::Response;
@@ -10,20 +10,20 @@ use crate::wix::error::Oversize;
 /// record.
 const MAX_PAGE_BYTES: usize = 8_000_000;
 
-/// Maximum bytes of one response that are read. The id of a record behind them stays unknown.
+/// Maximum bytes that are read of one response. If a record's id comes later, it stays unknown.
 const MAX_READ_BYTES: usize = 128_000_000;
 
-/// Maximum bytes of a refusal that are read. Wix's own have less than 1 KB.
+/// Maximum bytes that are read of an error response. Wix's own have less than 1 KB.
 const MAX_REFUSAL_BYTES: usize = 64_000;
 
-/// A body, after decompression.
+/// A body after decompression.
 pub(super) enum Body {
-    /// All of it; records that are too large are replaced by their excerpts.
+    /// The complete body. Records that are too large are replaced by excerpts.
     Whole(Bytes),
     TooLarge(Oversize),
 }
 
-/// Reads a body. Of a refusal the start is enough.
+/// Reads a body. Of an error response the start is enough.
 pub(super) async fn read(mut response: Response) -> reqwest::Result<Body> {
     let is_success = response.status().is_success();
     let announced = response.content_length().map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
@@ -40,7 +40,7 @@ pub(super) async fn read(mut response: Response) -> reqwest::Result<Body> {
         }
         read += chunk.len();
         held.extend_from_slice(&chunk);
-        // A page of usual size is not scanned.
+        // Pages of the usual size are not scanned.
         if scanner.is_some() || held.len() > MAX_PAGE_BYTES {
             let scanner = scanner.get_or_insert_default();
             scanner.scan(&mut held);
@@ -53,13 +53,13 @@ pub(super) async fn read(mut response: Response) -> reqwest::Result<Body> {
     Ok(Body::Whole(held.into()))
 }
 
-/// Finds the records in a response: the items of a list, or an object, that is a field of the response. Replaces those
-/// that are too large by their excerpts.
+/// Finds the records of a response: the items of a list, or an object that is a field of the response. Replaces records
+/// that are too large by excerpts.
 #[derive(Default)]
 struct Scanner {
     /// Bytes that were scanned.
     at: usize,
-    /// Objects and lists that are open.
+    /// Number of open objects and lists.
     depth: u32,
     is_list: bool,
     in_text: bool,
@@ -67,7 +67,7 @@ struct Scanner {
     /// Where the current record starts, and the depth around it.
     record: Option<(usize, u32)>,
     records: u32,
-    /// The current record's excerpt, if it is too large.
+    /// Excerpt of the current record, if it is too large.
     excerpt: Option<Excerpt>,
 }
 

@@ -1,4 +1,4 @@
-//! Wix's own count of a list, in one request.
+//! The number of records in a list according to Wix, with one request.
 
 use serde_json::json;
 
@@ -10,7 +10,8 @@ use crate::wix::page::PageRequest;
 use crate::wix::query::Selection;
 
 impl WixClient {
-    /// How many records Wix counts in a list; `None` if it does not offer that, or refuses it.
+    /// The number of records in a list according to Wix; `None` if the endpoint does not report it or refuses the
+    /// request.
     ///
     /// # Errors
     ///

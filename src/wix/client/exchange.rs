@@ -16,15 +16,15 @@ use crate::table::listing::Listing;
 use crate::wix::auth::{AccessToken, Credentials};
 use crate::wix::error::{WixError, WixResponse};
 
-/// What is sent.
+/// A request to Wix.
 pub(super) struct Request<'a> {
-    /// The path, and a query.
+    /// The path with its query.
     pub(super) address: &'a str,
     pub(super) payload: &'a Payload,
     pub(super) headers: HeaderMap,
-    /// The token that is sent: it is not shown.
+    /// Access token to send. Never shown.
     pub(super) token: Option<&'a AccessToken>,
-    /// 1 is the first.
+    /// Number of the attempt, starting at 1.
     pub(super) attempt: u32,
 }
 
@@ -58,7 +58,7 @@ impl WixClient {
         let described = self.describe(&response, token);
         Err(match response.status {
             StatusCode::UNAUTHORIZED => {
-                // If they work elsewhere, it is a missing permission: Wix sometimes answers that in this way
+                // If the credentials work elsewhere, a permission is missing: Wix sometimes answers 401 in this case
                 // (wix-api.md 1.6).
                 let error = match self.tokens.have_worked() {
                     true => self.forbidden(listing, path, described),
@@ -80,7 +80,7 @@ impl WixClient {
         })
     }
 
-    /// Sends one request. A response that asks for a later attempt is a failure.
+    /// Sends one request. Returns a failure if the response allows a later attempt.
     pub(super) async fn send(&self, request: Request<'_>, counter: &RequestCounter) -> Result<Response, Failure> {
         self.wait_for_rate_limit(counter).await?;
         counter.requests.fetch_add(1, Ordering::Relaxed);
@@ -136,7 +136,7 @@ impl WixClient {
     async fn wait_for_rate_limit(&self, counter: &RequestCounter) -> Result<(), WixError> {
         let table = counter.table;
         let report = |delay, wait: &Wait| {
-            // A retry of its own was reported when it was decided.
+            // The wait before a request's own retry was already reported.
             if !matches!(wait, Wait::Retry { table: failed, .. } if *failed == table) {
                 self.reporter.report(Event::Waiting { table, delay: Some(delay), wait });
             }
@@ -168,7 +168,7 @@ impl WixClient {
         let secret = token.map_or_else(|| self.settings.credentials.secret(), |token| &token.secret);
         let mut headers = HeaderMap::new();
         headers.extend(secret_header(secret).map(|value| (AUTHORIZATION, value)));
-        // A token names the site; sending the site's id as well is reported to make some calls fail (wix-api.md 1.1).
+        // The token identifies the site; some calls are reported to fail if the site's id is sent too (wix-api.md 1.1).
         if token.is_none()
             && let Ok(site_id) = HeaderValue::from_str(&self.settings.site_id)
         {
@@ -177,7 +177,7 @@ impl WixClient {
         headers
     }
 
-    /// Wix's response, without the secrets that were sent.
+    /// Summary of Wix's response, without the secrets that were sent.
     pub(super) fn describe(&self, response: &Response, token: Option<&AccessToken>) -> Box<WixResponse> {
         let secret = self.settings.credentials.secret();
         let redact = |text: &str| {
@@ -206,8 +206,8 @@ impl WixClient {
     }
 }
 
-/// The header's value, marked so that no debug output shows it; `None` for text that no header can hold, which the
-/// configuration has refused before.
+/// The header value, marked as sensitive so that debug output hides it; `None` if the text is not a valid header, which
+/// the configuration refuses earlier.
 fn secret_header(secret: &Secret) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(secret.reveal()).ok()?;
     value.set_sensitive(true);

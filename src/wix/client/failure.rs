@@ -1,4 +1,4 @@
-//! Why one attempt of a request failed, which decides whether there is another one.
+//! Reasons why an attempt of a request failed. They decide whether it is repeated.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use tokio::time::Instant;
 use crate::wix::error::{WixError, WixResponse};
 
 pub(super) enum Failure {
-    /// No response, or none that can be used. Another attempt makes sense, after the delay that the response named.
+    /// No usable response. Another attempt makes sense, after the delay that the response named.
     Unusable {
         what: String,
-        /// Whether the status was 5xx: the cause is on the side of Wix.
+        /// Whether the status was 5xx: the cause is on Wix's side.
         is_server_error: bool,
         retry_after: Option<Duration>,
     },
     /// 429: too many requests.
     Throttled { response: Box<WixResponse>, retry_after: Option<Duration> },
-    /// The token was refused; a new one may be accepted. If not, this is why.
+    /// Wix refused the token; a new one may be accepted. Contains the error if it is not.
     TokenRefused(WixError),
     /// Wix refused the request.
     Refused(WixError),
-    /// The request was not sent, or its response was not waited for.
+    /// The request was not sent, or the wait for its response was ended.
     Ended(WixError),
 }
 
@@ -30,7 +30,7 @@ impl From<WixError> for Failure {
     }
 }
 
-/// Refusals for too many requests, with no other response between them.
+/// Consecutive refusals for too many requests.
 #[derive(Default)]
 pub(super) struct Throttling {
     pub(super) since: Option<Instant>,

@@ -1,4 +1,4 @@
-//! One record, looked up by its id.
+//! Looks up records by id.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::StatusCode;
@@ -10,11 +10,11 @@ use crate::wix::error::WixError;
 use crate::wix::page::{Found, NextPage, Page, PageRequest};
 use crate::wix::query::Selection;
 
-/// What is escaped in an id that becomes part of a path. Wix's ids have hyphens, and its own client sends them as they
-/// are.
+/// Characters that are escaped in an id that becomes part of a path. Wix's ids contain hyphens, and its own client
+/// sends them unescaped.
 const NOT_IN_IDS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
-/// Maximum number of empty pages whose cursors are followed.
+/// Maximum number of consecutive empty pages whose cursors are followed.
 const MAX_EMPTY_PAGES: usize = 20;
 
 impl WixClient {
@@ -22,8 +22,8 @@ impl WixClient {
     ///
     /// # Errors
     ///
-    /// Like [`WixClient::fetch_page`]. "Not found" is not an error here, but it can also mean a missing permission
-    /// (wix-api.md 1.6): it proves something only if another record can be read in this way.
+    /// Those of [`WixClient::fetch_page`]. "Not found" is not an error here, but it can also mean a missing permission
+    /// (wix-api.md 1.6): it proves a deletion only if another record can be read in this way.
     pub async fn fetch_record(
         &self,
         listing: &'static Listing,
@@ -45,12 +45,12 @@ impl WixClient {
         }
     }
 
-    /// The copy of a record that its list returns when it is filtered by id. An empty page that names a next one proves
+    /// The copy of a record that its list returns if it is filtered by id. An empty page with a next cursor proves
     /// nothing: the record may follow.
     ///
     /// # Errors
     ///
-    /// Like [`WixClient::fetch_page`].
+    /// Those of [`WixClient::fetch_page`].
     pub async fn fetch_listed(
         &self,
         listing: &'static Listing,
@@ -79,12 +79,12 @@ impl WixClient {
         Ok(Found::Unclear)
     }
 
-    /// The copies of records that their list returns when it is filtered by these ids, in one request: at most
-    /// [`crate::wix::query::MAX_IDS`]. A record that is not among them may still exist.
+    /// The copies of records that their list returns if it is filtered by these ids, with one request: at most
+    /// [`crate::wix::query::MAX_IDS`]. A record that is not returned may still exist.
     ///
     /// # Errors
     ///
-    /// Like [`WixClient::fetch_page`].
+    /// Those of [`WixClient::fetch_page`].
     pub async fn fetch_listed_all(
         &self,
         listing: &'static Listing,

@@ -1,4 +1,4 @@
-//! The HTTP client: one request at a time through the rate limiter, repeated where that helps.
+//! The HTTP client: sends requests through the rate limiter and repeats them if that can help.
 
 mod body;
 mod count;
@@ -44,7 +44,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum time of a request until its response is complete.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What the client needs.
+/// Settings of the client.
 #[derive(Clone, Debug)]
 pub struct WixSettings {
     pub base_url: Address,
@@ -66,7 +66,7 @@ pub struct RequestCounter {
 }
 
 impl RequestCounter {
-    /// For a table, which is named in events about requests.
+    /// Counter for a table, which events about requests name.
     pub fn of(table: &'static Table) -> RequestCounter {
         RequestCounter { table: Some(table), ..RequestCounter::default() }
     }
@@ -81,7 +81,7 @@ impl RequestCounter {
     }
 }
 
-/// Wix, with the records of one site. Shared by all tasks of a run.
+/// Client for the records of one site. All tasks of a run share it.
 #[derive(Clone)]
 pub struct WixClient {
     http: Client,
@@ -97,7 +97,7 @@ pub struct WixClient {
 enum Payload {
     Get,
     Post(Value),
-    /// With a cursor, which Wix may no longer accept.
+    /// With a cursor, which Wix may have expired.
     PostCursor(Value),
 }
 
@@ -114,9 +114,9 @@ impl Payload {
 /// A request for records.
 struct Call<'a> {
     listing: &'static Listing,
-    /// The endpoint, as messages name it.
+    /// The endpoint's name in messages.
     path: &'static str,
-    /// The path, and a query.
+    /// The path with its query.
     address: &'a str,
     payload: Payload,
 }
@@ -150,12 +150,12 @@ impl WixClient {
         })
     }
 
-    /// The same client for another run of this process: with its budget and its access token.
+    /// The same client for another run of this process. They share the rate limit and the access token.
     pub fn for_run(&self, stop: Stop, reporter: Arc<dyn Reporter>) -> WixClient {
         WixClient { stop, reporter, ..self.clone() }
     }
 
-    /// How long work of low priority waits after this many requests: [`RateLimiter::pace`].
+    /// Wait of low-priority work after this many requests: [`RateLimiter::pace`].
     pub async fn pace(&self, requests: u64) -> Duration {
         self.rate_limiter.pace(requests).await
     }
@@ -164,12 +164,13 @@ impl WixClient {
         self.settings.retry.max_retries
     }
 
-    /// One page of a list. Waits for the rate limit, renews the token, and repeats what is worth repeating.
+    /// Fetches one page of a list. Waits for the rate limit, renews the token, and repeats failed attempts if that can
+    /// help.
     ///
     /// # Errors
     ///
-    /// See [`WixError`]. The same request would fail again in this run. After [`WixError::CursorRefused`] the list can
-    /// be read again from a date.
+    /// See [`WixError`]. The same request would fail again in this run, but after [`WixError::CursorRefused`] the list
+    /// can be read again from a date.
     pub async fn fetch_page(
         &self,
         listing: &'static Listing,

@@ -1,6 +1,6 @@
-//! A check whether Wix can be used: one record of a list, requested with little patience.
+//! Checks for `doctor` whether Wix can be used: requests one record of a list.
 //!
-//! Two attempts at most, and no waiting if Wix asks for it: `doctor` has to report, not to succeed.
+//! At most two attempts, and no wait if Wix asks for one: the check must report soon, not succeed.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Maximum number of attempts of one check.
 const TRIES: u32 = 2;
 
-/// Why a check got no usable answer.
+/// Why a check had no usable response.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
     /// 429: too many requests.
@@ -28,7 +28,7 @@ pub enum ProbeError {
     Throttled(Box<WixResponse>),
     #[error(transparent)]
     Refused(WixError),
-    /// The last attempt was answered with a status of class 5xx.
+    /// The last attempt returned a status 5xx.
     #[error("Wix has a problem ({what})")]
     ServerError { what: String },
     /// The last attempt failed for this reason.
@@ -36,12 +36,12 @@ pub enum ProbeError {
     Failed(String),
 }
 
-/// What a list says about itself on its smallest page.
+/// Facts about a list from its smallest page.
 #[derive(Clone, Copy, Debug)]
 pub struct ListProbe {
-    /// How far this machine's clock is ahead of Wix's, if Wix tells its own; it does so to the second.
+    /// How far this machine's clock is ahead of Wix's, to the second; `None` if Wix does not send its time.
     pub ahead: Option<TimeDelta>,
-    /// Whether the list has no records at all.
+    /// Whether the list is empty.
     pub is_empty: bool,
 }
 
@@ -54,7 +54,7 @@ impl WixClient {
         Ok(())
     }
 
-    /// Asks which site the access token reads, once [`WixClient::probe_token`] has one.
+    /// Asks which site the access token belongs to, after [`WixClient::probe_token`].
     pub async fn probe_token_info(&self) -> Result<TokenInfo, ProbeError> {
         let token = self.tokens.current.lock().await.clone();
         let token = token.ok_or_else(|| ProbeError::Failed("there is no access token".to_owned()))?;
@@ -79,8 +79,8 @@ impl WixClient {
     }
 }
 
-/// How far our clock is ahead of one that showed `theirs`, cut to the second, at some moment of an exchange that
-/// started at `sent_at` and took `took`: the least difference that explains it.
+/// How far our clock is ahead of a clock that showed `theirs`, cut to the second, at some moment of an exchange that
+/// started at `sent_at` and took `took`: the smallest difference that explains it.
 fn ahead(sent_at: DateTime<Utc>, took: Duration, theirs: DateTime<Utc>) -> TimeDelta {
     let took = TimeDelta::from_std(took).unwrap_or_default();
     let (least, most) = (sent_at - (theirs + TimeDelta::seconds(1)), sent_at + took - theirs);

@@ -42,13 +42,13 @@ impl Response {
     }
 }
 
-/// 408, and 5xx except 501: the cause is on Wix's side, and likely to pass.
+/// 408, and 5xx except 501: the cause is on Wix's side and probably temporary.
 pub(super) fn is_transient(status: StatusCode) -> bool {
     status == StatusCode::REQUEST_TIMEOUT || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
 }
 
-/// Why a request got no response, in words, with host and port if there was no connection. A certificate that is not accepted is an error: a later attempt would fail as
-/// well.
+/// Describes why a request had no response, with host and port if there was no connection. A refused certificate is an
+/// error, because a later attempt would fail too.
 pub(super) fn describe_missing_response(error: reqwest::Error, server: &Address) -> Result<String, WixError> {
     match CertificateProblem::of(&error) {
         Some(problem) => Err(WixError::Certificate { host: server.host().to_owned(), problem }),

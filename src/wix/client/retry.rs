@@ -1,4 +1,4 @@
-//! The repetition of requests that failed.
+//! Repeats failed requests.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use crate::event::{Event, Wait};
 use crate::retry::THROTTLE_PATIENCE;
 use crate::wix::error::{WixError, WixResponse};
 
-/// Maximum number of refused tokens that are renewed for one request.
+/// Maximum number of refused tokens per request that are replaced.
 const MAX_REFUSED_TOKENS: u32 = 3;
 
 impl WixClient {
-    /// Repeats `attempt`, which gets its number, as the retry policy says.
+    /// Repeats `attempt`, which receives its number, according to the retry policy.
     pub(super) async fn repeat<T>(
         &self,
         path: &'static str,
@@ -45,7 +45,7 @@ impl WixClient {
                     return Err(error);
                 }
                 Err(Failure::Ended(error)) => return Err(error),
-                // Other requests may succeed meanwhile: they must not keep this one asking forever.
+                // Other requests may succeed meanwhile and reset the counter, so this request has its own limit.
                 Err(Failure::TokenRefused(error)) if refused_tokens == MAX_REFUSED_TOKENS => return Err(error),
                 Err(Failure::TokenRefused(_)) => refused_tokens += 1,
                 Err(Failure::Unusable { what, .. }) if failures == max_retries => {
@@ -66,7 +66,7 @@ impl WixClient {
         }
     }
 
-    /// Being throttled uses up no retry: it waits until nothing but refusals came for a long time.
+    /// Waits after a 429. It does not count as a retry; the limit is the time without any other response.
     async fn throttled(
         &self,
         response: Box<WixResponse>,

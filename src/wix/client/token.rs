@@ -1,4 +1,4 @@
-//! The exchange of app credentials for an access token.
+//! Exchanges app credentials for an access token.
 
 use reqwest::header::HeaderMap;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! Which site an access token reads (wix-api.md 1.5).
+//! The site that an access token belongs to (wix-api.md 1.5).
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use crate::wix::error::{WixError, one_line};
 
 const TOKEN_INFO_PATH: &str = "/oauth2/token-info";
 
-/// Maximum time until a run continues without a response. Longer than one wait for a 429 that names no time.
+/// Maximum time without a response until a run continues. Longer than one wait for a 429 that names no time.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 impl WixSettings {
-    /// The site and the installation that app credentials are configured for; `None` with an API key.
+    /// The configured site and installation of app credentials; `None` with an API key.
     pub fn claim(&self) -> Option<Claim<'_>> {
         match &self.credentials {
             Credentials::ApiKey { .. } => None,
@@ -41,17 +41,17 @@ impl WixClient {
         self.settings.claim()
     }
 
-    /// Asks which site the access token reads. The inner error is why Wix did not say.
+    /// Asks which site the access token belongs to. The inner error is why Wix did not say.
     ///
-    /// `None` if there is no access token. Every later request of this client then fails for the same reason: a token that
-    /// came after all would read records of a site that nobody has checked.
+    /// `None` if there is no access token. Then every later request of this client fails for the same reason: a token
+    /// that arrived later could read the records of an unchecked site.
     pub async fn token_info(&self) -> Option<Result<TokenInfo, String>> {
         let counter = RequestCounter::default();
         let asked = async {
             let token = self.current_token(&counter).await?;
             let attempt = async |number| {
                 self.try_token_info(&token, &counter, number).await.map_err(|failure| match failure {
-                    // It would take longer than [`PATIENCE`]: the run continues at once.
+                    // The wait would exceed [`PATIENCE`], so the run continues at once.
                     Failure::Throttled { response, retry_after }
                         if self.settings.retry.throttle_delay(1, retry_after, 0.0) >= PATIENCE =>
                     {
@@ -94,13 +94,12 @@ impl WixClient {
     }
 }
 
-/// Reads the ids, spelled as in Wix's REST API or as in OAuth. `active` is ignored: it says whether the token works,
-/// which the next request shows. An inactive token of another site still names that site, and without a site there is
-/// nothing to compare, whatever `active` says.
+/// Reads the ids, spelled as in Wix's REST API or as in OAuth. `active` is ignored, because the next request shows
+/// whether the token works: an inactive token still names its site, and without a site there is nothing to compare.
 fn read(body: &Value, redact: impl Fn(&str) -> String) -> TokenInfo {
     let id = |names: [&str; 2]| {
         let text = names.into_iter().find_map(|name| body[name].as_str())?;
-        // The ids are shown in messages.
+        // Messages contain the ids.
         Some(one_line(&redact(text))).filter(|id| !id.is_empty())
     };
     TokenInfo { site_id: id(["siteId", "site_id"]), instance_id: id(["instanceId", "instance_id"]) }

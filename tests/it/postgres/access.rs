@@ -1,5 +1,5 @@
-//! What Supabase's public roles may do with the tables and with views over them: what `doctor` says of it, and what stops
-//! the adoption of a table. And who may create in the schemas that the database user searches.
+//! Access of Supabase's public roles to the tables and to views that read them: what `doctor` reports, and what blocks
+//! an adoption. Also who can create objects in the schemas of the search path.
 
 use crate::commands::doctor::{examine, healthy};
 use crate::postgres::supabase::{ALL_GUARDED, inherited_project, stops_unless_told_to_keep};
@@ -44,7 +44,7 @@ fn doctor_names_every_privilege_that_no_policy_limits() {
 fn doctor_names_grants_that_policies_or_missing_row_security_open() {
     let world = with_roles();
     world.execute("grant select, insert, update, delete on orders to anon, authenticated");
-    // Row level security is on and there is no policy.
+    // Row level security is enabled, without a policy.
     examine(&world, 0).expect("public access", "ok", CLOSED);
     for (command, condition, privilege) in [
         ("insert", "with check (true)", "has INSERT on it (policies open"),
@@ -61,7 +61,7 @@ fn doctor_names_grants_that_policies_or_missing_row_security_open() {
         examine(&world, 5).expect("public access", "problem", &format!("public.orders: anon {privilege}"));
         world.execute("drop policy open on orders");
     }
-    // A restrictive policy opens nothing; a grant of columns is one.
+    // A restrictive policy alone opens nothing; a grant on columns does.
     world.execute(
         "create policy narrow on orders as restrictive for insert with check (true);
          alter table customers disable row level security; grant update (email), insert (email) on customers to anon",
@@ -89,7 +89,7 @@ fn doctor_finds_views_over_the_tables_in_any_schema() {
          create role stranger nologin; grant usage, create on schema reports, public to stranger;
          set role stranger; create view reports.empty as select * from orders; grant select on reports.empty to anon",
     );
-    // Nobody was granted them, and the stranger's shows nothing: its owner may not read the table.
+    // There are no grants on them, and the foreign view shows nothing: its owner cannot read the table.
     examine(&world, 0).expect("public access", "ok", CLOSED);
     world.execute("grant usage on schema reports to anon, authenticated");
     examine(&world, 0).expect("public access", "ok", CLOSED);
@@ -117,7 +117,7 @@ fn doctor_finds_views_over_the_tables_in_any_schema() {
         "reports.paid, a view of the tables: authenticated can read it",
     );
     if version >= 150_000 {
-        // It reads with the rights of whoever asks; a view over it with those of its own owner.
+        // It reads with the caller's rights; a view that reads it uses the rights of its own owner.
         world.execute("alter view reports.paid set (security_invoker = on); grant all on reports.paid to anon");
         examine(&world, 0).expect("public access", "ok", CLOSED);
         world.execute("grant select on reports.nested to anon");
@@ -179,7 +179,7 @@ fn view_over_a_table_stops_migrate() {
 #[test]
 fn columns_of_an_extensions_type_are_adopted() {
     let world = World::empty();
-    // Named like the extension's type, and like it outside pg_catalog.
+    // Named like the extension's type, and outside pg_catalog like it.
     world.execute("create domain citext as text");
     world.execute(&TABLES.replace("email text", "email citext").replace("email varchar", "email citext"));
     world.execute("alter table customers alter email type citext");
@@ -202,7 +202,7 @@ fn doctor_warns_of_create_on_a_schema_that_is_searched() {
     world.execute("revoke create on schema public from public");
     examine(&world, 0).expect("search path", "ok", nobody);
 
-    // A role of its own: only schemas that it searches count, and only roles that cannot act as it.
+    // A separate role: only schemas of its search path count, and only roles that cannot act as it.
     world.execute(
         "create role app login; create role colleague nologin; grant app to colleague; create role stranger nologin;
          create role \"Owner\" nologin; create schema \"Own\" authorization \"Owner\"; grant usage on schema \"Own\" to app;

@@ -1,5 +1,5 @@
-//! The books of a table: rows that something else removed, a database that is behind what the run wrote, counts that
-//! drift apart from Wix's own.
+//! Row counts and write numbers of tables: rows that another program removed, a database that is behind what the run
+//! wrote, and counts that differ from Wix's own.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,7 +16,7 @@ fn count(world: &World, table: &str) -> i64 {
     world.value(&format!("select count(*) from {table} where deleted_at is null"))
 }
 
-/// The tables have each record that Wix has.
+/// The tables have every record of Wix.
 #[track_caller]
 fn assert_whole(world: &World) {
     let tables = [("customers", Entity::Contacts), ("appointments", Entity::Bookings)];
@@ -27,19 +27,20 @@ fn assert_whole(world: &World) {
     assert_eq!(count(world, "orders"), world.sim.orders().len() as i64);
 }
 
-/// What the run says about a table.
+/// The notices of the run about a table.
 fn notices(result: &Value, table: &str) -> String {
     result["results"][table]["notices"].to_string()
 }
 
-/// Copies a data directory, over whatever is there.
+/// Copies a data directory over an existing one.
 pub(crate) fn copy(from: &Path, to: &Path) {
     for (program, arguments) in [("rm", vec!["-rf".as_ref(), to]), ("cp", vec!["-a".as_ref(), from, to])] {
         assert!(Command::new(program).args(arguments).status().expect("it runs").success(), "{program}");
     }
 }
 
-/// A run over 700 bookings that waits before its sixth page, with the data directory as it was before the third.
+/// A run with 700 bookings that waits before its sixth page, and a copy of the data directory from before the third
+/// page.
 fn run_with_an_older_copy(world: &World, older: &Path) -> (crate::support::running::Running, Gate) {
     let (early, late) =
         (Gate::before(&world.sim, Endpoint::BookingsQuery, 3), Gate::before(&world.sim, Endpoint::BookingsQuery, 6));
@@ -64,7 +65,7 @@ fn failover_to_a_standby_that_is_behind_fails_the_run() {
     let mut world = World::new(0, 700, 0).migrated();
     let kept = scratch("standby");
     let sockets = |server: &Server| server.socket_dir().display().to_string();
-    // Its socket is known only once it runs. The run must not reach it before the primary is gone.
+    // The standby's socket exists only while it runs. The run must not reach it before the primary has stopped.
     let standby = Server::builder().keep(&kept).start().expect("the standby starts");
     let hosts = format!("{},{}", sockets(&world.postgres), sockets(&standby));
     world.set("DATABASE_URL", &format!("postgresql:///postgres?user=postgres&host={hosts}&port=5432,5432"));
@@ -102,7 +103,7 @@ fn restored_older_data_directory_fails_the_run() {
     std::fs::remove_dir_all(kept).expect("it can be removed");
 }
 
-/// The tables that are synced later are as this run knows them: the older state has nothing of them yet.
+/// Tables that are synced later are unchanged: the older state has no data of them.
 #[test]
 fn table_that_falls_behind_after_its_sync_fails_the_run() {
     let world = World::new(2500, 40, 30).migrated();
@@ -131,7 +132,7 @@ fn table_that_falls_behind_after_its_sync_fails_the_run() {
     std::fs::remove_dir_all(kept).expect("it can be removed");
 }
 
-/// The second run takes the lease under the number that the first one had before the failover.
+/// The second run acquires the lease with the token that the first run had before the failover.
 #[test]
 fn run_that_lost_its_lease_in_a_failover_writes_nothing() {
     let world = World::new(0, 700, 0).migrated();
@@ -244,7 +245,7 @@ fn rows_without_a_wix_id_are_ignored() {
     assert!(result["results"]["customers"]["notices"].is_null(), "{result}");
 }
 
-/// Lets drift checks be due.
+/// Makes the daily count checks due.
 fn age_checks(world: &World) {
     world.execute(
         "update sync_state set drift = jsonb_set(drift, '{checked_at}', to_jsonb(now() - interval '2 hours'))",

@@ -1,4 +1,4 @@
-//! Clocks that are wrong: that of the machine of a run, and times in the tables that such a clock has left there.
+//! Wrong clocks: of the machine of a run, and times in the tables that were written with a wrong clock.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +11,7 @@ use crate::support::harness::World;
 
 const YEAR: i64 = 365 * 86_400;
 
-/// From here on the binary's own clock is so many seconds ahead. That needs the C compiler which Rust itself links with.
+/// Sets the binary's clock this many seconds ahead. Needs the C compiler which Rust itself links with.
 fn set_clock_ahead(world: &mut World, seconds: i64) {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     let library = LIBRARY.get_or_init(|| {
@@ -26,7 +26,7 @@ fn set_clock_ahead(world: &mut World, seconds: i64) {
     world.set("WRONG_CLOCK_SECONDS", &seconds.to_string());
 }
 
-/// The columns with times of ours that are not within the last hour, by the server's clock.
+/// The columns with times of wix-sync that are not within the last hour, by the server's clock.
 fn wrong_times(world: &World) -> Vec<String> {
     let columns = world.query(
         "select table_name::text, column_name::text from information_schema.columns
@@ -56,7 +56,7 @@ fn delete_first(world: &World) {
     world.sim.delete(Entity::Orders, &id(&world.sim.orders()[0]));
 }
 
-/// Everything that leaves a time somewhere, on a machine whose clock is wrong.
+/// All work that stores times, on a machine whose clock is wrong.
 fn no_time_of_its_own(seconds: i64) {
     let mut world = World::new(30, 30, 30).migrated();
     set_clock_ahead(&mut world, seconds);
@@ -70,7 +70,7 @@ fn no_time_of_its_own(seconds: i64) {
     assert_eq!(wrong_times(&world), Vec::<String>::new());
     assert_eq!(world.value::<i64>("select count(*) from sync_logs"), 2, "runs of today are kept");
     assert!(world.value::<bool>("select bool_and(completed_at >= started_at) from sync_logs"));
-    // A machine with the right clock goes on where this one stopped.
+    // A machine with a correct clock continues.
     world.set("WRONG_CLOCK_SECONDS", "0");
     let result = world.sync_json(&["customers", "--full-every", "7d"], 0);
     assert_eq!(result["results"]["customers"]["kind"], "incremental");
@@ -148,7 +148,7 @@ fn last_success_in_the_future_is_stale() {
     assert_eq!(world.value::<String>(old), "orders");
     world.run(&["sync", "all"]).expect_exit(0);
     world.run(&["status", "--max-age", "1h"]).expect_exit(0);
-    // A table that was never synced, and whose first run is still to come.
+    // A table that was never synced and has had no run.
     world.execute(
         "update sync_state set last_success_at = null; update sync_logs set started_at = now() + interval '1 year'",
     );
@@ -208,7 +208,7 @@ fn lease_that_ends_too_late_is_not_trusted() {
         assert_eq!(world.value::<i64>(shown), 0, "{ahead}");
         world.run(&["sync", "all"]).expect_exit(0);
     }
-    // One that a run can have is.
+    // One that a run can write counts.
     world.execute(
         "update sync_locks set expires_at = clock_timestamp() + interval '59 seconds',
             holder = jsonb_set(holder, '{host}', '\"elsewhere\"')",

@@ -1,5 +1,5 @@
-//! Connection strings and libpq's variables: special characters, several hosts, sockets, password files, and that
-//! every connection of a run uses the same values. Errors name what is to be changed and no password.
+//! Connection strings and libpq's variables: special characters, several hosts, sockets, password files, and the same
+//! values for every connection of a run. Errors name what to change, and never a password.
 
 use std::net::TcpListener;
 
@@ -10,12 +10,12 @@ use crate::support::harness::{Finished, World};
 use crate::support::running::{Gate, wait_until};
 use wix_sim::Endpoint;
 
-/// Everything that URLs, keyword strings and password files treat specially.
+/// All characters that URLs, keyword strings or password files treat specially.
 const PASSWORD: &str = r#"a@b:c/d?e#f%g&h=i'j\k l"m$n+o[p]ü"#;
 const ENCODED: &str = "a%40b%3Ac%2Fd%3Fe%23f%25g%26h%3Di'j%5Ck%20l%22m%24n+o%5Bp%5D%C3%BC";
 const ACCESS: &str = "host all all 127.0.0.1/32 scram-sha-256\nhost all all ::1/128 scram-sha-256\n";
 
-/// A server with a role whose name and password are special, and a database of that name.
+/// A server with a role whose name and password contain special characters, and a database with that name.
 fn world() -> (World, Files) {
     world_on(plain_server(ACCESS).start().expect("the server starts"))
 }
@@ -91,7 +91,7 @@ fn addresses_sockets_and_several_hosts() {
         .expect_exit(1)
         .expect_stderr("at 127.0.0.1:1: ")
         .expect_stderr("; at 127.0.0.1:2: ");
-    // A server that refuses us is the last one that is asked.
+    // The search ends at a server that refuses the login.
     let wrong = format!("postgresql://my%20app:wrong@127.0.0.1:{port},{encoded}:{port}/postgres");
     world.status(&wrong).expect_exit(1).expect_stderr("28P01");
 }
@@ -116,7 +116,7 @@ fn libpq_variables_fill_in_what_the_string_omits() {
     all.iter().for_each(|(name, value)| world.set(name, value));
     let url = format!("postgresql://my%20app:{ENCODED}@127.0.0.1:{port}/my%20data");
     world.set("DATABASE_URL", &url);
-    // The schema of the options does not exist yet, so they have been followed.
+    // The schema in the options does not exist yet, which shows that they were used.
     world.run(&["status"]).expect_exit(2).expect_stderr("search path");
     world.set("DATABASE_URL", "");
     let command = |world: &World| {
@@ -130,7 +130,7 @@ fn libpq_variables_fill_in_what_the_string_omits() {
     assert!(world.postgres.log_text().contains("application_name=by-variable"), "{}", world.postgres.log_text());
     world.status("dbname='my data'").expect_exit(0);
 
-    // What the string says counts.
+    // The string has precedence.
     world.status(&format!("postgresql://postgres:x@127.0.0.1:{port}/postgres")).expect_exit(1).expect_stderr("28P01");
     world.status("host=127.0.0.1 port=1").expect_exit(1).expect_stderr("at 127.0.0.1:1: ");
     for (name, value) in
@@ -162,7 +162,7 @@ fn password_files_are_read_if_nobody_else_can() {
         .expect_exit(1)
         .expect_stderr("28P01")
         .expect_stderr(&format!("hint: the password comes from {path}"));
-    // The string and the variable go before it.
+    // The string and the variable have precedence over the file.
     world.status(&format!("postgresql://my%20app:wrong@127.0.0.1:{port}/my%20data")).expect_exit(1);
     world.set("PGPASSWORD", "wrong");
     world.status(&url).expect_exit(1);
@@ -192,7 +192,7 @@ fn timeouts_keepalives_and_kinds_of_servers() {
             finished.expect_stderr("target_session_attrs");
         }
     }
-    // A place that takes connections and says nothing.
+    // A host that accepts connections and never responds.
     let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = silent.local_addr().expect("an address").port();
     world

@@ -1,4 +1,4 @@
-//! Crashes of the server itself, which take with them what it had not written down: what was acknowledged stays.
+//! Crashes of the server, which lose everything that was not flushed: acknowledged data stays.
 
 use private_postgres::Server;
 use wix_sim::{Endpoint, Sim, Site, Sizes};
@@ -6,7 +6,7 @@ use wix_sim::{Endpoint, Sim, Site, Sizes};
 use crate::support::harness::World;
 use crate::support::running::{Gate, wait_until};
 
-/// A server that writes its log down only when it has to, so that a crash takes as much as it may.
+/// A server that flushes its log as late as possible, so that a crash loses as much as possible.
 fn world(synchronous_commit: &str, contacts: usize, bookings: usize) -> World {
     let server = Server::builder()
         .setting("synchronous_commit", synchronous_commit)
@@ -51,7 +51,7 @@ fn lost_transaction_is_not_confused_with_its_ids_next_user() {
     });
     world.postgres.kill_hard().expect("the server ends");
     world.postgres.restart().expect("the server starts");
-    // Others come back first, and their transactions get the ids that were given out before.
+    // Other transactions run first, and get the ids that were assigned before the crash.
     let mut others = world.client();
     for _ in 0..100 {
         others.batch_execute("select pg_current_xact_id()").expect("a transaction");

@@ -1,4 +1,4 @@
-//! What happens to the database during a run, and what becomes of the run.
+//! Database faults during a run, and how the run ends.
 
 use postgres::error::SqlState;
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,7 +12,7 @@ use crate::support::running::{Gate, wait_until};
 
 const OURS: &str = "from pg_stat_activity where application_name = 'wix-sync'";
 
-/// Ends the program's connections; fails unless there was one.
+/// Terminates the program's connections. Fails if there was none.
 fn cut(world: &World) {
     let cut: i64 = world.value(&format!("select count(*) from (select pg_terminate_backend(pid) {OURS}) t"));
     assert!(cut > 0, "the program had a connection");
@@ -165,7 +165,7 @@ fn deadlocks_with_another_writer_lose_nothing() {
         wait_until("the program waits for the writer", || {
             world.value::<i64>(&format!("select count(*) {OURS} and wait_event_type = 'Lock'")) > 0
         });
-        // Each holds now what the other wants: Postgres ends one of the two.
+        // A deadlock: Postgres aborts one of the two.
         match block.batch_execute(&first) {
             Ok(()) => block.commit().expect("the writer was spared"),
             Err(error) => {

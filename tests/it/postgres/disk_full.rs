@@ -1,4 +1,4 @@
-//! A disk that has no room left: said as what it is, nothing lost, and gone on with when there is room again.
+//! A full disk: the message says so, nothing is lost, and a run continues when there is space again.
 
 use wix_sim::{Sim, Site, Sizes};
 
@@ -25,7 +25,7 @@ fn full_disk_is_named_and_the_next_run_resumes() {
         assert!(live_rows(&world) >= kept, "{finished:#?}");
         kept = live_rows(&world);
         assert!(world.value::<i64>("select count(*) from sync_errors") == 0, "no record is to blame");
-        // Where there was no room for this either, the next run closes it.
+        // If there was no space for this either, the next run marks it as failed.
         let run = "select status, error from sync_logs order by started_at desc limit 1";
         let run = world.rows_as_json(run).pop().expect("a run");
         let says_why = run["error"].as_str().is_some_and(|error| error.contains("53100"));

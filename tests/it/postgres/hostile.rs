@@ -1,5 +1,5 @@
-//! Schemas in which others may create: functions, operators, relations and types there, named like those of the server, are
-//! never used by a statement of the program.
+//! Schemas in which other roles can create objects: the program's statements never use functions, operators, relations
+//! and types there that have names of the server's own.
 
 use serde_json::json;
 use wix_sim::Entity;
@@ -9,7 +9,7 @@ use crate::upgrade::adoption::{TABLES, inherited};
 
 const TRAPS: &str = include_str!("hostile/traps.sql");
 
-/// The program connects as `app`, which owns schema `wix` and may create in `public`, as everyone may.
+/// The program connects as `app`, which owns the schema `wix` and can create objects in `public`, like every role.
 fn trapped(mut world: World) -> World {
     world.execute(
         "create role app login; grant create, usage on schema public to public; create schema wix authorization app;
@@ -26,17 +26,17 @@ fn trapped(mut world: World) -> World {
     world
 }
 
-/// The traps that the program's role ran into.
+/// The traps that the program called.
 fn sprung(world: &World) -> Vec<String> {
     let log = world.postgres.log_text();
     log.lines().filter_map(|line| line.split_once("TRAP app ")).map(|(_, what)| what.to_owned()).collect()
 }
 
-/// With `public` before `pg_catalog` every name that is not fixed means a trap. At the default path only what matches a call
-/// better than the server's own does.
+/// With `public` before `pg_catalog`, every unqualified name calls a trap. With the default path, only a trap that
+/// matches the call better than the server's own function is called.
 const PATHS: [&str; 2] = ["public, pg_catalog", "\"$user\", public"];
 
-/// All that the program does with a database, once per search path.
+/// All database work of the program, once per search path.
 fn does_everything(world: &World, schema: &[&str]) {
     let mut expected = 0;
     for (round, path) in PATHS.into_iter().enumerate() {
@@ -44,7 +44,7 @@ fn does_everything(world: &World, schema: &[&str]) {
         for probe in ["select concat_ws(' '::text, 'a'::text, 'b'::text)", "select unnest(array['a'])"] {
             let mut client = postgres::Client::connect(&world.postgres.url_as("app", "postgres"), postgres::NoTls)
                 .expect("the role can connect");
-            // What a trap gives back is no value; that it was called stands in the log.
+            // A trap returns no useful value; the log records that it was called.
             let _ = client.simple_query(probe);
             let sprung = sprung(world).len();
             assert!(sprung > expected, "the traps work: {probe}");
@@ -67,7 +67,7 @@ fn use_every_command(world: &World, schema: &[&str], round: usize) {
     run(&["migrate"], 0);
     run(&["sync", "all", "--dry-run"], 0);
     run(&["sync", "all"], 0);
-    // An update, a merge, a deletion and a record that cannot be written.
+    // An update, a merge, a deletion, and a rejected record.
     world.sim.edit(Entity::Contacts, &id(0), |contact| contact["info"]["jobTitle"] = json!("Baker"));
     world.sim.merge_contacts(&id(1), &id(2));
     world.sim.delete(Entity::Contacts, &id(4));
@@ -108,7 +108,7 @@ fn public_functions_are_not_called_after_adoption() {
 #[test]
 fn public_functions_are_not_called_with_another_schema() {
     let world = trapped(World::new(60, 30, 30));
-    // Tables of ours that a statement does not name with their schema.
+    // Our tables in statements that do not name the schema.
     for table in ["customers", "appointments", "orders", "sync_logs", "sync_state", "sync_errors", "sync_migrations"] {
         let view = format!("create view public.{table} as select 1 as id where public.trap('table {table}')");
         world.execute(&format!("{view}; grant select on public.{table} to app"));
@@ -116,7 +116,7 @@ fn public_functions_are_not_called_with_another_schema() {
     does_everything(&world, &["--schema", "wix"]);
 }
 
-/// The functions do what the server's own do, so that nothing is seen, and make their owner a superuser.
+/// The functions return what the server's own return, so that nothing is noticed, and make their owner a superuser.
 const ESCALATION: &str = r#"
     create function concat_ws(s text, a text, b text) returns text language plpgsql as $$
     begin
@@ -142,7 +142,7 @@ fn sync_as_superuser_gives_nobody_else_that_right() {
         }
         let is_superuser = "select rolsuper from pg_roles where rolname = 'stranger'";
         assert!(!world.value::<bool>(is_superuser), "{schema:?}");
-        // A call that the search path decides does make it one.
+        // A call that the search path resolves does make it a superuser.
         world.execute("select concat_ws(' '::text, 'a'::text, 'b'::text)");
         assert!(world.value::<bool>(is_superuser));
     }

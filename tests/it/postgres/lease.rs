@@ -1,4 +1,4 @@
-//! Two runs at once, holders that died, and runs that were stopped and woke up when the lease was another's.
+//! Two runs at once, lock owners that died, and suspended runs that continue after another run took the lease.
 
 use private_postgres::{PgBouncer, PoolMode};
 use rustix::process::Signal;
@@ -8,8 +8,8 @@ use wix_sim::{Endpoint, Entity};
 use crate::support::harness::World;
 use crate::support::running::{Gate, Running, wait_until};
 
-/// A run that has asked for its third page of bookings, and is held there with the first two written. The orders, which
-/// are read at the same time, are done.
+/// A run that waits for its third page of bookings, with the first two written. The orders, which are read at the same
+/// time, are done.
 fn at_work(world: &World) -> (Running, Gate) {
     let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 3);
     let running = world.start(&["sync", "all", "--batch-size", "100"]);
@@ -79,14 +79,14 @@ fn lease_of_another_machine_blocks_until_it_expires() {
     world.assert_tables_equal_truth();
 }
 
-/// A run is stopped with an answer of Wix's in its hands; another takes the lease and ends; then it wakes up.
+/// A run is suspended with a response of Wix in memory. Another run takes the lease and ends. Then the first continues.
 fn wakes_up_too_late(world: &World) {
     let (first, gate) = at_work(world);
     first.pause();
     gate.open();
     let third = || world.sim.requests().into_iter().filter(|it| it.endpoint == Endpoint::BookingsQuery).nth(2);
     wait_until("the third page is sent", || third().is_some_and(|request| request.status.is_some()));
-    // Bookings of that page, changed without a newer date: what the first run holds would overwrite them.
+    // Bookings of that page, changed without a newer date: the first run's copies would overwrite them.
     for mut item in world.sim.bookings().into_iter().skip(200).take(100) {
         item["booking"]["status"] = json!("DECLINED");
         world.sim.put_raw(Entity::Bookings, &item.to_string());
@@ -133,7 +133,7 @@ fn suspended_run_behind_a_pooler_cannot_write() {
     wakes_up_too_late(&world);
 }
 
-/// After an older data directory was put back, the next run takes the same number as the one that is still at work.
+/// After an older data directory was restored, the next run gets the token of the run that is still active.
 #[test]
 fn run_with_a_duplicate_fencing_token_cannot_write() {
     let world = site();

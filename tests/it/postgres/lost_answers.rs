@@ -1,5 +1,5 @@
-//! Connections that break at the worst moments: around COMMIT, while the server still commits, and at any byte.
-//! No doubt remains about what was written: nothing is lost, and nothing is counted twice.
+//! Connections that break at the worst moments: around COMMIT, while the server is still committing, and at any byte.
+//! Nothing is lost, and nothing is counted twice.
 
 use private_postgres::{PgBouncer, PoolMode};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::support::harness::World;
 use crate::support::running::wait_until;
 use crate::support::truth::Truth;
 
-/// A statement of every transaction that writes a batch has this word.
+/// Every transaction that writes a batch has a statement with this word.
 const WRITES_A_BATCH: &str = "content_hash";
 
 const TABLES: [&str; 3] = ["customers", "appointments", "orders"];
@@ -18,7 +18,7 @@ const TABLES: [&str; 3] = ["customers", "appointments", "orders"];
 /// Rows of a transaction.
 const BATCH_SIZE: usize = 100;
 
-/// A small site behind a wire that can be cut, directly or with a pooler in between.
+/// A small site and a connection that can be cut, with or without a pooler.
 struct Wired {
     world: World,
     proxy: CuttingProxy,
@@ -40,21 +40,21 @@ impl Wired {
         Wired { world, proxy, _bouncer: bouncer }
     }
 
-    /// Empties all tables: the next run is the first again.
+    /// Empties all tables: the next run is a first load again.
     fn begin_anew(&self) {
         self.world.execute(
             "truncate customers, appointments, orders, sync_logs, sync_state, sync_locks, sync_errors, sync_missing",
         );
     }
 
-    /// Runs with a loss at this COMMIT, and again where the run failed for it. The statements of the transaction
-    /// that was struck, if the run had so many.
+    /// Runs with a loss at this COMMIT, and runs again if the run failed because of it. Returns the statements of the
+    /// transaction that was cut, if the run had that many.
     #[track_caller]
     fn run_with_loss(&self, arguments: &[&str], loss: Loss, nth: usize) -> Option<String> {
         self.run_with_loss_of(arguments, loss, nth, "")
     }
 
-    /// The same; only the COMMITs of transactions with a statement that has this text are counted.
+    /// Counts only the COMMITs of transactions with a statement that contains this text.
     #[track_caller]
     fn run_with_loss_of(&self, arguments: &[&str], loss: Loss, nth: usize, word: &str) -> Option<String> {
         self.proxy.lose(loss, nth, word);
@@ -72,7 +72,7 @@ impl Wired {
         struck
     }
 
-    /// What all runs recorded of a table since the tables were emptied.
+    /// The sum of what all runs recorded about a table since the tables were emptied.
     fn counted(&self, table: &str, what: &str) -> i64 {
         self.world.value(&format!(
             "select coalesce(sum((results -> '{table}' ->> '{what}')::bigint), 0)::bigint from sync_logs"
@@ -80,7 +80,7 @@ impl Wired {
     }
 }
 
-/// No run says that it is running, and no transaction of the program's is open.
+/// No run is `running`, and the program has no open transaction.
 #[track_caller]
 fn assert_nothing_is_left_open(world: &World) {
     assert_eq!(world.value::<i64>("select count(*) from sync_logs where status = 'running'"), 0);
@@ -89,7 +89,7 @@ fn assert_nothing_is_left_open(world: &World) {
     wait_until("no transaction is open", || world.value::<i64>(open) == 0);
 }
 
-/// What stands in the tables, in a form that is quickly compared.
+/// The tables' content in a form that is fast to compare.
 fn contents(world: &World) -> Vec<Value> {
     world.rows_as_json(
         "select 'c' t, wix_contact_id id, content_hash::text, null customer from customers
@@ -101,12 +101,12 @@ fn contents(world: &World) -> Vec<Value> {
     )
 }
 
-/// A pooler hears of a lost request what the server hears: nothing.
+/// A pooler receives as much of a lost request as the server: nothing.
 fn losses(pooled: bool) -> &'static [Loss] {
     if pooled { &[Loss::Answer] } else { &[Loss::Answer, Loss::Request] }
 }
 
-/// In turn every COMMIT of a first load gets lost.
+/// Loses each COMMIT of a first load in turn.
 fn a_first_load_survives_each_loss(pooled: bool) {
     let wired = Wired::new(20, 210, 120, pooled);
     let batch_size = BATCH_SIZE.to_string();
@@ -127,7 +127,8 @@ fn a_first_load_survives_each_loss(pooled: bool) {
             let Some(struck) = wired.run_with_loss(&arguments, *loss, nth) else { break };
             check(&format!("{loss:?} of COMMIT {nth} behind\n{struck}"));
         }
-        // Two tables are written at once, so which COMMIT is the nth differs from run to run: those of each once more.
+        // Two tables are written at the same time, so the nth COMMIT differs between runs: each table's COMMITs once
+        // more.
         for (table, size) in TABLES.iter().zip(sizes) {
             for nth in 1..=size.div_ceil(BATCH_SIZE) {
                 wired.begin_anew();
@@ -139,7 +140,7 @@ fn a_first_load_survives_each_loss(pooled: bool) {
     }
 }
 
-/// In turn every COMMIT of a first load whose pages are several batches each.
+/// Loses each COMMIT in turn of a first load whose pages are several batches each.
 #[test]
 fn lost_part_of_a_page_is_counted_once() {
     let wired = Wired::new(20, 60, 60, false);
@@ -167,14 +168,15 @@ fn lost_commit_of_a_first_load_is_counted_once_through_a_pooler() {
     a_first_load_survives_each_loss(true);
 }
 
-/// In turn every COMMIT of a full sync gets lost that finds edits, additions and deletions.
+/// Loses each COMMIT in turn of a full sync that finds edits, additions and deletions.
 fn later_pass_survives_each_loss(pooled: bool) {
     let wired = Wired::new(30, 60, 30, pooled);
     let world = &wired.world;
     world.run(&["sync", "all"]).expect_exit(0);
-    // Stubs of contacts that Wix does not have are asked for once, and marked.
+    // Placeholders of contacts that Wix does not have are looked up once, and marked as deleted.
     world.run(&["sync", "all", "--full"]).expect_exit(0);
-    // A booking is marked by the second lookup, a day after the first: each run marks the one that the run before it noted.
+    // A booking is marked by the second lookup, a day after the first: each run marks the one that the previous run
+    // noted.
     let mut gone = Vec::new();
     let newest = world.sim.add(Entity::Bookings, 1).remove(0);
     world.run(&["sync", "all"]).expect_exit(0);
@@ -193,7 +195,7 @@ fn later_pass_survives_each_loss(pooled: bool) {
                 let record: &Value = &records[index];
                 record["id"].as_str().or(record["booking"]["id"].as_str()).expect("an id").to_owned()
             };
-            // The newest, so that they name no contact that others hang on.
+            // The newest contacts, so that no other record names them.
             let (edited, deleted) = (id(nth % 7), id(records.len() - 1));
             world.sim.edit(entity, &edited, |record| record["more"] = json!(format!("{loss:?} {nth} {word}")));
             if entity == Entity::Bookings {
@@ -208,7 +210,7 @@ fn later_pass_survives_each_loss(pooled: bool) {
             assert_eq!(wired.counted(table, "inserted"), 1, "{table}: inserted, {what}");
             assert_eq!(wired.counted(table, "updated"), 1, "{table}: updated, {what}");
         }
-        // A booking that was added may name a contact that Wix does not have, whose stub goes with the next pass.
+        // An added booking may name a contact that Wix does not have. Its placeholder is marked by the next pass.
         for (table, deleted) in [("appointments", 1), ("orders", 0)] {
             assert_eq!(wired.counted(table, "deleted"), deleted, "{table}: deleted, {what}");
         }
@@ -221,10 +223,10 @@ fn later_pass_survives_each_loss(pooled: bool) {
     for loss in losses(pooled) {
         let whole = (1..).find(|nth| strike(*loss, *nth, "").is_none());
         assert!(whole > Some(10), "{whole:?}: a run has more COMMITs than that");
-        // Which COMMIT is the nth differs from run to run: that of a deletion for certain.
+        // The nth COMMIT differs between runs: the one of a deletion is covered here.
         assert!(strike(*loss, 1, "deleted_at = $2").is_some(), "no deletion was struck");
     }
-    // A full sync: the last booking that was added may have made a customer that Wix does not have.
+    // A full sync, because the last added booking may have created a placeholder.
     world.age_absences();
     world.run(&["sync", "all", "--full"]).expect_exit(0);
     world.assert_live_rows_equal(&Truth { stubs_are_gone: true, ..Truth::of(&world.sim) });
@@ -265,8 +267,8 @@ fn lost_commit_of_migrate_is_completed_by_the_next() {
     }
 }
 
-/// A trigger that runs within COMMIT and goes on there for as long as the test holds a lock. It asks for that again
-/// and again: waiting for it would end with the program's own limit.
+/// A trigger that runs within COMMIT as long as the test holds a lock. It polls for the lock, because a wait would end
+/// at the program's own limit.
 const SLOW_COMMIT: &str = "
     create function wait_for_the_test() returns trigger language plpgsql as $$ begin
         while not pg_try_advisory_xact_lock_shared(7) loop perform pg_sleep(0.005); end loop;
@@ -275,12 +277,12 @@ const SLOW_COMMIT: &str = "
     create constraint trigger slow after insert on customers deferrable initially deferred
         for each row execute function wait_for_the_test()";
 
-/// Of the program's connections: that which is still committing, and the one on which it asks what became of that.
+/// Of the program's connections: the one that is still committing, and the one that checks its outcome.
 const COMMITTING: &str = "state = 'active' and query = 'COMMIT'";
 const ASKING: &str = "query like 'select write_number from %'";
 
-/// The wire breaks while the server is committing a batch, which goes on until the program has asked for it. A page is
-/// one batch or, `in_parts`, three.
+/// The connection breaks while the server is committing a batch, which ends after the program has checked it. A page is
+/// one batch or, with `in_parts`, three.
 fn a_commit_goes_on_behind_a_broken_wire(pooled: bool, in_parts: bool) {
     let wired = Wired::new(250, 0, 0, pooled);
     let world = &wired.world;
@@ -321,10 +323,10 @@ fn commit_of_a_part_behind_a_broken_connection_is_counted() {
     a_commit_goes_on_behind_a_broken_wire(false, true);
 }
 
-/// How often a wire is cut in all.
+/// Total number of cuts.
 const CUTS: usize = 40;
 
-/// Lives of connections: of so many bytes, mostly few; after all cuts, for ever.
+/// Bytes after which connections are cut, mostly few; after all cuts, never.
 fn random_lives(seed: u64) -> impl FnMut() -> Option<usize> + Send + 'static {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut lives = 0;
@@ -342,7 +344,7 @@ fn rows(world: &World) -> i64 {
     )
 }
 
-/// Runs until one gets through. What each run recorded has to agree with what it did to the tables.
+/// Runs until one succeeds. The results of each run must match its changes to the tables.
 #[track_caller]
 fn run_until_one_gets_through(world: &World) {
     for _ in 0..CUTS {
@@ -366,7 +368,7 @@ fn run_until_one_gets_through(world: &World) {
     panic!("not one of {CUTS} runs got through");
 }
 
-/// A first load and a later pass through a wire that is cut dozens of times, at any byte of any message.
+/// A first load and a later pass over a connection that is cut dozens of times, at any byte of any message.
 fn survives_cuts_at_any_byte(pooled: bool, seed: u64) {
     let wired = Wired::new(1500, 300, 280, pooled);
     let world = &wired.world;

@@ -1,4 +1,4 @@
-//! What Postgres, poolers, networks, clocks and other sessions do to a run.
+//! Effects of Postgres, poolers, networks, clocks and other sessions on a run.
 
 pub(crate) mod access;
 pub(crate) mod books;

@@ -1,5 +1,5 @@
-//! All commands through a real PgBouncer in transaction mode, whose few servers other clients keep busy:
-//! what a statement leaves behind in a session is another client's at the next one.
+//! All commands through a real PgBouncer in transaction mode, whose few server connections are also used by other
+//! clients: session state does not survive a transaction.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -42,7 +42,7 @@ impl Crowd {
         Crowd { stop, statements, clients }
     }
 
-    /// Ends it, and fails the test if it had nothing to do with the pooler while the test ran.
+    /// Stops the clients. Fails the test if they were not active during it.
     fn disperse(mut self) {
         self.stop.store(true, Ordering::Relaxed);
         for client in self.clients.drain(..) {
@@ -74,7 +74,7 @@ fn search_path_left_in_a_session_has_no_effect() {
     assert_eq!(world.value::<i64>("select count(*) from pg_tables where schemaname = 'astray'"), 0);
 }
 
-/// What the tables hold, without what differs from run to run.
+/// The tables' content without values that differ from run to run.
 fn tables(world: &World) -> Vec<Vec<serde_json::Value>> {
     [("customers", "wix_contact_id"), ("appointments", "wix_booking_id"), ("orders", "wix_order_id")]
         .map(|(table, key)| {
@@ -144,10 +144,10 @@ fn several_migrate_at_once_through_a_pooler() {
     world.run(&["status"]).expect_exit(0);
 }
 
-/// Leaves prepared statements on the pooler's servers, of the names that drivers give them, and goes away.
+/// Leaves prepared statements with drivers' usual names on the pooler's server connections, and disconnects.
 fn leave_statements(url: &str) {
     let mut clients: Vec<Client> = (0..3).map(|_| Client::connect(url, NoTls).expect("the pooler answers")).collect();
-    // Each in a transaction at the same time: so each has a server of its own.
+    // Each in a transaction at the same time, so that each has its own server connection.
     for client in &mut clients {
         client.batch_execute("begin").expect("a server");
     }

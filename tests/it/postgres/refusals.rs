@@ -1,4 +1,4 @@
-//! Triggers and policies of the user that refuse records, deletions or links: they cost exactly those.
+//! User-defined triggers and policies that refuse records, deletions or links: only the refused ones are affected.
 
 use serde_json::{Value, json};
 use wix_sim::Entity;
@@ -6,7 +6,7 @@ use wix_sim::Entity;
 use crate::support::harness::World;
 use crate::wix::deletions::{CUSTOMERS, KINDS, ORDERS, deleted, id, record, site};
 
-/// SQLSTATEs that a function may raise, whatever they mean when the server itself reports them.
+/// SQLSTATEs that a function may raise, whatever they mean if the server reports them.
 const STATES: [&str; 22] = [
     "PT409", "45000", "42501", "0A000", "55000", "XX000", "42P01", "21000", "2F005", "57014", "08006", "40001",
     "40P01", "55P03", "57P01", "53100", "25006", "54000", "58030", "P0001", "23505", "22000",
@@ -207,7 +207,7 @@ fn refuse_links(world: &World) {
     );
 }
 
-/// The rows of a table whose customer is this contact.
+/// The rows of a table that are linked to this contact's customer.
 fn linked(world: &World, table: &str, contact: &str) -> i64 {
     world.value(&format!(
         "select count(*) from {table} t join customers c on c.id = t.customer_id where c.wix_contact_id = '{contact}'"
@@ -228,7 +228,7 @@ fn refused_links_of_a_merge_cost_only_their_rows() {
     assert_eq!((linked(&world, "orders", "r001"), linked(&world, "appointments", "r001")), (9, 9));
     let notices = result["results"].to_string();
     assert!(notices.contains("o003: ") && notices.contains("b003: "), "{notices}");
-    // The next run tries again, and says again what is still refused.
+    // The next run tries again, and reports again what is still refused.
     world.sync_json(&["all"], 3);
     world.execute("drop trigger refuse on orders; drop trigger refuse on appointments");
     world.sync_json(&["all"], 0);

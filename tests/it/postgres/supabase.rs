@@ -1,11 +1,11 @@
-//! A database like a Supabase project: who may read what `migrate` creates and takes over, and `auth.users`.
+//! A database like a Supabase project: access to the tables that `migrate` creates and adopts, and `auth.users`.
 
 use postgres::error::SqlState;
 
 use crate::support::harness::World;
 use crate::upgrade::adoption::{TABLES, inherited};
 
-/// What an older project has: its default privileges hand every new table to the internet.
+/// Settings of an older project: its default privileges open every new table to the internet.
 const PROJECT: &str = "
     create role anon nologin; create role authenticated nologin; create role service_role nologin bypassrls;
     grant usage on schema public to anon, authenticated, service_role;
@@ -34,7 +34,7 @@ fn project(world: World) -> World {
     world
 }
 
-/// A project whose predecessor's tables were made under its default privileges.
+/// A project whose AsyncSyncAgent tables were created with its default privileges.
 pub(crate) fn inherited_project() -> World {
     let world = World::new(5, 5, 5);
     world.execute(PROJECT);
@@ -43,13 +43,13 @@ pub(crate) fn inherited_project() -> World {
     world
 }
 
-/// What comes of a statement as this role.
+/// The result of a statement as this role.
 fn as_role(world: &World, role: &str, statement: &str) -> Result<(), SqlState> {
     let outcome = world.client().batch_execute(&format!("set role {role}; {statement}"));
     outcome.map_err(|error| error.code().cloned().expect("Postgres answers"))
 }
 
-/// How many rows the role reads.
+/// Number of rows that the role reads.
 fn reads(world: &World, role: &str, table: &str) -> Result<usize, SqlState> {
     let mut client = world.client();
     client.batch_execute(&format!("set role {role}")).expect("the role is there");
@@ -161,8 +161,8 @@ fn role_without_references_right_migrates_without_it() {
     }
 }
 
-/// `migrate` stops before any change and says all of `parts`; `--keep-policies` goes on and leaves grants
-/// and policies as they are.
+/// `migrate` stops before any change and prints all of `parts`; `--keep-policies` continues and leaves grants and
+/// policies unchanged.
 #[track_caller]
 pub(crate) fn stops_unless_told_to_keep(world: &World, parts: &[&str]) {
     const RIGHTS: &str = "select coalesce(string_agg(fact, E'\\n' order by fact), '') from (
@@ -183,12 +183,12 @@ pub(crate) fn stops_unless_told_to_keep(world: &World, parts: &[&str]) {
     world.run(&["sync", "all"]).expect_exit(0);
 }
 
-/// Row level security on for all four, as Supabase's own advice has it.
+/// Row level security on all four tables, as Supabase recommends.
 pub(crate) const ALL_GUARDED: &str =
     "alter table customers enable row level security; alter table appointments enable row level security;
     alter table orders enable row level security; alter table sync_logs enable row level security";
 
-/// What row level security does not cover.
+/// Privileges that row level security does not cover.
 const UNCOVERED_REVOKED: &str = "revoke truncate, references, trigger on customers, appointments, orders, sync_logs
     from anon, authenticated";
 
@@ -264,7 +264,7 @@ fn row_level_security_without_a_policy_is_accepted() {
     world.run(&["sync", "all"]).expect_exit(0);
     for role in ["anon", "authenticated"] {
         assert_eq!(reads(&world, role, "customers"), Ok(0));
-        // What is new is closed, whatever becomes of the old grants.
+        // New tables are closed, whatever the old grants are.
         assert_eq!(reads(&world, role, "sync_errors"), Err(SqlState::INSUFFICIENT_PRIVILEGE));
     }
 }

@@ -1,5 +1,5 @@
 //! TLS as libpq users expect it: every `sslmode`, private authorities, other names, client certificates, channel
-//! binding, and a pooler that takes nothing else. The server's log says how each connection was made.
+//! binding, and a pooler that requires TLS. The server's log shows how each connection was made.
 
 use std::process::Command;
 
@@ -21,7 +21,7 @@ enum Made {
     Not,
 }
 
-/// The program and, where it is installed, `psql` before one server; neither finds files of this machine's user.
+/// The program and, if it is installed, `psql` with one server. Neither uses files of this machine's user.
 struct Door {
     world: World,
     home: Files,
@@ -51,7 +51,7 @@ impl Door {
         self.world.run(&["status"])
     }
 
-    /// Runs the program and says how it connected, by the server's log.
+    /// Runs the program and returns how it connected, by the server's log.
     fn made(&mut self, options: &str) -> (Made, Finished) {
         let before = self.world.postgres.log_text().len();
         let finished = self.run(options);
@@ -70,7 +70,7 @@ impl Door {
         }
     }
 
-    /// How `psql` connects with the same options; `None` where it is not installed.
+    /// How `psql` connects with the same options; `None` if it is not installed.
     fn made_by_psql(&self, options: &str) -> Option<Made> {
         let before = self.world.postgres.log_text().len();
         let mut command = Command::new(self.world.postgres.psql()?);
@@ -87,7 +87,7 @@ impl Door {
         }
     }
 
-    /// Fails unless it is refused in these words, with a hint in those.
+    /// Fails unless the connection is refused with this message and this hint.
     #[track_caller]
     fn expect_refusal(&mut self, options: &str, reason: &str, hint: &str) {
         let (made, finished) = self.made(options);
@@ -120,7 +120,7 @@ fn every_sslmode_means_what_it_means_to_psql() {
         door.expect(&format!("sslmode={mode}&{untrusted}"), Made::Not);
         door.expect_refusal(&format!("sslmode={mode}&{untrusted}"), "UnknownIssuer", "sslrootcert");
     }
-    // The system knows neither authority.
+    // Neither authority is a CA of the system.
     door.expect_refusal("sslmode=verify-full", "UnknownIssuer", "PGSSLROOTCERT");
     door.expect_refusal("sslmode=verify-full", "UnknownIssuer", "Supabase");
 
@@ -182,7 +182,7 @@ fn files_of_libpq_in_the_home_directory_are_used() {
         door.expect_refusal(&format!("sslmode={mode}"), "UnknownIssuer", ".postgresql/root.crt");
     }
     assert_eq!(door.made("sslmode=no-verify").0, Made::Encrypted);
-    // Where prefer is enough, a file that does not fit takes nothing away: psql goes on without TLS.
+    // With prefer, an unsuitable file is not an error: psql continues without TLS.
     assert_eq!(door.made("sslmode=prefer").0, Made::Encrypted);
     door.home.write(".postgresql/root.crt", &ours.pem(), 0o644);
     door.expect("sslmode=require", Made::Encrypted);
@@ -190,7 +190,7 @@ fn files_of_libpq_in_the_home_directory_are_used() {
     door.expect("sslmode=verify-full", Made::Not);
 }
 
-/// Any public CA would vouch for any host then: libpq refuses it too.
+/// Any public CA would be accepted for any host: libpq refuses this too.
 #[test]
 fn verify_ca_without_a_root_certificate_is_refused() {
     let ours = Authority::new("Ours");
@@ -207,7 +207,7 @@ fn verify_ca_without_a_root_certificate_is_refused() {
     door.world.set("PGSSLROOTCERT", &system);
     door.world.set("DATABASE_URL", &url);
     door.world.run(&["status"]).expect_exit(0);
-    // A socket has no TLS, and no certificate is needed for it.
+    // A socket has no TLS and needs no certificate.
     let socket = door.world.postgres.url("postgres");
     door.world.set("PGSSLROOTCERT", "");
     door.world.set("DATABASE_URL", &socket);
@@ -304,7 +304,7 @@ fn client_certificate_lets_its_user_in() {
     let open = home.write("open.key", &app.key, 0o644);
     run(&format!("sslcert={certificate}&sslkey={open}")).expect_exit(2).expect_stderr("chmod 600");
 
-    // Where libpq looks by itself, and by its variables.
+    // libpq's default paths, and those of its variables.
     door.home.write(".postgresql/postgresql.crt", &app.certificate, 0o644);
     door.home.write(".postgresql/postgresql.key", &app.key, 0o600);
     let url = door.url("app", "sslmode=require");
@@ -379,7 +379,7 @@ fn channel_binding_can_be_required() {
         .expect_stderr("PGCHANNELBINDING");
     run("channel_binding=always").expect_exit(2).expect_stderr("`channel_binding` in DATABASE_URL: `always`");
 
-    // Who lets everyone in has proven nothing.
+    // With `trust`, the server has not proven that it knows the password.
     let mut trusting = Door::to_server(&ours.server(&[HOST]));
     let options = "sslmode=require&channel_binding=require";
     trusting.run(options).expect_exit(1).expect_stderr("hint: channel_binding=require needs TLS");
@@ -418,7 +418,7 @@ fn every_command_works_through_a_pooler_that_requires_tls() {
     let log = bouncer.log_text();
     assert!(log.contains("tls=TLSv1.3"), "{log}");
 
-    // What a pooler without channel binding can't do, and what it does not take.
+    // What a pooler without channel binding cannot do, and what it refuses.
     let mut refused = |options: &str, hint: &str| {
         door.world.set("DATABASE_URL", &url(options));
         door.world.run(&["status"]).expect_exit(1).expect_stderr("hint: ").expect_stderr(hint);

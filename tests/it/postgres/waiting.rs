@@ -1,5 +1,5 @@
-//! Locks that a session holds for ever, and stops meanwhile: every command ends, says who is in its way, and a run that was
-//! asked to stop does so within seconds.
+//! Locks that another session never releases, and stops during the wait: every command ends and names the blocking
+//! session, and a run that was asked to stop ends within seconds.
 
 use std::time::{Duration, Instant};
 
@@ -12,14 +12,14 @@ use crate::support::harness::{Finished, World};
 use crate::support::monitor::Monitor;
 use crate::support::running::{Gate, wait_until};
 
-/// A forgotten session: it holds its locks until it is dropped.
+/// A forgotten session that holds its locks until it is dropped.
 struct Forgotten {
     _client: Client,
     pid: i32,
 }
 
 impl Forgotten {
-    /// A session that does this in a transaction, and nothing after that.
+    /// A session that runs this in a transaction, and then does nothing.
     fn session(world: &World, statement: &str) -> Forgotten {
         let mut config: Config = world.postgres.url("postgres").parse().expect("a connection string");
         let mut client = config.application_name("coffee break").connect(NoTls).expect("the database can be reached");
@@ -32,7 +32,7 @@ impl Forgotten {
         Forgotten::session(world, &format!("lock table {table}"))
     }
 
-    /// What a message has to say of it, and what it must not.
+    /// Text that the message must contain, and text that it must not.
     #[track_caller]
     fn expect_named(&self, text: &str, table: &str) {
         for part in [
@@ -55,7 +55,7 @@ fn wait_for_lock(world: &World) {
     });
 }
 
-/// Lets the waits of a test be short: a stricter limit of the user's own stays in force.
+/// Shortens the waits of a test: a stricter limit of the user stays in force.
 fn wait_briefly(world: &World) {
     world.execute("alter database postgres set lock_timeout = '500ms'");
 }
@@ -132,7 +132,7 @@ fn stricter_lock_timeout_of_the_role_stays_in_force() {
     assert!(clock.elapsed() < Duration::from_secs(8), "{:?}", clock.elapsed());
 }
 
-/// Starts a command, sends it the signal once it waits for the lock, and fails unless it ends within seconds.
+/// Starts a command, sends the signal when it waits for the lock, and fails unless it ends within seconds.
 #[track_caller]
 fn stopped(world: &World, arguments: &[&str], signal: Signal, exit: i32) -> Finished {
     let run = world.start(arguments);
@@ -154,7 +154,7 @@ fn waiting_run_ends_within_seconds_of_a_signal() {
     ] {
         let world = synced();
         world.execute("update orders set content_hash = null");
-        // The exclusive lock of `orders` lets it be read.
+        // The exclusive lock on `orders` allows reads.
         let mode = if table == "orders" { "exclusive" } else { "access exclusive" };
         let forgotten = Forgotten::session(&world, &format!("lock table {table} in {mode} mode"));
         let finished = stopped(&world, arguments, Signal::TERM, 143);
@@ -243,7 +243,7 @@ fn sighup_stops_a_run_like_sigterm() {
 fn sighup_that_was_ignored_at_the_start_stays_ignored() {
     let world = World::new(0, 250, 0).migrated();
     let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 2);
-    // As nohup does it.
+    // As nohup does.
     let command = world.command(&["sync", "appointments"]);
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());

@@ -1,4 +1,4 @@
-//! Private authorities and their certificates, servers that show them, and a directory for the files.
+//! Private certificate authorities, their certificates, servers that use them, and directories for files.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -10,10 +10,10 @@ use rcgen::{
     KeyUsagePurpose, date_time_ymd,
 };
 
-/// The name under which the servers' certificates are made out; `hostaddr` says where that is.
+/// Name in the servers' certificates. `hostaddr` gives the real address.
 pub(crate) const HOST: &str = "db.example.test";
 
-/// An authority of this test's own.
+/// A certificate authority of one test.
 pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, as PEM.
@@ -42,7 +42,7 @@ impl Authority {
         Authority(CertifiedIssuer::self_signed(params, key()).expect("an authority"))
     }
 
-    /// Its own certificate.
+    /// The authority's own certificate.
     pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
@@ -53,24 +53,24 @@ impl Authority {
         Certified { certificate: certificate.pem(), key: key.serialize_pem() }
     }
 
-    /// For a server with these names, the first of which is the common one.
+    /// For a server with these names. The first one is the common name.
     pub(crate) fn server(&self, names: &[&str]) -> Certified {
         self.sign(&params(names[0], names))
     }
 
-    /// For a server whose certificate has no other name than the common one.
+    /// For a server with a common name and no alternative names.
     pub(crate) fn server_with_common_name(&self, name: &str) -> Certified {
         self.sign(&params(name, &[]))
     }
 
-    /// For a server, and long over.
+    /// For a server, and expired long ago.
     pub(crate) fn expired(&self, names: &[&str]) -> Certified {
         let mut params = params(names[0], names);
         params.not_after = date_time_ymd(2001, 1, 1);
         self.sign(&params)
     }
 
-    /// For a user of the database.
+    /// For a database user.
     pub(crate) fn user(&self, name: &str) -> Certified {
         let mut params = params(name, &[]);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -78,7 +78,7 @@ impl Authority {
     }
 }
 
-/// As the Postgres manual makes them: signed by itself, an authority, without alternative names.
+/// A certificate as the Postgres manual makes it: self-signed, an authority, and without alternative names.
 pub(crate) fn signed_by_itself(name: &str) -> Certified {
     self_signed(params(name, &[]))
 }
@@ -96,7 +96,7 @@ fn self_signed(mut params: CertificateParams) -> Certified {
     Certified { certificate: certificate.pem(), key: key.serialize_pem() }
 }
 
-/// A server on loopback without TLS, which logs how each connection was made.
+/// A server on loopback without TLS, which logs each connection.
 pub(crate) fn plain_server(access: &str) -> Builder {
     Server::builder()
         .tcp()
@@ -104,7 +104,7 @@ pub(crate) fn plain_server(access: &str) -> Builder {
         .data_file("pg_hba.conf", format!("local all all trust\n{access}"))
 }
 
-/// The same with TLS and this certificate.
+/// A server on loopback with TLS and this certificate, which logs each connection.
 pub(crate) fn tls_server(certified: &Certified, access: &str) -> Builder {
     plain_server(access)
         .setting("ssl", "on")
@@ -112,7 +112,7 @@ pub(crate) fn tls_server(certified: &Certified, access: &str) -> Builder {
         .data_file("server.key", certified.key.as_str())
 }
 
-/// A directory for files of one test, gone when the test is.
+/// A directory for the files of one test, removed when the test ends.
 pub(crate) struct Files(PathBuf);
 
 impl Files {
@@ -129,7 +129,7 @@ impl Files {
         self.0.to_str().expect("a path in UTF-8").to_owned()
     }
 
-    /// Writes a file with this mode; its path.
+    /// Writes a file with this mode. Returns its path.
     pub(crate) fn write(&self, name: &str, contents: &str, mode: u32) -> String {
         let path = self.0.join(name);
         std::fs::create_dir_all(path.parent().expect("it lies in a directory")).expect("a directory");
@@ -141,7 +141,7 @@ impl Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
-        // What is left behind in a temporary directory is no reason to fail.
+        // A leftover in a temporary directory must not fail the test.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -1,4 +1,5 @@
--- Every fact of the catalog that a migration could change, a line each, in one text. No oids: they differ.
+-- Every fact of the catalog that a migration could change, one per line, in one text. Without oids: they differ between
+-- databases.
 with n as (
     select oid, nspname, nspowner, nspacl from pg_catalog.pg_namespace
     where nspname !~ '^pg_' and nspname <> 'information_schema'

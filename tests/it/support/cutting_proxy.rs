@@ -1,7 +1,7 @@
-//! A wire that breaks where a test wants: a TCP proxy in front of Postgres or PgBouncer.
+//! A TCP proxy in front of Postgres or PgBouncer that breaks connections where a test wants.
 //!
-//! It reads enough of the protocol to find the borders of messages and the COMMITs among them, and cuts there, or
-//! after a number of bytes, wherever that falls. Its URL asks for no TLS: it has to see what passes.
+//! It parses enough of the protocol to find messages and their COMMITs. It cuts a connection at a COMMIT, or after a
+//! number of bytes at any position. Its URL disables TLS, because it must read the messages.
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -13,25 +13,25 @@ use std::thread::JoinHandle;
 
 use private_postgres::{PgBouncer, Server};
 
-/// What of a COMMIT gets lost.
+/// The part of a COMMIT that is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// The COMMIT itself: the server never hears of it.
+    /// The COMMIT itself: the server does not receive it.
     Request,
-    /// The answer: the server has committed.
+    /// The response: the server has committed.
     Answer,
-    /// The answer, and the client hears of that at once, while the server may still be committing.
+    /// The response. The client notices this at once, while the server may still be committing.
     Wire,
 }
 
-/// A running proxy; it ends with the test.
+/// A running proxy. It stops when the test ends.
 pub(crate) struct CuttingProxy {
     shared: Arc<Shared>,
     address: SocketAddr,
     listener: Option<JoinHandle<()>>,
 }
 
-/// How many bytes the next connection lives; none is for ever.
+/// Bytes until the next connection is cut; `None` means never.
 type Lifetime = Box<dyn FnMut() -> Option<usize> + Send>;
 
 struct Shared {
@@ -42,24 +42,24 @@ struct Shared {
 
 #[derive(Default)]
 struct Plan {
-    /// COMMITs of interest still to pass by, and what happens to the next one.
+    /// Number of matching COMMITs that pass before one is cut, and how it is cut.
     loss: Option<(usize, Loss)>,
-    /// Only transactions in which a statement has this text are of interest.
+    /// Only transactions in which a statement contains this text match.
     word: String,
     lifetime: Option<Lifetime>,
-    /// COMMITs of interest since the plan was made.
+    /// Matching COMMITs since the plan was set.
     commits: usize,
-    /// For each cut at a COMMIT the statements of its transaction; for each other cut nothing.
+    /// One entry per cut: the statements of the transaction for a cut at a COMMIT, otherwise an empty text.
     cuts: Vec<String>,
 }
 
 impl CuttingProxy {
-    /// In front of a server.
+    /// A proxy in front of a server.
     pub(crate) fn before_server(server: &Server) -> CuttingProxy {
         CuttingProxy::before(server.socket_dir(), server.port())
     }
 
-    /// In front of a pooler.
+    /// A proxy in front of a pooler.
     pub(crate) fn before_pooler(bouncer: &PgBouncer) -> CuttingProxy {
         CuttingProxy::before(bouncer.socket_dir(), 6432)
     }
@@ -75,7 +75,7 @@ impl CuttingProxy {
                 if accepting.stopped.load(Ordering::Relaxed) {
                     return;
                 }
-                // A client that left already, or a server that is away: the connection ends.
+                // The client has left or the server is down: the connection ends.
                 if let Ok(client) = client {
                     let _ = connect(client, &accepting);
                 }
@@ -84,22 +84,22 @@ impl CuttingProxy {
         CuttingProxy { shared, address, listener: Some(listener) }
     }
 
-    /// A libpq URL of the database, through the proxy.
+    /// A libpq URL of the database through the proxy.
     pub(crate) fn url(&self) -> String {
         format!("postgresql://postgres@{}/postgres?sslmode=disable", self.address)
     }
 
-    /// From now on nothing is cut; the counts begin anew.
+    /// Stops cutting and resets the counts.
     pub(crate) fn mend(&self) {
         *self.shared.plan() = Plan::default();
     }
 
-    /// Loses the `nth` COMMIT from now on of a transaction in which a statement has this text.
+    /// Cuts the `nth` COMMIT from now on of a transaction in which a statement contains this text.
     pub(crate) fn lose(&self, loss: Loss, nth: usize, word: &str) {
         *self.shared.plan() = Plan { loss: Some((nth - 1, loss)), word: word.to_owned(), ..Plan::default() };
     }
 
-    /// Cuts each connection from now on after as many bytes, of both directions together, as this says.
+    /// Cuts each connection from now on after this many bytes, counted in both directions together.
     pub(crate) fn cut_after(&self, lifetime: impl FnMut() -> Option<usize> + Send + 'static) {
         *self.shared.plan() = Plan { lifetime: Some(Box::new(lifetime)), ..Plan::default() };
     }
@@ -113,7 +113,7 @@ impl CuttingProxy {
 impl Drop for CuttingProxy {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Relaxed);
-        // Wakes the listener; where that fails it has ended already.
+        // Wakes the listener. Fails only if it has already ended.
         let _ = TcpStream::connect(self.address);
         if let Some(listener) = self.listener.take() {
             let _ = listener.join();
@@ -133,7 +133,7 @@ struct Link {
     server: UnixStream,
     /// Bytes until it is cut.
     left: Mutex<Option<usize>>,
-    /// Set while the answer to a COMMIT is to be lost.
+    /// Set while the response to a COMMIT must be lost.
     swallows: AtomicBool,
 }
 
@@ -144,7 +144,7 @@ fn connect(client: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
     let link = Arc::new(Link { client, server, left, swallows: AtomicBool::new(false) });
     let (requests, answers) = ((link.clone(), shared.clone()), (link, shared.clone()));
     std::thread::spawn(move || {
-        // However it ends, the other side hears of it.
+        // Both sides notice the end, whatever the reason.
         let _ = requests.0.pass_requests(&requests.1);
         let _ = requests.0.server.shutdown(Shutdown::Write);
     });
@@ -157,7 +157,7 @@ fn connect(client: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
 
 impl Link {
     fn cut(&self) {
-        // Fails where that end is closed already.
+        // Fails if that end is already closed.
         let _ = self.client.shutdown(Shutdown::Both);
         let _ = self.server.shutdown(Shutdown::Both);
     }
@@ -198,7 +198,7 @@ impl Link {
         let (mut from, mut to) = (BufReader::new(&self.server), &self.client);
         loop {
             let message = read_message(&mut from, true)?;
-            // CommandComplete with its tag: it is done, and nobody will hear of it.
+            // CommandComplete with its tag: committed, but the client is not told.
             if self.swallows.load(Ordering::SeqCst) && message[0] == b'C' && message[5..].starts_with(b"COMMIT") {
                 return Ok(());
             }
@@ -206,7 +206,7 @@ impl Link {
         }
     }
 
-    /// Passes a message on, or what of it the connection's life allows.
+    /// Forwards a message, or the part of it that fits before the cut.
     fn pass(&self, message: &[u8], to: &mut impl Write, shared: &Shared) -> io::Result<()> {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         match *left {
@@ -227,7 +227,7 @@ impl Link {
 }
 
 impl Shared {
-    /// What becomes of a COMMIT behind these statements.
+    /// How the COMMIT after these statements is treated.
     fn strike(&self, statements: &str) -> Option<Loss> {
         let mut plan = self.plan();
         if !statements.contains(&plan.word) {
@@ -245,7 +245,7 @@ impl Shared {
     }
 }
 
-/// One whole message; the first of a client has no byte for its kind.
+/// One complete message. The first message of a client has no type byte.
 fn read_message(from: &mut impl Read, has_kind: bool) -> io::Result<Vec<u8>> {
     let mut message = vec![0; if has_kind { 5 } else { 4 }];
     from.read_exact(&mut message)?;
@@ -256,7 +256,7 @@ fn read_message(from: &mut impl Read, has_kind: bool) -> io::Result<Vec<u8>> {
     Ok(message)
 }
 
-/// The text of a statement that is sent as it is, or to be prepared; of any other message nothing.
+/// The text of a statement in a Query or Parse message. Empty for any other message.
 fn statement_of(message: &[u8]) -> String {
     let body = &message[5..];
     let mut texts = body.split(|byte| *byte == 0);

@@ -1,4 +1,4 @@
-//! What every test stands on: a private Postgres, the simulator, and the built binary run between them.
+//! The environment of a test: a private Postgres, a simulator, and the binary that connects them.
 
 use std::process::{Command, Output, Stdio};
 
@@ -10,7 +10,7 @@ use wix_sim::{Sim, Site, Sizes};
 use crate::support::redact::redact;
 use crate::support::running::Running;
 
-/// A simulated Wix site and a private Postgres, both of this test alone.
+/// A simulated Wix site and a private Postgres for one test.
 pub(crate) struct World {
     pub(crate) sim: Sim,
     pub(crate) postgres: Server,
@@ -29,24 +29,24 @@ impl World {
         World::with_sim(Sim::start(Site::empty()).expect("the simulator starts"))
     }
 
-    /// A simulator that the test has set up.
+    /// A world with this simulator and an empty database.
     pub(crate) fn with_sim(sim: Sim) -> World {
         World::with_server(sim, Server::builder())
     }
 
-    /// The same with a server of the test's choice.
+    /// A world with this simulator and this server.
     pub(crate) fn with_server(sim: Sim, server: Builder) -> World {
         World { sim, postgres: server.start().expect("Postgres starts"), variables: Vec::new() }.with_api_key()
     }
 
-    /// A server that the test has set up, and a small site.
+    /// A world with this server and a small site.
     pub(crate) fn with_postgres(postgres: Server) -> World {
         let sizes = Sizes { contacts: 20, bookings: 10, orders: 10, ..Sizes::default() };
         let sim = Sim::start(Site::generate(sizes)).expect("the simulator starts");
         World { sim, postgres, variables: Vec::new() }.with_api_key()
     }
 
-    /// The same, migrated.
+    /// A migrated world with a small site.
     pub(crate) fn migrated(self) -> World {
         self.run(&["migrate"]).expect_exit(0);
         self
@@ -76,7 +76,7 @@ impl World {
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
-    /// The binary with this environment and nothing else of ours, ready to be started.
+    /// The binary with this environment and no other variables, ready to be started.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_wix-sync"));
         let kept = std::env::vars_os().filter(|(name, _)| {
@@ -98,36 +98,36 @@ impl World {
         command
     }
 
-    /// Runs the binary to its end.
+    /// Runs the binary until it ends.
     pub(crate) fn run(&self, arguments: &[&str]) -> Finished {
         Finished::of(arguments, self.command(arguments).output().expect("the binary runs"))
     }
 
-    /// Starts the binary and leaves it at work.
+    /// Starts the binary without waiting for its end.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         Running::of(arguments, self.command(arguments))
     }
 
-    /// Runs `sync --full` with these arguments and gives back the result it prints as JSON. A full sync, since
-    /// tests put records with dates of long ago on the site, which no incremental sync asks for.
+    /// Runs `sync --full` with these arguments and returns the JSON result. A full sync, because tests add records with
+    /// old dates, which an incremental sync does not request.
     pub(crate) fn full_sync_json(&self, arguments: &[&str], exit: i32) -> Value {
         let arguments: Vec<&str> = arguments.iter().copied().chain(["--full"]).collect();
         self.sync_json(&arguments, exit)
     }
 
-    /// Runs `sync` with these arguments and gives back the result it prints as JSON.
+    /// Runs `sync` with these arguments and returns the JSON result.
     pub(crate) fn sync_json(&self, arguments: &[&str], exit: i32) -> Value {
         let arguments: Vec<&str> = ["sync"].iter().chain(arguments).copied().chain(["--json"]).collect();
         let finished = self.run(&arguments).expect_exit(exit);
         serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished:?}"))
     }
 
-    /// Lets a day pass for the rows that wait for their second lookup.
+    /// Makes a day pass for rows that wait for their second lookup.
     pub(crate) fn age_absences(&self) {
         self.execute("update sync_missing set absent_at = absent_at - interval '24 hours'");
     }
 
-    /// A connection of the test's own.
+    /// A database connection of the test.
     pub(crate) fn client(&self) -> Client {
         Client::connect(&self.postgres.url("postgres"), NoTls).expect("the database can be reached")
     }
@@ -137,7 +137,7 @@ impl World {
         self.client().batch_execute(sql).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }
 
-    /// Empties the tables, and has the books agree: without that, runs would say that rows are missing.
+    /// Empties the tables and resets the expected row counts: otherwise runs would report missing rows.
     pub(crate) fn empty_tables(&self) {
         self.execute("truncate customers, appointments, orders; update sync_state set live_rows = 0");
     }
@@ -147,15 +147,15 @@ impl World {
         self.client().query(sql, &[]).unwrap_or_else(|error| panic!("{sql}: {error:?}"))
     }
 
-    /// The one value of a query, such as a count.
+    /// The single value of a query, such as a count.
     pub(crate) fn value<T: for<'a> postgres::types::FromSql<'a>>(&self, sql: &str) -> T {
         let rows = self.query(sql);
         assert_eq!(rows.len(), 1, "{sql}");
         rows[0].get(0)
     }
 
-    /// What the catalog says of everything that is no part of Postgres itself, a fact a line: to show that
-    /// a command changed nothing. Not the rows.
+    /// Catalog facts about everything that is not part of Postgres itself, one per line, to show that a command changed
+    /// nothing. Does not include rows.
     pub(crate) fn catalog(&self) -> String {
         self.value(include_str!("catalog.sql"))
     }
@@ -167,7 +167,7 @@ impl World {
     }
 }
 
-/// What a run of the binary left behind.
+/// The result of a run of the binary.
 #[derive(Debug)]
 pub(crate) struct Finished {
     pub(crate) arguments: String,
@@ -193,19 +193,19 @@ impl Finished {
         self
     }
 
-    /// Fails the test unless stderr says this.
+    /// Fails the test unless stderr contains this text.
     #[track_caller]
     pub(crate) fn expect_stderr(self, part: &str) -> Finished {
         assert!(self.stderr.contains(part), "`{part}` is not in {self:#?}");
         self
     }
 
-    /// The exit code and both streams, as they are.
+    /// The exit code and both streams, unchanged.
     pub(crate) fn shown(&self) -> String {
         format!("exit {}\n--- stdout\n{}--- stderr\n{}", self.code.unwrap_or(-1), self.stdout, self.stderr)
     }
 
-    /// The same with everything that differs from run to run replaced by marks of fixed width.
+    /// The exit code and both streams. Everything that differs from run to run is replaced by marks of fixed width.
     pub(crate) fn redacted(&self) -> String {
         redact(&self.shown())
     }

@@ -1,4 +1,4 @@
-//! What the tests stand on: servers, simulated sites, the binary between them, and the oracle.
+//! Support for the tests: servers, simulated sites, the binary, and the oracle.
 
 pub(crate) mod authority;
 pub(crate) mod cutting_proxy;

@@ -1,20 +1,20 @@
-//! A monitor as healthchecks.io is one: takes pings over HTTP, remembers them, and answers what it is told to.
+//! A monitor in the style of healthchecks.io: receives pings over HTTP, records them, and responds as the test says.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// A ping as it came.
+/// A received ping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ping {
-    /// The path behind the check's own: empty, `/start`, `/fail` or `/log`.
+    /// The path after the check's own: empty, `/start`, `/fail` or `/log`.
     pub(crate) signal: String,
     /// The run's id.
     pub(crate) run_id: String,
-    /// What was said.
+    /// The body.
     pub(crate) body: String,
-    /// The page that is named as the one that led here.
+    /// The `Referer` header.
     pub(crate) referer: Option<String>,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Monitor {
     pings: Arc<Mutex<Vec<Ping>>>,
 }
 
-/// Where pings are sent on to.
+/// The address to which pings are redirected.
 #[derive(Default)]
 enum Redirect {
     #[default]
@@ -35,7 +35,7 @@ enum Redirect {
     Once(u16, String),
 }
 
-/// The check's own path, which is its secret.
+/// The check's own path, which is secret.
 pub(crate) const CHECK: &str = "/0c9b4c9e-secret-check";
 
 impl Monitor {
@@ -63,32 +63,32 @@ impl Monitor {
         monitor
     }
 
-    /// What goes into `WIX_SYNC_HEALTHCHECK_URL`.
+    /// The value for `WIX_SYNC_HEALTHCHECK_URL`.
     pub(crate) fn url(&self) -> String {
         format!("http://127.0.0.1:{}{CHECK}", self.port)
     }
 
-    /// From now on it answers so.
+    /// Sets the response to all later pings.
     pub(crate) fn answer_with(&self, status: u16) {
         self.status.store(status, Ordering::Relaxed);
     }
 
-    /// From now on it sends every ping on to another address.
+    /// Redirects all later pings to another address.
     pub(crate) fn redirect_to(&self, status: u16, location: &str) {
         *self.redirect.lock().expect("no test panics within") = Redirect::Always(status, location.to_owned());
     }
 
-    /// It sends the next ping on to another address.
+    /// Redirects the next ping to another address.
     pub(crate) fn redirect_once_to(&self, status: u16, location: &str) {
         *self.redirect.lock().expect("no test panics within") = Redirect::Once(status, location.to_owned());
     }
 
-    /// What came since the last time this was asked.
+    /// The pings since the last call.
     pub(crate) fn take(&self) -> Vec<Ping> {
         std::mem::take(&mut self.pings.lock().expect("no test panics within"))
     }
 
-    /// The signals that came since then, in order.
+    /// The kinds of the pings since the last call, in order.
     pub(crate) fn signals(&self) -> Vec<String> {
         self.take().into_iter().map(|ping| ping.signal).collect()
     }
@@ -126,6 +126,6 @@ fn read(stream: &TcpStream) -> Ping {
 
 fn answer(mut stream: TcpStream, status: u16, location: &str) {
     let location = if location.is_empty() { String::new() } else { format!("location: {location}\r\n") };
-    // The client may have gone away.
+    // The client may have left.
     let _ = write!(stream, "HTTP/1.1 {status} Told\r\n{location}content-length: 2\r\nconnection: close\r\n\r\nOK");
 }

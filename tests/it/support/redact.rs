@@ -1,6 +1,6 @@
-//! Makes whole outputs comparable: what differs from run to run becomes marks.
+//! Replaces everything that differs from run to run by marks, so that outputs can be compared.
 
-/// Times, durations and run ids become marks; those of times and ids are as wide as what they replace.
+/// Replaces times, durations and run ids by marks. Marks for times and ids have the width of what they replace.
 pub(crate) fn redact(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
@@ -21,7 +21,8 @@ pub(crate) fn redact(text: &str) -> String {
 
 type Mark = Option<(Option<&'static str>, usize)>;
 
-/// How many bytes at the start of `text` fit the pattern: `9` a digit, `h` a hex digit, anything else itself.
+/// Number of bytes at the start of `text` that match the pattern: `9` is a digit, `h` a hex digit, anything else
+/// itself.
 fn fits(text: &str, pattern: &str) -> bool {
     let mut bytes = text.bytes();
     pattern.bytes().all(|wanted| {
@@ -47,7 +48,7 @@ fn uuid(rest: &str) -> Mark {
     fits(rest, "hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh").then_some((Some("[---------------uuid---------------]"), 36))
 }
 
-/// The first eight digits of a run's id at the start of a line, or behind "Run ".
+/// The first eight digits of a run's id at the start of a line, or after "Run ".
 fn short_id(before: &str, rest: &str) -> Mark {
     let at_start = before.is_empty() || before.ends_with('\n') || before.ends_with("Run ");
     (at_start && fits(rest, "hhhhhhhh ")).then_some((Some("[run-id]"), 8))

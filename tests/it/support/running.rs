@@ -1,4 +1,4 @@
-//! The binary while it is at work: signals to it, gates that hold it at a request, and waiting for what comes.
+//! The running binary: sends signals to it, blocks it at a request, and waits for events.
 
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -9,10 +9,10 @@ use wix_sim::{Endpoint, Sim};
 
 use crate::support::harness::Finished;
 
-/// After this time something that a test waits for counts as not happening.
+/// Maximum time that a test waits for an event.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The binary at work; killed if the test ends before it.
+/// The running binary. It is killed if the test ends first.
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Option<Child>,
@@ -36,7 +36,7 @@ impl Running {
         kill_process(Pid::from_child(child), signal).expect("the signal is sent");
     }
 
-    /// Stops it where it stands; returns once it stands still.
+    /// Suspends it with SIGSTOP and waits until it is suspended.
     pub(crate) fn pause(&self) {
         self.signal(Signal::STOP);
         wait_until("the process stands still", || {
@@ -45,7 +45,7 @@ impl Running {
         });
     }
 
-    /// Stops it where it stands, and returns once it stands still; false if it has ended instead.
+    /// Suspends it with SIGSTOP and waits until it is suspended. False if it has ended instead.
     pub(crate) fn pause_if_alive(&self) -> bool {
         self.signal(Signal::STOP);
         let mut is_alive = true;
@@ -58,7 +58,7 @@ impl Running {
         is_alive
     }
 
-    /// True once it has ended.
+    /// True if it has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.as_mut().expect("it was not waited for").try_wait().expect("it can be asked after").is_some()
     }
@@ -73,28 +73,28 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
-            // It fails where the process has ended already.
+            // Fails if the process has already ended.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 }
 
-/// Holds one request to the simulator until the test lets it go on.
+/// Blocks one request to the simulator until the test releases it.
 pub(crate) struct Gate {
     reached: Receiver<()>,
     open: Sender<()>,
 }
 
 impl Gate {
-    /// Before the `nth` request to the endpoint from now on is answered.
+    /// Blocks the `nth` request to the endpoint from now on before it is processed.
     pub(crate) fn before(sim: &Sim, endpoint: Endpoint, nth: usize) -> Gate {
         let (gate, hook) = Gate::pair();
         sim.on_request(endpoint, nth, |_| hook());
         gate
     }
 
-    /// When its answer is made, before it is sent.
+    /// Blocks it after the response is made and before it is sent.
     pub(crate) fn behind(sim: &Sim, endpoint: Endpoint, nth: usize) -> Gate {
         let (gate, hook) = Gate::pair();
         sim.after_request(endpoint, nth, |_| hook());
@@ -104,7 +104,7 @@ impl Gate {
     fn pair() -> (Gate, impl FnOnce() + Send + 'static) {
         let ((arrive, reached), (open, opened)) = (channel(), channel());
         let hook = move || {
-            // A test that has ended holds nothing back.
+            // A test that has ended blocks nothing.
             if arrive.send(()).is_ok() {
                 let _ = opened.recv();
             }
@@ -126,15 +126,15 @@ impl Gate {
     }
 }
 
-/// The most memory in bytes that a process has held so far; `None` once it has ended. What `wait4` tells would count what
-/// this process held when it started the other.
+/// Peak memory of a process in bytes; `None` if it has ended. `wait4` is not used: it would include the memory of this
+/// process at the time of the fork.
 pub(crate) fn read_peak_memory(pid: Pid) -> Option<usize> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     peak.trim().strip_suffix(" kB")?.parse::<usize>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
-/// Waits for what has to happen soon.
+/// Waits until a condition is true.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;

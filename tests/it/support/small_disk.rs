@@ -1,8 +1,8 @@
-//! A disk for a server's tables that gets full, and has room again when the test says so.
+//! A disk for a server's tables that becomes full, and has space again when the test says so.
 //!
-//! Root mounts a small file system. Who may not, as in most containers, gets the same refusals from a library of a few
-//! lines that is loaded into Postgres: no other way to a full disk is open to every account. That needs the C compiler
-//! which Rust itself links with.
+//! Root mounts a small file system. Other accounts, as in most containers, load a small library into Postgres that
+//! returns the same errors: no other way to a full disk works for every account. That needs the C compiler which Rust
+//! itself links with.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{MetadataExt, chown};
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use private_postgres::{Builder, Server};
 
-/// Holds a file system as long as its standard input is open; each line there is a new size.
+/// Keeps a file system mounted as long as its standard input is open. Each line on it is a new size.
 const KEEPER: &str = r#"
     mount -t tmpfs -o "size=$2,mode=0700,uid=$3,gid=$4" small "$1" || exit
     echo ok

@@ -1,5 +1,5 @@
-//! `migrate` and a first sync over the predecessor's tables: ids and what people wrote stay, what was
-//! invented goes. Tables that can't be taken over: adoption_refused.rs.
+//! `migrate` and a first sync with AsyncSyncAgent's tables: ids and manual changes stay, invented values are replaced.
+//! Tables that cannot be adopted: adoption_refused.rs.
 
 use serde_json::{Value, json};
 use wix_sim::Entity;
@@ -9,12 +9,12 @@ use crate::support::harness::World;
 const NAMELESS: &str = "11111111-aaaa-4aaa-8aaa-000000000001";
 const BARE: &str = "22222222-aaaa-4aaa-8aaa-000000000001";
 
-/// As the predecessor made them.
+/// The tables as AsyncSyncAgent created them.
 pub(crate) const TABLES: &str = include_str!("predecessor/tables.sql");
-/// As a careful person would have.
+/// The tables with stricter, user-defined constraints.
 pub(crate) const STRICTER_TABLES: &str = include_str!("predecessor/stricter_tables.sql");
 
-/// A site that knows some of the rows, in a database that has the predecessor's tables with rows in them.
+/// A site that has some of the rows, and a database with AsyncSyncAgent's tables and rows.
 pub(crate) fn inherited(tables: &str) -> World {
     let world = World::new(30, 20, 20);
     let dates = r#""createdDate": "2024-01-01T00:00:00.000Z", "updatedDate": "2024-01-01T00:00:00.000Z""#;
@@ -52,7 +52,7 @@ fn order(world: &World) -> Value {
         .expect("someone paid")
 }
 
-/// Rows that Wix does not know, without the columns that are new.
+/// Rows that Wix does not have, without the new columns.
 fn hand_made(world: &World) -> Vec<Vec<Value>> {
     [
         "select id, name, email, phone, notes, extract(epoch from created_at), extract(epoch from updated_at)
@@ -131,7 +131,7 @@ fn replaced_orders(world: &World) {
     assert_eq!(rows[0]["wix_order_id"], order["id"]);
     assert_eq!(rows[0]["total_amount"], order["priceSummary"]["total"]["amount"], "to the last digit");
     assert_eq!((&rows[0]["status"], &rows[0]["items"]), (&order["status"], &order["lineItems"]));
-    // Of this order Wix says neither what it cost nor what was bought.
+    // Wix returns neither total nor items for this order.
     assert_eq!((&rows[1]["wix_order_id"], &rows[1]["total_amount"]), (&json!(BARE), &Value::Null));
     assert_eq!((&rows[1]["status"], &rows[1]["items"]), (&json!("PENDING"), &Value::Null));
     let linked = "select count(*) from orders o join customers c on c.id = o.customer_id where o.raw is not null";
@@ -171,7 +171,7 @@ fn adopted_table_looks_like_a_new_one() {
     for tables in [TABLES, STRICTER_TABLES] {
         let world = inherited(tables).migrated();
         assert_eq!(columns(&world), fresh);
-        // What Wix did not send is NULL: nothing may be in its way.
+        // A value that Wix did not send is NULL: no constraint may refuse it.
         let in_the_way = world.value::<Option<String>>(
             "select string_agg(attrelid::regclass || '.' || attname, ', ') from pg_attribute
              where attrelid in ('customers'::regclass, 'appointments'::regclass, 'orders'::regclass)
@@ -250,7 +250,7 @@ fn existing_tables_are_adopted_and_the_others_created() {
     world.run(&["sync", "all", "--full"]).expect_exit(0);
     assert_eq!(world.value::<String>(&format!("select wix_contact_id from customers where id = '{id}'")), first);
     assert_eq!(world.value::<i64>("select count(*) from appointments where raw is not null"), 10);
-    // The id has no default of its own here: whoever inserts gives one.
+    // The id has no default here: whoever inserts sets it.
     assert_eq!(world.value::<i64>("select count(*) from customers where raw is not null"), 10);
 }
 
@@ -286,7 +286,7 @@ fn required_user_column_is_named_and_loses_no_record() {
     world.execute("alter table customers alter column branch drop default");
     let result = world.full_sync_json(&["customers"], 3);
     let records = i64::try_from(world.sim.contacts().len()).expect("it is a small number");
-    // Postgres looks at NOT NULL before it sees the conflict: rows that are there already fail as well.
+    // Postgres checks NOT NULL before it detects the conflict: existing rows fail as well.
     assert_eq!(result["results"]["customers"]["errors"], records);
     assert_eq!(world.value::<i64>("select count(*) from sync_errors where reason like '%branch%'"), records);
     world.execute("alter table customers alter column branch set default 'main'");
@@ -294,7 +294,7 @@ fn required_user_column_is_named_and_loses_no_record() {
     assert_eq!(world.value::<i64>("select count(*) from customers where raw is not null"), records);
 }
 
-/// Adopted orders `r000` to `r099`, of which Wix has these, each with this member.
+/// Adopted orders `r000` to `r099`. Wix has these, each with this field.
 fn adopted_orders(there: std::ops::Range<usize>, member: &str) -> World {
     let world = World::empty();
     world.execute(TABLES);
@@ -337,7 +337,7 @@ fn adopted_rows_of_a_large_site_are_in_wix_for_verify() {
         let dates = format!(
             r#""createdDate": "2024-01-01T00:{minute:02}:{second:02}.000Z", "updatedDate": "2024-02-01T00:00:00.000Z""#
         );
-        // Of some not all can be read.
+        // Some are not completely readable.
         let member = if index % 10 == 0 { r#""lineItems": 7"# } else { r#""number": "1""# };
         let order = format!(r#"{{"id": "r{index:03}", "status": "APPROVED", {dates}, {member}}}"#);
         world.sim.put_raw(Entity::Orders, &order);
@@ -359,7 +359,7 @@ fn adopted_rows_of_a_large_site_are_in_wix_for_verify() {
 fn adopted_rows_with_rejected_records_are_in_wix() {
     let world = adopted_orders(0..100, r#""n": 1e-400000"#);
     world.execute("update orders set wix_order_id = 'gone' where wix_order_id = 'r000'");
-    // Several batches: what the first brings is long forgotten at the end.
+    // Several batches: at the end the first one is no longer in memory.
     world.sim.put_raw(
         Entity::Orders,
         r#"{"id": "good", "status": "APPROVED", "createdDate": "2025-01-01T00:00:00.000Z", "updatedDate": "2025-01-01T00:00:00.000Z"}"#,

@@ -1,9 +1,9 @@
-//! Tables of the predecessor's names that `migrate` can't take over: it says why, and changes nothing.
+//! Tables with AsyncSyncAgent's names that `migrate` cannot adopt: it says why, and changes nothing.
 
 use crate::support::harness::World;
 use crate::upgrade::adoption::{STRICTER_TABLES, TABLES, inherited};
 
-/// Everything there is: the catalog's facts, and the rows of the predecessor's tables.
+/// The whole content: the catalog's facts, and the rows of AsyncSyncAgent's tables.
 fn everything(world: &World) -> (String, Vec<String>) {
     let tables = world.query(
         "select oid::regclass::text from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'v') order by 1",
@@ -15,7 +15,7 @@ fn everything(world: &World) -> (String, Vec<String>) {
     (world.catalog(), rows.collect())
 }
 
-/// `migrate` stops with exit code 2, says all of `parts`, and leaves everything as it was.
+/// `migrate` stops with exit code 2, prints all of `parts`, and leaves everything unchanged.
 #[track_caller]
 fn refuses(world: &World, parts: &[&str]) {
     let before = everything(world);
@@ -38,7 +38,7 @@ fn view_over_an_amount_is_named_with_a_hint() {
         &world,
         &["orders.total_amount", "turnover", "reports.by_day", "pg_get_viewdef", "drop", "nothing was changed"],
     );
-    // The mend that is named does it.
+    // The hint's fix works.
     world.execute("drop view turnover; drop materialized view reports.by_day");
     world.run(&["migrate"]).expect_exit(0);
     world.execute("create view turnover as select sum(total_amount) from orders");
@@ -150,11 +150,11 @@ fn user_columns_with_new_names_are_not_overwritten() {
     );
     refuses(&world, &["nothing was changed", "\n  public.customers.company\n", "public.orders.currency", "Rename"]);
     world.execute("alter table customers rename company to firm; alter table orders rename currency to money");
-    // One without a value is as good as a new one.
+    // A column without values is treated like a new one.
     world.run(&["migrate"]).expect_exit(0);
     world.run(&["sync", "all"]).expect_exit(0);
     assert_eq!(world.value::<i64>("select count(*) from customers where firm <> 'mine'"), 0);
-    // And the tables themselves, without what belongs to them, are no reason to refuse them.
+    // The tables alone, without their dependent objects, are accepted.
     world.execute(
         "drop table sync_migrations, sync_state, sync_errors, sync_missing, sync_held, sync_unreadable, sync_unlinked, sync_locks cascade",
     );

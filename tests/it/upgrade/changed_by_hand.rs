@@ -1,11 +1,11 @@
-//! Tables that somebody changed by hand: every command says what is wrong, `migrate` restores what was dropped and gives
-//! the SQL for the rest, and the next run fills what was restored. Tables that are adopted: adoption_refused.rs.
+//! Tables that were changed manually: every command says what is wrong, `migrate` restores what was dropped and prints
+//! the SQL for the rest, and the next run fills what was restored. Adopted tables: adoption_refused.rs.
 
 use crate::commands::doctor::{examine, healthy};
 use crate::support::harness::{Finished, World};
 use crate::upgrade::adoption::{STRICTER_TABLES, TABLES, inherited};
 
-/// A synced site whose tables `verify` finds to be whole.
+/// A synced site whose tables pass `verify`.
 fn synced() -> World {
     let world = healthy();
     world.run(&["sync", "all", "--full"]).expect_exit(0);
@@ -13,7 +13,7 @@ fn synced() -> World {
     world
 }
 
-/// Every command runs, and none of them panics. Returns what `sync` said.
+/// Runs every command; none may panic. Returns the output of `sync`.
 #[track_caller]
 fn every_command_ends(world: &World, named: &str) -> Finished {
     for arguments in
@@ -27,7 +27,7 @@ fn every_command_ends(world: &World, named: &str) -> Finished {
     world.run(&["sync", "all"])
 }
 
-/// The SQL that `migrate` gives.
+/// The SQL that `migrate` prints.
 fn sql_in(text: &str) -> Vec<String> {
     text.split('`').skip(1).step_by(2).filter(|part| part.ends_with(';')).map(str::to_owned).collect()
 }
@@ -54,7 +54,7 @@ fn restored(damage: &str, named: &str, sync_runs: bool) {
     assert_eq!(world.run(&["migrate"]).expect_exit(0).stdout, "Schema public is up to date.\n");
 }
 
-/// `doctor` names it, `migrate` gives the SQL, and with that all is well.
+/// `doctor` names it, `migrate` prints the SQL, and the SQL fixes it.
 #[track_caller]
 fn named_with_sql(damage: &str, named: &str, sync: &[i32]) {
     let world = synced();
@@ -76,7 +76,7 @@ fn named_with_sql(damage: &str, named: &str, sync: &[i32]) {
     examine(&world, 0);
 }
 
-/// The catalog without what a restored table has otherwise: the places of columns, and the traces of dropped ones.
+/// The catalog without the differences of a restored table: positions of columns, and traces of dropped ones.
 fn comparable(world: &World) -> Vec<String> {
     let text = world.catalog();
     let lines = text.lines().filter(|line| !line.contains("pg.dropped"));
@@ -175,7 +175,7 @@ fn renamed_tables_are_restored_and_the_old_ones_named() {
     world.run(&["sync", "all"]).expect_exit(0);
     world.run(&["verify"]).expect_exit(0);
     assert_eq!(world.value::<i64>("select count(*) from customers_old where notes = 'mine'"), 21);
-    // The SQL puts the old one back.
+    // The SQL restores the old one.
     for statements in sql_in(&done.stderr) {
         world.execute(&statements);
     }

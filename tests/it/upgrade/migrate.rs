@@ -1,5 +1,5 @@
-//! `migrate` on databases of our own: the schema it makes, how often and by whom it can be run, and what
-//! stops it. Tables that were there before: adoption.rs. Supabase: supabase.rs.
+//! `migrate` on new databases: the schema it creates, repeated and concurrent runs, required rights, and failures.
+//! Existing tables: adoption.rs. Supabase: supabase.rs.
 
 use std::collections::BTreeSet;
 
@@ -53,7 +53,7 @@ fn names(list: &str) -> impl Iterator<Item = String> {
     list.split(',').map(|column| column.trim().to_owned())
 }
 
-/// The whole of a database's content that a second `migrate` must leave alone.
+/// The database content that a second `migrate` must not change.
 fn all(world: &World) -> (String, Vec<serde_json::Value>) {
     (world.catalog(), world.rows_as_json("select * from sync_migrations order by number"))
 }
@@ -103,7 +103,7 @@ fn second_migrate_changes_nothing() {
     assert_eq!(all(&world), before);
 }
 
-/// Starts as many at once as asked for, and gives back what each printed.
+/// Starts this many at once, and returns the output of each.
 pub(crate) fn at_once(world: &World, count: usize, arguments: &[&str]) -> Vec<Finished> {
     let children: Vec<_> = (0..count)
         .map(|_| {

@@ -1,8 +1,8 @@
-//! Who may run `migrate`, and what stops it: it then changes nothing at all.
+//! Required rights of `migrate`, and failures: it then changes nothing.
 
 use crate::support::harness::World;
 
-/// A world whose binary connects as this role; the test's own connection stays the superuser's.
+/// A world whose binary connects as this role; the test's own connection stays a superuser.
 fn as_role(mut world: World, role: &str) -> World {
     let url = world.postgres.url_as(role, "postgres");
     world.set("DATABASE_URL", &url);
@@ -87,7 +87,7 @@ fn migration_from_a_newer_program_stops_every_command() {
 #[test]
 fn missing_migration_is_named_and_applied_alone() {
     let world = World::empty().migrated();
-    // A column that comes anew stands at another position.
+    // A restored column has another position.
     let catalog = || -> Vec<String> {
         let text = world.catalog();
         let lines = text.lines().filter(|line| !line.contains("pg.dropped"));
@@ -96,7 +96,7 @@ fn missing_migration_is_named_and_applied_alone() {
         facts
     };
     let whole = catalog();
-    // As a database of the version before this migration: its columns and its index are not there yet.
+    // A database of the version before this migration: its columns and its index are missing.
     world.execute(
         "delete from sync_migrations where number = 11;
          alter table sync_errors drop column program_version; alter table sync_missing drop column tried_at;
@@ -137,7 +137,7 @@ fn migration_that_fails_leaves_no_trace_of_the_others() {
     assert!(failed.stderr.contains("sync_state"), "{failed:#?}");
     assert_eq!(world.catalog(), before);
     assert_eq!(world.value::<String>("select something from sync_state"), "mine");
-    // In another schema it is in nobody's way.
+    // In another schema it does no harm.
     world.execute("grant create on database postgres to owner");
     world.run(&["migrate", "--schema", "shop"]).expect_exit(0);
 }
@@ -145,7 +145,7 @@ fn migration_that_fails_leaves_no_trace_of_the_others() {
 #[test]
 fn failed_migrate_creates_no_schema() {
     let world = World::empty();
-    // Whatever is created last is refused, after all else has been done.
+    // The last object is refused, after everything else was created.
     world.execute(
         "create function refuse() returns event_trigger language plpgsql as $$
          begin
@@ -169,7 +169,7 @@ fn read_only_server_is_named() {
         |on: &str| world.execute(&format!("alter database postgres set default_transaction_read_only = {on}"));
     read_only("on");
     world.run(&["migrate"]).expect_exit(1).expect_stderr("hint: this server is read-only");
-    // The test's own connections are bound by it as well.
+    // It also applies to the test's own connections.
     world.execute("start transaction read write; alter database postgres reset default_transaction_read_only; commit");
     world.run(&["migrate"]).expect_exit(0);
     read_only("on");

@@ -1,4 +1,4 @@
-//! Schemas: made, upgraded, adopted, changed by hand.
+//! Schemas: created, upgraded, adopted, changed manually.
 
 pub(crate) mod adoption;
 pub(crate) mod adoption_refused;

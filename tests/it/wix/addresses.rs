@@ -1,4 +1,4 @@
-//! Addresses: what is refused, to whom nothing secret is sent, and that no password in them is shown.
+//! Addresses: which are refused, which never receive secrets, and that their passwords are never shown.
 
 use private_postgres::Server;
 use wix_sim::{Endpoint, Fault, Sim, Site};

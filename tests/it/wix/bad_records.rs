@@ -1,4 +1,4 @@
-//! Records that Postgres can't store or nobody can read: they never stop the others, and none is lost.
+//! Records that Postgres cannot store or that are unreadable: they never stop the others, and none is lost.
 
 use serde_json::{Value, json};
 use wix_sim::{Endpoint, Entity, Fault};
@@ -73,13 +73,13 @@ fn rows_that_a_trigger_skips_are_named() {
     world.run(&["errors", "retry"]).expect_exit(0);
     world.sync_json(&["all"], 0);
 
-    // A row that is there and can't change is left out just as well.
+    // An existing row that cannot be changed is rejected too.
     world.execute("create trigger skip before update on orders for each row execute function skip()");
     let first = world.sim.orders()[0]["id"].as_str().expect("an id").to_owned();
     world.sim.edit(Entity::Orders, &first, |order| order["currency"] = json!("XXX"));
     let result = world.sync_json(&["orders"], 3);
     assert_eq!(result["results"]["orders"]["error_details"][0]["wix_id"], first.as_str());
-    // A copy that looks older than its row is none of these: Wix has it by id as well.
+    // A copy that looks older than its row is not one of these: Wix returns the same copy by id.
     world.execute("drop trigger skip on orders; update orders set wix_updated_at = now() + interval '1 year', content_hash = '\\x00'");
     let result = world.full_sync_json(&["orders"], 0);
     assert_eq!(result["results"]["orders"]["updated"], world.sim.orders().len());
@@ -89,7 +89,7 @@ fn rows_that_a_trigger_skips_are_named() {
 fn records_that_postgres_refuses_are_rejected_alone() {
     let world = World::new(1100, 110, 110).migrated();
     let good: i64 = (world.sim.contacts().len() + world.sim.bookings().len() + world.sim.orders().len()) as i64;
-    // No `jsonb` holds such a number.
+    // `jsonb` cannot store such a number.
     world.sim.put_raw(Entity::Contacts, r#"{"id":"k","info":{"extendedFields":{"items":{"custom.n":1e400000}}}}"#);
     world.sim.put_raw(Entity::Bookings, r#"{"booking":{"id":"m","n":1e-400000}}"#);
     world.sim.put_raw(Entity::Orders, r#"{"id":"o","status":"APPROVED","n":1e-400000}"#);
@@ -301,7 +301,7 @@ fn row_that_a_user_trigger_refuses_is_rejected_alone() {
     let index: i64 = world.value("select count(*) from sync_errors where reason like '%one_company%'");
     assert_eq!(index, 1, "{:?}", errors(&world));
     for position in [3, 600] {
-        // Whatever the code that it gives itself: what a trigger says is its own, and may quote the row.
+        // Whatever SQLSTATE it chooses: a trigger's message is user-defined and may quote the row.
         assert_eq!(
             reason_of(&world, &id_at(position)),
             "could not write a batch: a trigger or function refused it (SQLSTATE 23514)"

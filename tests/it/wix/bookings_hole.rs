@@ -23,7 +23,7 @@ fn sync(world: &World, arguments: &[&str], exit: i32) -> Value {
     world.sync_json(&arguments, exit)["results"]["appointments"].clone()
 }
 
-/// How many rows are live, and who wrote each last.
+/// Number of live rows, and the transaction that wrote each last.
 fn live(world: &World) -> Vec<Value> {
     world.rows_as_json("select wix_booking_id, xmin::text from appointments where deleted_at is null order by 1")
 }
@@ -40,7 +40,7 @@ fn hole_of_one_run_deletes_nothing_and_is_reported() {
     assert_eq!(lookups(&world, APPOINTMENTS).len(), 1 + 2);
     assert_eq!((deleted(&world, APPOINTMENTS), absent(&world, APPOINTMENTS)), (vec![], ids([3, 4])));
 
-    // While they wait, no run looks them up again, and each says that they do.
+    // While they wait, no run looks them up again, and each run reports that they wait.
     for arguments in [&[][..], &["--full"], &[]] {
         let result = sync(&world, arguments, 0);
         assert!(result["notices"].to_string().contains(told), "{result}");
@@ -81,7 +81,7 @@ fn booking_that_returns_restarts_its_wait() {
     delete(&world, APPOINTMENTS, [3, 4, 5]);
     sync(&world, &["--full"], 0);
     world.age_absences();
-    // One comes back to the list, with a change; one only to the lookup; one comes back and is refused by Postgres.
+    // One is in the list again, with a change; one is only found by id; one is found and refused by Postgres.
     close(&world, [3, 4]);
     world.sim.edit(Entity::Bookings, &id(3), |_| {});
     world.sim.put_raw(Entity::Bookings, &broken(APPOINTMENTS, 5));
@@ -115,7 +115,7 @@ fn hole_of_many_bookings_is_blocked_by_the_limit() {
     assert_eq!((lookups(&world, APPOINTMENTS), absent(&world, APPOINTMENTS)), (vec![], vec![]));
     sync(&world, &["--allow-mass-delete"], 0);
     assert_eq!((deleted(&world, APPOINTMENTS), absent(&world, APPOINTMENTS)), (vec![], ids(10..40)));
-    // Nothing has to be decided while they wait, neither by a run nor by a dry run.
+    // While they wait there is nothing to decide, neither for a run nor for a dry run.
     sync(&world, &[], 0);
     sync(&world, &["--full"], 0);
     for arguments in [&["sync", "appointments", "--dry-run"][..], &["sync", "appointments", "--dry-run", "--full"]] {

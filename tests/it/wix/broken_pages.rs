@@ -1,4 +1,4 @@
-//! Pages that Wix never delivers: all but the record that causes it arrives, and that one is named.
+//! Pages that Wix never returns: all records arrive except the one that causes it, which is reported.
 
 use wix_sim::{Endpoint, Entity, Fault};
 
@@ -25,7 +25,8 @@ fn ids_in(world: &World, table: &str) -> Vec<String> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
-/// Syncs a list in which these records break each page that holds them. All others have to arrive; the requests made.
+/// Syncs a list in which these records break each page that contains them. All others must arrive. Returns the
+/// requests.
 #[track_caller]
 fn check(kind: (Endpoint, Entity, &str, i64), count: i64, bad: &[i64]) -> usize {
     let (endpoint, entity, table, _) = kind;
@@ -40,7 +41,7 @@ fn check(kind: (Endpoint, Entity, &str, i64), count: i64, bad: &[i64]) -> usize 
     assert_eq!(errors, bad.len() as i64, "{table}, {bad:?}: {listed}");
     let requests = world.sim.request_count(endpoint);
 
-    // The next full sync names the same records, and no others; once Wix delivers them, all is well.
+    // The next full sync reports the same records, and no others; when Wix returns them, no problem is left.
     world.run(&["sync", table, "--full"]).expect_exit(3);
     let errors: i64 = world.value("select count(*) from sync_errors");
     assert_eq!(errors, bad.len() as i64, "{table}, {bad:?}: the same rows");
@@ -87,7 +88,7 @@ fn broken_record_with_a_shared_date_hides_its_neighbours() {
         world.sim.poison(&id(page + 4));
         let finished = world.run(&["sync", table]).expect_exit(3);
         let missing = 2 * page - ids_in(&world, table).len() as i64;
-        // By offset nothing else is lost; by date, those of the same date behind it.
+        // By offset nothing else is lost; by date, later records with the same date are.
         assert!((1..=10).contains(&missing) && (table != "customers" || missing == 1), "{table}: {finished:#?}");
         let said = format!("Wix announced {} more", missing - 1);
         assert!(missing == 1 || finished.stderr.contains(&said), "{table}, {missing}: {finished:#?}");
@@ -125,7 +126,7 @@ fn interrupted_sync_resumes_at_a_broken_record() {
         let world = site_of(entity, 3 * page, |index| Some(date(index, 0)));
         world.sim.fault(Fault::on(endpoint).nth(2).system_error());
         world.run(&["sync", table, "--max-retries", "0"]).expect_exit(1);
-        // The next page begins with the last record that came: that one and its neighbour break it now.
+        // The next page starts with the last record that arrived: that one and its neighbour now break it.
         world.sim.poison(&id(page));
         world.run(&["sync", table]).expect_exit(3).expect_stderr("Wix cannot deliver this record");
         assert_eq!(ids_in(&world, table).len() as i64, 3 * page - 1, "{table}");

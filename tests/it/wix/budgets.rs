@@ -1,5 +1,4 @@
-//! What runs may cost, in things that can be counted: requests, statements, bytes of WAL, rows written. Seconds are
-//! measured elsewhere (BENCHMARKS.md).
+//! Costs of runs that can be counted: requests, statements, bytes of WAL, rows written. BENCHMARKS.md has times.
 
 use wix_sim::Endpoint;
 
@@ -8,7 +7,7 @@ use crate::support::harness::World;
 /// Enough for several pages of each kind.
 const SITE: [usize; 3] = [2_300, 450, 450];
 
-/// What a listing may need: a request a page, one in a hundred more, and two to find out where it ends.
+/// Maximum requests of a list: one per page, one more per hundred pages, and two at its end.
 fn requests_allowed(records: usize, page: usize) -> usize {
     let pages = records.div_ceil(page);
     pages + pages / 100 + 2
@@ -19,12 +18,12 @@ fn world() -> World {
     World::new(contacts, bookings, orders).migrated()
 }
 
-/// Where the WAL stands, in bytes.
+/// The current WAL position in bytes.
 fn wal(world: &World) -> i64 {
     world.value("select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint")
 }
 
-/// Every statement that runs send from here on is written to the server's log.
+/// From now on the server logs every statement of a run.
 fn log_statements(world: &World) {
     world.execute("alter database postgres set log_statement = 'all'");
 }
@@ -35,7 +34,7 @@ fn statement_count(world: &World) -> usize {
     log.lines().filter(|line| line.contains("LOG:  execute ") || line.contains("LOG:  statement: ")).count()
 }
 
-/// Which version of each row stands where, and who locked it last: any write changes it.
+/// The version and position of each row, and who locked it last: any write changes it.
 fn versions(world: &World) -> Vec<String> {
     let of = |table: &str| format!("select '{table}', ctid::text, xmin::text, xmax::text from {table}");
     let tables = ["customers", "appointments", "orders"].map(of).join(" union all ");
@@ -64,7 +63,7 @@ fn number_of_statements_depends_on_batches_not_rows() {
     log_statements(&world);
     world.run(&["sync", "all"]).expect_exit(0);
     let first = statement_count(&world);
-    // However small the batches: no smaller than a page of bookings or orders.
+    // Batches are never smaller than a page of bookings or orders.
     let batches: usize = SITE.iter().map(|records| records.div_ceil(100)).sum();
     assert!(first <= 60 + 12 * batches, "{first} statements for {batches} batches at most");
 
@@ -78,7 +77,7 @@ fn number_of_statements_depends_on_batches_not_rows() {
 fn sync_without_changes_writes_no_row_and_little_wal() {
     let world = world();
     world.run(&["sync", "all"]).expect_exit(0);
-    // Customers that were made from bookings and that Wix does not list: the first full sync asks for each.
+    // Placeholders: the first full sync looks each of them up.
     world.run(&["sync", "all", "--full"]).expect_exit(0);
     let (rows, before) = (versions(&world), wal(&world));
     assert!(rows.len() >= SITE.iter().sum::<usize>() / 2, "{} rows", rows.len());
@@ -100,7 +99,7 @@ fn sync_without_changes_writes_no_row_and_little_wal() {
 #[test]
 fn lookups_use_indexes() {
     let world = World::new(1_200, 1_500, 600).migrated();
-    // Nobody has told the planner what is in the tables: so it is in the first days of a site.
+    // The planner has no statistics, as in the first days of a site.
     for table in ["customers", "appointments", "orders"] {
         world.execute(&format!("alter table {table} set (autovacuum_enabled = off)"));
     }
@@ -122,7 +121,8 @@ fn lookups_use_indexes() {
 
 #[test]
 fn shared_email_lookup_reads_two_customers() {
-    // Without contacts all buyers of the simulated site are one person, and each booking makes a customer with that email.
+    // Without contacts all buyers of the simulated site are one person, and each booking creates a customer with that
+    // email.
     let world = World::new(0, 1_500, 1_500).migrated();
     world.run(&["sync", "appointments"]).expect_exit(0);
     let most: i64 = world.value("select max(n) from (select count(*) n from customers group by lower(email)) counted");

@@ -13,7 +13,7 @@ const KEY: &str = "IST.very-secret-key-4711";
 const APP_SECRET: &str = "very-secret-app-secret-4712";
 const PASSWORD: &str = "very-secret-password-4713";
 
-/// A site whose credentials can be told from any other text.
+/// A site whose credentials are distinguishable from any other text.
 fn guarded(contacts: usize, bookings: usize, orders: usize) -> World {
     let credentials =
         Credentials { api_keys: vec![KEY.to_owned()], app_secret: APP_SECRET.to_owned(), ..Credentials::default() };
@@ -28,7 +28,7 @@ fn without_credentials(world: &mut World) {
     }
 }
 
-/// A directory that is gone when the test is.
+/// A directory that is removed when the test ends.
 struct Directory(PathBuf);
 
 impl Directory {
@@ -41,7 +41,7 @@ impl Directory {
 
 impl Drop for Directory {
     fn drop(&mut self) {
-        // What is left behind in a temporary directory is no reason to fail.
+        // A leftover in a temporary directory must not fail the test.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
@@ -147,7 +147,7 @@ fn refused_fresh_token_fails_the_table() {
     assert_eq!(world.sim.request_count(Endpoint::OauthToken), 2, "two fresh tokens, and no more");
     world.sim.clear_requests();
     assert_refused(&world, &["WIX_APP_SECRET"], "401");
-    // The other tables are tried as well: the first to be refused once, the other perhaps with that one's token.
+    // The other tables are tried too: the first is refused once, the other possibly with that one's token.
     assert!(world.sim.request_count(Endpoint::OauthToken) <= 4);
     assert!(listings.iter().all(|listing| world.sim.request_count(*listing) <= 2));
 }
@@ -228,14 +228,14 @@ fn unknown_variables_are_warned_about_by_every_command() {
     }
 }
 
-/// All text of the tables in which a run tells of itself.
+/// All text that a run writes about itself to the tables.
 fn told_in_tables(world: &World) -> String {
     let rows = world.rows_as_json("select to_jsonb(l) from sync_logs l");
     let errors = world.rows_as_json("select reason, wix_id, record_key, table_name from sync_errors");
     rows.iter().chain(&errors).map(Value::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// Each run must show none of `hidden` in any of its outputs, nor in the tables.
+/// No run may show any of `hidden` in its outputs or in the tables.
 #[track_caller]
 fn assert_all_hidden(world: &World, hidden: &[String], runs: &[Finished]) {
     let tables = told_in_tables(world);
@@ -255,13 +255,13 @@ const WAYS: [&[&str]; 4] = [
     &["sync", "all", "-q", "--json"],
 ];
 
-/// Runs in every manner of speaking, once well and once with each kind of failure.
+/// Runs with each verbosity, once with success and once with each kind of failure.
 fn runs_in_all_ways(world: &mut World, secret: &str) -> Vec<Finished> {
     let mut runs: Vec<Finished> = WAYS.iter().map(|way| world.run(way)).collect();
     runs.extend([&["status"][..], &["status", "--json"], &["migrate", "-vv"]].map(|arguments| world.run(arguments)));
     assert!(runs.iter().all(|run| run.code == Some(0)), "{runs:#?}");
 
-    // Nothing keeps an error message from quoting what was sent.
+    // An error message could quote what was sent.
     let echo = format!(r#"{{"message":"no: {secret}","details":{{}}}}"#);
     let faults: [fn(&str) -> Fault; 4] = [
         |echo| Fault::on(Endpoint::Any).always().status(401).body(echo),
@@ -331,7 +331,7 @@ fn access_token_quoted_by_wix_is_not_shown() {
     assert_all_hidden(&world, &[token.to_owned()], &[run]);
 }
 
-/// The names, emails and phones of the site's people, as far as they can be told from ordinary words.
+/// The names, emails and phones of the site's people that are distinguishable from ordinary words.
 fn personal_data(world: &World) -> Vec<String> {
     let mut found = HashSet::new();
     for contact in world.sim.contacts() {
@@ -353,7 +353,7 @@ fn no_personal_data_is_shown_anywhere() {
     let mut hidden = personal_data(&world);
     let mut runs = runs_in_all_ways(&mut world, KEY);
 
-    // Records that can't be written are named by their ids, and never quoted.
+    // Rejected records are named by id and never quoted.
     let bad = [
         (
             Entity::Contacts,

@@ -1,4 +1,4 @@
-//! Records in `sync_errors`: listed, tried again when it is time and not before, gone when they land.
+//! Records in `sync_errors`: listed, retried when they are due and not before, resolved when they are written.
 
 use serde_json::{Value, json};
 use wix_sim::{Endpoint, Entity, Fault};
@@ -7,7 +7,7 @@ use crate::support::harness::World;
 
 const WHEN: &str = r#""createdDate":"2026-01-01T00:00:00.000Z","updatedDate":"2026-01-02T00:00:00.000Z""#;
 
-/// A number that no `jsonb` holds.
+/// A number that `jsonb` cannot store.
 const BAD: &str = r#""n":1e-400000"#;
 
 fn put(world: &World, entity: Entity, id: &str, member: &str) {
@@ -34,7 +34,7 @@ fn mend(world: &World) {
     }
 }
 
-/// As if the last try had been so long ago.
+/// Moves the last try this far into the past.
 fn wait(world: &World, interval: &str) {
     world.execute(&format!("update sync_errors set last_failed_at = last_failed_at - interval '{interval}'"));
 }
@@ -160,7 +160,7 @@ fn rejected_record_deleted_in_wix_is_resolved() {
     for entity in [Entity::Contacts, Entity::Bookings, Entity::Orders] {
         world.sim.delete(entity, "bad");
     }
-    // That a booking is gone has to be confirmed by a second lookup, at least a day later.
+    // The deletion of a booking must be confirmed by a second lookup, at least a day later.
     for _ in 0..2 {
         world.run(&["errors", "retry"]).expect_exit(3);
         assert_eq!(waiting(&world).len(), 1);
@@ -184,7 +184,7 @@ fn rejected_records_of_an_empty_table_are_retried() {
     world.execute("alter table orders drop constraint refused");
     world.run(&["errors", "retry"]).expect_exit(0);
     assert_eq!(world.value::<i64>("select count(*) from orders"), 1);
-    // A "not found" still counts only beside a record that can be had.
+    // "Not found" still counts only if another record can be read.
     world.execute("delete from orders");
     put(&world, Entity::Orders, "bad", BAD);
     world.sim.delete(Entity::Orders, "good");

@@ -1,4 +1,4 @@
-//! Records that Wix deleted: found by full syncs alone, asked for by id, marked, and back if they come back.
+//! Deleted records: found by full syncs only, looked up by id, marked as deleted, and live again if Wix restores them.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -11,7 +11,7 @@ use wix_sim::{Endpoint, Entity, Fault, Request};
 use crate::support::harness::{Finished, World};
 use crate::support::truth::Truth;
 
-/// One of the three tables, and how Wix is asked for its records.
+/// One of the three tables, and the endpoints of its records.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kind {
     pub(crate) table: &'static str,
@@ -44,7 +44,7 @@ pub(crate) const ORDERS: Kind = Kind {
 };
 pub(crate) const KINDS: [Kind; 3] = [CUSTOMERS, APPOINTMENTS, ORDERS];
 
-/// A record of the least members, created so many seconds after a day's begin.
+/// A minimal record, created this many seconds after the start of a day.
 pub(crate) fn record(kind: Kind, id: &str, created: usize) -> String {
     let (hour, minute, second) = (created / 3600, created / 60 % 60, created % 60);
     let created = format!("2026-01-01T{hour:02}:{minute:02}:{second:02}.000Z");
@@ -60,7 +60,7 @@ pub(crate) fn id(index: usize) -> String {
     format!("r{index:03}")
 }
 
-/// A site with so many records of each kind, created when `created` says, and the tables as Wix has them.
+/// A site with this many records of each kind, created when `created` says, and synced tables.
 pub(crate) fn site_created(count: usize, created: impl Fn(usize) -> usize) -> World {
     let world = World::empty().migrated();
     for kind in KINDS {
@@ -73,12 +73,12 @@ pub(crate) fn site_created(count: usize, created: impl Fn(usize) -> usize) -> Wo
     world
 }
 
-/// The same with a second between any two records.
+/// The same with one second between two records.
 pub(crate) fn site(count: usize) -> World {
     site_created(count, |index| index)
 }
 
-/// The id that a request asks for, if it is one for a single record.
+/// The id that a request looks up, if it is for a single record.
 pub(crate) fn asked(request: &Request) -> Option<String> {
     match request.endpoint {
         Endpoint::ContactGet | Endpoint::OrderGet => request.path.rsplit('/').next().map(|id| id.replace("%2D", "-")),
@@ -87,7 +87,7 @@ pub(crate) fn asked(request: &Request) -> Option<String> {
     }
 }
 
-/// A fault for pages of the listing only.
+/// A fault for list requests only.
 pub(crate) fn on_listing(kind: Kind) -> Fault {
     Fault::on(kind.listing).when(|request| asked(request).is_none())
 }
@@ -98,7 +98,7 @@ pub(crate) fn delete(world: &World, kind: Kind, indexes: impl IntoIterator<Item 
     }
 }
 
-/// The ids for which Wix was asked since the requests were last forgotten, in order.
+/// The ids that were looked up since the requests were last cleared, in order.
 pub(crate) fn lookups(world: &World, kind: Kind) -> Vec<String> {
     world.sim.requests().iter().filter(|request| request.endpoint == kind.lookup).filter_map(asked).collect()
 }
@@ -109,13 +109,13 @@ impl Kind {
         self.entity == Entity::Bookings
     }
 
-    /// How many rows a run marks that looks up so many which are gone, for the first time.
+    /// Number of rows that a run marks if this many deleted records are looked up for the first time.
     pub(crate) fn marked_at_once(self, gone: usize) -> usize {
         if self.needs_confirmation() { 0 } else { gone }
     }
 }
 
-/// The ids of the rows that a lookup did not find, and that wait for a second one.
+/// The ids of the rows that a lookup did not find and that wait for a second lookup.
 pub(crate) fn absent(world: &World, kind: Kind) -> Vec<String> {
     let rows = world.query(&format!(
         "select wix_id from sync_missing where table_name = '{}' and absent_at is not null order by 1",
@@ -131,7 +131,7 @@ pub(crate) fn not_found(world: &World, kind: Kind) -> Vec<String> {
     ids
 }
 
-/// Of bookings: these wait, and none of them is marked; a day later a run looks them up again and marks them.
+/// Bookings only: checks that these wait and none is marked; a day later a run looks them up again and marks them.
 #[track_caller]
 pub(crate) fn confirm(world: &World, kind: Kind, gone: &[String]) {
     if kind.needs_confirmation() {
@@ -156,7 +156,7 @@ pub(crate) fn ids(indexes: impl IntoIterator<Item = usize>) -> Vec<String> {
     indexes.into_iter().map(id).collect()
 }
 
-/// The live rows, and who wrote each last.
+/// The live rows, each with the transaction that wrote it last.
 fn versions(world: &World, kind: Kind) -> BTreeMap<String, String> {
     let Kind { table, key, .. } = kind;
     let rows = world.query(&format!("select {key}, xmin::text from {table} where deleted_at is null"));
@@ -256,7 +256,8 @@ fn empty_page_with_a_cursor_is_no_proof_of_a_deletion() {
     let added = world.sim.add(Entity::Bookings, 1);
     world.sync_json(&["appointments"], 0);
     world.sim.clear_requests();
-    // The list is older than the booking; the third request is about the booking alone, and all pages behind it are empty.
+    // The list was read before the booking was created. The third request is for the booking alone, and all its pages
+    // are empty.
     world.sim.fault(Fault::on(Endpoint::BookingsQuery).stale());
     world.sim.fault(Fault::on(Endpoint::BookingsQuery).nth(3).always().empty_page());
     let result = world.full_sync_json(&["appointments"], 3);
@@ -282,7 +283,7 @@ fn row_that_returns_is_live_again() {
     for (kind, texts) in KINDS.into_iter().zip(texts) {
         confirm(&world, kind, &ids([4, 5]));
         assert_eq!(deleted(&world, kind), ids([4, 5]));
-        // One as it was, which only a full sync sees; one with a new date.
+        // One is restored unchanged, which only a full sync notices; one has a new date.
         world.sim.put_raw(kind.entity, &texts[4]);
         world.sim.put_raw(kind.entity, &texts[5]);
         world.sim.edit(kind.entity, &id(5), |_| {});
@@ -295,7 +296,7 @@ fn row_that_returns_is_live_again() {
     world.full_sync_json(&["all"], 0);
     for (kind, before) in KINDS.into_iter().zip(before) {
         let mut after = world.rows(kind.table, kind.key);
-        // The revision and the date of the one that was edited are new.
+        // The edited record has a new revision and a new date.
         after.insert(id(5), before[&id(5)].clone());
         assert_eq!(after, before, "{kind:?}");
         assert_eq!(deleted(&world, kind), Vec::<String>::new());
@@ -313,7 +314,7 @@ fn row_that_returns_with_an_older_date_is_live_again() {
         world.full_sync_json(&[kind.table], 0);
         confirm(&world, kind, &ids([4]));
         assert_eq!(deleted(&world, kind), ids([4]), "{kind:?}");
-        // From a backup, say.
+        // For example from a backup.
         world.sim.put_raw(kind.entity, &old);
         world.full_sync_json(&[kind.table], 0);
         assert_eq!(deleted(&world, kind), Vec::<String>::new(), "{kind:?}: Wix has it");
@@ -325,7 +326,8 @@ fn record_deleted_during_a_sync_is_deleted_by_the_next() {
     for kind in KINDS {
         let world = site(50);
         world.sim.fault(on_listing(kind).always().short_page(10));
-        // The third page is about to be read: one of the first, one of the next page, one in the middle, the last.
+        // Before the third page is read, deletes one record each of the first page, the next page, the middle and the
+        // end.
         world.sim.on_request(kind.listing, 3, move |sim| {
             for index in [2, 21, 35, 49] {
                 sim.delete(kind.entity, &id(index));
@@ -344,7 +346,7 @@ fn record_deleted_during_a_sync_is_deleted_by_the_next() {
 
 #[test]
 fn equal_dates_at_page_borders_hide_no_deletion() {
-    // Fives and a block of twenty with one date each; pages of seven begin and end within them.
+    // Groups of five and a block of twenty with one date each; pages of seven start and end within them.
     let created = |index: usize| if (20..40).contains(&index) { 20 } else { index - index % 5 };
     let gone = [0, 4, 6, 7, 13, 14, 20, 26, 27, 33, 39, 45, 46, 47, 48, 49, 59];
     for size in ["1", "7", "1000"] {
@@ -371,7 +373,7 @@ fn stop_during_lookups_keeps_the_results() {
     for kind in KINDS {
         let world = site(60);
         delete(&world, kind, 10..20);
-        // The known record and three candidates are answered.
+        // Lookups of the known record and three candidates have responses.
         world.sim.fault(Fault::on(kind.lookup).when(|request| asked(request) == Some(id(13))).hang());
         let (send, receive) = mpsc::channel::<Pid>();
         let nth = if kind.lookup == kind.listing { 6 } else { 5 };

@@ -1,5 +1,5 @@
-//! Deletions that are in doubt: too many at once, answers that prove nothing, listings that can't be right.
-//! Nothing is marked on such grounds, the run says so, and what was held back is not forgotten.
+//! Doubtful deletions: too many at once, lookups that prove nothing, and lists that are probably wrong. No row is
+//! marked, the run reports it, and the pending deletions are kept.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -11,17 +11,17 @@ use crate::wix::deletions::{
 };
 use crate::wix::deletions::{not_found, on_listing, record, site};
 
-/// A fault for requests that ask for one record.
+/// A fault for lookups of any record.
 fn on_lookup(kind: Kind) -> Fault {
     Fault::on(kind.lookup).when(|request| asked(request).is_some())
 }
 
-/// A fault for requests that ask for this record.
+/// A fault for lookups of this record.
 fn on_lookup_of(kind: Kind, wanted: usize) -> Fault {
     Fault::on(kind.lookup).when(move |request| asked(request) == Some(id(wanted)))
 }
 
-/// What the run says about a table.
+/// The notices of the run about a table.
 #[track_caller]
 fn notice(result: &Value, kind: Kind) -> String {
     let notices = result["results"][kind.table]["notices"].as_array();
@@ -29,7 +29,7 @@ fn notice(result: &Value, kind: Kind) -> String {
     notices.iter().map(|notice| notice.as_str().expect("a text")).collect::<Vec<_>>().join("\n")
 }
 
-/// Per table: the watermark, whether a full sync is on record, whether a pass is unfinished.
+/// Per table: the watermark, whether a full sync was recorded, whether a pass is unfinished.
 fn state(world: &World) -> Vec<Value> {
     world.rows_as_json("select table_name, watermark, last_full_pass_at, checkpoint from sync_state order by 1")
 }
@@ -67,7 +67,7 @@ fn deletions_over_the_limit_wait_for_permission() {
         assert_eq!(lookups(&world, kind).len(), 23);
     }
     world.sync_json(&["all"], 0);
-    // Bookings wait for a second lookup, and that many need the permission for it as well.
+    // Bookings wait for a second lookup, and this many need permission for it too.
     world.age_absences();
     assert!(notice(&world.sync_json(&["all"], 3), APPOINTMENTS).contains("22 of 210"));
     assert_eq!(deleted(&world, APPOINTMENTS), Vec::<String>::new());
@@ -117,7 +117,7 @@ fn pending_deletions_end_when_records_return() {
 fn pending_deletions_end_with_an_incremental_sync() {
     for kind in KINDS {
         let world = site(40);
-        // Changed a moment ago, so that the next passes ask for them once more.
+        // Changed just now, so the next passes request them again.
         (0..40).for_each(|index| world.sim.edit(kind.entity, &id(index), |_| {}));
         world.sync_json(&[kind.table], 0);
         let texts = world.sim.texts(kind.entity);
@@ -137,7 +137,7 @@ fn not_found_for_everything_deletes_nothing() {
         delete(&world, kind, [3, 4]);
     }
     world.sim.fault(on_lookup(CUSTOMERS).always().status(404));
-    // The cursors of empty pages are followed: those behind are empty as well.
+    // The cursors of empty pages are followed; the pages behind them are empty too.
     let is_lookup = |request: &wix_sim::Request| asked(request).is_some() || request.cursor().is_some();
     world.sim.fault(Fault::on(Endpoint::BookingsQuery).always().when(is_lookup).empty_page());
     world.sim.fault(Fault::on(Endpoint::OrderGet).always().permission_missing());
@@ -183,7 +183,7 @@ fn record_with_a_refused_lookup_stays_and_is_named() {
     }
 }
 
-/// Answers to a request by id that are of no use, however often it is sent.
+/// Responses to a lookup that are unusable, however often it is repeated.
 const USELESS: [fn(Fault) -> Fault; 3] =
     [|fault| fault.system_error(), |fault| fault.body("{}"), |fault| fault.close()];
 
@@ -263,14 +263,14 @@ fn row_that_cannot_be_deleted_stops_nothing_else() {
          alter table appointments add constraint kept check (wix_booking_id <> 'r003' or deleted_at is null)",
     );
     KINDS.iter().for_each(|kind| delete(&world, *kind, [3, 4, 5]));
-    // What a trigger leaves out without an error is not done either.
+    // A deletion that a trigger skips without an error is not counted.
     world.execute(
         "create function skip() returns trigger language plpgsql as $$ begin return null; end $$;
          create trigger skip before update on orders for each row
             when (new.deleted_at is not null and new.wix_order_id = 'r003') execute function skip();
          alter table orders drop constraint kept",
     );
-    // Bookings are looked up a first time, and a day passes.
+    // Bookings are looked up for the first time, and a day passes.
     world.full_sync_json(&["appointments"], 0);
     assert_eq!(absent(&world, APPOINTMENTS), ids([3, 4, 5]));
     world.age_absences();
@@ -353,7 +353,7 @@ fn lookup_that_returns_another_record_deletes_nothing() {
         let result = world.full_sync_json(&[kind.table], 3);
         assert!(notice(&result, kind).contains("r004"), "{result}");
         assert_eq!(not_found(&world, kind), ids([3]), "{kind:?}");
-        // Now each request by id is answered so, and nothing can be believed.
+        // Now each lookup has this response, which proves nothing.
         world.sim.fault(on_lookup(kind).always().body(answer.to_string()));
         let result = world.full_sync_json(&[kind.table], 3);
         assert!(notice(&result, kind).contains("nothing was deleted"), "{result}");
@@ -385,11 +385,11 @@ fn empty_list_is_accepted_only_for_an_empty_table() {
         assert!(notice(&result, kind).contains("nothing was deleted"), "{result}");
         assert_eq!((deleted(&world, kind), lookups(&world, kind)), (vec![], vec![]), "{kind:?}");
     }
-    // As long as that stands, no run is a full success, also one that did not ask for a full sync.
+    // Until this is resolved, no run is a full success, even without a full sync.
     let result = world.sync_json(&["all"], 3);
     for kind in KINDS {
         assert_eq!(result["results"][kind.table]["kind"], "full");
-        // Once a record is listed, the others can be told apart from a broken listing.
+        // As soon as one record is listed, the list is no longer taken for broken.
         world.sim.put_raw(kind.entity, &record(kind, &id(0), 0));
     }
     world.full_sync_json(&["all"], 0);

@@ -1,4 +1,4 @@
-//! Deletions where the full sync was interrupted, of records without a date, and of those in `sync_errors`.
+//! Deletions after an interrupted full sync, of records without a date, and of records in `sync_errors`.
 
 use serde_json::{Value, json};
 use wix_sim::Entity;
@@ -7,7 +7,7 @@ use crate::support::harness::World;
 use crate::wix::deletions::{APPOINTMENTS, CUSTOMERS, KINDS, Kind, absent, confirm, delete, deleted, id, ids, lookups};
 use crate::wix::deletions::{asked, on_listing, record, site, site_created};
 
-/// A full sync that fails at its fourth page of ten records and so is left unfinished.
+/// A full sync that fails at its fourth page of ten records, and stays unfinished.
 fn interrupt(world: &World, kind: Kind, batch_size: &str) {
     world.sim.fault(on_listing(kind).nth(4).system_error());
     world.sim.fault(on_listing(kind).always().short_page(10));
@@ -15,7 +15,7 @@ fn interrupt(world: &World, kind: Kind, batch_size: &str) {
     assert_eq!(result["results"][kind.table]["status"], "failed");
 }
 
-/// Goes on with it.
+/// Resumes it.
 fn resume(world: &World, kind: Kind, batch_size: &str) -> Value {
     let result = world.sync_json(&[kind.table, "--batch-size", batch_size], 0);
     let results = &result["results"][kind.table];
@@ -27,9 +27,9 @@ fn resume(world: &World, kind: Kind, batch_size: &str) -> Value {
 fn failed_list_deletes_nothing_until_it_is_resumed() {
     for kind in KINDS {
         for size in ["1", "7", "1000"] {
-            // Fives with one date each: pages and the interruption fall among equals.
+            // Groups of five with one date each: pages and the interruption fall within groups.
             let world = site_created(60, |index| index - index % 5);
-            // On both sides of the borders of pages, and of the place where it stops.
+            // On both sides of page limits, and of the interruption.
             let gone = [0, 9, 10, 19, 20, 29, 30, 31, 45, 59];
             delete(&world, kind, gone);
             interrupt(&world, kind, size);
@@ -54,7 +54,7 @@ fn repeatedly_failing_sync_finally_deletes_each_row() {
         let world = site(60);
         delete(&world, kind, (0..60).step_by(4));
         let mut failures = 0;
-        // Each run reads one page of everything and fails at the next. `--full` would start over.
+        // Each run reads one page of the full sync and fails at the next. `--full` would restart it.
         world.execute("update sync_state set last_full_pass_at = null");
         loop {
             world.sim.clear_faults();
@@ -98,7 +98,7 @@ fn resumed_sync_without_records_finds_earlier_deletions() {
         let world = site(40);
         delete(&world, kind, [3]);
         interrupt(&world, kind, "1000");
-        // All from the last record on that was read; each later page of contacts begins with one read before.
+        // Starts at the last record that was read; each later page of contacts starts with a record of the page before.
         let last = if kind.entity == Entity::Contacts { 28 } else { 30 };
         delete(&world, kind, last..40);
         resume(&world, kind, "1000");
@@ -177,7 +177,7 @@ fn row_of_a_rejected_record_is_deleted_with_it() {
         assert_eq!(unresolved(&world, kind), ids([3]));
         delete(&world, kind, [3]);
     }
-    // The booking's kept record waits for the second lookup, as its row does.
+    // The booking's rejected record waits for the second lookup, like its row.
     world.full_sync_json(&["all"], 3);
     assert_eq!((absent(&world, APPOINTMENTS), unresolved(&world, APPOINTMENTS)), (ids([3]), ids([3])));
     world.age_absences();
@@ -192,7 +192,7 @@ fn row_of_a_rejected_record_is_deleted_with_it() {
 #[test]
 fn pending_row_with_an_unwritable_record_is_rejected() {
     let world = site(40);
-    // Not listed, but there when it is asked for: as a listing that lags behind would have it.
+    // Not listed, but found by id, as with a list that lags behind.
     delete(&world, CUSTOMERS, [7]);
     let edited = broken(CUSTOMERS, 7).replace("2026-02-02T", "2026-02-03T");
     world.sim.on_request(CUSTOMERS.lookup, 1, move |sim| sim.put_raw(Entity::Contacts, &edited));
@@ -230,7 +230,7 @@ fn changed_link_does_not_end_a_pending_deletion() {
     world.sync_json(&["all"], 0);
     delete(&world, APPOINTMENTS, [3]);
     interrupt(&world, APPOINTMENTS, "1000");
-    // The row is noted as missing; now its customer is merged, which moves it.
+    // The row is pending deletion; now its customer is merged, which changes the row.
     world.sim.merge_contacts("a", "b");
     world.full_sync_json(&["all"], 0);
     assert_eq!(deleted(&world, CUSTOMERS), ["a"]);

@@ -1,5 +1,5 @@
-//! Fields that cannot be read: the record is written without them, they are named, and nothing else changes. And spellings
-//! that are read although Wix does not document them.
+//! Unreadable fields: the record is written without them, they are reported, and nothing else changes. Also spellings
+//! that are accepted although Wix does not document them.
 
 use serde_json::{Value, json};
 use wix_sim::Entity;
@@ -14,7 +14,7 @@ fn put(world: &World, entity: Entity, id: &str, fields: &str) {
     world.sim.put_raw(entity, &text);
 }
 
-/// For each record: its fields, and the columns that are null for it.
+/// For each record: its fields, and the columns that are NULL for it.
 type Case = (&'static str, &'static str, &'static [&'static str]);
 
 const CONTACTS: &[Case] = &[
@@ -68,7 +68,7 @@ fn mend(world: &World) {
     }
 }
 
-/// How many records of these cases lack each column.
+/// Number of records of these cases without each column.
 fn counts(cases: &[Case]) -> Value {
     let mut counts = serde_json::Map::new();
     for column in cases.iter().flat_map(|(_, _, columns)| *columns) {
@@ -113,7 +113,7 @@ fn field_that_cannot_be_read_does_not_cost_the_record() {
             assert_ne!(row["raw"], Value::Null, "{id}");
         }
     }
-    // The rest of such a record is there.
+    // The other fields of such a record are written.
     let texts: [Option<String>; 4] = [
         "select company from customers where wix_contact_id = 'c1'",
         "select last_name from customers where wix_contact_id = 'c5'",
@@ -164,7 +164,7 @@ fn unreadable_fields_are_listed_without_values() {
 fn records_rejected_by_an_older_version_are_written_by_the_next_run() {
     let world = with_unreadable_fields();
     world.run(&["sync", "all"]).expect_exit(0);
-    // As that version left it.
+    // The row as that version wrote it.
     for (table, id_column, _, cases) in ALL {
         for (id, _, _) in cases {
             world.execute(&format!(
@@ -189,7 +189,7 @@ fn field_that_this_version_can_read_is_written_by_a_full_sync() {
     world.run(&["sync", "customers"]).expect_exit(0);
     put(&world, Entity::Contacts, "c1", r#""info":{"birthdate":"1990-02-01"}"#);
     world.full_sync_json(&["customers"], 0);
-    // As a version left it that could not read the field: the hash tells of it.
+    // The row of a version that could not read the field, which the hash shows.
     world.execute(
         "update customers set birthdate = null, content_hash = '\\x00' where wix_contact_id = 'c1';
          insert into sync_unreadable (table_name, wix_id, fields) values ('customers', 'c1', '{birthdate}')",

@@ -1,4 +1,4 @@
-//! Full syncs that cannot end, and those that start over: changes still arrive.
+//! Full syncs that never end or restart: changes still arrive.
 
 use chrono::{SubsecRound, TimeDelta, Utc};
 use serde_json::json;
@@ -17,7 +17,7 @@ fn broken(world: &World) {
     world.sim.fault(Fault::on(Endpoint::ContactsQuery).when(is_later_page).always().status(400));
 }
 
-/// Changes a contact's company, and moves Wix's clock on.
+/// Changes a contact's company, and advances Wix's clock.
 fn edit(world: &World, index: usize, company: &str) -> String {
     world.sim.set_clock_offset(TimeDelta::minutes(30 + 30 * index as i64));
     let id = world.sim.contacts()[index]["id"].as_str().expect("an id").to_owned();
@@ -76,7 +76,7 @@ fn full_starts_over_after_an_interrupted_full_sync() {
     broken(&world);
     world.sync_json(&["customers", "--full"], 1);
     world.sim.clear_faults();
-    // Before its checkpoint, and with a date of long ago, which no incremental sync asks for.
+    // Before its checkpoint, and with an old date, which no incremental sync requests.
     let mut contact = world.sim.contacts()[3].clone();
     contact["info"]["company"] = json!("Behind the checkpoint");
     contact["revision"] = json!(99);

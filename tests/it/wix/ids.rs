@@ -1,4 +1,4 @@
-//! Ids in another form, ids that no index holds, and emails in databases of other locales.
+//! Ids with other spellings, ids too long for an index, and emails in databases with other locales.
 
 use postgres::{Client, NoTls};
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ fn put_references(world: &World, reference: &str) {
     put(world, Entity::Orders, &json!({"id": ORDER, "buyerInfo": {"contactId": reference}}));
 }
 
-/// The contact of each table, as the row and as its link names it.
+/// The contact of each table: as its row and as the link names it.
 fn contacts(world: &World) -> Vec<Value> {
     world.rows_as_json(
         "select c.wix_contact_id, a.wix_contact_id as of_booking, o.wix_contact_id as of_order
@@ -49,7 +49,7 @@ fn contact_id_in_another_spelling_is_the_same_customer() {
     for reference in [GUID.to_uppercase(), format!(" {GUID}\n"), format!("\t{} ", GUID.to_uppercase())] {
         let world = World::empty().migrated();
         put_references(&world, &reference);
-        // The appointments alone: a customer is made from the booking.
+        // Only the appointments: a placeholder is created from the booking.
         world.sync_json(&["appointments"], 0);
         world.sync_json(&["all"], 0);
         assert_eq!(contacts(&world), one_customer(), "{reference:?}");
@@ -120,7 +120,7 @@ fn adopted_row_with_the_same_id_in_another_case_is_resolved() {
 #[test]
 fn id_that_no_index_holds_costs_its_record_only() {
     let world = World::new(30, 20, 20).migrated();
-    // Random, so that it does not shrink when it is compressed.
+    // Random, so that compression does not shrink it.
     let long: String = (0..1_000_000_u64).map(|n| char::from(b'a' + (n * n * 7919 / 13 % 26) as u8)).collect();
     put(&world, Entity::Contacts, &json!({"id": long}));
     put(&world, Entity::Bookings, &json!({"id": format!("b{long}")}));
@@ -164,7 +164,7 @@ fn emails_are_compared_alike_in_every_locale() {
         world.set("DATABASE_URL", &url);
         world.run(&["migrate"]).expect_exit(0);
         let mut client = Client::connect(&url, NoTls).expect("the database can be reached");
-        // First as the orders find their customers, then as the customers find their orders.
+        // First the orders find their customers, then the customers find their orders.
         for tables in [["customers", "orders"], ["orders", "customers"]] {
             client.batch_execute("truncate customers, appointments, orders, sync_state").expect("they are emptied");
             for table in tables {

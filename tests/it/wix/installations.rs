@@ -1,5 +1,5 @@
-//! App credentials of another installation, as in a copied `.env`: whose data the access token reads is confirmed before
-//! a row is read, and the answer is remembered.
+//! App credentials of another installation, as in a copied `.env`: the site of the access token is confirmed before a
+//! record is read, and the result is stored.
 
 use wix_sim::{Endpoint, Fault};
 
@@ -30,7 +30,7 @@ fn world() -> World {
     world
 }
 
-/// The same after a first run.
+/// After a first run.
 fn filled() -> World {
     let world = world();
     world.run(&["sync", "all"]).expect_exit(0);
@@ -48,7 +48,7 @@ fn questions(world: &World) -> usize {
     world.sim.request_count(Endpoint::OauthTokenInfo)
 }
 
-/// What is remembered: the installation and the site that Wix named for it, the same for each table.
+/// What is stored: the installation and the site that Wix named for it, the same for each table.
 fn remembered(world: &World) -> (Option<String>, Option<String>) {
     let rows = world.query("select distinct wix_instance_id, wix_instance_site_id from sync_state");
     assert_eq!(rows.len(), 1, "{rows:?}");
@@ -66,7 +66,7 @@ fn rows(world: &World) -> Vec<String> {
     world.query(&format!("{all} order by 1")).iter().map(|row| row.get(0)).collect()
 }
 
-/// Fails the test unless the command is refused with exit code 2 and these words, reads nothing and writes nothing.
+/// Fails unless the command is refused with exit code 2 and this message, and neither reads records nor writes rows.
 #[track_caller]
 fn assert_refused(world: &World, arguments: &[&str], words: &[&str]) -> Finished {
     let before = rows(world);
@@ -80,7 +80,7 @@ fn assert_refused(world: &World, arguments: &[&str], words: &[&str]) -> Finished
     finished
 }
 
-/// Every way in which Wix may not say which site a token is for.
+/// All responses from which the token's site is unknown.
 fn silences() -> Vec<(&'static str, Fault)> {
     let fault = || Fault::on(Endpoint::OauthTokenInfo).always();
     vec![
@@ -107,7 +107,7 @@ fn first_run_with_another_installation_reads_nothing() {
         let finished = assert_refused(&world, &["sync", "all"], &words);
         assert!(!finished.stderr.contains("Earlier runs"), "{finished:#?}");
         assert_eq!(world.value::<i64>("select count(*) from sync_state"), 0, "the schema stays free");
-        // The same schema takes the right installation.
+        // The same schema accepts the right installation.
         world.set(variable, INSTANCE);
         world.run(&["sync", "all"]).expect_exit(0);
         world.assert_tables_equal_truth();
@@ -151,7 +151,7 @@ fn known_pair_is_not_asked_about() {
 #[test]
 fn schema_of_an_older_version_is_asked_about_once() {
     let mut world = filled();
-    // As migrate leaves a schema that an older version filled.
+    // A schema that an older version filled, after `migrate`.
     world.execute("update sync_state set wix_instance_id = null, wix_instance_site_id = null");
     world.set(VARIABLE, OTHER_INSTANCE);
     let words = [OTHER_SITE, "Earlier runs may have written records of site", "into schema public"];
@@ -280,7 +280,7 @@ fn failed_token_info_request_is_retried() {
 fn token_after_the_check_gave_up_reads_nothing() {
     let mut world = world();
     world.set(VARIABLE, OTHER_INSTANCE);
-    // Four tries of the check; a fifth would get a token.
+    // The check makes four attempts; a fifth would get a token.
     world.sim.fault(Fault::on(Endpoint::OauthToken).times(4).system_error());
     world.run(&["sync", "all"]).expect_exit(1).expect_stderr("/oauth2/token in 4 tries");
     assert_eq!((reads(&world), world.sim.request_count(Endpoint::OauthToken)), (0, 4));
@@ -299,7 +299,7 @@ fn api_key_run_does_not_check_the_installation() {
     world.set(VARIABLE, OTHER_INSTANCE);
     assert_refused(&world, &["sync", "all"], &[OTHER_SITE]);
 
-    // A schema that only an API key has filled remembers no installation: the first pair is asked about.
+    // A schema that was filled with an API key stores no installation: the site of the first credentials is checked.
     let mut world = self::world().with_api_key();
     world.run(&["sync", "all"]).expect_exit(0);
     assert_eq!((questions(&world), remembered(&world)), (0, (None, None)));
@@ -317,7 +317,7 @@ fn confirmation_counts_only_for_the_site_that_wix_named() {
     world.run(&["sync", "customers"]).expect_exit(1);
     world.sim.clear_faults();
     assert_eq!(remembered(&world), pair(OTHER_INSTANCE, Some(OTHER_SITE)));
-    // Nothing was read, so the schema is still free for the first site.
+    // No record was read, so the schema still accepts the first site.
     world = world.with_api_key();
     world.run(&["sync", "customers"]).expect_exit(0);
     world = world.with_app();

@@ -1,5 +1,5 @@
-//! Answers of any size: large records, large pages, bodies that never end. All that fits arrives, the rest is named, and
-//! memory stays bounded.
+//! Responses of any size: large records, large pages, bodies without end. Records that fit are written, others are
+//! reported, and memory stays limited.
 
 use rustix::process::Pid;
 use wix_sim::{Endpoint, Entity, Fault};
@@ -20,7 +20,7 @@ fn id(index: i64) -> String {
     format!("r{index:05}")
 }
 
-/// A record of about this many bytes. What makes it large comes before its id.
+/// A record of about this many bytes. The large field precedes its id.
 fn large(entity: Entity, index: i64, bytes: usize) -> String {
     let text = record(entity, &id(index), Some(&date(index, 0)));
     let start = if entity == Entity::Bookings { "{\"booking\":{" } else { "{" };
@@ -41,7 +41,7 @@ fn rows(world: &World, table: &str) -> i64 {
     world.value(&format!("select count(*) from {table} where raw is not null and deleted_at is null"))
 }
 
-/// Runs the program to its end; with the peak of its memory in bytes.
+/// Runs the program until it ends. Also returns its peak memory in bytes.
 #[expect(clippy::print_stderr, reason = "the measurement is what a reader wants")]
 fn measure(world: &World, arguments: &[&str]) -> (Finished, usize) {
     let mut running = world.start(arguments);
@@ -106,7 +106,7 @@ fn record_of_50_mb_is_rejected_alone() {
         assert_eq!(rows(&world, table), 249, "{table}: {finished:#?}");
         let requests = world.sim.request_count(endpoint);
         assert!(requests < 8, "{table}: {requests} requests");
-        // It stays named, and is not looked at again in each run.
+        // It stays reported, and is not requested again in each run.
         world.sim.clear_requests();
         run(&world, &["sync", table], 3).expect_stderr("earlier rejected records are unresolved");
         assert!(world.sim.request_count(Endpoint::Any) <= 2, "{:?}", world.sim.request_count(Endpoint::Any));
@@ -128,7 +128,7 @@ fn largest_records_are_held_one_by_one() {
     KINDS.iter().for_each(|(_, entity, _)| put(&world, *entity, sizes()));
     run(&world, &["sync", "all"], 3).expect_stderr(&id(4));
     KINDS.iter().for_each(|(_, _, table)| assert_eq!(rows(&world, table), 6, "{table}"));
-    // Smaller copies of each, which are compared with their rows first.
+    // Smaller copies of each, which are first compared with their rows.
     for (_, entity, _) in KINDS {
         put(&world, entity, sizes().map(|bytes| bytes - bytes / 8));
     }
@@ -152,7 +152,7 @@ fn endless_record_is_skipped_and_named() {
     }
 }
 
-/// An answer of these bytes, and letters behind them, without end or compressed to little.
+/// A response of these bytes followed by letters, endless or highly compressed.
 fn endless(endpoint: Endpoint, body: &str, gzip: bool) -> Fault {
     let fault = Fault::on(endpoint).body(body);
     if gzip { fault.padded(1_000 * MB).gzip() } else { fault.padded(usize::MAX) }

@@ -1,4 +1,5 @@
-//! Links between the tables: stubs that bookings make, orders found by contact or by email, rows of people's own.
+//! Links between the tables: placeholders that bookings create, orders linked by contact or by email, user-defined
+//! rows.
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -31,7 +32,7 @@ fn order(id: &str, buyer: &Value) -> String {
     .to_string()
 }
 
-/// To whom the order is linked: the customer's Wix id, or `own NAME`.
+/// The customer to whom the order is linked: the Wix id, or `own NAME`.
 fn buyer_of(world: &World, order: &str) -> Option<String> {
     world.value(&format!(
         "select coalesce(c.wix_contact_id, 'own ' || c.name)
@@ -126,7 +127,7 @@ fn details_cleared_in_a_booking_leave_its_deleted_customer() {
     });
     world.sync_json(&["all"], 0);
     assert_eq!(world.rows_as_json(stub), [json!({"deleted": true, "email": null})]);
-    // Once is enough.
+    // One write is enough.
     let version = || world.value::<String>("select xmin::text from customers where wix_contact_id = 'gone'");
     let before = version();
     world.sim.edit(Entity::Bookings, "b1", |item| item["booking"]["status"] = json!("CANCELED"));
@@ -141,7 +142,7 @@ fn deleted_customer_keeps_only_details_of_bookings() {
     let clear = |world: &World, id: &str| {
         world.sim.edit(Entity::Bookings, id, |item| item["booking"]["contactDetails"] = json!({"contactId": "gone"}));
     };
-    // Cleared before anybody knew that the contact is gone.
+    // Cleared before it is known that the contact was deleted.
     let world = World::empty().migrated();
     world.sim.put_raw(Entity::Contacts, &contact("other", "o@b.example"));
     world.sim.put_raw(Entity::Bookings, &booking("b1", &details("a@b.example")));
@@ -151,7 +152,7 @@ fn deleted_customer_keeps_only_details_of_bookings() {
     world.full_sync_json(&["all"], 0);
     assert_eq!(world.value::<Option<String>>(email), None);
 
-    // Two bookings tell; one is cleared, the other ends or names another contact.
+    // Two bookings describe the customer; one is cleared, the other is deleted or names another contact.
     for ends in [true, false] {
         let world = World::empty().migrated();
         world.sim.put_raw(Entity::Contacts, &contact("other", "o@b.example"));
@@ -300,24 +301,24 @@ fn link_is_set_and_corrected_when_customers_change() {
     assert_buyer(&world, "named", Some("c1"));
     assert_buyer(&world, "by-email", Some("c1"));
 
-    // Now two have the email, and it tells nothing any more.
+    // Now two customers have the email, so it is ambiguous.
     world.sim.put_raw(Entity::Contacts, &contact("c2", "ADA@shop.example"));
     world.full_sync_json(&["customers"], 0);
     assert_buyer(&world, "named", Some("c1"));
     assert_buyer(&world, "by-email", None);
 
-    // The first moves away: the order is the second's.
+    // The first one changes its email: the order belongs to the second.
     world.sim.edit(Entity::Contacts, "c1", |contact| contact["primaryInfo"]["email"] = json!("else@shop.example"));
     world.full_sync_json(&["customers"], 0);
     assert_buyer(&world, "by-email", Some("c2"));
 
-    // A stub counts as a customer, and so makes the email ambiguous again.
+    // A placeholder counts as a customer, so the email is ambiguous again.
     world.sim.put_raw(Entity::Bookings, &booking("b1", &json!({"contactId": "c9", "email": "ada@shop.example"})));
     world.full_sync_json(&["appointments"], 0);
     assert_buyer(&world, "by-email", None);
     assert_buyer(&world, "named", Some("c1"));
 
-    // The order itself changes hands.
+    // The order itself changes its customer.
     world.sim.edit(Entity::Orders, "named", |order| order["buyerInfo"]["contactId"] = json!("c2"));
     world.full_sync_json(&["orders"], 0);
     assert_buyer(&world, "named", Some("c2"));
@@ -406,7 +407,7 @@ fn order_written_beside_its_placeholder_is_linked() {
     let running = world.start(&["sync", "all"]);
     gate.wait();
     wait_until("the orders are written", || world.value::<i64>("select count(*) from orders") == 2);
-    // Whoever writes orders has to wait now: the program does not come to link them.
+    // Writers of orders must wait now: the program cannot link them.
     let mut client = world.client();
     let mut block = client.transaction().expect("a transaction");
     block.batch_execute("select from orders for update").expect("the locks");

@@ -1,4 +1,4 @@
-//! Lists that end early, ignore the sort, show rounded dates or announce other numbers than they return: everything
+//! Lists that end early, ignore the sort, show rounded dates, or announce other numbers than they return: every record
 //! arrives, or the shortfall is reported.
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -32,7 +32,7 @@ fn records(world: &World, table: &str) -> i64 {
     world.sim.texts(entity(table)).len() as i64
 }
 
-/// A record with nothing but an id and dates.
+/// A record with only an id and dates.
 pub(crate) fn record(entity: Entity, id: &str, created: Option<&str>) -> String {
     let mut body = json!({"id": id, "updatedDate": "2026-01-01T00:00:00.000Z"});
     if let Some(created) = created {
@@ -54,7 +54,7 @@ pub(crate) fn date(second: i64, milliseconds: i64) -> String {
     (at + TimeDelta::milliseconds(milliseconds)).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
-/// A site of `count` records of one kind, of which each has the date that `created` gives it.
+/// A site of `count` records of one kind, with the dates that `created` returns.
 pub(crate) fn site_of(entity: Entity, count: i64, created: impl Fn(i64) -> Option<String>) -> World {
     let world = World::empty().migrated();
     for index in 0..count {
@@ -104,8 +104,8 @@ fn incremental_sync_and_range_are_checked_against_totals() {
     world.assert_tables_equal_truth();
 }
 
-/// Appointments of which all but the first fifty changed; the first ones are edited while the others are read, this much
-/// later. Deletions come in the middle.
+/// Appointments that all changed except the first fifty. The first ones are edited while the others are read, this much
+/// later, and some are deleted meanwhile.
 fn check_edits_during_an_incremental_sync(later: TimeDelta) {
     let world = World::new(30, 400, 0).migrated();
     let start = Utc::now();
@@ -162,7 +162,7 @@ fn totals_with_another_meaning_report_nothing() {
     }
 }
 
-/// Contacts enough for a window by date, one of them without a date, which Wix lists last.
+/// Enough contacts for a window by date. One has no date, and Wix lists it last.
 fn deep_with_undated() -> World {
     let world = with_sim(Sizes { contacts: 9_500, ..Sizes::default() }, |sim| sim);
     world.sim.put_raw(Entity::Contacts, &record(Entity::Contacts, "undated", None));
@@ -176,7 +176,7 @@ fn contact_without_a_date_behind_deep_offsets_arrives() {
     world.run(&["sync", "customers"]).expect_exit(0);
     assert_eq!(rows(&world, "customers"), 9_501);
     assert!(world.sim.request_count(Endpoint::ContactsQuery) <= 12);
-    // Where deep offsets are refused it can't be had, and that is said.
+    // If large offsets are refused it cannot be read, which is reported.
     let world = deep_with_undated();
     let fault = || Fault::on(Endpoint::ContactsQuery).always().undated_last();
     world.sim.fault(fault().refuse_offsets_beyond(8_500));
@@ -205,7 +205,7 @@ fn contact_without_a_date_after_a_restart_arrives() {
 
 #[test]
 fn rounded_dates_at_a_windows_border_lose_nothing() {
-    // Thirty records imported within one second lie where the window by date begins.
+    // Thirty records that were imported within one second are at the start of the window.
     let created = |index: i64| match index {
         7_970..8_000 => Some(date(7_970, 100 + index - 7_970)),
         _ => Some(date(index, 400)),
@@ -244,7 +244,7 @@ fn sort_that_wix_ignores_and_an_interruption_lose_nothing() {
     for (endpoint, table) in LISTS {
         let page: i64 = if table == "customers" { 1000 } else { 100 };
         for is_kill in [true, false] {
-            // The first page is all of one date, the newest.
+            // All records of the first page have one date, the newest.
             let created = move |index: i64| Some(date(index.min(3 * page), 0));
             let world = site_of(entity(table), 4 * page + 5, created);
             if is_kill {
@@ -288,11 +288,11 @@ fn resumed_list_in_descending_order_starts_over() {
     for (endpoint, table) in LISTS {
         let page: i64 = if table == "customers" { 1000 } else { 100 };
         let world = site_of(entity(table), 3 * page + 5, |index| Some(date(index, 0)));
-        // Two dates in order, by chance; then the sort is seen to be ignored, only after the run was interrupted.
+        // Two dates are in order by chance; that the sort is ignored shows only after the interruption.
         world.sim.fault(Fault::on(endpoint).nth(3).system_error());
         world.run(&["sync", table, "--max-retries", "0"]).expect_exit(1);
         world.sim.fault(Fault::on(endpoint).always().newest_first());
-        // Without the books, which would tell that rows are missing.
+        // Without the row counts, which would show that rows are missing.
         world.execute(&format!(
             "delete from {table} where wix_created_at < '{}';
              update sync_state set live_rows = (select count(*) from {table}) where table_name = '{table}'",

@@ -1,11 +1,11 @@
-//! Records that come without a part that they had: many at once are held, a few are ordinary changes.
+//! Records that lost a field: many at once are held, a few are ordinary changes.
 
 use serde_json::{Value, json};
 use wix_sim::{Entity, Sim};
 
 use crate::support::harness::World;
 
-/// Takes the contact details from every nth booking that has some. Returns how many those are.
+/// Removes the contact details from every nth booking that has some. Returns how many were changed.
 fn bookings_without_contacts(sim: &Sim, step: usize) -> usize {
     let bookings = sim.bookings();
     let having = bookings.iter().filter(|item| item["booking"]["contactDetails"]["contactId"].is_string());

@@ -1,4 +1,4 @@
-//! Whole sites from Wix to the tables: first loads, second runs, edits, walks that are disturbed on their way.
+//! Whole sites from Wix to the tables: first loads, second runs, edits, changes during pagination.
 
 use std::collections::HashSet;
 use std::sync::mpsc::channel;
@@ -13,7 +13,7 @@ use crate::support::truth::{Truth, differences};
 const TABLES: [(&str, &str); 3] =
     [("customers", "wix_contact_id"), ("appointments", "wix_booking_id"), ("orders", "wix_order_id")];
 
-/// Who wrote each row last: any new version of a row changes this.
+/// The transaction that wrote each row last: any new version of a row changes it.
 fn row_versions(world: &World) -> Vec<Value> {
     let parts: Vec<String> = TABLES
         .iter()
@@ -26,12 +26,12 @@ fn site_of(sizes: Sizes, change: impl FnOnce(wix_sim::SimBuilder) -> wix_sim::Si
     World::with_sim(change(Sim::builder()).start(Site::generate(sizes)).expect("the simulator starts")).migrated()
 }
 
-/// Fails if a contact that Wix still has is not in the table as Wix has it.
+/// Fails if a contact that exists in Wix is missing or different in the table.
 #[track_caller]
 fn assert_no_contact_is_missing(world: &World) {
     let truth = Truth { bookings: Vec::new(), orders: Vec::new(), ..Truth::of(&world.sim) }.customers();
     let mut found = world.rows("customers", "wix_contact_id");
-    // Records that went during the walk may have been read before: only a later pass can tell.
+    // Records that were deleted during pagination may have been read before: only a later pass finds out.
     found.retain(|id, _| truth.contains_key(id));
     assert_eq!(differences("customers", &truth, &found), Vec::<String>::new());
 }
@@ -39,10 +39,10 @@ fn assert_no_contact_is_missing(world: &World) {
 #[test]
 fn second_run_of_a_whole_site_changes_no_row() {
     let world = World::new(3500, 650, 620).migrated();
-    // Appointments and orders are read at the same time: the last page of the one waits for the first of the other.
+    // Appointments and orders are read at the same time: the last page of one waits for the first page of the other.
     let ((orders_begin, orders_begun), (tell, told)) = (channel(), channel());
     world.sim.on_request(Endpoint::OrdersSearch, 1, move |_| {
-        // Where nobody waits any more, nobody has to be told.
+        // Nobody may be waiting any more.
         let _ = orders_begin.send(());
     });
     world.sim.on_request(Endpoint::BookingsQuery, 7, move |_| {
@@ -57,7 +57,7 @@ fn second_run_of_a_whole_site_changes_no_row() {
     let orders = world.sim.orders().len();
     assert_eq!(first["results"]["orders"]["inserted"], orders);
 
-    // The least that Wix's pages allow: those of contacts overlap by one record, and one request looks for new statuses.
+    // The minimum with Wix's pages: pages of contacts overlap by one record, and one request searches for new statuses.
     let least = [
         (Endpoint::ContactsQuery, 4),
         (Endpoint::BookingsQuery, 7),
@@ -159,14 +159,14 @@ fn range_selects_appointments_by_their_start() {
     let within = |from: &str, until: &str| {
         let mut truth = Truth::empty();
         truth.bookings = world.sim.bookings();
-        // Dates of one form compare as text; a day's own text comes before its hours, and `~` behind them.
+        // Dates of one form compare as text; a date alone sorts before its hours, and `~` after them.
         truth.bookings.retain(|booking| from <= start_of(booking) && start_of(booking) <= until);
         assert!(truth.bookings.len() > 50 && truth.bookings.len() < 250);
         truth
     };
     let state = || world.rows_as_json("select table_name, watermark, last_full_pass_at from sync_state order by 1");
 
-    // The instants themselves belong to the range; here they are written with an offset.
+    // The range includes both instants; here they have an offset.
     let with_offset = |text: &str| {
         let instant: chrono::DateTime<chrono::Utc> = text.parse().expect("a date");
         let zone = chrono::FixedOffset::east_opt(5 * 3600 + 1800).expect("an offset");
@@ -233,13 +233,13 @@ fn thousands_of_contacts_with_one_creation_date_all_arrive() {
 
 #[test]
 fn changing_order_of_ties_loses_nothing_silently() {
-    // A block that fits into a page can be read again as a whole.
+    // A block that fits into a page can be read again completely.
     let world =
         site_of(Sizes { contacts: 2600, tie_block: 700, ..Sizes::default() }, |sim| sim.tie_order(TieOrder::Unstable));
     world.sync_json(&["customers"], 0);
     world.assert_tables_equal_truth();
 
-    // Of a larger one nobody can tell whether all of it was seen: that is a failure, and said.
+    // With a larger block it is unknown whether all of it was read: the run fails and reports it.
     let world =
         site_of(Sizes { contacts: 3600, tie_block: 3000, ..Sizes::default() }, |sim| sim.tie_order(TieOrder::Unstable));
     let result = world.sync_json(&["customers"], 1);
@@ -264,7 +264,7 @@ fn contacts_that_change_during_pagination_hide_no_others() {
     let world = World::new(4200, 0, 0).migrated();
     let ids: Vec<String> =
         world.sim.contacts().iter().map(|contact| contact["id"].as_str().expect("an id").to_owned()).collect();
-    // Behind the walk, at the seam of two pages, and before it; and new ones in between.
+    // After the current position, between two pages, and before it; and new ones in between.
     for (request, doomed) in [(2, 0..40), (3, 1990..2005), (4, 900..950), (5, 2990..3010)] {
         let doomed = ids[doomed].to_vec();
         world.sim.on_request(Endpoint::ContactsQuery, request, move |sim| {
@@ -324,7 +324,7 @@ fn records_edited_during_pagination_arrive() {
 
 #[test]
 fn transactions_hold_at_most_the_batch_size() {
-    // A statement has 65,535 parameters at most: far fewer rows than these, with a parameter for each cell.
+    // A statement has at most 65,535 parameters: far fewer rows than these, with one parameter per cell.
     for (size, contacts, bookings) in [("10000", 10_000, 3500), ("7", 50, 120)] {
         let world = World::new(contacts, bookings, 0).migrated();
         let result = world.sync_json(&["all", "--batch-size", size], 0);
@@ -338,7 +338,7 @@ fn transactions_hold_at_most_the_batch_size() {
     }
 }
 
-/// A booking by the clock of a place, without an offset, and with offsets of both signs.
+/// A booking with local times, without an offset and with positive and negative offsets.
 fn booking_at(id: &str, start: &str, end: &str, zone: &str) -> String {
     json!({"booking": {
         "id": id, "revision": "1", "status": "CONFIRMED",
@@ -360,7 +360,7 @@ fn time_zones_of_machine_and_database_do_not_matter() {
         world.execute(&format!("alter database postgres set timezone = '{database}'"));
         world.set("TZ", machine);
         for (id, start, end, zone) in [
-            // The hour that comes twice, the night of the lost hour, and the last minute of a year.
+            // The repeated hour, the skipped hour, and the last minute of a year.
             ("fold", "2026-10-25T02:30:00", "2026-10-25T03:30:00.5", "Europe/Berlin"),
             ("gap", "2026-03-29T01:59:59.999", "2026-03-29T03:00:00", "Europe/Berlin"),
             ("us", "2026-03-08T01:30:00", "2026-11-01T01:30:00", "America/New_York"),
@@ -372,7 +372,7 @@ fn time_zones_of_machine_and_database_do_not_matter() {
         }
         world.sync_json(&["all", "--batch-size", "50"], 0);
         world.assert_tables_equal_truth();
-        // A day's bounds are those of UTC, and an incremental sync asks from the right moment on.
+        // Days are days of UTC, and an incremental sync starts at the right instant.
         let day = world.sync_json(&["appointments", "--start", "2026-12-31", "--end", "2026-12-31"], 0);
         let listed = world.sim.bookings().iter().filter(|booking| start_of(booking).starts_with("2026-12-31")).count();
         assert_eq!(day["results"]["appointments"]["synced"], listed, "TZ={machine}");

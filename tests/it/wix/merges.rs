@@ -1,4 +1,4 @@
-//! Merged contacts: the source is marked and remembers its survivor, to which everything moves and stays.
+//! Merged contacts: the source is marked and names its survivor, to which all linked rows move.
 
 use serde_json::{Value, json};
 use wix_sim::{Entity, Fault};
@@ -10,7 +10,7 @@ fn value_of(kind: Kind, id: &str, created: usize) -> Value {
     serde_json::from_str(&record(kind, id, created)).expect("a record")
 }
 
-/// Contacts a, b, c and d; of each a booking `booking-x` and an order `order-x` that name it.
+/// Contacts a, b, c and d, each with a booking `booking-x` and an order `order-x` that name it.
 fn site() -> World {
     let world = World::empty().migrated();
     for (created, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
@@ -63,14 +63,14 @@ fn merges(world: &World) -> Vec<String> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
-/// The customer's Wix id behind the link of a row.
+/// The Wix id of the customer that a row is linked to.
 fn customer_of(world: &World, kind: Kind, id: &str) -> Option<String> {
     let Kind { table, key, .. } = kind;
     let link = "left join customers c on c.id = t.customer_id";
     world.value(&format!("select c.wix_contact_id from {table} t {link} where t.{key} = '{id}'"))
 }
 
-/// Fails unless the booking and the order of each contact hang on this customer.
+/// Fails unless the booking and the order of each contact are linked to this customer.
 #[track_caller]
 fn assert_links(world: &World, expected: &[(&str, &str)]) {
     for (name, customer) in expected {
@@ -93,7 +93,7 @@ fn links_of_the_source_move_to_the_survivor() {
     assert_links(&world, &[("a", "b"), ("b", "b"), ("c", "c"), ("d", "d")]);
     edit_what_names(&world, &["a", "c"]);
     assert_links(&world, &[("a", "b"), ("b", "b"), ("c", "c"), ("d", "d")]);
-    // New ones that name the source go to the survivor as well.
+    // New records that name the source are linked to the survivor too.
     put_booking(&world, "booking-new", "a");
     put_order(&world, "order-new", &json!({"contactId": "a"}));
     world.full_sync_json(&["all"], 0);
@@ -116,7 +116,7 @@ fn merge_chain_over_two_syncs_leads_to_the_last_survivor() {
 
 #[test]
 fn merge_chain_in_one_sync_leads_to_the_last_survivor() {
-    // In both orders of the ids, in which the candidates are asked for.
+    // In both orders of the ids, which is the order of the lookups.
     for [first, second, last] in [["a", "b", "c"], ["c", "b", "a"], ["b", "a", "c"]] {
         let world = site();
         world.sim.merge_contacts(first, second);
@@ -135,7 +135,7 @@ fn merge_chain_in_one_sync_leads_to_the_last_survivor() {
 fn unlisted_survivor_is_written_from_the_lookup() {
     let world = site();
     world.sim.merge_contacts("a", "b");
-    // The listing is over when the known record is asked for: now the survivor goes into one that is new.
+    // The list has ended when the known record is looked up: now the survivor is merged into a new contact.
     world.sim.on_request(CUSTOMERS.lookup, 1, |sim| {
         let mut contact = value_of(CUSTOMERS, "new", 9);
         contact["info"] = json!({"name": {"first": "New"}});
@@ -203,7 +203,7 @@ fn orders_of_a_deleted_customer_are_linked_by_email() {
     world.full_sync_json(&["customers"], 0);
     assert_eq!(buyers(), [Some("c".to_owned()), None, None]);
     assert_eq!(customer_of(&world, APPOINTMENTS, "booking-a").as_deref(), Some("a"), "appointments stay with theirs");
-    // It comes back, and so do its orders.
+    // It is restored, and its orders are linked again.
     put_contact(&world, "a", 0);
     world.full_sync_json(&["customers"], 0);
     assert_eq!(buyers(), [Some("a".to_owned()), Some("a".to_owned()), Some("a".to_owned())]);
@@ -245,7 +245,7 @@ fn orders_follow_a_deleted_or_restored_survivor() {
     }
 }
 
-/// Contact `a` is gone, and its row marked; then it is restored and merged into `b` before a run sees it alive.
+/// Contact `a` was deleted and its row marked; then it is restored and merged into `b` before a run sees it alive.
 fn restored_and_merged() -> World {
     let world = site();
     put_order(&world, "by-email", &json!({"contactId": "a", "email": "d@shop.example"}));
@@ -276,7 +276,7 @@ fn restored_and_merged_contact_leads_to_its_survivor() {
     edit_what_names(&world, &["a"]);
     assert_links(&world, &[("a", "b")]);
     world.run(&["verify"]).expect_exit(0);
-    // It is known now, and not asked for again.
+    // It is known now, and not looked up again.
     world.sim.clear_requests();
     world.full_sync_json(&["all"], 0);
     assert_eq!(lookups(&world, CUSTOMERS), Vec::<String>::new());
@@ -302,12 +302,12 @@ fn booking_or_order_is_enough_for_another_lookup() {
 #[test]
 fn deleted_customer_that_is_still_gone_is_unchanged() {
     let world = restored_and_merged();
-    // The merge has changed the survivor.
+    // The merge changed the survivor.
     world.sync_json(&["customers"], 0);
     let rows = |table: &str| world.rows_as_json(&format!("select id, xmin::text from {table} order by 1"));
     let all = || ["customers", "appointments", "orders"].map(rows);
     let before = all();
-    // Not found, no usable answer, and another record: none of them proves anything.
+    // Not found, an unusable response, and another record: none of them proves a merge.
     let other = json!({"contact": value_of(CUSTOMERS, "c", 2), "responseType": "REGULAR"}).to_string();
     let faults: [fn(Fault, String) -> Fault; 3] =
         [|fault, _| fault.status(404), |fault, _| fault.status(403), |fault, other| fault.body(other)];
@@ -329,7 +329,7 @@ fn deleted_customer_found_by_a_lookup_is_live_again() {
     let world = site();
     world.sim.delete(Entity::Contacts, "a");
     world.full_sync_json(&["all"], 0);
-    // The list is over when it is asked for.
+    // The list has ended when it is looked up.
     world.sim.on_request(CUSTOMERS.lookup, 1, |sim| sim.put_raw(Entity::Contacts, &record(CUSTOMERS, "a", 0)));
     world.full_sync_json(&["customers"], 0);
     assert_eq!(deleted(&world, CUSTOMERS), Vec::<String>::new());

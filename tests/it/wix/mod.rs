@@ -1,4 +1,4 @@
-//! What Wix sends, and what becomes of it.
+//! Responses of Wix and how runs handle them.
 
 pub(crate) mod addresses;
 pub(crate) mod bad_records;

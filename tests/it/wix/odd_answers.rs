@@ -1,5 +1,5 @@
-//! Answers of Wix that are odd: lists without an end, ignored filters, members that come twice, damaged text, and copies by id
-//! that differ from the list's.
+//! Odd responses of Wix: lists without an end, ignored filters, duplicate fields, damaged text, and copies by id that
+//! differ from the list's.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +29,7 @@ fn notices(result: &Value, table: &str) -> String {
 #[test]
 fn list_without_an_end_is_an_error_that_names_the_table() {
     for (endpoint, entity, table) in BY_CURSOR {
-        // Two pages in turn; one; many.
+        // Two alternating pages; one page; many pages.
         for count in [200, 30, 1_950] {
             let world = site_of(entity, count, |index| Some(date(index, 0)));
             world.sim.fault(Fault::on(endpoint).always().endless());
@@ -83,7 +83,7 @@ fn alternating_empty_and_known_pages_are_an_error() {
 
 #[test]
 fn repeated_records_count_once() {
-    // All of one date: each restart reads them again.
+    // All have one date: each restart reads them again.
     for style in [CursorStyle::Keyset, CursorStyle::Offset] {
         let sim = Sim::builder().cursor_style(style).start(Site::empty()).expect("the simulator starts");
         let world = World::with_sim(sim).migrated();
@@ -101,7 +101,7 @@ fn repeated_records_count_once() {
 
 #[test]
 fn record_that_changes_during_the_sync_counts_once() {
-    // Without a sort the list is read from its beginning again, and the record has changed meanwhile.
+    // Without a sort the list is read again from the start, and the record has changed meanwhile.
     let world = site_of(Entity::Bookings, 900, |index| Some(date(900 - index, 0)));
     world.sim.fault(Fault::on(Endpoint::BookingsQuery).always().refuse_sort());
     world.sim.on_request(Endpoint::BookingsQuery, 5, |sim| {
@@ -171,7 +171,7 @@ fn lookup_by_id_follows_the_cursor_of_an_empty_page() {
 #[test]
 fn duplicate_fields_and_flags_as_text_are_read() {
     let world = site_of(Entity::Orders, 150, |index| Some(date(index, 0)));
-    // Half of the records under the same name again, escaped; what tells about the page as text.
+    // Half of the records under the same name again, escaped; the description of the page as text.
     let rewriting = |_: &wix_sim::Request, body: &str| {
         let page: Value = serde_json::from_str(body).expect("a page");
         let records = page["orders"].as_array().expect("orders");
@@ -218,7 +218,7 @@ fn escaped_field_name_in_a_lookup_is_read() {
     world.run(&["verify"]).expect_exit(0);
 }
 
-/// A record with this member, which is not JSON.
+/// A record with this field, which is not valid JSON.
 fn damaged(entity: Entity, id: &str, index: i64, member: &str) -> String {
     let text = record(entity, id, Some(&date(index, 0)));
     let end = if entity == Entity::Bookings { "}}" } else { "}" };
@@ -242,7 +242,7 @@ fn record_that_is_not_json_is_rejected_alone() {
         assert_eq!((&counts["synced"], &counts["errors"]), (&json!(119), &json!(1)), "{result}");
         assert_eq!(counts["error_details"][0], json!({"wix_id": "r00050", "reason": "the record is not valid JSON"}));
         assert_eq!(live_rows(&world, table), 119);
-        // Of orders with a look for new statuses.
+        // Of orders, with a search for new statuses.
         let least = if entity == Entity::Contacts { 1 } else { 2 } + usize::from(entity == Entity::Orders);
         assert_eq!(world.sim.request_count(endpoint), least, "no page twice");
         world.sim.clear_faults();
@@ -324,7 +324,7 @@ fn copies_by_id_of_another_shape_are_stable() {
         world.sim.fault(Fault::on(Endpoint::ContactGet).always().rewrite(by_id));
         world.sim.fault(Fault::on(Endpoint::OrderGet).always().rewrite(by_id));
         world.run(&["sync", "all"]).expect_exit(0);
-        // Missing, changed by hand, and older than Wix has it.
+        // Missing, changed locally, and older than in Wix.
         for (table, key) in [("customers", "wix_contact_id"), ("orders", "wix_order_id")] {
             world.execute(&format!(
                 "delete from {table} where {key} = (select min({key}) from {table} where raw is not null);

@@ -1,4 +1,4 @@
-//! Full and incremental syncs: what they ask for, what moves the watermark, and what they find.
+//! Full and incremental syncs: their requests, their watermarks, and their results.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -98,7 +98,7 @@ fn date_header_in_the_future_hides_no_change() {
             world
                 .sim
                 .edit(Entity::Contacts, id.trim_matches('"'), |contact| contact["info"]["company"] = json!("Anew"));
-            // Soon enough, what changed is all that is asked for.
+            // Soon afterwards, only changed records are requested.
             let is_over = ahead == TimeDelta::days(4000) && round > 0;
             let dry = world.sync_json(&["customers", "--dry-run"], if is_over { 0 } else { 3 });
             assert_eq!(dry["tables"][0]["notices"].to_string().contains("is in the future"), !is_over);
@@ -141,7 +141,7 @@ fn earlier_date_in_a_later_response_corrects_the_first() {
 #[test]
 fn range_does_not_change_the_tables_state() {
     let world = World::new(10, 50, 10).migrated();
-    // The books count each transaction that writes the table.
+    // The write number increases with each transaction that writes the table.
     let state = || {
         let mut rows = world.rows_as_json("select * from sync_state where table_name = 'appointments'");
         rows[0].as_object_mut().expect("a row").remove("write_number").expect("the books have a number");
@@ -167,7 +167,7 @@ fn full_syncs_run_on_request_and_when_due() {
     assert_eq!(pass_of(&world, &[]), "incremental");
     age(8);
     assert_eq!(pass_of(&world, &["--full-every", "0"]), "incremental");
-    // With a date of long ago: only a full sync can find it.
+    // With an old date: only a full sync can find it.
     world.sim.put_raw(Entity::Contacts, &contact("old", "2020-01-01T00:00:00.000Z", "2020-01-01T00:00:00.000Z"));
     assert_eq!(pass_of(&world, &["--full-every", "30d"]), "incremental");
     assert_eq!(world.value::<i64>("select count(*) from customers"), 10);
@@ -238,7 +238,7 @@ fn cursor_lists_that_cannot_be_sorted_are_read_whole() {
     for endpoint in [Endpoint::BookingsQuery, Endpoint::OrdersSearch] {
         world.sim.fault(Fault::on(endpoint).always().refuse_sort());
     }
-    // Killed in the middle: an order that nobody knows can't be gone on with, so the pass begins anew.
+    // Killed in the middle: an unknown order cannot be resumed, so the pass restarts.
     let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 4);
     let running = world.start(&["sync", "appointments"]);
     gate.wait();
@@ -261,7 +261,7 @@ fn cursor_lists_that_cannot_be_sorted_are_read_whole() {
     world.sim.delete(Entity::Orders, world.sim.orders()[3]["id"].as_str().expect("an id"));
     let full = world.full_sync_json(&["orders"], 0);
     assert_eq!(full["results"]["orders"]["deleted"], 1);
-    // Bookings are asked for by id in the same way as they are listed.
+    // Bookings are looked up with the endpoint of the list.
     world.sim.delete(Entity::Bookings, world.sim.bookings()[3]["booking"]["id"].as_str().expect("an id"));
     let full = world.full_sync_json(&["appointments"], 0);
     assert_eq!(full["results"]["appointments"]["deleted"], 0, "a second lookup has to confirm it a day later");
@@ -295,7 +295,7 @@ fn edit_behind_the_current_page_arrives_with_the_next_sync() {
             for id in &edited {
                 sim.edit(Entity::Contacts, id, |contact| contact["info"]["company"] = json!(pass));
             }
-            // Much later than the edit: a watermark taken at the end would pass it by.
+            // Much later than the edit: a watermark taken at the end would miss it.
             sim.set_clock_offset(TimeDelta::hours(hours));
         });
         assert_eq!(pass_of(&world, &[]), pass);
@@ -318,7 +318,7 @@ fn dates_finer_than_microseconds_lose_nothing() {
     (0..2500).for_each(|number| put(number, "2026-01-02T00:00:00.123456788Z", "a"));
     let arguments = ["customers", "--batch-size", "100"];
     assert_eq!(world.sync_json(&arguments, 0)["results"]["customers"]["inserted"], 2500);
-    // Newer by what Postgres does not keep.
+    // Newer by digits that Postgres does not store.
     (0..2500).step_by(2).for_each(|number| put(number, "2026-01-02T00:00:00.123456789Z", "b"));
     let result = world.full_sync_json(&arguments, 0);
     assert_eq!(result["results"]["customers"]["updated"], 1250);
@@ -356,7 +356,7 @@ fn more_records_of_one_instant_than_a_page_all_arrive() {
             assert_eq!(world.value::<i64>(&count), 350, "{table}, {disturbance}");
         }
         world.assert_tables_equal_truth();
-        // All of one moment again, now in an incremental sync.
+        // All at one instant again, now in an incremental sync.
         world.sim.set_clock_offset(TimeDelta::hours(1));
         for entity in [Entity::Bookings, Entity::Orders] {
             world.sim.add(entity, 250);
@@ -373,7 +373,7 @@ fn dates_finer_than_milliseconds_are_found_after_a_resume() {
     let world = World::empty().migrated();
     let begin = freeze(&world);
     world.run(&["sync", "all"]).expect_exit(0);
-    // Around ten minutes before the watermark, by a millisecond, a microsecond and a nanosecond.
+    // About ten minutes before the watermark, by a millisecond, a microsecond and a nanosecond.
     let whole = (begin - TimeDelta::minutes(10)).format("%Y-%m-%dT%H:%M:%S").to_string();
     for (id, fraction) in [("ms", "001"), ("micro", "000001"), ("nano", "000000001"), ("exact", "000000000")] {
         let updated = format!("{whole}.{fraction}Z");
@@ -388,7 +388,7 @@ fn dates_finer_than_milliseconds_are_found_after_a_resume() {
         assert_eq!(result["results"][table]["inserted"], 4, "{table}");
     }
 
-    // A seam between records that differ by less than Postgres or a filter in milliseconds can tell.
+    // A page limit between records that differ by less than Postgres, or a filter in milliseconds, can distinguish.
     for digits in [3, 6, 9] {
         let world = World::empty().migrated();
         for index in 0..400 {

@@ -1,5 +1,5 @@
-//! Placeholder customers, made from bookings: they do not count in the deletion limit, are looked up one by one, and are
-//! made again where somebody deletes them.
+//! Placeholder customers, created from bookings: they do not count for the deletion limit, are looked up one by one,
+//! and are created again if they were deleted manually.
 
 use serde_json::{Value, json};
 use wix_sim::Entity;
@@ -8,7 +8,7 @@ use crate::support::harness::World;
 use crate::upgrade::adoption::TABLES;
 use crate::wix::deletions::{APPOINTMENTS, CUSTOMERS, ORDERS, delete, deleted, id, ids, lookups, record};
 
-/// A booking of a contact, with the contact's name and email in it.
+/// A booking of a contact, with the contact's name and email.
 fn put_booking(world: &World, booking: &str, contact: &str) {
     let mut value: Value = serde_json::from_str(&record(APPOINTMENTS, booking, 0)).expect("a record");
     let email = format!("{contact}@shop.example");
@@ -24,7 +24,7 @@ fn gone(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|index| format!("gone{index:02}")).collect()
 }
 
-/// 200 contacts, and 30 bookings of contacts that Wix no longer has: both were synced once.
+/// 200 contacts, and 30 bookings of contacts that Wix no longer has, all synced once.
 fn site() -> World {
     let world = World::empty().migrated();
     (0..200).for_each(|index| put_contact(&world, index));
@@ -68,7 +68,7 @@ fn thirty_placeholders_beside_200_contacts_do_not_block_deletions() {
 fn placeholders_are_looked_up_also_where_the_limit_blocks_deletions() {
     let world = site();
     delete(&world, CUSTOMERS, 100..140);
-    // Two of the placeholders are no longer in the list, but Wix has them: one as itself, one merged.
+    // Two of the placeholders are not in the list, but found by id: one as itself, one merged.
     world.sim.on_request(CUSTOMERS.lookup, 1, |sim| {
         for contact in gone(0..2) {
             sim.put_raw(Entity::Contacts, &record(CUSTOMERS, &contact, 0));
@@ -91,7 +91,7 @@ fn placeholders_are_looked_up_also_where_the_limit_blocks_deletions() {
         1
     );
 
-    // The limit goes on blocking the others, and nothing more is asked for.
+    // The limit still blocks the others, and there are no further lookups.
     world.sim.clear_requests();
     let result = world.sync_json(&["all"], 3);
     assert!(result["results"]["customers"]["notices"].to_string().contains("40 of 201"), "{result}");
@@ -179,12 +179,12 @@ fn deleted_placeholders_are_created_again() {
         assert_eq!(world.value::<i64>("select count(*) from sync_unlinked"), 0);
         world.run(&["verify"]).expect_exit(0);
     }
-    // Where none is missing, nothing is said and nothing is written.
+    // If none is missing, nothing is reported and nothing is written.
     let rows = || world.rows_as_json("select wix_booking_id, xmin::text from appointments order by 1");
     let versions = rows();
     assert_eq!(world.sync_json(&["all"], 0)["results"]["appointments"]["notices"], Value::Null);
     assert_eq!(rows(), versions);
-    // They are placeholders as others are: the next full sync of customers looks them up.
+    // They are ordinary placeholders: the next full sync of customers looks them up.
     world.full_sync_json(&["customers"], 0);
     assert_eq!(deleted(&world, CUSTOMERS), gone(0..2));
 }
@@ -223,11 +223,11 @@ fn missing_placeholders_are_created_and_manual_links_stay() {
     world.sync_json(&["all"], 0);
     assert_eq!(customers_of(&world), before, "b1's customer is there, though deleted; b3 has one of a person's own");
     assert_eq!(world.value::<i64>("select count(*) from customers"), rows);
-    // A contact id that somebody wrote into a row names nobody at Wix.
+    // A contact id that was written manually names no contact of Wix.
     world.execute("update appointments set customer_id = null, wix_contact_id = 'x' where wix_booking_id = 'b4'");
     world.sync_json(&["all"], 0);
     assert_eq!(world.value::<i64>("select count(*) from customers"), rows);
-    // Wix names a contact, and its placeholder is gone: the row that a person linked is no difference.
+    // Wix names a contact whose placeholder is gone: the manually linked row is no difference.
     world.execute("update appointments set customer_id = null, wix_contact_id = 'r000' where wix_booking_id = 'b4'");
     let found = world.run(&["verify", "appointments", "--json"]).expect_exit(5).stdout;
     let found: Value = serde_json::from_str(&found).expect("JSON");
@@ -268,8 +268,8 @@ fn search_for_lost_placeholders_reads_no_appointment() {
     let read = "select coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)
             + (select sum(idx_tup_read)::bigint from pg_stat_user_indexes i where i.relname = 'appointments')
         from pg_stat_user_tables where relname = 'appointments'";
-    // The books count the rows at the start and at the end of a run: without statistics through an index, whose entries
-    // count as well.
+    // Rows are counted at the start and at the end of a run: without statistics by an index scan, whose entries count
+    // too.
     for (statistics, counted) in [("", 4 * rows), ("analyze appointments; analyze customers", 2 * rows)] {
         world.execute(statistics);
         let before: i64 = world.value(read);

@@ -1,4 +1,4 @@
-//! Runs that were killed, stopped or ran out of time, and the runs that go on after them.
+//! Runs that were killed, stopped or timed out, and the runs that resume them.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use wix_sim::{Endpoint, Entity, Fault};
 use crate::support::harness::World;
 use crate::support::running::{Gate, wait_until};
 
-/// Changes what a first load may have read already, and what it has not.
+/// Changes records that a first load may have read already, and others that it has not read.
 fn change(world: &World, ids: &[String], round: usize) {
     for id in [&ids[round * 7], &ids[ids.len() / 2 + round], &ids[ids.len() - 1 - round]] {
         world.sim.edit(Entity::Contacts, id, |contact| contact["info"]["company"] = json!(format!("Company {round}")));
@@ -50,7 +50,7 @@ fn killed_first_load_resumes_and_loses_nothing() {
         }
         change(&world, &ids, kills);
         if manner == 2 {
-            // Some time after the answer: among the transactions that write it.
+            // Some time after the response: during the transactions that write it.
             gate.open();
             let until = Instant::now() + Duration::from_micros(random.u64(0..40_000));
             while Instant::now() < until {
@@ -71,7 +71,7 @@ fn killed_first_load_resumes_and_loses_nothing() {
         + world.sim.contacts().len().div_ceil(999)
         + world.sim.bookings().len().div_ceil(100)
         + world.sim.orders().len().div_ceil(100);
-    // A kill costs the request under way, the page that is being written meanwhile, and the one at the seam.
+    // A kill costs the current request, the page that is being written, and the one at the page limit.
     assert!(first_load <= least + 3 * kills + 2, "{first_load} requests, at least {least}, {kills} kills");
     assert!(world.sim.requests().len() <= least + 5 * kills + 8, "{} in all", world.sim.requests().len());
 
@@ -81,7 +81,7 @@ fn killed_first_load_resumes_and_loses_nothing() {
         assert!(run["error"].as_str().is_some_and(|error| error.contains("without recording its end")), "{run}");
     }
     assert_eq!((runs.len(), &runs[kills]), (kills + 1, &json!({"status": "completed", "error": null})));
-    // What changed behind a walk arrives with the next pass.
+    // Changes of records that were already read arrive with the next pass.
     world.run(&["sync", "all"]).expect_exit(0);
     world.assert_tables_equal_truth();
 }
@@ -100,14 +100,14 @@ fn running_rows_of_an_adopted_log_are_closed() {
     assert_eq!(world.value::<i64>(failed), 2);
 }
 
-/// Appointments read to the third page, where the run is killed; the clock was frozen at the moment given back.
+/// Appointments read up to the third page, where the run is killed; the clock was stopped at the returned instant.
 fn killed_at_the_third_page(world: &World) -> DateTime<Utc> {
     let begin = Utc::now().trunc_subsecs(0);
     world.sim.freeze_clock(Some(begin));
     let gate = Gate::before(&world.sim, Endpoint::BookingsQuery, 3);
     let running = world.start(&["sync", "appointments", "--batch-size", "100"]);
     gate.wait();
-    // A page is asked for while the one before is written.
+    // A page is requested while the one before is written.
     wait_until("what was read is written", || world.value::<i64>("select count(*) from appointments") == 200);
     running.signal(Signal::KILL);
     running.wait();

@@ -1,5 +1,5 @@
-//! Sample records and whole sample answers, made to fit Wix's own types, through the real decode and write path.
-//! What is to stand in the tables was written by hand.
+//! Sample records and complete sample responses, made after Wix's own types, through the real decode and write path.
+//! The expected rows were written by hand.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ fn json_of(text: &str) -> Value {
     serde_json::from_str(text).expect("a sample is JSON")
 }
 
-/// A table's rows without the records themselves, which are compared on their own.
+/// A table's rows without the raw records, which are compared separately.
 fn rows(world: &World, table: &str, key: &str, samples: &[&str]) -> BTreeMap<String, Value> {
     let mut rows = world.rows(table, key);
     assert_eq!(rows.len(), samples.len());
@@ -153,7 +153,7 @@ fn sample_bookings_become_these_appointments() {
 fn sample_orders_become_these_orders() {
     let world = world_of_samples();
     let mut rows = rows(&world, "orders", "wix_order_id", &ORDERS);
-    // Of the items, the products' names stand for the rest, which equals the record's own list.
+    // Only the products' names of the items; the rest equals the record's own list.
     for sample in ORDERS.map(json_of) {
         let cells = rows.get_mut(sample["id"].as_str().expect("an id")).expect("the row");
         let items = &sample["lineItems"];

@@ -1,4 +1,4 @@
-//! Orders with a status that Wix added after this version was made.
+//! Orders with a status that Wix added after this version was released.
 
 use serde_json::{Value, json};
 use wix_sim::{Endpoint, Entity, Sim, Site, Sizes, StatusRule};
@@ -25,7 +25,7 @@ fn status_of(world: &World, id: &str) -> Option<String> {
     rows.first().and_then(|row| row.get(0))
 }
 
-/// Time passes for what is due once per `--check-every`.
+/// Makes the daily checks due.
 fn wait_for_check(world: &World) {
     world.execute(
         "update sync_state set order_statuses = jsonb_set(order_statuses, '{looked_at}', to_jsonb(now() - interval '2 hours'))
@@ -52,7 +52,7 @@ fn order_with_a_new_status_arrives_in_a_full_sync() {
         assert_eq!(status_of(&world, &second).as_deref(), Some("ARCHIVED_BY_WIX"), "{rule:?}");
         assert_eq!(live(&world), world.sim.orders().len() as i64, "{rule:?}");
         world.run(&["verify"]).expect_exit(0);
-        // It is known from here on: asked for by name, and not told of again.
+        // From now on it is known: requested by name, and not reported again.
         world.sim.edit(Entity::Orders, &first, |order| order["number"] = json!("changed"));
         world.sync_json(&["orders"], 0);
         assert_eq!(world.value::<i64>("select count(*) from orders where order_number = 'changed'"), 1);
@@ -69,7 +69,8 @@ fn status_that_is_new_later_arrives_in_an_incremental_sync() {
         let world = world(rule);
         world.sync_json(&["all"], 0);
         let id = change(&world, 7, "ON_HOLD");
-        // Where excluding statuses shows what is hidden by default, one request has everything. Elsewhere it takes a check.
+        // If excluding statuses shows what is hidden by default, one request returns everything. Otherwise a check is
+        // needed.
         if rule == StatusRule::Named {
             world.sync_json(&["orders"], 0);
             wait_for_check(&world);
@@ -80,7 +81,7 @@ fn status_that_is_new_later_arrives_in_an_incremental_sync() {
         let most = if rule == StatusRule::Named { 3 } else { 1 };
         assert!(world.sim.request_count(Endpoint::OrdersSearch) <= most, "{rule:?}");
         world.run(&["verify"]).expect_exit(0);
-        // Nor is it taken for a deletion by a full sync.
+        // A full sync does not take it for a deletion either.
         world.full_sync_json(&["orders"], 0);
         assert_eq!(live(&world), world.sim.orders().len() as i64, "{rule:?}");
     }

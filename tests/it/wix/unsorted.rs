@@ -16,7 +16,7 @@ fn refuse_sort(world: &World) {
     world.sim.fault(Fault::on(LIST).always().refuse_sort());
 }
 
-/// Bookings of three years: few at first, then many, and an import at one moment.
+/// Bookings of three years: few at first, then many, and an import at one instant.
 fn site(count: i64) -> World {
     site_of(Entity::Bookings, count, move |index| {
         Some(date(if index % 7 == 0 { 40_000_000 } else { index * index * 9 }, index % 1000))
@@ -104,13 +104,13 @@ fn refused_date_filter_changes_nothing() {
 
 #[test]
 fn bookings_without_a_date_arrive_or_are_reported() {
-    // One among the first pages: the list is read as it is.
+    // One of the first pages: the list is read in its own order.
     let world = site(900);
     world.sim.put_raw(Entity::Bookings, &record(Entity::Bookings, "a", None));
     refuse_sort(&world);
     world.run(&["sync", "appointments"]).expect_exit(0);
     assert_eq!(rows(&world), 901);
-    // One among the last: a total tells.
+    // One of the last pages: a total shows it.
     let world = site(900);
     world.sim.put_raw(Entity::Bookings, &record(Entity::Bookings, "z", None));
     world.sim.fault(Fault::on(LIST).always().refuse_sort().states_total());

@@ -1,4 +1,4 @@
-//! Which copy of a record is newer: the revision, then the date, and where a listed copy looks older, Wix's word by id.
+//! Which copy of a record is newer: by revision, then by date; if a listed copy looks older, by a lookup.
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! What Wix, its gateways and the network get wrong, and what becomes of the run.
+//! Errors of Wix, its gateways and the network, and how the run ends.
 
 use std::time::{Duration, Instant};
 
@@ -98,7 +98,7 @@ fn throttled_request_waits_as_long_as_wix_says() {
         assert_eq!(result["results"]["customers"]["retries"], 1, "being throttled uses up no retry");
         let requests = world.sim.requests();
         assert_eq!(requests.iter().map(|request| request.status).collect::<Vec<_>>(), [Some(429), Some(200)]);
-        // A header counts whole seconds, so the date may be little more than one second ahead.
+        // The header has whole seconds, so the date can be up to about one second ahead.
         let waited = requests[1].at - requests[0].at;
         assert!(waited >= Duration::from_millis(900), "{form}: it waited only {waited:?}");
     }
@@ -147,7 +147,7 @@ fn connections_that_always_break_fail_with_a_reason() {
 
 #[test]
 fn refused_or_expired_token_is_renewed() {
-    // One table after the other: two that are refused at the same time need one new token between them.
+    // One table at a time: two that are refused at the same time need only one new token.
     let world = small().with_app();
     world.sim.fault(Fault::on(Endpoint::BookingsQuery).nth(2).unauthenticated());
     world.sim.on_request(Endpoint::OrdersSearch, 2, |sim| sim.revoke_tokens());
@@ -159,7 +159,7 @@ fn refused_or_expired_token_is_renewed() {
     }
     world.assert_tables_equal_truth();
 
-    // With a life of four hours, an hour later it still holds, and five hours later it does not.
+    // With a lifetime of four hours it is valid an hour later, and not five hours later.
     let world = small().with_app();
     world.sim.on_request(Endpoint::BookingsQuery, 2, |sim| sim.set_clock_offset(TimeDelta::hours(1)));
     world.sim.on_request(Endpoint::OrdersSearch, 2, |sim| sim.set_clock_offset(TimeDelta::hours(5)));
@@ -196,7 +196,7 @@ fn status_401_for_one_table_is_a_missing_permission() {
             }
             world.sim.fault(Fault::on(endpoint).always().unauthenticated());
             let finished = world.run(&["sync", "all"]).expect_exit(1).expect_stderr("permission \"Read ");
-            // Of the first table it can't be known yet.
+            // For the first table this is not known yet.
             let refused = finished.stderr.contains("Wix refused the credentials in ");
             assert_eq!(refused, table == "customers", "{}", finished.stderr);
             assert_eq!(finished.stderr.contains("does not allow these credentials"), !refused, "{}", finished.stderr);
@@ -267,7 +267,7 @@ fn answer_of_a_proxy_is_not_taken_for_one_of_wix() {
             .expect_stderr(&format!("{status} (not Wix's answer: a proxy between?"))
             .expect_stderr("hint: a proxy or firewall answered instead of Wix");
     }
-    // The proxy in force is named, without its password.
+    // The proxy is named, without its password.
     world.set("http_proxy", "http://user:pa55word@127.0.0.1:1");
     let finished = world.run(&["sync", "customers", "--max-retries", "0"]).expect_exit(1);
     assert!(!finished.shown().contains("pa55word"), "{finished:#?}");
@@ -336,7 +336,7 @@ fn page_shorter_than_its_count_is_requested_again() {
     let world = World::new(0, 0, 12).migrated();
     world.sim.fault(orders_cut_short(&world, 9));
     world.sync_json(&["orders"], 0);
-    // The page, once more, and a look for new statuses.
+    // The page, the page again, and a search for new statuses.
     assert_eq!(world.sim.request_count(Endpoint::OrdersSearch), 3);
     world.assert_tables_equal_truth();
 }
@@ -368,7 +368,7 @@ fn records_counted_but_never_listed_are_reported() {
 #[test]
 fn shortfall_is_remembered_by_a_resumed_run() {
     let world = World::new(0, 0, 260).migrated();
-    // The first page counts one record more than it lists, always; the rest comes only to the second run.
+    // The first page always counts one record more than it returns; the rest is returned only to the second run.
     let orders = world.sim.orders();
     let listed: Vec<&Value> = orders[..100].iter().collect();
     let first =
@@ -399,7 +399,7 @@ fn bookings_without_sort_and_cursor_fail_the_run() {
     world.sim.fault(Fault::on(Endpoint::BookingsQuery).always().refuse_sort());
     let result = world.sync_json(&["appointments"], 1);
     assert!(result["results"]["appointments"]["error"].to_string().contains("refuses its own cursors"), "{result}");
-    // Without those of the incremental sync, which still reads what changed.
+    // Without those of the incremental sync, which still reads changes.
     let is_full = |request: &&wix_sim::Request| !format!("{:?}", request.body).contains("updatedDate");
     let requests = world.sim.requests();
     assert!(requests.iter().filter(is_full).count() < 20);
@@ -450,7 +450,7 @@ fn stop_while_waiting_for_wix_ends_at_once_and_is_recorded() {
         assert_eq!((&run["status"], &run["ended"]), (&json!("failed"), &json!(true)), "{finished:?}");
         assert!(error_of(&run).contains("SIG"), "{run}");
         assert_eq!(run["results"]["customers"]["synced"], 20, "what was done before stays");
-        // Well below the minute that was asked for; the program reports how long it took.
+        // Well below the requested minute; the program reports how long it took.
         let seconds: f64 = world.value("select extract(epoch from completed_at - started_at)::float8 from sync_logs");
         assert!(seconds < 50.0, "it waited {seconds} s");
     }

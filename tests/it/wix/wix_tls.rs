@@ -1,4 +1,4 @@
-//! TLS to Wix: certificates that cannot be trusted, and the variables of proxies and certificates, also from `.env`.
+//! TLS to Wix: refused certificates, and the variables for proxies and certificates, also from `.env`.
 
 use private_postgres::Server;
 use wix_sim::{Sim, Site};
@@ -9,7 +9,7 @@ use crate::support::tls_front::{TlsFront, Tunnel};
 
 const WIX: &str = "wix.example.test";
 
-/// A world whose `.env` lies in a directory of its own.
+/// A world whose `.env` is in a separate directory.
 struct Behind {
     world: World,
     front: TlsFront,
@@ -39,12 +39,12 @@ impl Behind {
         Behind { world, front, files: Files::new() }
     }
 
-    /// Runs the program where `.env` has these lines.
+    /// Runs the program with these lines in `.env`.
     fn run(&self, arguments: &[&str], env: &[String]) -> Finished {
         self.run_with(arguments, env, &[])
     }
 
-    /// The same with variables of the process's own.
+    /// Runs the program with these lines in `.env` and these variables in its environment.
     fn run_with(&self, arguments: &[&str], env: &[String], own: &[(&str, &str)]) -> Finished {
         self.files.write(".env", &env.join("\n"), 0o600);
         let mut command = self.world.command(arguments);
@@ -118,7 +118,7 @@ fn proxy_named_in_the_env_file_is_used() {
         behind.run(&["sync", "all"], &env).expect_exit(1);
         assert_eq!(tunnel.asked().len(), asked.len(), "{variable}");
     }
-    // One that is not there, and values that are not addresses: the password is not shown.
+    // A proxy that does not exist, and values that are not addresses: the password is not shown.
     for (value, exit) in [("127.0.0.1:1", 1), ("[::1", 2), ("127.0.0.1:99999", 2)] {
         let proxy = format!("HTTPS_PROXY=http://user:pa55-of-the-proxy@{value}");
         let env = [trusted.clone(), proxy, "WIX_SYNC_MAX_RETRIES=0".to_owned()];
@@ -148,7 +148,7 @@ fn unencrypted_requests_do_not_use_a_proxy() {
     let mut world = World::with_server(Sim::start(Site::empty()).expect("it starts"), Server::builder()).migrated();
     for variable in ["HTTP_PROXY", "ALL_PROXY"] {
         NETWORK.iter().filter(|name| name.contains("PROXY")).for_each(|name| world.set(name, ""));
-        // An address that leads nowhere, and a wait that would show.
+        // An unreachable address, and a wait that would be noticed.
         world.set(variable, "http://proxy.example.invalid:3128");
         world.run(&["sync", "all", "--max-retries", "0"]).expect_exit(0);
     }

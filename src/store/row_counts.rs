@@ -1,10 +1,10 @@
-//! The books of a table, in its row of `sync_state`: how many live rows it must hold, and a number that grows with each
-//! transaction that writes the table.
+//! Checks of each table's content, stored in its row of `sync_state`: the expected number of live rows, and a write
+//! number that increases with every transaction that writes the table.
 //!
-//! The database is the source of truth about what was committed. A run writes only if the number is the one that it
-//! wrote last. After a failover to a standby that is behind, or if an older data directory was restored, the database
-//! has another number, and the run fails instead of building on rows that are not there. The number of rows shows what
-//! another program truncated, restored or deleted, during a run or between two.
+//! The database decides what was committed. A run writes only if the stored write number is the one that it wrote
+//! last. After a failover to a standby that is behind, or after a restore, the number is different, and the run fails
+//! before it relies on rows that are missing. The number of rows shows what another program truncated, restored or
+//! deleted, during a run or between runs.
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::types::Json;
@@ -18,38 +18,40 @@ use crate::table::CUSTOMERS;
 use crate::table::Table;
 
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Books {
+pub(super) struct RowCounts {
     /// The `write_number` of the last transaction.
     pub(super) number: i64,
-    /// Live rows when the pass began.
+    /// Live rows at the start of the pass.
     pub(super) counted: i64,
 }
 
-/// How far a pass has come with a batch.
+/// Progress of a pass after a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Where a later run can go on.
+    /// Where a later run can resume.
     pub checkpoint: Checkpoint,
-    /// Of a full sync, what the batch completes: rows that Wix did not return in it are pending deletions.
+    /// Full sync only: the part that this batch completes. Rows that Wix did not return in it are pending deletions.
     pub span: Option<Span>,
-    /// Whether it is the first of a new full sync, which forgets the pending deletions of an earlier one.
+    /// Whether this is the first batch of a new full sync, which clears the pending deletions of an earlier one.
     pub opens_full_sync: bool,
 }
 
 pub(super) struct Entry<'a> {
     pub(super) table: &'static Table,
-    /// Live rows that the transaction adds; fewer than 0 where it marks rows as deleted.
+    /// Live rows that the transaction adds; negative if it marks rows as deleted.
     pub(super) added: i64,
-    /// How far the pass has come with it, where that is to be kept.
+    /// Progress to store with the transaction, if any.
     pub(super) progress: Option<&'a Progress>,
     pub(super) now: DateTime<Utc>,
 }
 
-impl Books {
-    /// Enters a transaction in the books, and saves its progress. Returns the books as they are after the commit.
+impl RowCounts {
+    /// Updates the write number and the expected rows for a transaction, and stores its progress. Returns the values
+    /// after the commit.
     ///
-    /// The next number is accepted too: it was written by the same work, whose COMMIT got no answer.
-    pub(super) async fn enter(self, session: &Session<'_>, entry: Entry<'_>) -> Result<Books, StoreError> {
+    /// The next write number is accepted too: an attempt of the same work wrote it if the response to its COMMIT was
+    /// lost.
+    pub(super) async fn enter(self, session: &Session<'_>, entry: Entry<'_>) -> Result<RowCounts, StoreError> {
         let Entry { table, added, progress, now } = entry;
         if let Some(progress) = progress {
             if progress.opens_full_sync {
@@ -75,13 +77,13 @@ impl Books {
         let parameters = params![table, self.number, added, self.counted, now, checkpoint];
         let parameters = if checkpoint.is_some() { &parameters[..] } else { &parameters[..4] };
         match session.rows(doing, &statement, parameters).await?.first()? {
-            Some((number,)) => Ok(Books { number, ..self }),
+            Some((number,)) => Ok(RowCounts { number, ..self }),
             None => Err(StoreError::Behind { table }),
         }
     }
 }
 
-/// Notes in the books of customers that a transaction of another table made some.
+/// Adds to the expected rows of `customers`, for placeholders that a transaction of another table created.
 pub(super) async fn add_customers(session: &Session<'_>, added: i64) -> Result<(), StoreError> {
     if added == 0 {
         return Ok(());
@@ -91,8 +93,8 @@ pub(super) async fn add_customers(session: &Session<'_>, added: i64) -> Result<(
     session.write(doing, statement, params![&CUSTOMERS.name, added]).await
 }
 
-/// Whether a table holds as many live rows as its books say, in a transaction that ends a full sync.
-pub(super) async fn check_own_books(session: &Session<'_>, table: &'static Table) -> Result<(), StoreError> {
+/// Checks that a table has the expected number of live rows, in the transaction that ends a full sync.
+pub(super) async fn check_row_count(session: &Session<'_>, table: &'static Table) -> Result<(), StoreError> {
     let doing = "could not count the rows of the table";
     session.read_whole_tables().await?;
     let statement =
@@ -110,13 +112,13 @@ pub(super) fn check_count(table: &'static Table, must_hold: Option<i64>, holds: 
     }
 }
 
-/// A query: how many live rows a table holds.
+/// SQL: counts the live rows of a table.
 pub(super) fn live_rows(table: &'static Table) -> String {
     let Table { name, id_column, .. } = table;
     format!("select count(*) from {{schema}}.{name} where {id_column} is not null and deleted_at is null")
 }
 
-/// A query: how many live rows hold a record of Wix. Customers that only bookings name hold none.
+/// SQL: counts the live rows that hold a Wix record. Placeholders hold none.
 pub(super) fn live_records(table: &'static Table) -> String {
     format!("{} and raw is not null", live_rows(table))
 }
