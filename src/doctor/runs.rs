@@ -23,7 +23,8 @@ pub(super) async fn last_runs(store: &Store, rows: &[TableRow]) -> Result<Vec<Ou
     let mut last: Vec<LastRun<'_>> = Vec::new();
     for row in rows {
         // An adopted log has runs of another program: they say nothing about a table that was never synced since.
-        let is_known = |run: &RunRow| row.last_success_at.is_some() || run.exit_code.is_some();
+        let is_known =
+            |run: &RunRow| row.last_success_at.is_some() || run.status == "failed" && run.exit_code.is_some();
         let is_last = |run: &&RunRow| run.completed_at.is_some() && is_known(run) && is_about(run, &row.table);
         let Some(run) = runs.iter().find(is_last) else { continue };
         let left_out = left_out(run, row).map(|what| format!("{}: {what}", row.table));
