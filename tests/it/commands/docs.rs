@@ -416,6 +416,18 @@ fn variables_in_configuration_page_are_those_of_the_code() {
 }
 
 #[test]
+fn files_in_architecture_exist() {
+    let text = read("ARCHITECTURE.md");
+    let starts = ["src/", "tests/", "benches/", "examples/", ".ci/"];
+    let named = text.split('`').skip(1).step_by(2).filter(|name| starts.iter().any(|start| name.starts_with(start)));
+    // A place for a file of one's own, or all files of a folder.
+    let (paths, _): (Vec<&str>, Vec<&str>) = named.partition(|name| !name.contains(['<', '*']));
+    let missing: Vec<&&str> = paths.iter().filter(|path| !root().join(path).exists()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(paths.len() > 80, "files are found at all: {}", paths.len());
+}
+
+#[test]
 fn readme_has_at_most_170_lines() {
     let lines = read("README.md").lines().count();
     assert!(lines <= 170, "README.md has {lines} lines");
