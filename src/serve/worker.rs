@@ -91,10 +91,8 @@ impl Worker {
                     delay = None;
                     continue;
                 }
-                Ok(Step::Waiting) => {
-                    delay = None;
-                    self.schedule.as_ref().map_or(RETRY, |schedule| schedule.wait().min(RETRY))
-                }
+                // The delay stays: what was refused waits here, and may be refused again.
+                Ok(Step::Waiting) => self.schedule.as_ref().map_or(RETRY, |schedule| schedule.wait().min(RETRY)),
                 Ok(Step::Idle) => {
                     delay = None;
                     self.schedule.as_ref().map_or(IDLE, |schedule| schedule.wait().min(IDLE))
