@@ -16,6 +16,9 @@ use crate::table::Table;
 /// A heartbeat comes every 15 seconds; after three that did not come something is wrong.
 const QUIET_SECS: i64 = 50;
 
+/// Events are looked up within seconds, and by every run.
+const LATE_LOOKUP_SECS: i64 = 3_600;
+
 /// Without a success for this long, nobody seems to start runs.
 const OLD_SECS: i64 = 86_400;
 
@@ -89,12 +92,19 @@ async fn current_run(store: &Store) -> Result<Outcome, StoreError> {
     })
 }
 
-/// Whether `wix-sync serve` died, or syncs wait that nobody does. `None` where nobody uses it.
+/// Whether `wix-sync serve` died, or syncs or events wait for too long. `None` where nobody uses it.
 async fn server(store: &Store) -> Result<Option<Outcome>, StoreError> {
     let state = store.serve_state(&LockOwner::current()).await?;
     Ok(state.describe().map(|found| match state.is_alive {
+        Some(true) if state.oldest_inbox_seconds.is_some_and(|age| age > LATE_LOOKUP_SECS) => Outcome::warning(
+            found,
+            "run `wix-sync sync`: it looks them up and shows why that fails; the log of the server has the reason too",
+        ),
         Some(true) => Outcome::ok(found),
-        _ => Outcome::warning(found, "start `wix-sync serve` again; queued syncs are kept"),
+        _ => Outcome::warning(
+            found,
+            "start `wix-sync serve` again, or run `wix-sync sync` for the records; queued syncs and events are kept",
+        ),
     }))
 }
 

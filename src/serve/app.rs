@@ -52,7 +52,7 @@ pub(super) struct App {
     token: Option<[u8; 32]>,
     pub(super) proof: Proof,
     pub(super) inbox: Inbox,
-    /// Wakes the worker.
+    /// Wakes the worker for triggers.
     pub(super) wake: Notify,
     /// The run that the worker does, and its progress.
     current: Mutex<Option<(Uuid, Arc<Tracker>)>>,
@@ -69,6 +69,10 @@ pub(super) struct App {
     pub(super) events: Mutex<BTreeMap<&'static str, u64>>,
     /// Records that were looked up because of events.
     pub(super) looked_up: AtomicU64,
+    /// Requests to Wix for these lookups, and the seconds until their responses.
+    pub(super) lookups: Mutex<(u64, f64)>,
+    /// Wakes the worker for events, and tells a drain of them.
+    pub(super) news: Notify,
 }
 
 impl App {
@@ -92,6 +96,8 @@ impl App {
             wix_requests: AtomicU64::new(0),
             events: Mutex::default(),
             looked_up: AtomicU64::new(0),
+            lookups: Mutex::default(),
+            news: Notify::new(),
         }
     }
 
@@ -129,6 +135,11 @@ impl Reporter for App {
         match event {
             Event::RunStarted { run_id } => drop(self.started.send_replace(Some(run_id))),
             Event::RequestSent { .. } => drop(self.wix_requests.fetch_add(1, Ordering::Relaxed)),
+            // Without a run, only the inbox is looked up.
+            Event::ResponseReceived { duration, .. } if !self.is_busy() => {
+                let mut lookups = lock(&self.lookups);
+                *lookups = (lookups.0 + 1, lookups.1 + duration.as_secs_f64());
+            }
             Event::RunFinished { summary } => {
                 *lock(&self.runs).entry((summary.sync_type.clone(), summary.status.as_str())).or_default() += 1;
             }

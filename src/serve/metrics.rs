@@ -30,6 +30,9 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     text.counter("wix_sync_events_total", "Webhooks and hints received.", &events);
     let looked_up = app.looked_up.load(Ordering::Relaxed) as f64;
     text.counter("wix_sync_event_lookups_total", "Records looked up because of events.", &one(looked_up));
+    let (count, seconds) = *lock(&app.lookups);
+    text.counter("wix_sync_event_lookup_requests_total", "Requests to Wix for these lookups.", &one(count as f64));
+    text.counter("wix_sync_event_lookup_seconds_total", "Seconds until their responses.", &one(seconds));
     let is_up = match add_database(&app, &mut text).await {
         Ok(()) => 1.0,
         Err(error) => {

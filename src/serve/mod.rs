@@ -78,7 +78,7 @@ pub async fn serve(listener: TcpListener, settings: ServeSettings, stop: Stop) -
     let pulse = tokio::spawn(worker::beat(app.clone(), systemd, stop.clone()));
     let writer = tokio::spawn({
         let app = app.clone();
-        async move { inbox::store_events(&app.pool, &app.inbox, events, &app.wake).await }
+        async move { inbox::store_events(&app.pool, &app.inbox, events, &app.news).await }
     });
     Worker::new(app, settings.jobs).work(&stop).await;
     // Both end with the stop; a panic in them was printed already.

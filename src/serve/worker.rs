@@ -91,10 +91,8 @@ impl Worker {
                     delay = None;
                     continue;
                 }
-                Ok(Step::Waiting) => {
-                    delay = None;
-                    self.schedule.as_ref().map_or(RETRY, |schedule| schedule.wait().min(RETRY))
-                }
+                // The delay stays: what was refused waits here, and may be refused again.
+                Ok(Step::Waiting) => self.schedule.as_ref().map_or(RETRY, |schedule| schedule.wait().min(RETRY)),
                 Ok(Step::Idle) => {
                     delay = None;
                     self.schedule.as_ref().map_or(IDLE, |schedule| schedule.wait().min(IDLE))
@@ -102,16 +100,21 @@ impl Worker {
                 Err(later) => {
                     let next = delay.map_or(FIRST_DELAY, |delay: Duration| (delay * 2).min(MAX_DELAY));
                     delay = Some(next);
+                    // A run that could be started is not held up by a drain that failed.
+                    let scheduled = self.schedule.as_ref().map(Schedule::wait).filter(|wait| !wait.is_zero());
                     match later {
                         Later::Locked(reason) => tracing::info!("a sync waits: {reason}"),
                         Later::Unreachable(reason) => tracing::warn!("a sync waits: {reason}"),
                     }
-                    next.mul_f64(fastrand::f64() / 2.0 + 0.75)
+                    let next = next.mul_f64(fastrand::f64() / 2.0 + 0.75);
+                    scheduled.map_or(next, |wait| wait.min(next))
                 }
             };
             tokio::select! {
                 _ = stop.wait() => {}
                 () = self.app.wake.notified() => {}
+                // Where nothing can be done, each event would try it again.
+                () = self.app.news.notified(), if delay.is_none() => {}
                 () = sleep(wait) => {}
             }
         }
@@ -176,7 +179,7 @@ impl Worker {
         let run = Run { run_id, plan: &plan, wix: &wix, stop: &stop, stopper: &stopper, reporter: &reporter };
         let work = async {
             let mut store = self.app.pool.connect().await?;
-            drain(&run, &mut store, &self.app.wake).await
+            drain(&run, &mut store, &self.app.news).await
         };
         let result = tokio::select! {
             biased;
@@ -312,9 +315,16 @@ pub(super) async fn beat(app: Arc<App>, systemd: Systemd, stop: Stop) {
             app.pool.put(store);
             Ok::<_, StoreError>(())
         };
-        // A database that is away is no reason to start this process again.
-        if let Err(error) = beat.await {
-            tracing::debug!(error = error.to_string(), "the server's heartbeat could not be written: {error}");
+        // A database that is away is no reason to start this process again, nor to stop late.
+        tokio::select! {
+            written = timeout(interval, beat) => match written {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    tracing::debug!(error = error.to_string(), "the server's heartbeat could not be written: {error}");
+                }
+                Err(_) => tracing::debug!("the server's heartbeat could not be written: no answer"),
+            },
+            _ = stop.wait() => {}
         }
         systemd.notify("WATCHDOG=1");
         if stop.sleep(interval).await.is_err() {

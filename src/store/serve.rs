@@ -16,6 +16,9 @@ use crate::lock_owner::LockOwner;
 /// Maximum age of the last heartbeat in seconds: three heartbeats and a margin. After it the server counts as dead.
 const SERVE_SECS: f64 = 75.0;
 
+/// After this many lookups without a clear answer, about three minutes, an entry of the inbox counts as failing.
+const MANY_TRIES: i32 = 5;
+
 /// One row of `sync_logs`, with all columns that the HTTP API promises.
 #[derive(Clone, Debug, Serialize)]
 pub struct LogRow {
@@ -65,6 +68,11 @@ pub struct ServeState {
     /// Queued syncs that wait or are running.
     pub queued: i64,
     pub oldest_queued_seconds: Option<i64>,
+    /// Records that events named and that wait for a lookup.
+    pub inbox_entries: i64,
+    pub oldest_inbox_seconds: Option<i64>,
+    /// Those of them whose lookups failed several times.
+    pub failing_inbox_entries: i64,
     /// `None`: no server runs here, or it was shut down normally.
     pub is_alive: Option<bool>,
     /// Its process and machine.
@@ -73,20 +81,27 @@ pub struct ServeState {
 }
 
 impl ServeState {
-    /// For example `running (pid 7 on host), last heartbeat 5 s ago; 1 queued, the oldest for 3 s`. `None` if `serve`
-    /// is not used.
+    /// For example `running (pid 7 on host), last heartbeat 5 s ago; 1 queued, the oldest for 3 s`, and the inbox. `None`
+    /// if `serve` is not used.
     pub fn describe(&self) -> Option<String> {
         let age = self.heartbeat_age_seconds.unwrap_or_default();
         let process = self.process.as_deref().unwrap_or("an unknown process");
         let mut text = match self.is_alive {
             Some(true) => format!("running ({process}), last heartbeat {age} s ago"),
             Some(false) => format!("died ({process}), last heartbeat {age} s ago"),
-            None if self.queued == 0 => return None,
+            None if self.queued == 0 && self.inbox_entries == 0 => return None,
             None => "not running".to_owned(),
         };
         if self.queued > 0 {
             let oldest = self.oldest_queued_seconds.unwrap_or_default();
             text.push_str(&format!("; {} queued, the oldest for {oldest} s", self.queued));
+        }
+        if self.inbox_entries > 0 {
+            let oldest = self.oldest_inbox_seconds.unwrap_or_default();
+            text.push_str(&format!("; {} records wait for a lookup, the oldest for {oldest} s", self.inbox_entries));
+        }
+        if self.failing_inbox_entries > 0 {
+            text.push_str(&format!(", and {} of the lookups failed several times", self.failing_inbox_entries));
         }
         Some(text)
     }
@@ -132,22 +147,38 @@ impl Store {
 
     /// `observer` is this process: it detects at once if a server on the same machine died.
     pub async fn serve_state(&self, observer: &LockOwner) -> Result<ServeState, StoreError> {
-        let statement = "select queued.count, queued.oldest, l.holder, l.expires_at >= clock_timestamp(),
+        let statement = "select queued.count, queued.oldest, inbox.count, inbox.oldest, inbox.failing, l.holder, l.expires_at >= clock_timestamp(),
                 floor(extract(epoch from clock_timestamp() - l.renewed_at))::bigint
              from (
                 select count(*), floor(extract(epoch from clock_timestamp() - min(requested_at)))::bigint as oldest
                 from {schema}.sync_queue
              ) queued
+             cross join (
+                select count(*), count(*) filter (where tries >= $1) as failing,
+                    greatest(floor(extract(epoch from clock_timestamp() - min(received_at))), 0)::bigint as oldest
+                from {schema}.sync_inbox
+             ) inbox
              left join {schema}.sync_locks l on l.name = 'serve' and l.expires_at > '-infinity'";
-        let rows = self.rows("could not look for the server", statement, params![]).await?;
-        let (queued, oldest_queued_seconds, holder, is_heard, heartbeat_age_seconds) =
-            rows.first()?.unwrap_or_default();
+        let rows = self.rows("could not look for the server", statement, params![MANY_TRIES]).await?;
+        let (
+            queued,
+            oldest_queued_seconds,
+            inbox_entries,
+            oldest_inbox_seconds,
+            failing_inbox_entries,
+            holder,
+            is_heard,
+            heartbeat_age_seconds,
+        ) = rows.first()?.unwrap_or_default();
         let process: Option<LockOwner> =
             Option::<serde_json::Value>::and_then(holder, |holder| serde_json::from_value(holder).ok());
         let is_dead = process.as_ref().is_some_and(|process| process.is_dead(observer));
         Ok(ServeState {
             queued,
             oldest_queued_seconds,
+            inbox_entries,
+            oldest_inbox_seconds,
+            failing_inbox_entries,
             is_alive: Option::<bool>::map(is_heard, |is_heard| is_heard && !is_dead),
             process: process.as_ref().map(LockOwner::describe),
             heartbeat_age_seconds,

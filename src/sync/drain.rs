@@ -13,7 +13,7 @@ use crate::lock_owner::LockOwner;
 use crate::run::{PassKind, RecordCounts, TableSummary};
 use crate::store::Store;
 use crate::table::Table;
-use crate::wix::RequestCounter;
+use crate::wix::{RequestCounter, WixError};
 
 /// After this time no further look at the inbox begins: the lease is given back for runs that wait for it.
 const MAX_HOLD: Duration = Duration::from_secs(5);
@@ -70,7 +70,7 @@ async fn drain_for_a_while(run: &Run<'_>, store: &mut Store, news: &Notify) -> R
 
 /// One look at the inbox. True if something was due.
 async fn drain_once(run: &Run<'_>, store: &mut Store, drained: &mut Drained) -> Result<bool, SyncError> {
-    let mut summaries = Vec::new();
+    let (mut summaries, mut refused) = (Vec::new(), None);
     for table in Table::ALL {
         let counter = RequestCounter::of(table);
         let mut summary = TableSummary::new(table, PassKind::Retry);
@@ -81,13 +81,19 @@ async fn drain_once(run: &Run<'_>, store: &mut Store, drained: &mut Drained) -> 
         drained.counts.add(inserted, updated, unchanged);
         drained.counts.deleted += summary.counts.deleted;
         drained.counts.errors += summary.counts.errors;
-        match entries? {
-            0 => {}
-            entries => {
+        match entries {
+            Ok(0) => {}
+            Ok(entries) => {
                 drained.entries += entries as u64;
                 summaries.push(summary);
             }
+            // Maybe only a permission for this table is missing.
+            Err(error @ SyncError::Wix(WixError::Credentials { .. })) => refused = Some(error),
+            Err(error) => return Err(error),
         }
+    }
+    if let Some(error) = refused.filter(|_| summaries.is_empty()) {
+        return Err(error);
     }
     if !summaries.is_empty() && store.retry(async |store| store.look_at_end(&[], None).await).await?.has_unlinked {
         link_contacts(run, store, &mut summaries).await?;

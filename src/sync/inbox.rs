@@ -21,20 +21,19 @@ use crate::wix::query::MAX_IDS;
 /// limit that takes six seconds.
 const MAX_SINGLE: usize = 20;
 
-/// Maximum looks at the inbox in an ordinary run. More events are left to the next run.
-const MAX_LOOKS: usize = 1_000;
+/// After this many requests for one table, an ordinary run leaves the rest of the inbox to `serve` and the next run. An
+/// id that Wix does not know costs a request, and anyone who has the token for hints can send many.
+const MAX_REQUESTS: u64 = 200;
 
 /// Looks up what the inbox names of one table, at the end of its part of an ordinary run.
 pub(super) async fn empty_inbox(pass: &mut Pass<'_>) -> Result<(), SyncError> {
-    for _ in 0..MAX_LOOKS {
-        if look_up_due(pass, true).await? == 0 {
-            break;
-        }
-    }
+    let before = pass.counter.requests();
+    while pass.counter.requests() - before < MAX_REQUESTS && look_up_due(pass, true).await? > 0 {}
     Ok(())
 }
 
 /// Looks up the next entries of one table that are due, and removes those that are resolved. Returns how many were due.
+/// Refused credentials are an error if no list was read in this run: whatever else is looked up may be refused as well.
 pub(super) async fn look_up_due(pass: &mut Pass<'_>, is_listed: bool) -> Result<usize, SyncError> {
     let table = pass.table;
     let list = async |store: &mut Store| store.list_due_entries(table, MAX_IDS as i64).await;
@@ -44,7 +43,7 @@ pub(super) async fn look_up_due(pass: &mut Pass<'_>, is_listed: bool) -> Result<
     }
     pass.run.stop.check()?;
     let due = entries.len();
-    let mut left_for_later = HashSet::new();
+    let (mut left_for_later, mut refused) = (HashSet::new(), None);
     let (unclear, mut resolved) = match resolve_entries(pass, &entries, is_listed).await {
         Ok(Staying { unclear, later }) => {
             left_for_later = later;
@@ -52,6 +51,7 @@ pub(super) async fn look_up_due(pass: &mut Pass<'_>, is_listed: bool) -> Result<
         }
         Err(error @ SyncError::Wix(_)) if !error.ends_the_run() => {
             pass.warn(format!("{due} {table} that events name could not be looked up and are tried again: {error}"));
+            refused = (!is_listed && matches!(error, SyncError::Wix(WixError::Credentials { .. }))).then_some(error);
             (entries, Vec::new())
         }
         Err(error) => return Err(error),
@@ -66,7 +66,7 @@ pub(super) async fn look_up_due(pass: &mut Pass<'_>, is_listed: bool) -> Result<
             pass.warn(format!("{given_up} {table} that events name are given up until the next full sync"));
         }
     }
-    Ok(due)
+    refused.map_or(Ok(due), Err)
 }
 
 /// The ids of entries that stay in the inbox.

@@ -151,6 +151,13 @@ fn burst_for_few_records_costs_few_requests() {
     assert_eq!(count(Endpoint::ContactGet), 0);
     assert!(requests.len() <= 400, "{} requests", requests.len());
     let metrics = served.get("/metrics").body;
+    let value = |name: &str| -> f64 {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("{name} "))).expect("it is there");
+        line.parse().expect("a number")
+    };
+    // Those that were given up are counted too.
+    assert!(value("wix_sync_event_lookup_requests_total") >= 1.0, "{metrics}");
+    assert!(value("wix_sync_event_lookup_seconds_total") > 0.0, "{metrics}");
     assert!(metrics.contains("wix_sync_events_total{outcome=\"stored\"} 2000"), "{metrics}");
 }
 
@@ -233,6 +240,31 @@ fn unclear_answers_wait_and_stop_nobody() {
     world.assert_tables_equal_truth();
 }
 
+/// Credentials that are refused are tried after growing waits, however many events come.
+#[test]
+fn events_do_not_end_the_waits_after_refusals() {
+    let world = world(5, 0, 0);
+    let served = Served::start(&world, &[]);
+    world.sim.fault(Fault::on(Endpoint::Any).always().unauthenticated());
+    let ids = contact_ids(&world);
+    let mut events = webhooks(&served);
+    for _ in 0..30 {
+        events.happened(Entity::Contacts, "updated", &ids[0]);
+    }
+    deliver(&mut events);
+    wait_until("it was refused", || served.log().contains("a sync waits: "));
+    let before = world.sim.requests().len();
+    // The waits are 0.75 s and more, then twice that: this takes less time.
+    for _ in 0..30 {
+        events.happened(Entity::Contacts, "updated", &ids[1]);
+        deliver(&mut events);
+    }
+    let requests = world.sim.requests().len() - before;
+    assert!(requests <= 8, "{requests} requests: {}", served.log());
+    world.sim.clear_faults();
+    wait_until_empty(&world);
+}
+
 #[test]
 fn list_that_ignores_the_filter_by_id_is_noticed() {
     let world = world(5, 0, 0);
@@ -312,6 +344,22 @@ fn ordinary_sync_empties_the_inbox() {
     world.sim.clear_requests();
     world.sync_json(&["all"], 0);
     assert!(!world.sim.requests().iter().any(|request| request.endpoint == Endpoint::ContactGet));
+}
+
+/// Each made-up id costs a request: no run may take hours for them.
+#[test]
+fn ordinary_sync_leaves_a_flood_of_unknown_ids_to_later_runs() {
+    let world = world(5, 0, 0);
+    world.execute(
+        "insert into sync_inbox (table_name, wix_id)
+         select 'customers', gen_random_uuid()::text from generate_series(1, 1000)",
+    );
+    world.sync_json(&["all"], 0);
+    let lookups = world.sim.requests().len();
+    assert!(lookups < 400, "{lookups} requests");
+    let left = entries(&world);
+    assert!(left > 0 && left < 1_000, "{left} are left");
+    assert_eq!(world.value::<i64>("select count(*) from customers where deleted_at is not null"), 0);
 }
 
 #[test]

@@ -5,5 +5,5 @@ mod events;
 mod operations;
 mod page;
 mod queue;
-mod server;
+pub(crate) mod server;
 mod webhooks;

@@ -125,6 +125,38 @@ fn status_and_doctor_tell_of_a_server_that_died() {
 }
 
 #[test]
+fn status_and_doctor_tell_of_records_that_wait_for_a_lookup() {
+    let world = World::empty().migrated();
+    let enter = |id: &str, tries: i32, minutes: i32| {
+        world.execute(&format!(
+            "insert into sync_inbox (table_name, wix_id, tries, received_at, due_at)
+             values ('orders', '{id}', {tries}, now() - interval '{minutes} minutes', now() + interval '1 hour')"
+        ));
+    };
+    enter("new", 0, 0);
+    let status = world.run(&["status"]).expect_exit(0).stdout;
+    assert!(status.contains("wix-sync serve: not running; 1 records wait for a lookup"), "{status}");
+    let served = Served::start(&world, &[]);
+    wait_until("it is alive", || world.run(&["status"]).stdout.contains("wix-sync serve: running"));
+    let checks = || -> Vec<Value> {
+        let found: Value = serde_json::from_str(&world.run(&["doctor", "--json"]).stdout).expect("JSON");
+        found["checks"].as_array().into_iter().flatten().filter(|check| check["check"] == "serve").cloned().collect()
+    };
+    assert_eq!(checks()[0]["status"], "ok");
+    enter("old", 7, 90);
+    let check = checks().remove(0);
+    assert_eq!(check["status"], "warning", "{check}");
+    assert!(check["hint"].as_str().is_some_and(|hint| hint.contains("wix-sync sync")), "{check}");
+    let status: Value = serde_json::from_str(&world.run(&["status", "--json"]).stdout).expect("JSON");
+    let serve = &status["serve"];
+    assert_eq!((&serve["inbox_entries"], &serve["failing_inbox_entries"]), (&json!(2), &json!(1)), "{serve}");
+    assert!(serve["oldest_inbox_seconds"].as_i64().is_some_and(|age| age >= 5_400), "{serve}");
+    assert!(world.run(&["status"]).stdout.contains(", and 1 of the lookups failed several times"));
+    served.signal(Signal::TERM);
+    served.wait();
+}
+
+#[test]
 fn systemd_hears_of_readiness_and_of_the_stop() {
     let mut world = World::empty().migrated();
     let path = std::env::temp_dir().join(format!("wix-sync-notify-{}", std::process::id()));

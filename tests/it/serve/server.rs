@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -15,54 +15,60 @@ use crate::support::harness::World;
 use crate::support::running::wait_until;
 
 /// `wix-sync serve` at work; killed if the test ends before it.
-pub(super) struct Served {
+pub(crate) struct Served {
     child: Child,
     log: PathBuf,
-    pub(super) port: u16,
+    pub(crate) port: u16,
 }
 
 /// A response.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// With names in lower case.
-    pub(super) headers: String,
-    pub(super) body: String,
+    pub(crate) headers: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
     #[track_caller]
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
 impl Served {
     /// Starts it on a free port, and waits until it listens.
-    pub(super) fn start(world: &World, arguments: &[&str]) -> Served {
+    pub(crate) fn start(world: &World, arguments: &[&str]) -> Served {
+        let arguments: Vec<&str> =
+            ["serve", "--listen", "127.0.0.1:0"].into_iter().chain(arguments.iter().copied()).collect();
+        let served = Served::of(world.command(&arguments));
+        served.unwrap_or_else(|log| panic!("{log}"))
+    }
+
+    /// The same with any command; its log, if it ended instead.
+    pub(crate) fn of(mut command: Command) -> Result<Served, String> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let log = std::env::temp_dir().join(format!("wix-sync-serve-{}-{number}.log", std::process::id()));
-        let arguments: Vec<&str> =
-            ["serve", "--listen", "127.0.0.1:0"].into_iter().chain(arguments.iter().copied()).collect();
         let file = File::create(&log).expect("the log can be written");
-        let child = world.command(&arguments).stdout(Stdio::null()).stderr(file).spawn().expect("the binary starts");
+        let child = command.stdout(Stdio::null()).stderr(file).spawn().expect("the binary starts");
         let mut served = Served { child, log, port: 0 };
-        wait_until("it listens", || {
+        wait_until("it listens or has ended", || {
+            let has_ended = served.has_ended();
             let log = served.log();
-            assert!(!served.has_ended(), "{log}");
             let address = log.split_once("listening on http://127.0.0.1:").map(|(_, rest)| rest.to_owned());
             served.port = address.and_then(|rest| rest.lines().next()?.trim().parse().ok()).unwrap_or_default();
-            served.port != 0
+            served.port != 0 || has_ended
         });
-        served
+        if served.port == 0 { Err(served.log()) } else { Ok(served) }
     }
 
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(&self.log).expect("the log can be read")
     }
 
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("the signal is sent");
     }
 
@@ -71,26 +77,26 @@ impl Served {
     }
 
     /// Waits for its end; the exit code, and the log.
-    pub(super) fn wait(mut self) -> (Option<i32>, String) {
+    pub(crate) fn wait(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().expect("it ends");
         (status.code(), self.log())
     }
 
-    pub(super) fn connect(&self) -> TcpStream {
+    pub(crate) fn connect(&self) -> TcpStream {
         connect(self.port)
     }
 
-    pub(super) fn call(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
+    pub(crate) fn call(&self, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
         call(self.port, method, path, headers, body)
     }
 
-    pub(super) fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.call("GET", path, &[], "")
     }
 
     /// Triggers a sync that must be accepted: its id, and `running` or `queued`.
     #[track_caller]
-    pub(super) fn trigger(&self, body: &str) -> (String, String) {
+    pub(crate) fn trigger(&self, body: &str) -> (String, String) {
         let answer = self.call("POST", "/api/async-sync/trigger", &["content-type: application/json"], body);
         assert_eq!(answer.status, 202, "{answer:?}");
         let answer = answer.json();
@@ -106,7 +112,7 @@ fn connect(port: u16) -> TcpStream {
 }
 
 /// One call. `headers` are lines without their ends.
-pub(super) fn call(port: u16, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
+pub(crate) fn call(port: u16, method: &str, path: &str, headers: &[&str], body: &str) -> Answer {
     let mut lines = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n");
     for header in headers {
         lines.push_str(&format!("{header}\r\n"));
@@ -119,7 +125,7 @@ pub(super) fn call(port: u16, method: &str, path: &str, headers: &[&str], body: 
 }
 
 /// Reads a response, or what there is at the end of the connection. Not every server closes it.
-pub(super) fn read_answer(stream: TcpStream) -> Answer {
+pub(crate) fn read_answer(stream: TcpStream) -> Answer {
     let mut reader = BufReader::new(stream);
     let (mut headers, mut length) = (String::new(), None);
     loop {
@@ -149,7 +155,7 @@ impl Drop for Served {
 
 /// Waits until a run is in `sync_logs` with this status.
 #[track_caller]
-pub(super) fn wait_for_run(world: &World, id: &str, status: &str) {
+pub(crate) fn wait_for_run(world: &World, id: &str, status: &str) {
     wait_until(&format!("run {id} is {status}"), || {
         world.value(&format!("select exists (select from sync_logs where id = '{id}' and status = '{status}')"))
     });

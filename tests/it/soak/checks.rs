@@ -17,7 +17,7 @@ const WATCH: &str = "
     create function soak.note_write() returns trigger language plpgsql as $$ begin
         if current_setting('application_name') like 'soak-%' then
             insert into soak.writes (token, writer)
-                select token, current_setting('application_name') from public.sync_locks;
+                select token, current_setting('application_name') from public.sync_locks where name = 'sync';
         end if;
         return null;
     end $$;
@@ -59,7 +59,7 @@ pub(crate) fn watch(world: &World) {
                 insert into soak.history values (
                     new.{key}, clock_timestamp(),
                     format('%s by %s, number %s of the lease: updated at Wix %s, deleted %s%s', lower(tg_op),
-                        current_setting('application_name'), (select token from public.sync_locks),
+                        current_setting('application_name'), (select token from public.sync_locks where name = 'sync'),
                         new.wix_updated_at, new.deleted_at, {more})
                 );
                 return null;
@@ -262,7 +262,11 @@ pub(crate) fn wrong_at_the_end(world: &World, site: &SoakSite) -> Vec<String> {
         ("records in sync_errors", "select count(*) from sync_errors where resolved_at is null"),
         ("candidates for deletion", "select count(*) from sync_missing"),
         ("unfinished passes", "select count(*) from sync_state where checkpoint is not null"),
-        ("leases that are held", "select count(*) from sync_locks where expires_at > clock_timestamp()"),
+        (
+            "leases that are held",
+            "select count(*) from sync_locks where name = 'sync' and expires_at > clock_timestamp()",
+        ),
+        ("entries in the inbox", "select count(*) from sync_inbox"),
     ];
     for (what, sql) in left {
         let count = world.value::<i64>(sql);

@@ -8,6 +8,7 @@ mod actors;
 mod checks;
 mod faults;
 mod numbers;
+mod served;
 mod site;
 mod troubles;
 
@@ -130,7 +131,8 @@ impl Soak {
         self.has_long_faults |= arm(&self.world.sim, &mut self.random, &mut self.numbers.armed);
         match self.random.u8(0..100) {
             0..24 => self.plain(),
-            24..38 => self.killed(),
+            24..34 => self.killed(),
+            34..38 => self.beside_a_server(),
             38..43 => self.suspended(),
             43..49 => self.two_at_once(),
             49..62 => self.without_its_database(),
@@ -140,6 +142,7 @@ impl Soak {
             86..91 => self.with_an_older_database(),
             91..94 => self.with_a_refusing_trigger(),
             94..96 => self.with_a_wrong_clock(),
+            96..98 => self.with_a_server(),
             _ => self.calm(),
         }
         let broken = broken(&self.world);
@@ -383,6 +386,8 @@ impl Soak {
     fn finish(&mut self) {
         self.calm();
         self.site.mend_all();
+        // Also those that wait for another lookup.
+        self.world.execute("update sync_inbox set due_at = clock_timestamp()");
         let full: &[&str] = &["sync", "all", "--full", "--allow-mass-delete", "--json"];
         let retry: &[&str] = &["errors", "retry", "--json"];
         // Records that were deleted while nobody could read them are asked for by `errors retry` alone; stubs that the

@@ -38,7 +38,7 @@ fn total<K>(counts: &BTreeMap<K, usize>) -> usize {
 /// Each of them has to act in a soak of this many seconds.
 const LONG: u64 = 600;
 
-const ACTORS: [&str; 9] = [
+const ACTORS: [&str; 11] = [
     "rows removed between runs",
     "rows removed during a run",
     "a page that always fails",
@@ -48,6 +48,8 @@ const ACTORS: [&str; 9] = [
     "an older database under a run",
     "a trigger that refuses",
     "a clock that was ahead",
+    "a server beside a run",
+    "a server alone",
 ];
 
 /// What a run may say, and how that is counted.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use fastrand::Rng;
 use serde_json::{Value, json};
+use wix_sim::webhooks::Webhooks;
 use wix_sim::{Entity, SimHandle};
 
 pub(crate) const ENTITIES: [Entity; 3] = [Entity::Contacts, Entity::Bookings, Entity::Orders];
@@ -29,6 +30,8 @@ pub(crate) struct SoakSite {
     pub(crate) has_lost_rows: bool,
     /// What happened to each record, in its order, with the site's time.
     history: BTreeMap<String, Vec<String>>,
+    /// The events of what happens, until they are delivered.
+    pub(crate) webhooks: Webhooks,
     /// What was done how often.
     pub(crate) counts: BTreeMap<&'static str, usize>,
 }
@@ -37,8 +40,10 @@ impl SoakSite {
     pub(crate) fn new(sim: SimHandle) -> SoakSite {
         let ids_of = |records: Vec<Value>| records.iter().map(id_of).collect();
         let ids = [ids_of(sim.contacts()), ids_of(sim.bookings()), ids_of(sim.orders())];
+        let webhooks = Webhooks::new("", &sim.credentials().instance_id);
         SoakSite {
             sim,
+            webhooks,
             ids,
             bad: BTreeMap::new(),
             merged: BTreeMap::new(),
@@ -116,6 +121,7 @@ impl SoakSite {
     pub(crate) fn edit_one(&mut self, random: &mut Rng, kind: usize, id: &str) {
         self.sim.edit(ENTITIES[kind], id, |record| touch(record, kind, random));
         self.note(id, "edited");
+        self.webhooks.happened(ENTITIES[kind], "updated", id);
     }
 
     /// Makes each page with this record fail.
@@ -147,6 +153,7 @@ impl SoakSite {
             body["updatedDate"] = json!(late);
             self.sim.put_raw(ENTITIES[kind], &record.to_string());
             self.note(&id, &format!("edited as of {late}"));
+            self.webhooks.happened(ENTITIES[kind], "updated", &id);
         }
         Some("late edits")
     }
@@ -156,6 +163,7 @@ impl SoakSite {
         let added = self.sim.add(ENTITIES[kind], count);
         for id in added {
             self.note(&id, "added");
+            self.webhooks.happened(ENTITIES[kind], "created", &id);
             self.ids[kind].push(id);
         }
         Some(if count > 100 { "blocks of one date" } else { "additions" })
@@ -172,6 +180,7 @@ impl SoakSite {
         self.note(&id, "about to be deleted");
         self.sim.delete(ENTITIES[kind], &id);
         self.note(&id, "deleted");
+        self.webhooks.happened(ENTITIES[kind], "deleted", &id);
         self.gone.push((kind, record.to_string()));
         Some("deletions")
     }
@@ -185,6 +194,7 @@ impl SoakSite {
         self.note(&target, &format!("about to take over {source}"));
         self.sim.merge_contacts(&source, &target);
         self.note(&source, "merged");
+        self.webhooks.merged(&source, &target);
         self.remove(0, &source);
         self.merged.insert(source, target);
         Some("merges")
@@ -198,6 +208,7 @@ impl SoakSite {
         let edited = self.sim.record(ENTITIES[kind], &id)?.to_string();
         self.sim.put_raw(ENTITIES[kind], &edited.replacen('{', r#"{"n":1e-400000,"#, 1));
         self.note(&id, "spoilt");
+        self.webhooks.happened(ENTITIES[kind], "updated", &id);
         self.bad.insert((kind, id), text);
         Some("spoilt records")
     }
@@ -214,6 +225,7 @@ impl SoakSite {
         self.sim.put_raw(ENTITIES[kind], &text);
         self.sim.edit(ENTITIES[kind], id, |_| {});
         self.note(id, "mended");
+        self.webhooks.happened(ENTITIES[kind], "updated", id);
     }
 
     fn bring_back(&mut self, random: &mut Rng) -> Option<&'static str> {
@@ -225,6 +237,7 @@ impl SoakSite {
         let id = id_of(&serde_json::from_str(&text).expect("a record"));
         self.sim.edit(ENTITIES[kind], &id, |_| {});
         self.note(&id, "came back");
+        self.webhooks.happened(ENTITIES[kind], "created", &id);
         self.ids[kind].push(id);
         Some("records that came back")
     }
