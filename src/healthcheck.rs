@@ -53,21 +53,21 @@ impl Healthcheck {
     }
 
     /// Sends the signal, at most twice. The error says why it did not arrive, without the address.
-    pub async fn tell(&self, signal: Signal, body: &str) -> Result<(), String> {
+    pub async fn send(&self, signal: Signal, body: &str) -> Result<(), String> {
         let url = signal_url(self.address.reveal(), signal, self.run_id)?;
         let end = body.char_indices().map(|(at, _)| at).find(|at| *at >= MAX_BODY).unwrap_or(body.len());
-        let first = self.send(&url, &body[..end]).await;
+        let first = self.try_send(&url, &body[..end]).await;
         match first {
             Err((_, true)) => {
                 tokio::time::sleep(RETRY_DELAY).await;
-                self.send(&url, &body[..end]).await.map_err(|(reason, _)| reason)
+                self.try_send(&url, &body[..end]).await.map_err(|(reason, _)| reason)
             }
             other => other.map_err(|(reason, _)| reason),
         }
     }
 
     /// One attempt. The error comes with whether another attempt may succeed.
-    async fn send(&self, url: &Url, body: &str) -> Result<(), (String, bool)> {
+    async fn try_send(&self, url: &Url, body: &str) -> Result<(), (String, bool)> {
         let response = self.http.post(url.clone()).body(body.to_owned()).send().await.map_err(|error| {
             let problem = CertificateProblem::of(&error);
             let reason = match problem {
@@ -147,7 +147,7 @@ mod tests {
         let address = Secret::new(&format!("http://{}/check", listener.local_addr().unwrap()));
         let healthcheck = Healthcheck::new(&address, &Network::default(), Uuid::nil()).unwrap();
         let begin = tokio::time::Instant::now();
-        assert_eq!(healthcheck.tell(Signal::Success, "").await, Err("no response in time".to_owned()));
+        assert_eq!(healthcheck.send(Signal::Success, "").await, Err("no response in time".to_owned()));
         assert!(begin.elapsed() < std::time::Duration::from_secs(12), "{:?}", begin.elapsed());
     }
 
@@ -162,7 +162,7 @@ mod tests {
             while stream.write_all(&[b'a'; 65_536]).is_ok() {}
         });
         let healthcheck = Healthcheck::new(&address, &Network::default(), Uuid::nil()).unwrap();
-        assert_eq!(healthcheck.tell(Signal::Success, "").await, Ok(()));
+        assert_eq!(healthcheck.send(Signal::Success, "").await, Ok(()));
         endless.join().unwrap();
     }
 

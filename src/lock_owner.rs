@@ -95,14 +95,14 @@ mod tests {
         assert!(!current.is_dead(&current));
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
         let (_, started) = process_stat(child.id()).unwrap();
-        let holder = LockOwner { pid: child.id(), started: Some(started), ..current.clone() };
-        assert!(!holder.is_dead(&current));
+        let owner = LockOwner { pid: child.id(), started: Some(started), ..current.clone() };
+        assert!(!owner.is_dead(&current));
         child.kill().unwrap();
-        while !holder.is_dead(&current) {
+        while !owner.is_dead(&current) {
             std::thread::yield_now();
         }
         child.wait().unwrap();
-        assert!(holder.is_dead(&current));
+        assert!(owner.is_dead(&current));
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl Reporter for Notifier {
                 heard.start = self
                     .healthcheck
                     .clone()
-                    .map(|healthcheck| tokio::spawn(async move { healthcheck.tell(Signal::Start, "").await }));
+                    .map(|healthcheck| tokio::spawn(async move { healthcheck.send(Signal::Start, "").await }));
             }
             Event::RunFinished { summary } => heard.summary = Some(summary.clone()),
             _ => {}
@@ -105,7 +105,7 @@ impl Notifier {
             Some(start) => start.await.unwrap_or(Ok(())),
             None => Ok(()),
         };
-        let end = healthcheck.tell(signal_of(exit), &body(exit, error, summary)).await;
+        let end = healthcheck.send(signal_of(exit), &body(exit, error, summary)).await;
         if let Err(reason) = start.and(end) {
             tracing::warn!(error = reason, "the monitor in WIX_SYNC_HEALTHCHECK_URL could not be told: {reason}");
         }

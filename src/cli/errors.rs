@@ -1,9 +1,10 @@
 //! `wix-sync errors`: lists the records that could not be written, and tries them again.
 
-use super::args::{ErrorsArgs, ErrorsCommand, ListErrorsArgs, RetryErrorsArgs, Target};
+use super::args::{ErrorsArgs, ErrorsCommand, ListErrorsArgs, RetryErrorsArgs};
 use super::connect::{connect, explained};
 use super::failure::Failure;
 use super::session::{Invocation, Session};
+use super::values::Target;
 use crate::config::SyncFlags;
 use crate::exit::Exit;
 use crate::report;

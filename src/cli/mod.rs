@@ -16,6 +16,7 @@ mod shell;
 mod signals;
 mod status;
 mod sync;
+mod values;
 mod verify;
 
 use std::process::ExitCode;

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
 
-use super::args::{SyncArgs, Target};
+use super::args::SyncArgs;
+use super::values::Target;
 use crate::config::ConfigError;
 use crate::sync::Range;
 use crate::table::timestamp::{self, Timestamp};

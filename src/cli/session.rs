@@ -7,11 +7,12 @@ use std::time::Duration;
 use anyhow::anyhow;
 use uuid::Uuid;
 
-use super::args::{GlobalArgs, Target};
+use super::args::GlobalArgs;
 use super::connect::connect;
 use super::failure::Failure;
 use super::logging::Console;
 use super::signals;
+use super::values::Target;
 use crate::config::{Environment, SyncConfig, SyncFlags, check_required};
 use crate::event::{Event, Reporter};
 use crate::exit::Exit;

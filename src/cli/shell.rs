@@ -10,8 +10,8 @@ use clap::CommandFactory;
 use clap::builder::{Resettable, StyledStr};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::Failure;
 use super::args::{Args, CompletionsArgs, ManArgs, Shell};
+use super::failure::Failure;
 use super::help;
 use crate::exit::Exit;
 use crate::report;

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::args::{SyncArgs, Target};
+use super::args::SyncArgs;
 use super::failure::Failure;
 use super::range;
 use super::session::{Invocation, Session};
+use super::values::Target;
 use super::verify::dry_run;
 use crate::config::SyncFlags;
 use crate::exit::Exit;

@@ -68,18 +68,18 @@ pub(super) async fn site(store: &Store, site_id: Option<&str>) -> Result<Outcome
 async fn current_run(store: &Store) -> Result<Outcome, StoreError> {
     let Some(run) = store.running_run(&LockOwner::current()).await? else { return Ok(Outcome::ok("none")) };
     let since = run.started_at.map(|at| format!(" since {}", time(at))).unwrap_or_default();
-    let holder = run.lock_owner.map(|holder| format!(", {holder}")).unwrap_or_default();
+    let owner = run.lock_owner.map(|owner| format!(", {owner}")).unwrap_or_default();
     let (id, reason) = (run.run_id, run.reason.unwrap_or_default());
     Ok(match (run.state, run.heartbeat_age_seconds) {
         (RunningState::Running, Some(seconds)) if seconds > QUIET_SECS => Outcome::warning(
-            format!("run {id}{since}{holder}: last heartbeat {seconds} s ago"),
+            format!("run {id}{since}{owner}: last heartbeat {seconds} s ago"),
             "it may be stopped or disconnected; its lock expires a minute after the last heartbeat",
         ),
         (RunningState::Running, _) => {
-            Outcome::ok(format!("run {id}{since}{holder}; a sync started now exits with code 4"))
+            Outcome::ok(format!("run {id}{since}{owner}; a sync started now exits with code 4"))
         }
         (RunningState::Dead, _) => Outcome::warning(
-            format!("run {id}{since}{holder} is recorded as running, but {reason}"),
+            format!("run {id}{since}{owner} is recorded as running, but {reason}"),
             "run `wix-sync sync`: it records that run as failed and continues where it stopped",
         ),
         (RunningState::Unknown, _) => Outcome::warning(
