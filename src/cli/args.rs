@@ -51,7 +51,7 @@ pub struct GlobalArgs {
 /// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text.
     Text,
     /// One JSON object per line.
     Json,
@@ -203,7 +203,7 @@ pub struct ErrorsArgs {
     /// Default: list.
     #[command(subcommand)]
     pub command: Option<ErrorsCommand>,
-    /// Those of the default.
+    /// Used without a subcommand.
     #[command(flatten)]
     pub list: ListErrorsArgs,
 }
@@ -255,19 +255,19 @@ pub struct DoctorArgs {
 /// Arguments of `serve`.
 #[derive(Debug, ClapArgs)]
 pub struct ServeArgs {
-    /// Address and port to listen on; port 0 is any free one. Other addresses than loopback need WIX_SYNC_SERVE_TOKEN
+    /// Address and port to listen on; port 0 means any free port. Addresses other than loopback need WIX_SYNC_SERVE_TOKEN
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: String,
-    /// Sync all tables this often, the first time at once; default: only when triggered
+    /// Sync all tables at this interval, the first time at once [default: only when triggered]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub every: Option<Duration>,
-    /// Read everything when the last time is longer ago than this; 0 is never
+    /// Start a full sync if the last one is older than this; 0 means never
     #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = parse_duration)]
     pub full_every: Duration,
-    /// Compare Wix's own counts with the tables at most this often; 0 is never
+    /// Minimum time between two drift checks, which compare Wix's count with the table; 0 means never
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
     pub check_every: Duration,
-    /// Delete ended runs from sync_logs after this time, but the last success of each type; 0 is never
+    /// Delete finished runs from sync_logs after this time, except the last success of each type; 0 means never
     #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = parse_duration)]
     pub keep_logs: Duration,
 }

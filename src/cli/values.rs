@@ -26,7 +26,7 @@ const TARGETS: [Target; Table::ALL.len() + 1] = {
     targets
 };
 
-/// All targets, as usage lines name them.
+/// The names of all targets, for usage lines.
 pub(super) fn target_names() -> &'static str {
     static NAMES: LazyLock<String> = LazyLock::new(|| TARGETS.map(Target::name).join("|"));
     &NAMES
@@ -47,14 +47,14 @@ impl ValueEnum for Target {
 }
 
 impl Target {
-    /// The tables that these name, in the order in which they are synced; no target means all.
+    /// The tables of these targets, in the order in which they are synced. No target means all tables.
     pub fn tables(targets: &[Target]) -> Vec<&'static Table> {
         let is_named =
             |table: &&'static Table| targets.contains(&Target::Table(table)) || targets.contains(&Target::All);
         Table::ALL.into_iter().filter(|table| targets.is_empty() || is_named(table)).collect()
     }
 
-    /// `sync_logs.sync_type` of a run of these: the names of its tables, separated by commas, or `all`.
+    /// The `sync_logs.sync_type` of a run: the names of its tables, separated by commas, or `all`.
     pub fn sync_type(targets: &[Target]) -> String {
         match Target::tables(targets) {
             tables if tables.len() == Table::ALL.len() => Target::All.name().to_owned(),
@@ -70,7 +70,7 @@ impl Target {
     }
 }
 
-/// A type of run, as `sync_logs.sync_type` writes it.
+/// Parses a type of run, as in `sync_logs.sync_type`.
 pub(super) fn parse_sync_type(text: &str) -> Result<String, String> {
     let target = |name: &str| TARGETS.into_iter().find(|target| target.name() == name.trim());
     let targets: Option<Vec<Target>> = text.split(',').map(target).collect();
@@ -79,7 +79,7 @@ pub(super) fn parse_sync_type(text: &str) -> Result<String, String> {
     })
 }
 
-/// A duration: `90s`, `30min`, `2h`, `7d`, or combinations such as `1h 30min`; also `0`.
+/// Parses a duration: `90s`, `30min`, `2h`, `7d`, combinations such as `1h 30min`, or `0`.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     if text.trim() == "0" {
         return Ok(Duration::ZERO);
@@ -87,7 +87,7 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text.trim()).map_err(|_| "not a duration (use 90s, 30min, 2h or 7d)".to_owned())
 }
 
-/// A whole number from `LEAST` to `MOST`.
+/// Parses a whole number from `LEAST` to `MOST`.
 pub(super) fn number<const LEAST: u32, const MOST: u32>(text: &str) -> Result<u32, String> {
     parse_number(text, LEAST..=MOST)
 }
