@@ -65,7 +65,7 @@ pub(super) fn minute(instant: DateTime<Utc>) -> String {
 pub(super) fn outcome(summary: &TableSummary) -> String {
     let counts = &summary.counts;
     let kinds = format!(
-        "{} new, {} changed, {} as before",
+        "{} inserted, {} updated, {} unchanged",
         grouped(counts.inserted),
         grouped(counts.updated),
         grouped(counts.unchanged)
@@ -76,7 +76,7 @@ pub(super) fn outcome(summary: &TableSummary) -> String {
 /// Like [`outcome`], without zeros, because a terminal line is short.
 pub(super) fn short_outcome(summary: &TableSummary) -> String {
     let counts = &summary.counts;
-    let kinds = [(counts.inserted, "new"), (counts.updated, "changed"), (counts.unchanged, "as before")];
+    let kinds = [(counts.inserted, "inserted"), (counts.updated, "updated"), (counts.unchanged, "unchanged")];
     let kinds: Vec<String> = kinds
         .iter()
         .filter(|(count, _)| *count > 0)
