@@ -1,4 +1,4 @@
-//! Addresses of HTTP servers. Shown without what may be secret in them: a user and password, a query, a fragment.
+//! Addresses of HTTP servers. They are shown without parts that may be secret: user and password, query, fragment.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use url::{Host, Url};
 pub struct Address(Url);
 
 impl Address {
-    /// Reads an address. The error does not quote it: a part of a password may be what makes it wrong.
+    /// Parses an address. The error does not quote it, because the invalid part may be a part of a password.
     pub fn parse(text: &str) -> Result<Address, String> {
         let url = Url::parse(text.trim()).map_err(|error| match error {
             url::ParseError::RelativeUrlWithoutBase => NOT_HTTP.to_owned(),
@@ -35,7 +35,7 @@ impl Address {
         Ok(address)
     }
 
-    /// All of it, with its secrets, for the one place that connects. Without a slash at the end.
+    /// The complete address with its secrets, for the request itself, without a slash at the end.
     pub fn reveal(&self) -> &str {
         self.0.as_str().trim_end_matches('/')
     }
@@ -53,7 +53,7 @@ impl Address {
         self.0.scheme() == "https"
     }
 
-    /// Whether what is sent there stays on this machine.
+    /// Whether requests to this address stay on this machine.
     pub fn is_local(&self) -> bool {
         is_local(&self.0)
     }
@@ -65,9 +65,9 @@ pub fn is_local(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
         Some(Host::Ipv6(address)) => address.is_loopback(),
-        // Never looked up elsewhere (RFC 6761).
+        // Always resolves to this machine (RFC 6761).
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        // Of schemes that are not HTTP's, the name is not read.
+        // The host name is not parsed for other schemes than HTTP's.
         None => false,
     }
 }

@@ -1,58 +1,59 @@
-//! How far an unfinished pass has come, and how far a table's passes have come altogether.
+//! The progress of an unfinished pass, and the state of a table's passes.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::run::PassKind;
 
-/// What a later run needs to resume a pass. Written in the transaction of each batch.
+/// The data to resume a pass. It is written in the transaction of each batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     pub pass: PassKind,
-    /// An incremental sync asks for what was updated at this time or later.
+    /// An incremental sync requests records that were updated at this time or later.
     pub since: Option<DateTime<Utc>>,
-    /// Wix's clock at the pass's first answer: the watermark that its end will store.
+    /// Wix's clock at the pass's first response. It becomes the watermark at the end of the pass.
     pub watermark: Option<DateTime<Utc>>,
-    /// All records created before this time are written or in `sync_errors`; those created at it are read again.
+    /// All records created before this time are written or in `sync_errors`. Those created at exactly this time are
+    /// read again.
     pub created_from: Option<DateTime<Utc>>,
-    /// Distinct records created before `created_from` that came in this pass; compared with the number that Wix
-    /// announces.
+    /// Number of distinct records of this pass that were created before `created_from`. It is compared with the number
+    /// that Wix announces.
     #[serde(default)]
     pub records_before: u64,
-    /// Records that Wix announced in this pass and did not return.
+    /// Number of records that Wix announced in this pass and did not return.
     #[serde(default)]
     pub shortfall: u64,
 }
 
 impl Checkpoint {
-    /// At the very beginning of a pass.
+    /// The checkpoint at the start of a pass.
     pub fn at_the_beginning(pass: PassKind, since: Option<DateTime<Utc>>) -> Checkpoint {
         Checkpoint { pass, since, watermark: None, created_from: None, records_before: 0, shortfall: 0 }
     }
 }
 
-/// What the store remembers of a table's passes, and what the table holds.
+/// The stored state of a table's passes, and the table's content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableState {
-    /// Wix's clock at the first answer of the last complete pass.
+    /// Wix's clock at the first response of the last complete pass.
     pub watermark: Option<DateTime<Utc>>,
     /// When the last full sync reached its end.
     pub last_full_pass_at: Option<DateTime<Utc>>,
     /// The unfinished incremental sync, if there is one.
     pub checkpoint: Option<Checkpoint>,
     pub full_checkpoint: Option<Checkpoint>,
-    /// Live rows that the table must hold; `None` while that is not known.
+    /// Expected number of live rows; `None` if it is not known.
     pub must_hold: Option<i64>,
-    /// Live rows that it holds.
+    /// Actual number of live rows.
     pub holds: i64,
-    /// Records that Wix announced and did not return in the last full sync.
+    /// Number of records that Wix announced and did not return in the last full sync.
     pub shortfall: u64,
     pub drift: Option<Drift>,
     pub statuses: KnownStatuses,
     pub has_unresolved_errors: bool,
-    /// Whether rows of the table are pending deletions.
+    /// Whether the table has pending deletions.
     pub has_missing: bool,
-    /// Whether copies are held that lose a part of the record.
+    /// Whether copies that lose a part of the record are held back.
     pub has_held: bool,
     pub has_unreadable: bool,
     /// Whether the inbox names records of the table.
@@ -62,16 +63,16 @@ pub struct TableState {
 }
 
 impl TableState {
-    /// Whether something other than wix-sync removed or added rows since the last run.
+    /// Whether another program removed or added rows since the last run.
     pub fn rows_differ(&self) -> bool {
         self.must_hold.is_some_and(|must_hold| must_hold != self.holds)
     }
 }
 
-/// State of the drift check, which compares Wix's own count of a list with the rows in the table.
+/// The state of the drift check, which compares Wix's own count of a list with the number of rows in the table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
-    /// By the database server's clock. The end of a full sync counts as a check.
+    /// The time of the last check, by the database server's clock. The end of a full sync counts as a check.
     pub checked_at: DateTime<Utc>,
     /// Wix's count minus the rows in the table.
     pub difference: i64,
@@ -82,15 +83,15 @@ pub struct Drift {
     pub full_at: Option<DateTime<Utc>>,
 }
 
-/// Statuses of orders that Wix has beside those that the program knows ([`crate::table::listing::Statuses`]).
+/// Order statuses in Wix that the program does not know ([`crate::table::listing::Statuses`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownStatuses {
-    /// Statuses that were found in Wix: later requests name them.
+    /// Statuses that were found in Wix. Later requests name them.
     pub found: Vec<String>,
     /// Whether a filter that excludes statuses also returned some that are hidden by default. If so, such a filter
     /// returns everything, and records with a new status arrive at once.
     pub exclusion_shows_hidden: bool,
-    /// When new statuses were last looked for, by the database server's clock.
+    /// When new statuses were last searched, by the database server's clock.
     pub looked_at: Option<DateTime<Utc>>,
 }
 

@@ -1,12 +1,12 @@
-//! Where Postgres is, as given by the operator: plain data, collected once from flags and environment.
+//! The operator's settings of the database connection: plain data, collected once from flags and environment.
 
 use std::path::PathBuf;
 
 use crate::network::CertificatePaths;
 use crate::secret::Secret;
 
-/// libpq's variables, each with the option of a connection string that it sets. Variables that have no effect here,
-/// such as `PGTZ`, are left out.
+/// libpq's variables, each with the option of a connection string that it sets. Variables without effect here, such as
+/// `PGTZ`, are omitted.
 pub const VARIABLES: &[(&str, &str)] = &[
     ("PGHOST", "host"),
     ("PGHOSTADDR", "hostaddr"),
@@ -39,14 +39,14 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("PGSSLMAXPROTOCOLVERSION", "ssl_max_protocol_version"),
 ];
 
-/// What flags and environment say about the database. Not checked yet: [`crate::store`] does that.
+/// The settings of the database in flags and environment. They are checked by [`crate::store`].
 #[derive(Clone, Debug, Default)]
 pub struct DatabaseSettings {
     /// The connection string, and the flag or variable that it came from.
     pub url: Option<(&'static str, Secret)>,
-    /// Variable, option and value of those of [`VARIABLES`] that are set. They fill in what the string leaves out.
+    /// Variable, option and value of the [`VARIABLES`] that are set. They provide options that the string does not set.
     pub variables: Vec<(&'static str, &'static str, Secret)>,
-    /// The home directory, where libpq keeps `.pgpass` and `.postgresql`.
+    /// The home directory, which contains libpq's `.pgpass` and `.postgresql`.
     pub home: Option<PathBuf>,
     /// The operating system's user name: the default for the database user.
     pub account: Option<String>,

@@ -1,5 +1,5 @@
-//! How a table differs from Wix, found by `verify` and `sync --dry-run`. Ids and paths, never a value of a
-//! record.
+//! The differences between a table and Wix, found by `verify` and `sync --dry-run`: ids and paths, no values of
+//! records.
 
 use std::collections::HashMap;
 
@@ -9,16 +9,16 @@ use crate::run::{ErrorDetail, PassKind, UnreadableFields};
 use crate::table::Table;
 use crate::table::hash::ContentHash;
 
-/// Maximum ids remembered of each kind, so that memory does not depend on how much is wrong.
+/// Maximum number of remembered ids of each kind, so that memory does not depend on the number of differences.
 pub const MAX_REMEMBERED: usize = 10_000;
 
-/// A different row, and what differs.
+/// A different row, with its differences.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Sample {
     pub wix_id: String,
-    /// Paths of the record's fields that differ; never their values.
+    /// Paths of the differing fields, without their values.
     pub fields: Vec<String>,
-    /// Columns that do not hold what the mapping makes of the record, where the record itself is the same.
+    /// Columns that differ from the mapped record although the record itself is the same.
     pub columns_changed_locally: Vec<String>,
 }
 
@@ -27,22 +27,22 @@ pub struct Sample {
 pub struct TableDiff {
     pub table: &'static Table,
     pub pass: PassKind,
-    /// Records that Wix's list returned.
+    /// Number of records that Wix's list returned.
     pub records: u64,
     /// Records without a live row: a sync would insert or restore them.
     pub missing: u64,
-    /// Records of which the table has another version: a sync would update them. For `verify` also rows with a column
-    /// that was changed locally.
+    /// Records with another version in the table: a sync would update them. For `verify` also rows with a locally
+    /// changed column.
     pub different: u64,
     pub up_to_date: u64,
     /// Records that cannot be written. They are in `sync_errors`, or a sync would store them there.
     pub rejected: u64,
-    /// Rejected records that are not in `sync_errors` yet. Only these are differences.
+    /// Rejected records that are not yet in `sync_errors`. Only these are differences.
     pub new_rejected: u64,
-    /// Columns that are null in some of the records because Wix's value could not be read. Not a difference: the table
-    /// has null as well.
+    /// Columns that are null in some records because Wix's value could not be read. Not a difference, because the
+    /// column is null in the table too.
     pub unreadable_fields: UnreadableFields,
-    /// Live rows that Wix's list did not return: pending deletions. Only known if everything was read.
+    /// Live rows that Wix's list did not return: pending deletions. Known only after a full read.
     pub not_in_wix: u64,
     pub requests: u64,
     /// True if the site does not have this Wix app.
@@ -52,11 +52,11 @@ pub struct TableDiff {
     pub different_ids: Vec<String>,
     pub not_in_wix_ids: Vec<String>,
     pub rejections: Vec<ErrorDetail>,
-    /// What differs, in some of the different rows.
+    /// The differences of some of the different rows.
     pub samples: Vec<Sample>,
-    /// Sentences about what a sync would not do, and about what cannot be known.
+    /// Sentences about what a sync would not do, and what is not known.
     pub notices: Vec<String>,
-    /// Records that Wix announced and did not return.
+    /// Number of records that Wix announced and did not return.
     pub shortfall: u64,
     /// The id of any record that Wix's list returned.
     pub listed_id: Option<String>,
@@ -91,7 +91,7 @@ impl TableDiff {
         }
     }
 
-    /// True if the table has rows and Wix's list is empty: that proves nothing about the rows.
+    /// True if the table has rows and Wix's list is empty, which proves nothing about the rows.
     pub fn lists_nothing(&self) -> bool {
         self.records == 0 && self.not_in_wix > 0
     }

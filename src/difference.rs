@@ -1,12 +1,12 @@
-//! Paths of the fields that differ between two versions of a record; never their values, which may be personal.
+//! Paths of the fields that differ between two versions of a record, without their values, which may be personal data.
 
 use serde_json::Value;
 
-/// Maximum depth of a path: below it a field counts as different as a whole.
+/// Maximum depth of a path. A deeper field is compared as a whole.
 const MAX_DEPTH: usize = 4;
 
-/// Paths of what differs between two JSON texts, in order, such as `info.company` and `lineItems[1].quantity`. A text
-/// that is not JSON differs as a whole.
+/// Paths of the differences between two JSON texts, in order, such as `info.company` and `lineItems[1].quantity`. A
+/// text that is not JSON differs as a whole.
 pub fn changed_fields(old: &str, new: &str) -> Vec<String> {
     let (Ok(old), Ok(new)) = (serde_json::from_str::<Value>(old), serde_json::from_str::<Value>(new)) else {
         return vec!["the record".to_owned()];

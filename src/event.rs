@@ -27,27 +27,27 @@ pub enum Event<'a> {
     RequestSent {
         request: &'a RequestInfo<'a>,
     },
-    /// A request got its response, or none.
+    /// A request ended, with or without a response.
     ResponseReceived {
         request: &'a RequestInfo<'a>,
-        /// Else why there is none.
+        /// Why there is no response.
         response: Result<ResponseInfo<'a>, &'a str>,
         duration: Duration,
     },
     BatchCommitted {
         table: &'static Table,
-        /// Records of this pass so far, written or rejected.
+        /// Number of written and rejected records of this pass so far.
         record_count: u64,
-        /// Records in the whole listing, if Wix tells.
+        /// Number of records in the whole list, if Wix states it.
         total: Option<u64>,
         batch: BatchInfo,
     },
     /// A record is looked up by its id.
     LookingUp {
         table: &'static Table,
-        /// 1 is the first.
+        /// The first record has number 1.
         number: u64,
-        /// How many are to be looked up, if that is known.
+        /// Number of records to look up, if it is known.
         total: Option<u64>,
     },
     /// Records were compared with the table; nothing was written.
@@ -64,26 +64,26 @@ pub enum Event<'a> {
     RecordRejected {
         table: &'static Table,
         wix_id: Option<&'a str>,
-        /// Holds no value of the record.
+        /// It contains no values of the record.
         reason: &'a str,
-        /// False if `sync_errors` held it before.
+        /// False if it was already in `sync_errors`.
         is_new: bool,
     },
-    /// Something that the operator should know and that is not a failure.
+    /// A message for the operator that is not an error.
     Notice {
         table: Option<&'static Table>,
-        /// A sentence.
+        /// One sentence.
         text: &'a str,
     },
     /// A wait starts. One for Wix ends with the table's next request, one for the database with [`Event::WaitEnded`].
     Waiting {
-        /// `None` if it is no single table that waits.
+        /// `None` if the wait is not for a single table.
         table: Option<&'static Table>,
-        /// `None` if nobody knows how long.
+        /// `None` if the duration is not known.
         delay: Option<Duration>,
         wait: &'a Wait,
     },
-    /// The database has answered.
+    /// The database has responded.
     WaitEnded,
     /// A table's pass ended, successfully or not.
     TableFinished {
@@ -95,57 +95,57 @@ pub enum Event<'a> {
     },
 }
 
-/// A request to Wix, for logs: no secrets, and no values of records.
+/// A request to Wix, for logs, without secrets and values of records.
 #[derive(Clone, Debug)]
 pub struct RequestInfo<'a> {
-    /// `None` if it is for no single table.
+    /// `None` if it is not for a single table.
     pub table: Option<&'static Table>,
     pub method: &'static str,
     /// Without a query.
     pub path: &'a str,
-    /// 1 is the first.
+    /// The first attempt is 1.
     pub attempt: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct ResponseInfo<'a> {
     pub status: u16,
-    /// Wix's own id of the request, which its support asks for.
+    /// Wix's id of the request, for Wix's support.
     pub request_id: Option<&'a str>,
 }
 
-/// What one transaction wrote.
+/// The result of one transaction.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct BatchInfo {
     pub inserted: u64,
     pub updated: u64,
     pub unchanged: u64,
-    /// Records that were rejected since the last transaction.
+    /// Number of records rejected since the last transaction.
     pub rejected: u64,
     pub duration: Duration,
 }
 
-/// What is waited for.
+/// The reason for a wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wait {
     /// The requests of this minute are used up.
     RateLimit,
-    /// A request failed and is sent again. Until then no other request is sent either.
+    /// A failed request is retried. Until then no other request is sent.
     Retry {
         /// The table of the request that failed.
         table: Option<&'static Table>,
-        /// 1 is the first.
+        /// The first retry is 1.
         number: u32,
-        /// The last one; `None` if only the time is limited.
+        /// The maximum number of retries; `None` if only the time is limited.
         max: Option<u32>,
-        /// Such as `Wix answered 503`.
+        /// For example `Wix answered 503`.
         cause: String,
     },
-    /// The database does not answer, or is gone.
+    /// The database does not respond, or the connection is lost.
     Database { cause: String },
 }
 
-/// Takes the events of a run and shows them in its own way.
+/// Receives the events of a run and shows them.
 pub trait Reporter: Send + Sync {
     /// Called for each event, in order.
     fn report(&self, event: Event<'_>);

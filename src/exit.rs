@@ -1,4 +1,4 @@
-//! Exit codes: a promise to scripts (README.md lists them).
+//! Exit codes, which scripts rely on (README.md lists them).
 
 use std::process::ExitCode;
 
@@ -7,17 +7,17 @@ use crate::stop::StopReason;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Done, nothing left out.
+    /// Success, complete.
     Done = 0,
-    /// Failed, or one table of several did.
+    /// The command failed, or at least one table failed.
     Failed = 1,
-    /// Wrong use or configuration; nothing was started.
+    /// Wrong usage or configuration; nothing was started.
     Usage = 2,
-    /// Done, but something was left out and named.
+    /// Success, but something was left out. The output names it.
     Incomplete = 3,
     /// Another run holds the lock.
     Locked = 4,
-    /// A check found something wrong.
+    /// A check found a problem.
     Found = 5,
     /// Stopped at `--time-limit`.
     TimeLimit = 6,

@@ -1,8 +1,8 @@
-//! Tells a monitor that a run starts and how it ended, by the protocol of healthchecks.io.
+//! Notifies a monitor of the start and the end of a run, with the protocol of healthchecks.io.
 //!
-//! The monitor never affects a run: it gets a few seconds, and its answer changes nothing. Its address is as good as a
-//! password, so it never appears in a message. This is the only HTTP client besides [`crate::wix`]: it knows neither
-//! credentials nor records, and must not share their headers.
+//! The monitor never affects a run: its time is limited to a few seconds, and its response is ignored. Its address is
+//! like a password, so it never appears in a message. This is the only HTTP client besides [`crate::wix`]. It knows
+//! neither credentials nor records, and must not share headers with it.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::address::Address;
 use crate::network::{CertificateProblem, Network, chain};
 use crate::secret::Secret;
 
-/// A monitor that has not answered within this time is given up.
+/// Maximum time for the monitor's response.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The wait before the only retry.
+/// Delay before the only retry.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Maximum bytes of a body that the monitor keeps; more is not sent.
+/// Maximum size of a body that the monitor stores, in bytes. More is not sent.
 const MAX_BODY: usize = 10_000;
 
 const MAX_REDIRECTS: usize = 3;
@@ -41,7 +41,7 @@ pub struct Healthcheck {
 }
 
 impl Healthcheck {
-    /// The error is about the address, and does not quote it.
+    /// The error is about the address and does not quote it.
     pub fn new(address: &Secret, network: &Network, run_id: Uuid) -> Result<Healthcheck, String> {
         let http = network
             .client(&Address::parse(address.reveal())?)?
@@ -52,22 +52,22 @@ impl Healthcheck {
         Ok(Healthcheck { http, address: address.clone(), run_id })
     }
 
-    /// Sends the signal, at most twice. The error says why it did not arrive, without the address.
-    pub async fn tell(&self, signal: Signal, body: &str) -> Result<(), String> {
+    /// Sends the signal, with at most one retry. The error has the reason without the address.
+    pub async fn send(&self, signal: Signal, body: &str) -> Result<(), String> {
         let url = signal_url(self.address.reveal(), signal, self.run_id)?;
         let end = body.char_indices().map(|(at, _)| at).find(|at| *at >= MAX_BODY).unwrap_or(body.len());
-        let first = self.send(&url, &body[..end]).await;
+        let first = self.try_send(&url, &body[..end]).await;
         match first {
             Err((_, true)) => {
                 tokio::time::sleep(RETRY_DELAY).await;
-                self.send(&url, &body[..end]).await.map_err(|(reason, _)| reason)
+                self.try_send(&url, &body[..end]).await.map_err(|(reason, _)| reason)
             }
             other => other.map_err(|(reason, _)| reason),
         }
     }
 
-    /// One attempt. The error comes with whether another attempt may succeed.
-    async fn send(&self, url: &Url, body: &str) -> Result<(), (String, bool)> {
+    /// Sends the signal once. The error includes whether a retry may succeed.
+    async fn try_send(&self, url: &Url, body: &str) -> Result<(), (String, bool)> {
         let response = self.http.post(url.clone()).body(body.to_owned()).send().await.map_err(|error| {
             let problem = CertificateProblem::of(&error);
             let reason = match problem {
@@ -87,7 +87,7 @@ impl Healthcheck {
     }
 }
 
-/// The address is a secret: a redirect is followed only to the same host, and not from https to http.
+/// Because the address is a secret, a redirect is followed only to the same host, and not from https to http.
 fn on_the_same_host(attempt: redirect::Attempt<'_>) -> redirect::Action {
     let (next, previous) = (attempt.url(), attempt.previous());
     if previous.len() > MAX_REDIRECTS {
@@ -101,7 +101,7 @@ fn on_the_same_host(attempt: redirect::Attempt<'_>) -> redirect::Action {
     if is_same { attempt.follow() } else { attempt.stop() }
 }
 
-/// The address of a signal: a word at the end of the path, and the run's id, by which the monitor matches start and
+/// The address of a signal: a word at the end of the path, and the run's id, with which the monitor matches start and
 /// end.
 fn signal_url(address: &str, signal: Signal, run_id: Uuid) -> Result<Url, String> {
     let mut url = Url::parse(address).map_err(|error| error.to_string())?;
@@ -142,12 +142,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn silent_healthcheck_times_out() {
-        // The system accepts the connection, and nobody ever reads from it.
+        // The system accepts the connection, but no program reads from it.
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = Secret::new(&format!("http://{}/check", listener.local_addr().unwrap()));
         let healthcheck = Healthcheck::new(&address, &Network::default(), Uuid::nil()).unwrap();
         let begin = tokio::time::Instant::now();
-        assert_eq!(healthcheck.tell(Signal::Success, "").await, Err("no response in time".to_owned()));
+        assert_eq!(healthcheck.send(Signal::Success, "").await, Err("no response in time".to_owned()));
         assert!(begin.elapsed() < std::time::Duration::from_secs(12), "{:?}", begin.elapsed());
     }
 
@@ -162,7 +162,7 @@ mod tests {
             while stream.write_all(&[b'a'; 65_536]).is_ok() {}
         });
         let healthcheck = Healthcheck::new(&address, &Network::default(), Uuid::nil()).unwrap();
-        assert_eq!(healthcheck.tell(Signal::Success, "").await, Ok(()));
+        assert_eq!(healthcheck.send(Signal::Success, "").await, Ok(()));
         endless.join().unwrap();
     }
 

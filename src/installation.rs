@@ -1,20 +1,20 @@
-//! Which site app credentials read: decided from the configuration, the schema and Wix's answer.
+//! Decides which site app credentials belong to, from the configuration, the schema and Wix's response.
 //!
-//! The access token determines the site, and `WIX_SITE_ID` is not sent with it. The instance id of another
-//! installation, for example from a copied `.env`, would fill this site's tables with another site's records.
+//! The access token determines the site, and `WIX_SITE_ID` is not sent with it. With the instance id of another
+//! installation, for example from a copied `.env`, another site's records would be written into this site's tables.
 
-/// What the configuration says.
+/// The configured ids.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim<'a> {
     /// `WIX_SITE_ID`.
     pub site_id: &'a str,
     /// The id of the app's installation on that site.
     pub instance_id: &'a str,
-    /// The name of the variable that holds the instance id: one of several spellings.
+    /// The variable that contains the instance id: it has several names.
     pub variable: &'static str,
 }
 
-/// What a schema remembers.
+/// The ids that a schema remembers.
 #[derive(Clone, Debug, Default)]
 pub struct Remembered {
     pub schema: String,
@@ -32,7 +32,7 @@ pub struct RememberedInstallation {
     pub site_id: Option<String>,
 }
 
-/// What Wix says about an access token (wix-api.md 1.5). Every field may be missing.
+/// Wix's information about an access token (wix-api.md 1.5). Every field may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TokenInfo {
     /// The site that the token reads.
@@ -41,7 +41,7 @@ pub struct TokenInfo {
     pub instance_id: Option<String>,
 }
 
-/// The run may read.
+/// The run may read records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
     /// Whether Wix named the site. If not, the next run asks again.
@@ -50,23 +50,23 @@ pub struct Accepted {
     pub notice: Option<String>,
 }
 
-/// The run must not read.
+/// The run must not read records.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WrongInstallation {
     #[error("{variable} is the app's installation on site {actual}, but WIX_SITE_ID is {site_id}")]
     OtherSite {
         variable: &'static str,
-        /// As Wix named it.
+        /// As named by Wix.
         actual: String,
         site_id: String,
         /// The schema, if earlier runs may have written the other site's records into it.
         doubtful_schema: Option<String>,
     },
-    /// Wix issued the token to another installation than the one it was asked for.
+    /// Wix issued the token to another installation than the requested one.
     #[error("Wix issued an access token for the app's installation {actual}, but {variable} is {given}")]
     OtherInstance {
         variable: &'static str,
-        /// As Wix named it.
+        /// As named by Wix.
         actual: String,
         /// The value of the variable.
         given: String,
@@ -88,7 +88,7 @@ pub enum WrongInstallation {
 }
 
 impl Remembered {
-    /// True if Wix has confirmed this pair of site and installation in an earlier run: nothing has to be asked.
+    /// True if Wix confirmed this pair of site and installation in an earlier run, so that no request is needed.
     pub fn confirms(&self, claim: &Claim<'_>) -> bool {
         self.installations.iter().all(|known| is_same(&known.instance_id, claim.instance_id))
             && self.has_confirmed(claim.site_id)
@@ -106,7 +106,7 @@ impl Remembered {
     }
 }
 
-/// Decides about a pair of site and installation that is not confirmed. `info` is Wix's answer, or why there is none.
+/// Decides about a pair of site and installation that is not confirmed. `info` is Wix's response, or why there is none.
 ///
 /// # Errors
 ///
@@ -181,7 +181,7 @@ impl WrongInstallation {
     }
 }
 
-/// Wix's ids are UUIDs, and people paste them in upper case and with spaces.
+/// Wix's ids are UUIDs. Configured ones may be in upper case or have spaces.
 fn is_same(a: &str, b: &str) -> bool {
     a.trim().eq_ignore_ascii_case(b.trim())
 }
@@ -201,7 +201,7 @@ mod tests {
         Ok(TokenInfo { site_id: Some(site_id.to_owned()), instance_id: None })
     }
 
-    /// What happens to the run, in a word.
+    /// What happens to the run.
     fn verdict(remembered: &Remembered, info: &Result<TokenInfo, String>) -> &'static str {
         match judge(remembered, &CLAIM, info).map_err(|error| *error) {
             Ok(Accepted { is_confirmed: true, notice: None }) => "confirmed",

@@ -1,17 +1,17 @@
-//! Which process holds the lease, and whether it is certainly dead.
+//! The process that owns the lease, and whether it has certainly ended.
 
 use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-/// One process among all that ever ran: pids are reused, so boot, namespace and start time belong to it. A field is
-/// `None` where this machine does not tell it (outside Linux).
+/// Identifies one process. Process ids are reused, so boot, namespace and start time are included. A field is `None` if
+/// this machine does not provide it (outside Linux).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LockOwner {
     host: Option<String>,
     /// The id of the machine's current boot.
     boot: Option<String>,
-    /// The namespace in which `pid` counts.
+    /// The namespace of `pid`.
     pid_namespace: Option<String>,
     pid: u32,
     /// When the process started, in clock ticks since boot.
@@ -33,7 +33,7 @@ impl LockOwner {
         }
     }
 
-    /// A holder that gives the lease back within seconds, as when the inbox is emptied. A run waits for it.
+    /// An owner that releases the lease within seconds, for instance to empty the inbox. A run waits for it.
     pub fn briefly(self) -> LockOwner {
         LockOwner { is_brief: true, ..self }
     }
@@ -42,8 +42,8 @@ impl LockOwner {
         self.is_brief
     }
 
-    /// True if `self` ran on the machine and in the namespace of `observer` and has certainly ended. Where that cannot
-    /// be known it is false, and the lease has to expire.
+    /// True if `self` ran on the machine and in the namespace of `observer` and has certainly ended. If that is not
+    /// known it is false, and the lease has to expire.
     pub fn is_dead(&self, observer: &LockOwner) -> bool {
         let known = [
             (&self.host, &observer.host),
@@ -54,10 +54,9 @@ impl LockOwner {
             return false;
         }
         match process_stat(self.pid) {
-            // A zombie writes nothing any more; its parent has just not waited for it.
+            // A zombie no longer writes; only its parent has not waited for it.
             Some((state, started)) => matches!(state, 'Z' | 'X') || Some(started) != self.started,
-            // Where other users' processes are hidden (`hidepid`, systemd's `ProtectProc`), not even the first one is
-            // visible.
+            // If other users' processes are hidden (`hidepid`, systemd's `ProtectProc`), not even process 1 is visible.
             None => {
                 fs::exists("/proc/1").unwrap_or(false) && !fs::exists(format!("/proc/{}", self.pid)).unwrap_or(true)
             }
@@ -74,8 +73,8 @@ fn read(path: &str) -> Option<String> {
     Some(text.trim().to_owned()).filter(|text| !text.is_empty())
 }
 
-/// State and start time from `/proc/PID/stat`. The command's name in it may contain spaces and brackets, so fields are
-/// counted from its last bracket.
+/// State and start time from `/proc/PID/stat`. The command's name may contain spaces and brackets, so fields are
+/// counted after its last bracket.
 fn process_stat(pid: u32) -> Option<(char, u64)> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, behind_name) = text.rsplit_once(')')?;
@@ -95,14 +94,14 @@ mod tests {
         assert!(!current.is_dead(&current));
         let mut child = Command::new("sleep").arg("600").spawn().unwrap();
         let (_, started) = process_stat(child.id()).unwrap();
-        let holder = LockOwner { pid: child.id(), started: Some(started), ..current.clone() };
-        assert!(!holder.is_dead(&current));
+        let owner = LockOwner { pid: child.id(), started: Some(started), ..current.clone() };
+        assert!(!owner.is_dead(&current));
         child.kill().unwrap();
-        while !holder.is_dead(&current) {
+        while !owner.is_dead(&current) {
             std::thread::yield_now();
         }
         child.wait().unwrap();
-        assert!(holder.is_dead(&current));
+        assert!(owner.is_dead(&current));
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! Outgoing connections: the proxies and CA certificates that the environment names, and what the two HTTP clients have
-//! in common.
+//! Outgoing connections: proxies and CA certificates from the environment, and what the two HTTP clients share.
 
 use std::error::Error;
 use std::fmt;
@@ -14,7 +13,7 @@ use url::Url;
 use crate::address::{Address, is_local};
 use crate::secret::Secret;
 
-/// Proxy variables, in both spellings that other programs read.
+/// Proxy variables, in the two spellings that other programs support.
 pub const PROXY_VARIABLES: [[&str; 2]; 4] = [
     ["HTTPS_PROXY", "https_proxy"],
     ["HTTP_PROXY", "http_proxy"],
@@ -27,12 +26,12 @@ pub const PROXY_VARIABLES: [[&str; 2]; 4] = [
 pub struct CertificatePaths {
     /// `SSL_CERT_FILE`.
     file: Option<PathBuf>,
-    /// Those of `SSL_CERT_DIR`.
+    /// The files of `SSL_CERT_DIR`.
     directories: Vec<PathBuf>,
 }
 
 impl CertificatePaths {
-    /// From the variables that other programs read too.
+    /// Reads the variables that other programs also use.
     pub fn of<'a>(get: impl Fn(&str) -> Option<&'a str>) -> CertificatePaths {
         let directories = get("SSL_CERT_DIR").into_iter().flat_map(|list| list.split(':'));
         CertificatePaths {
@@ -66,12 +65,12 @@ impl CertificatePaths {
     }
 }
 
-/// Bundles may contain old certificates that cannot be read: the others are enough.
+/// Bundles may contain old certificates that cannot be parsed. They are ignored.
 fn usable(certificates: Vec<CertificateDer<'static>>) -> Vec<CertificateDer<'static>> {
     certificates.into_iter().filter(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok()).collect()
 }
 
-/// A proxy, and the variable that names it.
+/// A proxy, and the name of its variable.
 #[derive(Clone, Debug)]
 struct NamedProxy {
     variable: String,
@@ -89,12 +88,12 @@ pub struct Network {
 }
 
 impl Network {
-    /// From the variables that curl and others read. The error names the variable and does not quote a proxy: its
-    /// address may contain a password.
+    /// Reads the variables of curl and other programs. The error names the variable and does not quote a proxy, because
+    /// its address may contain a password.
     pub fn of<'a>(get: impl Fn(&str) -> Option<&'a str>) -> Result<Network, String> {
         let first = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, get(name)?)));
         let [https, http, all, no] = PROXY_VARIABLES.map(first);
-        // In a CGI program `HTTP_PROXY` is a header of the request.
+        // In a CGI program, `HTTP_PROXY` is set from a header of the request.
         let http = http.filter(|(name, _)| *name != "HTTP_PROXY" || get("REQUEST_METHOD").is_none());
         let proxy = |specific: Option<(&str, &str)>| match specific.or(all) {
             Some((name, value)) => proxy_address(value)
@@ -110,7 +109,8 @@ impl Network {
         })
     }
 
-    /// The proxy variable in force for this server, with the host and port of the proxy but without user and password.
+    /// The proxy variable that applies to this server, with the host and port of the proxy but without user and
+    /// password.
     pub fn describe_proxy(&self, server: &Address) -> Option<String> {
         let proxy = if server.is_encrypted() { self.https_proxy.as_ref() } else { self.http_proxy_for(server) };
         let NamedProxy { variable, address } = proxy?;
@@ -120,7 +120,7 @@ impl Network {
         Some(format!("{variable} names {}{port}{exceptions}", url.host_str().unwrap_or_default()))
     }
 
-    /// Unencrypted requests to this machine must not leave it.
+    /// Unencrypted requests to this machine must not go through a proxy.
     fn http_proxy_for(&self, server: &Address) -> Option<&NamedProxy> {
         let is_on_this_machine =
             |proxy: &NamedProxy| Url::parse(proxy.address.reveal()).is_ok_and(|url| is_local(&url));
@@ -129,14 +129,14 @@ impl Network {
 
     /// A client for one server. It follows no redirect and sends no `Referer`.
     pub fn client(&self, server: &Address) -> Result<ClientBuilder, String> {
-        // Fails only if a provider is installed already, which is fine.
+        // Fails only if a provider is already installed, which is correct.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let failed = |error: reqwest::Error| chain(&error.without_url());
         let mut builder = Client::builder()
             .user_agent(concat!("wix-sync/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
             .referer(false)
-            // reqwest must not read the variables by itself: it does not know `.env`.
+            // reqwest must not read the variables itself, because it does not know `.env`.
             .no_proxy();
         let no_proxy = || self.no_proxy.as_deref().and_then(NoProxy::from_string);
         if let Some(proxy) = &self.https_proxy {
@@ -153,7 +153,7 @@ impl Network {
     }
 }
 
-/// The address of a proxy; HTTP if it has no scheme.
+/// The address of a proxy. Without a scheme it is HTTP.
 fn proxy_address(value: &str) -> Result<Secret, String> {
     let text = if value.contains("://") { value.to_owned() } else { format!("http://{value}") };
     let is_known = |url: &Url| {
@@ -172,12 +172,12 @@ pub enum CertificateProblem {
     NotTrusted,
     Expired,
     NotValidYet,
-    /// It names other hosts.
+    /// It is for other hosts.
     OtherName,
 }
 
 impl CertificateProblem {
-    /// The certificate problem that made a request fail, if it was one.
+    /// The certificate problem that made a request fail, if there was one.
     pub fn of(error: &(dyn Error + 'static)) -> Option<CertificateProblem> {
         let rustls::Error::InvalidCertificate(error) = find::<rustls::Error>(error)? else { return None };
         Some(match error {
@@ -208,7 +208,7 @@ impl CertificateProblem {
     }
 }
 
-/// Completes "the certificate of HOST".
+/// The text after "the certificate of HOST".
 impl fmt::Display for CertificateProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -220,7 +220,7 @@ impl fmt::Display for CertificateProblem {
     }
 }
 
-/// The first cause of this type. An `io::Error` has its inner error in `get_ref`; its `source` skips it.
+/// The first cause of this type. The inner error of an `io::Error` is in `get_ref`; its `source` skips it.
 pub fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -236,7 +236,7 @@ pub fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<
     None
 }
 
-/// An error with its causes: the top line alone often says little.
+/// An error with its causes, because the top line alone often says little.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

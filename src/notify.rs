@@ -1,4 +1,4 @@
-//! Notifications about a run: a monitor's pings, and a file of metrics. Neither ever fails a run.
+//! Notifications about a run: a monitor's pings, and a metrics file. They never fail a run.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -24,7 +24,7 @@ pub struct Notifier {
     heard: Mutex<Heard>,
 }
 
-/// What the events of the run told.
+/// Data collected from the events of the run.
 #[derive(Default)]
 struct Heard {
     schema: Option<String>,
@@ -42,7 +42,7 @@ impl Reporter for Notifier {
                 heard.start = self
                     .healthcheck
                     .clone()
-                    .map(|healthcheck| tokio::spawn(async move { healthcheck.tell(Signal::Start, "").await }));
+                    .map(|healthcheck| tokio::spawn(async move { healthcheck.send(Signal::Start, "").await }));
             }
             Event::RunFinished { summary } => heard.summary = Some(summary.clone()),
             _ => {}
@@ -51,7 +51,7 @@ impl Reporter for Notifier {
 }
 
 impl Notifier {
-    /// Checks address and path before anything starts.
+    /// Checks address and path before the run starts.
     pub fn prepare(
         environment: &Environment,
         metrics_file: Option<&Path>,
@@ -78,9 +78,9 @@ impl Notifier {
         Ok(Notifier { sync_type, clock: Instant::now(), healthcheck, metrics, heard: Mutex::default() })
     }
 
-    /// Tells of the end, whatever it is. `error` is why the run failed.
+    /// Sends the notifications at the end, whatever the result. `error` is why the run failed.
     pub async fn ended(&self, exit: Exit, error: Option<String>) {
-        // The run that holds the lock reports for itself; this one would contradict it.
+        // The run that owns the lock sends its own notifications, which must not be contradicted.
         if exit == Exit::Locked {
             return;
         }
@@ -100,24 +100,24 @@ impl Notifier {
             }
         }
         let Some(healthcheck) = &self.healthcheck else { return };
-        // In order: the start first. One warning is enough about a monitor that does not answer.
+        // The start is sent first. A monitor that does not respond causes only one warning.
         let start = match heard.start {
             Some(start) => start.await.unwrap_or(Ok(())),
             None => Ok(()),
         };
-        let end = healthcheck.tell(signal_of(exit), &body(exit, error, summary)).await;
+        let end = healthcheck.send(signal_of(exit), &body(exit, error, summary)).await;
         if let Err(reason) = start.and(end) {
-            tracing::warn!(error = reason, "the monitor in WIX_SYNC_HEALTHCHECK_URL could not be told: {reason}");
+            tracing::warn!(error = reason, "the monitor in WIX_SYNC_HEALTHCHECK_URL could not be notified: {reason}");
         }
     }
 }
 
-/// By the database server's clock: monitors compare it with now.
+/// The database server's clock, because monitors compare it with the current time.
 fn ended_at(summary: &RunSummary) -> DateTime<Utc> {
     summary.started_at + TimeDelta::milliseconds(summary.duration_ms.try_into().unwrap_or_default())
 }
 
-/// The text of `sync_logs.error`, else what was left out, else how much was done.
+/// The text of `sync_logs.error`, else what was left out, else the counts.
 fn body(exit: Exit, error: Option<String>, summary: Option<&RunSummary>) -> String {
     if let Some(error) = error {
         let text = format!("exit code {}: {error}\n", exit as u8);
@@ -126,7 +126,7 @@ fn body(exit: Exit, error: Option<String>, summary: Option<&RunSummary>) -> Stri
     summary.map_or(&[][..], |summary| &summary.tables).iter().map(line_of).collect()
 }
 
-/// One table in a line, with what was left out of it.
+/// One line per table, with what was left out.
 fn line_of(summary: &TableSummary) -> String {
     let counts = &summary.counts;
     let mut line = format!("{}: {} synced, {} deleted", summary.table, counts.synced, counts.deleted);
@@ -140,9 +140,9 @@ fn line_of(summary: &TableSummary) -> String {
     line
 }
 
-/// Exit code 3 is a success for a monitor: the tables are fresh, and one bad record must not hide an outage for weeks;
-/// the body says what was left out. The time limit is neither success nor failure: the monitor only logs it, and alerts
-/// by itself if no success follows in time.
+/// Exit code 3 is a success for a monitor: the tables are up to date, and one rejected record must not hide an outage
+/// for weeks. The body says what was left out. The time limit is neither success nor failure: the monitor only logs it,
+/// and alerts by itself if no success follows in time.
 fn signal_of(exit: Exit) -> Signal {
     match exit {
         Exit::Done | Exit::Incomplete => Signal::Success,

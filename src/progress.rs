@@ -1,4 +1,4 @@
-//! How far a run is: collected from its events, written with each heartbeat, shown by `status`.
+//! The progress of a run, collected from its events. It is written with each heartbeat, and `status` shows it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,14 +16,14 @@ pub type RunProgress = BTreeMap<String, TableProgress>;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableProgress {
     pub status: Status,
-    /// `None` until it is decided. Earlier versions said `pass`.
+    /// `None` until it is decided. Earlier versions wrote `pass`.
     #[serde(rename = "kind", alias = "pass")]
     pub pass: Option<PassKind>,
-    /// Records of this pass so far, written or rejected.
+    /// Number of written and rejected records of this pass so far.
     pub records: u64,
-    /// Records in the whole listing, if Wix tells.
+    /// Number of records in the whole list, if Wix states it.
     pub total: Option<u64>,
-    /// Requests to Wix so far, retries included.
+    /// Number of requests to Wix so far, including retries.
     pub requests: u64,
 }
 

@@ -4,24 +4,24 @@ use std::time::{Duration, SystemTime};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Retries of one request after failures; throttling does not count.
+    /// Maximum number of retries of one request after failures. Throttling does not count.
     pub max_retries: u32,
-    /// The first delay; it doubles with every further failure.
+    /// The first delay. It doubles with each further failure.
     pub first_delay: Duration,
 }
 
-/// The longest delay between two attempts. A longer `Retry-After` is cut to it; if Wix still refuses, it is waited for
-/// again.
+/// Maximum delay between two attempts. A longer `Retry-After` is shortened to it; if Wix refuses again, the request
+/// waits again.
 const MAX_DELAY: Duration = Duration::from_secs(120);
 
-/// The delay after a 429 without `Retry-After`: what Wix's troubleshooting page advises (wix-api.md 6.2).
+/// The delay after a 429 without `Retry-After`, as recommended by Wix's troubleshooting page (wix-api.md 6.2).
 const THROTTLE_DELAY: Duration = Duration::from_secs(60);
 
-/// After this time with nothing but refusals the run gives up; the next one resumes.
+/// Maximum time in which all requests are refused. Then the run ends, and the next one resumes.
 pub const THROTTLE_PATIENCE: Duration = Duration::from_secs(600);
 
 impl RetryPolicy {
-    /// The delay before retry number `retry` (1 is the first): between half of the grown delay and all of it, and never
+    /// The delay before retry number `retry` (the first is 1): between half of the full delay and all of it, and never
     /// shorter than `retry_after`. `jitter` is in `0.0..1.0`.
     pub fn delay(&self, retry: u32, retry_after: Option<Duration>, jitter: f64) -> Duration {
         let grown = self.first_delay.saturating_mul(2_u32.saturating_pow(retry.saturating_sub(1))).min(THROTTLE_DELAY);
@@ -29,9 +29,9 @@ impl RetryPolicy {
         jittered.max(retry_after.unwrap_or_default()).min(MAX_DELAY)
     }
 
-    /// The delay after refusal number `refusal` in a row (1 is the first): what Wix asks for, or a minute if it names
-    /// no time, plus a random part, so that many clients do not come back at once. A `Retry-After` of 0 in a row of
-    /// refusals grows like any other failure.
+    /// The delay after refusal number `refusal` in a row (the first is 1): the requested time, or a minute if Wix names
+    /// none, plus a random part, so that many clients do not return at the same time. If several refusals in a row have
+    /// `Retry-After: 0`, the delay grows as after any other failure.
     pub fn throttle_delay(&self, refusal: u32, retry_after: Option<Duration>, jitter: f64) -> Duration {
         match retry_after {
             None => THROTTLE_DELAY.mul_f64(1.0 + jitter / 10.0),
@@ -43,8 +43,8 @@ impl RetryPolicy {
     }
 }
 
-/// Reads `Retry-After`: seconds or an HTTP date. `None` if it is neither. `now` is the clock that the date refers to:
-/// the server's. If it is not known, a date says nothing.
+/// Parses `Retry-After`: seconds or an HTTP date. `None` if it is neither. `now` is the server's clock, to which a date
+/// refers. If it is not known, a date cannot be used.
 pub fn parse_retry_after(value: &str, now: Option<SystemTime>) -> Option<Duration> {
     let value = value.trim();
     if let Ok(seconds) = value.parse::<f64>() {

@@ -1,4 +1,4 @@
-//! The outcome of a run: shown at its end, and kept in `sync_logs`.
+//! The result of a run: shown at its end, and stored in `sync_logs`.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,22 @@ use uuid::Uuid;
 use crate::table::Table;
 use crate::table::row::Row;
 
-/// Maximum record errors that `sync_logs.results` lists per table; all are in `sync_errors`.
+/// Maximum number of rejected records that `sync_logs.results` lists per table; all are in `sync_errors`.
 const MAX_ERROR_DETAILS: usize = 100;
 
 /// The status of a run or of a table's pass, in the words of `sync_logs.status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
-    /// Running, or ended in a way that it could not record.
+    /// Running, or ended without recording it.
     Running,
-    /// Reached Wix's own end of every listing.
+    /// Reached the end of every list.
     Completed,
     Failed,
 }
 
 impl Status {
-    /// The word in `sync_logs.status`.
+    /// The text in `sync_logs.status`.
     pub fn as_str(self) -> &'static str {
         match self {
             Status::Running => "running",
@@ -34,7 +34,7 @@ impl Status {
     }
 }
 
-/// How a pass reads.
+/// The kind of a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PassKind {
@@ -45,7 +45,7 @@ pub enum PassKind {
     Incremental,
     /// Appointments that start in a given range of time.
     Range,
-    /// Only rejected records. Earlier versions said `errors`.
+    /// Only rejected records. Earlier versions wrote `errors`.
     #[serde(alias = "errors")]
     Retry,
     /// Only the differences that a comparison found.
@@ -53,7 +53,7 @@ pub enum PassKind {
 }
 
 impl PassKind {
-    /// The word in `sync_logs.results`.
+    /// The text in `sync_logs.results`.
     pub fn as_str(self) -> &'static str {
         match self {
             PassKind::Full => "full",
@@ -67,19 +67,19 @@ impl PassKind {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RecordCounts {
-    /// Inserted, updated and unchanged records.
+    /// Number of inserted, updated and unchanged records.
     pub synced: u64,
     pub inserted: u64,
     pub updated: u64,
-    /// Rows that had the record's content already; not written.
+    /// Rows that already had the record's content and were not written.
     pub unchanged: u64,
     /// Rows marked as deleted.
     pub deleted: u64,
-    /// Records that could not be written; they are in `sync_errors`.
+    /// Rejected records, which are in `sync_errors`.
     pub errors: u64,
 }
 
-/// Number of records with a field that could not be read, by column. Names, never values.
+/// Number of records with an unreadable field, by column. It contains no values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct UnreadableFields(BTreeMap<&'static str, u64>);
@@ -104,11 +104,11 @@ impl UnreadableFields {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ErrorDetail {
     pub wix_id: Option<String>,
-    /// Names fields, never values.
+    /// It names fields, but no values.
     pub reason: String,
 }
 
-/// What one pass did: an entry of `sync_logs.results`.
+/// The result of one pass: an entry of `sync_logs.results`.
 #[derive(Clone, Debug, Serialize)]
 pub struct TableSummary {
     #[serde(skip)]
@@ -121,15 +121,15 @@ pub struct TableSummary {
     pub resumed: bool,
     #[serde(flatten)]
     pub counts: RecordCounts,
-    /// The first of them, [`MAX_ERROR_DETAILS`] at most.
+    /// The first rejected records, at most [`MAX_ERROR_DETAILS`].
     pub error_details: Vec<ErrorDetail>,
     /// Columns that are null in some of the records because Wix's value could not be read.
     #[serde(skip_serializing_if = "UnreadableFields::is_empty")]
     pub unreadable_fields: UnreadableFields,
-    /// Requests to Wix, retries included.
+    /// Number of requests to Wix, including retries.
     pub requests: u64,
     pub retries: u64,
-    /// Characters removed or replaced because Postgres can't store them.
+    /// Number of characters removed or replaced because Postgres cannot store them.
     pub repaired_characters: u64,
     pub duration_ms: u64,
     /// Sentences for the operator.
@@ -138,7 +138,7 @@ pub struct TableSummary {
     /// True if something other than a rejected record was left out: the run is not a full success.
     #[serde(skip_serializing_if = "is_false")]
     pub incomplete: bool,
-    /// What was left out, in sentences, apart from the records that this pass rejected.
+    /// What was left out, as sentences, except the records that this pass rejected.
     #[serde(skip)]
     pub left_out: Vec<LeftOut>,
     /// True if something was left out that earlier runs did not leave out.
@@ -191,7 +191,7 @@ impl TableSummary {
         }
     }
 
-    /// Counts a record that could not be written. One that is listed already counts once.
+    /// Counts a rejected record. A record that is already listed is not counted again.
     pub fn add_error(&mut self, wix_id: Option<String>, reason: String) {
         let mut listed = self.error_details.iter_mut();
         if wix_id.is_some()
@@ -206,7 +206,7 @@ impl TableSummary {
         }
     }
 
-    /// True if every record is in the table and nothing was held back.
+    /// True if every record is in the table and no copy is held back.
     pub fn is_complete(&self) -> bool {
         self.status == Status::Completed && self.counts.errors == 0 && !self.incomplete
     }
@@ -217,12 +217,12 @@ pub struct RunSummary {
     pub run_id: Uuid,
     /// The tables, separated by commas, or `all`.
     pub sync_type: String,
-    /// Completed only if every pass is.
+    /// Completed only if all passes are.
     pub status: Status,
     /// By the database server's clock.
     pub started_at: DateTime<Utc>,
     pub duration_ms: u64,
-    /// One per table that was started, in order.
+    /// One entry per started table, in order.
     pub tables: Vec<TableSummary>,
     pub error: Option<String>,
 }
@@ -236,7 +236,7 @@ impl RunSummary {
         self.tables.iter().map(|summary| summary.counts.errors).sum()
     }
 
-    /// `sync_logs.results`: an object with one member per table.
+    /// `sync_logs.results`: an object with one field per table.
     pub fn results(&self) -> serde_json::Value {
         self.tables.iter().map(|summary| (summary.table.name.to_owned(), serde_json::json!(summary))).collect()
     }

@@ -2,27 +2,27 @@
 
 use std::fmt;
 
-/// A secret: no `Display`, and `Debug` shows only that there is one.
+/// A secret. It has no `Display`, and `Debug` does not show its value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Surrounding white space, which pasting often adds, is removed.
+    /// Removes surrounding white space, which is often added by pasting.
     pub fn new(text: &str) -> Secret {
         Secret(text.trim().to_owned())
     }
 
-    /// Every character counts.
+    /// Keeps every character.
     pub fn verbatim(text: &str) -> Secret {
         Secret(text.to_owned())
     }
 
-    /// The secret itself, for the one place that sends it.
+    /// The secret itself, for sending it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// `text` with every occurrence of the secret replaced by `***`, for answers that echo what was sent.
+    /// `text` with every occurrence of the secret replaced by `***`, for responses that repeat what was sent.
     pub fn redact(&self, text: &str) -> String {
         if self.0.len() < 4 { text.to_owned() } else { text.replace(&self.0, "***") }
     }

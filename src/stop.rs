@@ -1,4 +1,4 @@
-//! A request to stop: carried to everything that waits for Wix or for time, obeyed between batches.
+//! A request to stop. Everything that waits for Wix or for time receives it; a run obeys it between batches.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ pub enum StopReason {
     /// SIGINT: someone pressed Ctrl-C.
     #[error("stopped by SIGINT")]
     Interrupt,
-    /// SIGTERM: the system or an operator asked.
+    /// SIGTERM: the system or an operator requested it.
     #[error("stopped by SIGTERM")]
     Terminate,
     /// SIGHUP: the terminal was closed.
@@ -20,16 +20,16 @@ pub enum StopReason {
     /// Another run took the lease.
     #[error("another run took the lock, because this run did not renew it in time")]
     LeaseLost,
-    /// No renewal of the lease was answered.
+    /// No renewal of the lease got a response.
     #[error("the database has not answered for about two minutes")]
     DatabaseSilent,
 }
 
-/// Given to everything that may wait; cheap to clone.
+/// Received by everything that may wait; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Stop(watch::Receiver<Option<StopReason>>);
 
-/// The other end: whoever holds it may ask the run to stop.
+/// The sender: requests a stop.
 #[derive(Clone, Debug)]
 pub struct Stopper(watch::Sender<Option<StopReason>>);
 
@@ -39,7 +39,7 @@ pub fn stop_pair() -> (Stopper, Stop) {
 }
 
 impl Stopper {
-    /// Asks for a stop. If called again, the first reason stays.
+    /// Requests a stop. A second call does not change the reason.
     pub fn stop(&self, reason: StopReason) {
         self.0.send_if_modified(|current| {
             let first = current.is_none();
@@ -50,7 +50,7 @@ impl Stopper {
 }
 
 impl Stop {
-    /// One that nobody asks for.
+    /// A stop that is never requested.
     pub fn never() -> Stop {
         stop_pair().1
     }
@@ -63,7 +63,7 @@ impl Stop {
         self.requested().map_or(Ok(()), Err)
     }
 
-    /// Waits for the stop; forever if nobody can ask for one any more.
+    /// Waits for the stop; forever if there is no sender any more.
     pub async fn wait(&self) -> StopReason {
         let mut receiver = self.0.clone();
         match receiver.wait_for(Option::is_some).await.ok().and_then(|reason| *reason) {
@@ -72,14 +72,14 @@ impl Stop {
         }
     }
 
-    /// Waits until a stop was requested and `grace` has passed since.
+    /// Waits until `grace` has passed after a stop was requested.
     pub async fn overdue(&self, grace: Duration) -> StopReason {
         let reason = self.wait().await;
         tokio::time::sleep(grace).await;
         reason
     }
 
-    /// Sleeps, unless the stop comes first.
+    /// Sleeps. Ends early if a stop is requested.
     pub async fn sleep(&self, duration: Duration) -> Result<(), StopReason> {
         tokio::select! {
             reason = self.wait() => Err(reason),

@@ -1,5 +1,5 @@
-//! Texts of others (Wix, Postgres, the tables), made safe to show: nothing in them controls a terminal, changes the
-//! direction of writing, or starts a line that looks like one of this program's.
+//! Makes text from outside (Wix, Postgres, the tables) safe to show: it cannot control a terminal, change the direction
+//! of writing, or start a line that looks like one of this program's.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -13,7 +13,7 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// Like [`one_line`], for a text that this program has split into lines.
+/// Like [`one_line`], for a text that is already split into lines.
 pub fn lines(text: &str) -> Cow<'_, str> {
     if text.contains('\n') {
         return Cow::Owned(text.split('\n').map(one_line).collect::<Vec<_>>().join("\n"));
@@ -21,19 +21,19 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     one_line(text)
 }
 
-/// Like [`lines`], for JSON, whose meaning stays the same.
+/// Like [`lines`], for JSON, whose meaning does not change.
 pub fn json(text: &str) -> Cow<'_, str> {
     escape(
         text,
         |c| is_harmful(c) && c != '\n',
         |out, c| {
-            // All of them are within 16 bits. Writing to a string cannot fail.
+            // All these characters are within 16 bits. Writing to a string cannot fail.
             let _ = write!(out, "\\u{:04x}", u32::from(c));
         },
     )
 }
 
-/// Control characters (C0, DEL, C1), and what separates lines or changes the direction of writing.
+/// Control characters (C0, DEL, C1), and characters that separate lines or change the direction of writing.
 fn is_harmful(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

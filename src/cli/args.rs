@@ -1,15 +1,14 @@
 //! The command line, as clap reads it: no side effects, no defaults that depend on the environment.
 
 use std::path::PathBuf;
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use clap::builder::{PossibleValue, PossibleValuesParser};
+use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::help;
-use crate::config::{MAX_BATCH_SIZE, MAX_RATE_LIMIT, MAX_RETRIES, MAX_RETRY_DELAY, parse_number};
-use crate::table::Table;
+use super::values::{Target, number, parse_duration, parse_sync_type, target_names};
+use crate::config::{MAX_BATCH_SIZE, MAX_RATE_LIMIT, MAX_RETRIES, MAX_RETRY_DELAY};
 
 /// Copies a Wix site's contacts, bookings and orders into Postgres and keeps them up to date.
 #[derive(Debug, Parser)]
@@ -52,7 +51,7 @@ pub struct GlobalArgs {
 /// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain text.
     Text,
     /// One JSON object per line.
     Json,
@@ -91,76 +90,6 @@ pub enum Command {
     /// Print the main man page, or write one per command
     #[command(after_help = help::MAN)]
     Man(ManArgs),
-}
-
-/// Which tables to sync.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    Table(&'static Table),
-    All,
-}
-
-const TARGETS: [Target; Table::ALL.len() + 1] = {
-    let mut targets = [Target::All; Table::ALL.len() + 1];
-    let mut index = 0;
-    while index < Table::ALL.len() {
-        targets[index] = Target::Table(Table::ALL[index]);
-        index += 1;
-    }
-    targets
-};
-
-/// All targets, as usage lines name them.
-fn target_names() -> &'static str {
-    static NAMES: LazyLock<String> = LazyLock::new(|| TARGETS.map(Target::name).join("|"));
-    &NAMES
-}
-
-impl ValueEnum for Target {
-    fn value_variants<'a>() -> &'a [Target] {
-        &TARGETS
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        let help = match self {
-            Target::Table(table) => table.records,
-            Target::All => "All tables",
-        };
-        Some(PossibleValue::new(self.name()).help(help))
-    }
-}
-
-impl Target {
-    /// The tables that these name, in the order in which they are synced; no target means all.
-    pub fn tables(targets: &[Target]) -> Vec<&'static Table> {
-        let is_named =
-            |table: &&'static Table| targets.contains(&Target::Table(table)) || targets.contains(&Target::All);
-        Table::ALL.into_iter().filter(|table| targets.is_empty() || is_named(table)).collect()
-    }
-
-    /// `sync_logs.sync_type` of a run of these: the names of its tables, separated by commas, or `all`.
-    pub fn sync_type(targets: &[Target]) -> String {
-        match Target::tables(targets) {
-            tables if tables.len() == Table::ALL.len() => Target::All.name().to_owned(),
-            tables => tables.iter().map(|table| table.name).collect::<Vec<_>>().join(","),
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Target::Table(table) => table.name,
-            Target::All => "all",
-        }
-    }
-}
-
-/// A type of run, as `sync_logs.sync_type` writes it.
-fn parse_sync_type(text: &str) -> Result<String, String> {
-    let target = |name: &str| TARGETS.into_iter().find(|target| target.name() == name.trim());
-    let targets: Option<Vec<Target>> = text.split(',').map(target).collect();
-    targets.map(|targets| Target::sync_type(&targets)).ok_or_else(|| {
-        format!("not a type of run (use {}, or several tables such as customers,orders)", target_names())
-    })
 }
 
 /// Arguments of `sync`.
@@ -274,7 +203,7 @@ pub struct ErrorsArgs {
     /// Default: list.
     #[command(subcommand)]
     pub command: Option<ErrorsCommand>,
-    /// Those of the default.
+    /// Used without a subcommand.
     #[command(flatten)]
     pub list: ListErrorsArgs,
 }
@@ -326,19 +255,19 @@ pub struct DoctorArgs {
 /// Arguments of `serve`.
 #[derive(Debug, ClapArgs)]
 pub struct ServeArgs {
-    /// Address and port to listen on; port 0 is any free one. Other addresses than loopback need WIX_SYNC_SERVE_TOKEN
+    /// Address and port to listen on; port 0 means any free port. Addresses other than loopback need WIX_SYNC_SERVE_TOKEN
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub listen: String,
-    /// Sync all tables this often, the first time at once; default: only when triggered
+    /// Sync all tables at this interval, the first time at once [default: only when triggered]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub every: Option<Duration>,
-    /// Read everything when the last time is longer ago than this; 0 is never
+    /// Start a full sync if the last one is older than this; 0 means never
     #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = parse_duration)]
     pub full_every: Duration,
-    /// Compare Wix's own counts with the tables at most this often; 0 is never
+    /// Minimum time between two drift checks, which compare Wix's count with the table; 0 means never
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
     pub check_every: Duration,
-    /// Delete ended runs from sync_logs after this time, but the last success of each type; 0 is never
+    /// Delete finished runs from sync_logs after this time, except the last success of each type; 0 means never
     #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = parse_duration)]
     pub keep_logs: Duration,
 }
@@ -420,44 +349,12 @@ pub struct ManArgs {
     pub directory: Option<PathBuf>,
 }
 
-/// `90s`, `30min`, `2h`, `7d`, or combinations such as `1h 30min`; also `0`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    if text.trim() == "0" {
-        return Ok(Duration::ZERO);
-    }
-    humantime::parse_duration(text.trim()).map_err(|_| "not a duration (use 90s, 30min, 2h or 7d)".to_owned())
-}
-
-fn number<const LEAST: u32, const MOST: u32>(text: &str) -> Result<u32, String> {
-    parse_number(text, LEAST..=MOST)
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
-    use super::{Target, parse_sync_type};
-    use crate::table::{APPOINTMENTS, CUSTOMERS, ORDERS};
-
     #[test]
     fn the_command_line_is_sound() {
         super::Args::command().debug_assert();
-    }
-
-    #[test]
-    fn several_targets_are_tables_in_order_without_duplicates() {
-        let [customers, appointments, orders] = [&CUSTOMERS, &APPOINTMENTS, &ORDERS].map(Target::Table);
-        for (targets, expected) in [
-            (&[][..], "all"),
-            (&[Target::All], "all"),
-            (&[orders], "orders"),
-            (&[orders, customers, orders], "customers,orders"),
-            (&[orders, Target::All], "all"),
-            (&[orders, appointments, customers], "all"),
-        ] {
-            assert_eq!(Target::sync_type(targets), expected, "{targets:?}");
-        }
-        assert_eq!(parse_sync_type("orders, customers").as_deref(), Ok("customers,orders"));
-        assert!(parse_sync_type("orders,").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! The connection of a command to the database.
+//! Connects a command to the database.
 
 use super::args::GlobalArgs;
 use super::failure::Failure;
@@ -16,7 +16,7 @@ pub(super) fn database(global: &GlobalArgs, environment: &Environment) -> Result
     Ok((Target::resolve(&database.settings).map_err(StoreError::BadUrl)?, database.schema))
 }
 
-/// An error of Postgres is explained if the tables were changed by hand.
+/// Adds an explanation to an error of Postgres if the tables were changed manually.
 pub(super) async fn explained<T>(store: &Store, result: Result<T, StoreError>) -> Result<T, Failure> {
     match result {
         Err(error @ StoreError::Database { .. }) => Err(store.explain(error).await.into()),

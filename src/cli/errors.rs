@@ -1,9 +1,10 @@
-//! `wix-sync errors`: lists the records that could not be written, and tries them again.
+//! `wix-sync errors`: lists rejected records, or retries them.
 
-use super::args::{ErrorsArgs, ErrorsCommand, ListErrorsArgs, RetryErrorsArgs, Target};
+use super::args::{ErrorsArgs, ErrorsCommand, ListErrorsArgs, RetryErrorsArgs};
 use super::connect::{connect, explained};
 use super::failure::Failure;
 use super::session::{Invocation, Session};
+use super::values::Target;
 use crate::config::SyncFlags;
 use crate::exit::Exit;
 use crate::report;
@@ -25,8 +26,8 @@ async fn list(invocation: &Invocation<'_>, args: &ListErrorsArgs) -> Result<Exit
     Ok(Exit::Done)
 }
 
-/// A run like any other: under the lease, and with a row in `sync_logs`. No monitor is told: it is started by hand, and
-/// a monitor expects the scheduled runs.
+/// A normal run: under the lease, and with a row in `sync_logs`. No monitor is notified, because this run is started
+/// manually and a monitor expects scheduled runs.
 async fn retry(invocation: &Invocation<'_>, args: &RetryErrorsArgs) -> Result<Exit, Failure> {
     let flags = SyncFlags { rate_limit: args.rate_limit, ..SyncFlags::default() };
     let session = Session::start(invocation, flags, None, None)?;

@@ -1,4 +1,4 @@
-//! Why a command could not do its work: the error, what to do, and the exit code.
+//! A failed command: the error, what to do, and the exit code.
 
 use crate::config::ConfigError;
 use crate::exit::Exit;

@@ -1,6 +1,6 @@
-//! The text below the flags in `--help`. At most 80 columns wide: clap would break a longer line anywhere.
+//! The text after the flags in `--help`. At most 80 columns wide: clap would break longer lines anywhere.
 
-/// Of the program as a whole.
+/// The help of the program itself.
 pub(super) const PROGRAM: &str = "EXAMPLES
   wix-sync doctor         check the configuration
   wix-sync migrate        create the tables
@@ -165,7 +165,7 @@ pub(super) const MAN: &str = "EXAMPLES
   wix-sync man | man -l -
   wix-sync man /usr/local/share/man/man1";
 
-/// Sections of man pages that help texts do not have.
+/// Sections that only man pages have.
 pub(super) const MAN_ENVIRONMENT: &str = "wix-sync(1) lists the variables.";
 
 pub(super) const MAN_FILES: &str = "  .env

@@ -22,7 +22,7 @@ use crate::stop::{Stop, StopReason, stop_pair};
 const DEFAULT_FILE: &str = ".env";
 
 const API_KEY: &str = "WIX_API_TOKEN";
-/// App id, app secret and instance id, each with its other name.
+/// App id, app secret and instance id, each with its alternative name.
 const APP: [[&str; 2]; 3] = [
     ["WIX_APP_ID", "WIX_CLIENT_ID"],
     ["WIX_APP_SECRET", "WIX_CLIENT_SECRET"],
@@ -37,7 +37,7 @@ const ABOUT_DATABASE: &str = "\nThe database is a connection string such as post
     under Connect:\ntake the session pooler, put the database password in place of [YOUR-PASSWORD], and write @ : / ? # % in \
     it as %40 %3A %2F %3F %23 %25.";
 
-/// The dialog: what is known, and where it will be written.
+/// The state of the dialog.
 struct Dialog<'a> {
     invocation: &'a Invocation<'a>,
     args: &'a InitArgs,
@@ -71,7 +71,7 @@ pub(super) async fn run(invocation: &Invocation<'_>, args: &InitArgs) -> Result<
 }
 
 impl Dialog<'_> {
-    /// What flags say overrides what is set.
+    /// Flags override variables.
     fn take_flags(&mut self) {
         let InitArgs { site_id, api_key, app_id, app_secret, instance_id, .. } = self.args;
         let global = self.invocation.global;
@@ -99,7 +99,7 @@ impl Dialog<'_> {
         self.changes.push((name, value));
     }
 
-    /// The value of a variable under any of its names.
+    /// The value of a variable, under any of its names.
     fn get(&self, names: &[&str]) -> Option<String> {
         names.iter().find_map(|name| self.environment.get(name)).map(str::to_owned)
     }
@@ -108,7 +108,7 @@ impl Dialog<'_> {
         self.environment.get(API_KEY).is_none() && APP.iter().any(|names| self.get(names).is_some())
     }
 
-    /// Where nobody can answer, everything has to be given. All that is missing is named at once.
+    /// Without a terminal, all values are required. All missing ones are named at once.
     fn refuse_missing(&self) -> Result<(), Failure> {
         if self.can_ask {
             return Ok(());
@@ -137,7 +137,7 @@ impl Dialog<'_> {
         })
     }
 
-    /// Site and credentials: one can only be tested with the other.
+    /// Asks for site and credentials. They can only be tested together.
     async fn answer_wix(&mut self) -> Result<(), Failure> {
         loop {
             if self.can_ask {
@@ -188,14 +188,14 @@ impl Dialog<'_> {
         }
     }
 
-    /// A value that is set already, by the process or the file, is written as well.
+    /// A value that is already set, by the environment or the file, is also written.
     fn keep(&mut self, name: &'static str) {
         if let Some(value) = self.get(&[name]) {
             self.set(name, Some(value));
         }
     }
 
-    /// Shows the result of a test. On a terminal a wrong answer is asked again, unless it is to be kept.
+    /// Shows the result of a test. On a terminal, a wrong value is asked again unless the user keeps it.
     async fn accepts(&mut self, findings: &[Finding]) -> Result<bool, Failure> {
         let problems: Vec<&Finding> = findings.iter().filter(|finding| finding.outcome.is_problem()).collect();
         if self.can_ask {
@@ -252,7 +252,7 @@ impl Dialog<'_> {
         Ok(())
     }
 
-    /// Offers what comes next.
+    /// Offers the next commands.
     async fn continue_with_commands(&mut self) -> Result<Exit, Failure> {
         let InitArgs { migrate: wants_migrate, no_migrate, sync: wants_sync, no_sync, yes, .. } = *self.args;
         let question = "Create or update the tables now (wix-sync migrate)?";
@@ -283,7 +283,7 @@ impl Dialog<'_> {
         }
     }
 
-    /// Asks until there is a value; what is set is the default.
+    /// Asks until there is a value. The current value is the default.
     async fn ask_text(&mut self, name: &'static str, question: &'static str) -> Result<(), Failure> {
         loop {
             let default = self.get(&[name]);
@@ -304,7 +304,7 @@ impl Dialog<'_> {
         }
     }
 
-    /// False if nothing usable was typed.
+    /// False if the input is not usable.
     fn take(&mut self, name: &'static str, answer: &str) -> Result<bool, Failure> {
         let answer = answer.trim();
         if answer.is_empty() || answer.chars().any(char::is_control) {
@@ -319,7 +319,8 @@ impl Dialog<'_> {
         self.ask(move || prompt::ask_yes_no(&question, default)).await
     }
 
-    /// Asks on a thread of its own, which a signal leaves behind: nothing else ends the wait for the terminal.
+    /// Asks on another thread, which is abandoned after a signal, because reading from the terminal cannot be
+    /// cancelled.
     async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -333,7 +334,7 @@ impl Dialog<'_> {
         };
         match answer {
             Ok(Ok(answer)) => Ok(answer),
-            // Ctrl-C, read as a key.
+            // Ctrl-C, which the terminal passed as a key.
             Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {
                 Err(self.interrupted(StopReason::Interrupt))
             }

@@ -1,4 +1,4 @@
-//! Log lines to stderr, in text or JSON, without disturbing the progress bars.
+//! Writes log lines to stderr, as text or JSON, without disturbing the progress bars.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, OnceLock};
@@ -18,25 +18,25 @@ use crate::{report, visible};
 #[derive(Clone, Debug)]
 pub(crate) struct Console {
     pub(crate) bars: MultiProgress,
-    /// True if stderr is a terminal and no flag asks for lines.
+    /// True if stderr is a terminal and no flag requires lines.
     pub(crate) draws_bars: bool,
     run_id: Arc<OnceLock<Uuid>>,
 }
 
 impl Console {
-    /// The id of the run that this command is. From the first call on, JSON log lines carry it.
+    /// The id of this command's run. JSON log lines contain it after the first call.
     pub(crate) fn run_id(&self) -> Uuid {
         *self.run_id.get_or_init(Uuid::new_v4)
     }
 
-    /// True once the command has an id of a run.
+    /// True if this command is a run.
     pub(crate) fn is_run(&self) -> bool {
         self.run_id.get().is_some()
     }
 
-    /// Removes the bars: nothing of them stays on the screen, and they are not drawn again.
+    /// Removes the bars from the screen permanently.
     pub(crate) fn clear(&self) {
-        // If stderr cannot be written, there is nothing to remove.
+        // If stderr cannot be written, no bars are visible.
         let _ = self.bars.clear();
         self.bars.set_draw_target(ProgressDrawTarget::hidden());
     }
@@ -62,7 +62,7 @@ pub(crate) fn start(global: &GlobalArgs) -> Console {
         (false, 1) => LevelFilter::DEBUG,
         (false, _) => LevelFilter::TRACE,
     };
-    // Only errors of the libraries: their debug output could show requests.
+    // Only errors of the libraries, because their debug output may contain requests.
     let filter = Targets::new()
         .with_default(LevelFilter::ERROR)
         .with_target("wix_sync", level)
@@ -72,11 +72,11 @@ pub(crate) fn start(global: &GlobalArgs) -> Console {
     let time = ChronoUtc::new("%Y-%m-%dT%H:%M:%S%.3fZ".to_owned());
     let builder = tracing_subscriber::fmt().with_max_level(LevelFilter::TRACE).with_target(false).with_timer(time);
     let make_writer = move || writer.clone();
-    // Fails only if logging was started before, which then continues as it is.
+    // Fails only if logging was already started; then it continues unchanged.
     let _ = match global.log_format {
         LogFormat::Text => {
             let colour = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-            // The message is complete by itself; the fields are for programs.
+            // The message is complete without the fields, which are for JSON.
             let only_message = debug_fn(|writer, field, value| match field.name() {
                 "message" => writer.write_str(&visible::one_line(&format!("{value:?}"))),
                 _ => Ok(()),
@@ -107,8 +107,8 @@ struct SuspendingWriter {
 
 impl Write for SuspendingWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // A full disk or a closed pipe behind stderr must not end a run, which is recorded in `sync_logs` as well. If
-        // the library got the error, it would print it to the same stderr, and panic.
+        // A full disk or a closed pipe of stderr must not end a run, which is also recorded in `sync_logs`. The library
+        // would print the error to the same stderr, and panic.
         let line = match self.is_json {
             true => {
                 let line = visible::json(&String::from_utf8_lossy(bytes)).into_owned();

@@ -1,4 +1,4 @@
-//! The commands. Each has a file; this one picks it and maps outcomes to exit codes.
+//! The commands. Each has its own file. This file selects the command and maps its result to an exit code.
 
 mod args;
 mod connect;
@@ -16,6 +16,7 @@ mod shell;
 mod signals;
 mod status;
 mod sync;
+mod values;
 mod verify;
 
 use std::process::ExitCode;
@@ -32,7 +33,7 @@ use session::Invocation;
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    // Wrong usage ends here with clap's message and exit code 2.
+    // On wrong usage, clap prints a message and exits with 2.
     let args = Args::try_parse().unwrap_or_else(|error| shell::explain(error).exit());
     let console = logging::start(&args.global);
     let result = run(&args, &console);
@@ -58,24 +59,24 @@ pub fn main() -> ExitCode {
 
 fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     if is_run(&args.command) {
-        // The lines before the run starts carry its id too.
+        // Log lines before the start of the run also contain its id.
         console.run_id();
     }
     let environment = match &args.command {
-        // These need no environment, and an unreadable `.env` must not stop them.
+        // These commands need no environment, so an unreadable `.env` must not stop them.
         Command::Completions(_) | Command::Man(_) => Environment::default(),
         Command::Init(_) => match args.global.env_file.as_deref() {
-            // It may not exist yet.
+            // The file may not exist yet.
             Some(file) => Environment::load_or_new(file)?,
             None => Environment::load(None)?,
         },
         _ => Environment::load(args.global.env_file.as_deref())?,
     };
-    // `doctor` lists them among its checks.
+    // `doctor` reports unknown variables as one of its checks.
     if !matches!(args.command, Command::Doctor(_)) {
         warn_of_unknown(&environment);
     }
-    // Each thread keeps some of the memory that it has freed.
+    // More threads would use more memory: each keeps some of the memory that it has freed.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).max_blocking_threads(2).enable_all().build()?;
     let invocation = Invocation { global: &args.global, environment: &environment, console };
@@ -95,7 +96,7 @@ fn run(args: &Args, console: &Console) -> Result<Exit, Failure> {
     })
 }
 
-/// Whether a command is recorded in `sync_logs`. `verify --repair` is one only if it finds something to repair.
+/// Whether a command is recorded in `sync_logs`. `verify --repair` is recorded only if it finds something to repair.
 fn is_run(command: &Command) -> bool {
     match command {
         Command::Sync(args) => !args.dry_run,
@@ -104,7 +105,7 @@ fn is_run(command: &Command) -> bool {
     }
 }
 
-/// A variable with a typing error in its name has no effect.
+/// Warns about variables with a typing error in their name, because they have no effect.
 fn warn_of_unknown(environment: &Environment) {
     for name in environment.unknown() {
         match nearest_variable(name) {

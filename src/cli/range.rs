@@ -1,14 +1,15 @@
-//! `--start` and `--end` of `sync`: which appointments are read.
+//! The time range of `sync`: `--start` and `--end`.
 
 use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
 
-use super::args::{SyncArgs, Target};
+use super::args::SyncArgs;
+use super::values::Target;
 use crate::config::ConfigError;
 use crate::sync::Range;
 use crate::table::timestamp::{self, Timestamp};
 use crate::wix::query::Until;
 
-/// The range of time that the arguments name, if they name one.
+/// The time range, if the arguments give one.
 pub(super) fn parse(args: &SyncArgs) -> Result<Option<Range>, ConfigError> {
     let now = Utc::now();
     let read = |flag: &str, text: &Option<String>| match text {
@@ -45,10 +46,10 @@ enum Bound {
     Instant(DateTime<Utc>),
 }
 
-/// The last year that RFC 3339 can write.
+/// The last year that RFC 3339 supports.
 const MAX_YEAR: i32 = 9999;
 
-/// A date, a time (UTC if it has no zone), or how long ago, such as `7d`.
+/// Parses a date, a time (UTC if it has no time zone), or a duration before now, such as `7d`.
 fn bound(text: &str, now: DateTime<Utc>) -> Option<Bound> {
     if let Ok(duration) = humantime::parse_duration(text.trim()) {
         let time = now.checked_sub_signed(TimeDelta::from_std(duration).ok()?)?;
@@ -71,10 +72,10 @@ impl Bound {
         }
     }
 
-    /// As the end of a range, a day is included as a whole.
+    /// As the end of a range, a date includes that day.
     fn end(self) -> Until {
         match self {
-            // RFC 3339 has no later year.
+            // RFC 3339 supports no later year.
             Bound::Day(day) if day.year() == MAX_YEAR => {
                 Until::Including(self.begin() + TimeDelta::days(1) - TimeDelta::milliseconds(1))
             }

@@ -24,7 +24,7 @@ use crate::sync::SyncError;
 use crate::sync::plan::FullPolicy;
 use crate::wix::WixClient;
 
-/// A run and its schedule need some time between two starts.
+/// Minimum interval of scheduled runs.
 const MIN_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(invocation: &Invocation<'_>, args: &ServeArgs) -> Result<Exit, Failure> {
@@ -34,7 +34,7 @@ pub(super) async fn run(invocation: &Invocation<'_>, args: &ServeArgs) -> Result
     if args.every.is_some_and(|every| every < MIN_EVERY) {
         return Err(usage("--every: must be at least 1 s".to_owned(), "leave it out to sync only when triggered"));
     }
-    // Only to know now whether it can be used.
+    // Only to check the monitor's address now.
     Notifier::prepare(environment, None, "all".to_owned(), Uuid::nil())?;
     for notice in &config.notices {
         tracing::warn!("{notice}");
@@ -80,7 +80,7 @@ pub(super) async fn run(invocation: &Invocation<'_>, args: &ServeArgs) -> Result
     Ok(Exit::Done)
 }
 
-/// Only loopback addresses without a token: whoever can connect may do everything.
+/// Without a token only loopback addresses are allowed, because everyone who can connect may do everything.
 async fn listen(address: &str, has_token: bool) -> Result<TcpListener, Failure> {
     let hint = "use an address and a port, such as 127.0.0.1:8080";
     let resolved = tokio::net::lookup_host(address).await;

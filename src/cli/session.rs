@@ -1,5 +1,4 @@
-//! What `sync`, `verify` and `errors retry` share: settings, reporters, stops, connections, and the end of a run as the
-//! outcome of a command.
+//! Shared by `sync`, `verify` and `errors retry`: settings, reporters, stops, connections, and the exit code of a run.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +6,12 @@ use std::time::Duration;
 use anyhow::anyhow;
 use uuid::Uuid;
 
-use super::args::{GlobalArgs, Target};
+use super::args::GlobalArgs;
 use super::connect::connect;
 use super::failure::Failure;
 use super::logging::Console;
 use super::signals;
+use super::values::Target;
 use crate::config::{Environment, SyncConfig, SyncFlags, check_required};
 use crate::event::{Event, Reporter};
 use crate::exit::Exit;
@@ -31,7 +31,7 @@ pub(super) struct Invocation<'a> {
     pub(super) console: &'a Console,
 }
 
-/// Checked settings, and what a run or a comparison works with.
+/// Checked settings and the resources of a run or a comparison.
 pub(super) struct Session<'a> {
     invocation: &'a Invocation<'a>,
     batch_size: usize,
@@ -42,7 +42,7 @@ pub(super) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// Checks the settings. From here on, a signal asks for a stop: the batch in hand is finished first.
+    /// Checks the settings. From here on, a signal requests a stop, and the run ends after its current batch.
     pub(super) fn start(
         invocation: &'a Invocation<'a>,
         flags: SyncFlags,
@@ -65,7 +65,7 @@ impl<'a> Session<'a> {
         Ok(Session { invocation, batch_size: config.batch_size, wix, stopper, stop, reporter })
     }
 
-    /// A plan for this work that allows nothing unusual.
+    /// A plan for this work, with all safety limits on.
     pub(super) fn plan(&self, targets: &[Target], work: Work) -> Plan {
         Plan {
             sync_type: Target::sync_type(targets),
@@ -83,7 +83,7 @@ impl<'a> Session<'a> {
         Run { run_id, plan, wix, stop, stopper, reporter }
     }
 
-    /// For a comparison, which is not a run and leaves no trace of its id.
+    /// The context of a comparison. It is not a run, so its id is not stored.
     pub(super) fn context<'b>(&'b self, plan: &'b Plan) -> Run<'b> {
         self.context_of(Uuid::new_v4(), plan)
     }
@@ -94,7 +94,7 @@ impl<'a> Session<'a> {
         unless_overdue(&self.stop, LAST_PATIENCE, connect).await
     }
 
-    /// One run, under the lease and recorded in `sync_logs`.
+    /// Runs under the lease, and records the run in `sync_logs`.
     pub(super) async fn run(&self, plan: &Plan, as_json: bool) -> Result<Exit, Failure> {
         let mut store = self.connect().await?;
         let RunOutcome { summary, error } =

@@ -1,4 +1,5 @@
-//! `wix-sync completions` and `wix-sync man`, made from the definition of the command line. Also the tips on wrong arguments.
+//! `wix-sync completions` and `wix-sync man`, generated from the definition of the command line, and hints for wrong
+//! arguments.
 
 use std::error::Error as _;
 use std::fs;
@@ -10,8 +11,8 @@ use clap::CommandFactory;
 use clap::builder::{Resettable, StyledStr};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::Failure;
 use super::args::{Args, CompletionsArgs, ManArgs, Shell};
+use super::failure::Failure;
 use super::help;
 use crate::exit::Exit;
 use crate::report;
@@ -26,14 +27,14 @@ pub(super) fn completions(args: &CompletionsArgs) -> Result<Exit, Failure> {
         Shell::Fish => clap_complete::Shell::Fish,
     };
     clap_complete::generate(shell, &mut Args::command(), "wix-sync", &mut script);
-    // In its script for bash, clap_complete 4.6 spells the commands of a program with a dash in its name in two ways,
-    // and then finds none of them.
+    // The bash script of clap_complete 4.6 spells the commands of a program with a dash in its name in two ways, and
+    // then finds none of them.
     let script = String::from_utf8_lossy(&script).replace("wix__subcmd__sync__subcmd__", "wix__sync__subcmd__");
     report::print_file(script.as_bytes())?;
     Ok(Exit::Done)
 }
 
-/// Writes a page for each command into a directory, or prints the main one.
+/// Writes a page for each command into a directory, or prints the main page.
 pub(super) fn man(args: &ManArgs) -> Result<Exit, Failure> {
     // `help` needs no page: each command has its own.
     let mut command = Args::command().disable_help_subcommand(true);
@@ -65,7 +66,7 @@ fn write_pages(command: &clap::Command, directory: &Path) -> anyhow::Result<()> 
     fs::write(&path, man_page(command)?).with_context(|| format!("{} could not be written", path.display()))
 }
 
-/// A page: what clap_mangen makes of the flags, then the sections of the help text and those that all pages have.
+/// A man page: the sections that clap_mangen generates from the flags, those of the help text, and those of all pages.
 fn man_page(command: &clap::Command) -> io::Result<Vec<u8>> {
     let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let mut sections = help_sections(&help);
@@ -82,7 +83,7 @@ fn man_page(command: &clap::Command) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// The sections of a help text: a heading is a line of capitals.
+/// The sections of a help text. A heading is a line in capitals.
 fn help_sections(help: &str) -> Vec<(String, String)> {
     let mut sections: Vec<(String, String)> = Vec::new();
     for line in help.lines() {
@@ -103,13 +104,13 @@ fn help_sections(help: &str) -> Vec<(String, String)> {
     sections
 }
 
-/// Text as roff: dashes that can be copied, and no line that looks like a request.
+/// Converts text to roff, with dashes that can be copied and without lines that look like requests.
 fn roff(text: &str) -> String {
     let escape = |line: &str| format!("\\&{}\n", line.replace('\\', "\\e").replace('-', "\\-"));
     text.lines().map(escape).collect()
 }
 
-/// Words that Wix, people and other programs use, and ours for them.
+/// Words of Wix and other programs, with the hint that names our word.
 const OTHER_WORDS: [(&[&str], &str); 8] = [
     (
         &["contact", "contacts", "client", "clients", "member", "members"],
@@ -127,10 +128,10 @@ const OTHER_WORDS: [(&[&str], &str); 8] = [
     (&["text/plain", "plain", "human", "pretty"], "lines for people are 'text'"),
 ];
 
-/// Flags that switch a safety off: a typing error must never be answered with one of them.
+/// Flags that switch off a safety limit. They are never suggested for a typing error.
 const DANGEROUS: [&str; 4] = ["--allow-mass-delete", "--allow-mass-changes", "--keep-policies", "--repair"];
 
-/// Replaces the library's own words and suggestions in an error about the command line.
+/// Replaces the library's words and suggestions in an error about the command line.
 pub(super) fn explain(error: clap::Error) -> clap::Error {
     match error.kind() {
         ErrorKind::InvalidValue => suggest_word(error),
@@ -140,7 +141,7 @@ pub(super) fn explain(error: clap::Error) -> clap::Error {
     }
 }
 
-/// Names flag and value, with the reason that the value's parser gave.
+/// Names the flag and the value, with the reason from the value's parser.
 fn name_value(error: clap::Error) -> clap::Error {
     let (Some(ContextValue::String(argument)), Some(ContextValue::String(value)), Some(reason)) =
         (error.get(ContextKind::InvalidArg), error.get(ContextKind::InvalidValue), error.source())
@@ -159,19 +160,19 @@ fn name_value(error: clap::Error) -> clap::Error {
     clap::Error::raw(ErrorKind::ValueValidation, message)
 }
 
-/// A word is a typing error of another if they are at least this similar (Jaro-Winkler, 0 to 1).
+/// Minimum similarity (Jaro-Winkler, 0 to 1) at which a word counts as a typing error of another.
 const MIN_SIMILARITY: f64 = 0.8;
 
-/// Drops suggestions that would do harm, and tells how tables are named.
+/// Removes dangerous suggestions, and adds a hint about table names.
 fn suggest_argument(mut error: clap::Error) -> clap::Error {
     let is_dangerous = |name: &str| DANGEROUS.contains(&name.split([' ', '=']).next().unwrap_or_default());
     if matches!(error.get(ContextKind::SuggestedArg), Some(ContextValue::String(name)) if is_dangerous(name)) {
         error.remove(ContextKind::SuggestedArg);
     }
-    // That the argument may be passed as a value behind `--` helps nobody: no value of ours begins with a dash.
+    // The tip to pass the argument as a value after `--` is never useful: none of our values starts with a dash.
     error.remove(ContextKind::Suggested);
     error.remove(ContextKind::TrailingArg);
-    // The usage names the suggested flag too.
+    // The usage line also names the suggested flag.
     let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
     let harmless = DANGEROUS.iter().fold(usage.clone(), |usage, flag| usage.replace(flag, "[OPTIONS]"));
     error.insert(ContextKind::Usage, ContextValue::StyledStr(StyledStr::from(harmless)));
@@ -195,7 +196,7 @@ fn suggest_argument(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// What our word for this one is, if an argument takes one of `valid`.
+/// The hint for this word, if the argument accepts one of `valid`.
 fn other_word<T: AsRef<str>>(value: &str, valid: &[T]) -> Option<&'static str> {
     let value = value.to_lowercase();
     let is_valid = |sentence: &str| valid.iter().any(|valid| sentence.contains(&format!("'{}'", valid.as_ref())));
@@ -203,7 +204,7 @@ fn other_word<T: AsRef<str>>(value: &str, valid: &[T]) -> Option<&'static str> {
     meant.map(|(_, sentence)| *sentence)
 }
 
-/// Adds our word to an error about a value that is another program's word, if the argument takes ours.
+/// Adds a hint to an error about a value that is a word of another program.
 fn suggest_word(mut error: clap::Error) -> clap::Error {
     let (Some(ContextValue::String(value)), Some(ContextValue::Strings(valid))) =
         (error.get(ContextKind::InvalidValue), error.get(ContextKind::ValidValue))

@@ -1,4 +1,4 @@
-//! What asks a run to stop from outside: signals, and the time limit.
+//! External requests to stop a run: signals, and the time limit.
 
 use std::io;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::stop::{StopReason, Stopper};
 
-/// `--time-limit` asks for a stop as a signal does.
+/// `--time-limit` requests a stop as a signal does.
 pub(super) fn stop_after(time_limit: Option<Duration>, stopper: &Stopper) {
     let Some(limit) = time_limit else { return };
     let stopper = stopper.clone();
@@ -17,10 +17,10 @@ pub(super) fn stop_after(time_limit: Option<Duration>, stopper: &Stopper) {
     });
 }
 
-/// SIGINT, SIGTERM and SIGHUP ask for a stop: the batch in hand is finished first.
+/// SIGINT, SIGTERM and SIGHUP request a stop, which takes effect after the current batch.
 pub(super) fn listen(stopper: Stopper) -> io::Result<()> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    // Under nohup SIGHUP is ignored, and must stay ignored.
+    // nohup makes the process ignore SIGHUP, and it must stay ignored.
     let mut hang_up = if ignores_hang_up() { None } else { Some(signal(SignalKind::hangup())?) };
     tokio::spawn(async move {
         loop {
@@ -35,7 +35,7 @@ pub(super) fn listen(stopper: Stopper) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits for the signal; forever if it is not listened for.
+/// Waits for the signal; forever if there is no handler.
 async fn received(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => drop(signal.recv().await),
@@ -43,10 +43,10 @@ async fn received(signal: &mut Option<Signal>) {
     }
 }
 
-/// Whether SIGHUP was ignored when the process started. False where the system does not tell (outside Linux).
+/// Whether SIGHUP was ignored when the process started. False if that is not known (outside Linux).
 fn ignores_hang_up() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    // A bit per signal; SIGHUP is number 1.
+    // The mask has one bit per signal; SIGHUP is number 1.
     ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }

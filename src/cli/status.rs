@@ -39,7 +39,7 @@ pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &En
     }
     let filter = RunFilter { limit: args.limit.into(), sync_type: args.sync_type.clone(), status: args.status.clone() };
     let tables = match store.list_tables().await {
-        // The runs may still be visible.
+        // The runs may still be readable.
         Err(error @ StoreError::Hidden { .. }) if args.max_age.is_none() => {
             tracing::warn!("{error}");
             Vec::new()
@@ -70,7 +70,7 @@ pub(super) async fn run(global: &GlobalArgs, args: &StatusArgs, environment: &En
     }
 }
 
-/// The tables that runs sync and whose last success is older than `max_age`, or that never had one.
+/// The tables whose last successful sync is older than `max_age`, or that never had one.
 fn stale_tables(tables: &[TableRow], max_age: Duration) -> Vec<&TableRow> {
     let is_stale = |table: &&TableRow| {
         let age = table.age_seconds.or(table.first_run_seconds_ago);

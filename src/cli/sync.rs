@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::args::{SyncArgs, Target};
+use super::args::SyncArgs;
 use super::failure::Failure;
 use super::range;
 use super::session::{Invocation, Session};
+use super::values::Target;
 use super::verify::dry_run;
 use crate::config::SyncFlags;
 use crate::exit::Exit;
@@ -18,7 +19,7 @@ use crate::sync::{Plan, Work};
 
 pub(super) async fn run(invocation: &Invocation<'_>, args: &SyncArgs) -> Result<Exit, Failure> {
     if args.dry_run {
-        // Not a run, so no monitor is told.
+        // This is not a run, so no monitor is notified.
         let (session, plan) = prepare(invocation, args, None)?;
         return dry_run(&session, &plan, args.json).await;
     }

@@ -1,4 +1,4 @@
-//! `wix-sync verify` and `sync --dry-run`: compare Wix with the tables, without writing.
+//! `wix-sync verify` and `sync --dry-run`: compare Wix with the tables without writing.
 
 use super::args::VerifyArgs;
 use super::failure::Failure;
@@ -13,7 +13,7 @@ use crate::sync::compare::{Extent, compare_table};
 use crate::sync::plan::FullPolicy;
 use crate::sync::{Plan, SyncError, Uncompared, Work, check_site, unless_overdue};
 
-/// `verify`: compares everything that Wix lists with the tables. With `--repair`, a run then fixes the differences.
+/// `verify`: compares everything in Wix's lists with the tables. With `--repair`, a run then fixes the differences.
 pub(super) async fn run(invocation: &Invocation<'_>, args: &VerifyArgs) -> Result<Exit, Failure> {
     let flags = SyncFlags { rate_limit: args.rate_limit, ..SyncFlags::default() };
     let session = Session::start(invocation, flags, None, None)?;
@@ -44,7 +44,7 @@ pub(super) async fn run(invocation: &Invocation<'_>, args: &VerifyArgs) -> Resul
         .retain(|table| found.iter().any(|comparison| comparison.table == *table && comparison.differences() > 0));
     plan.work = Work::Repair { found, uncompared };
     invocation.console.run_id();
-    // A session of its own: the run shows its own progress.
+    // A new session, because the run shows its own progress.
     Session::start(invocation, flags, None, None)?.run(&plan, args.json).await
 }
 
@@ -59,7 +59,7 @@ pub(super) async fn dry_run(session: &Session<'_>, plan: &Plan, as_json: bool) -
     Ok(if is_whole { Exit::Done } else { Exit::Incomplete })
 }
 
-/// The tables that could be compared, and why others could not.
+/// The compared tables, and the errors of the others.
 struct Compared {
     found: Vec<TableDiff>,
     uncompared: Vec<Uncompared>,
@@ -76,8 +76,8 @@ impl Compared {
     }
 }
 
-/// Compares each table; if Wix refuses one, the others are still compared. Takes no lease, so it may or may not see
-/// what another run writes meanwhile.
+/// Compares each table. If Wix refuses one, the others are still compared. Takes no lease, so it may see a part of what
+/// another run writes at the same time.
 async fn compare(session: &Session<'_>, plan: &Plan, extent: Extent) -> Result<Compared, Failure> {
     let run = session.context(plan);
     let work = async {
@@ -105,7 +105,7 @@ async fn compare(session: &Session<'_>, plan: &Plan, extent: Extent) -> Result<C
     unless_overdue(run.stop, LAST_PATIENCE, work).await
 }
 
-/// A stopped comparison cannot be resumed: the usual hint on a stop would be wrong.
+/// A stopped comparison cannot be resumed, so the usual hint would be wrong.
 fn compare_hint(error: &SyncError) -> Option<String> {
     if error.stop_reason().is_some() { None } else { error.hint() }
 }

@@ -1,10 +1,10 @@
-//! Who may use the tables: this database user, Supabase's public roles, and whoever can create objects in a schema that
-//! is searched.
+//! Checks who can use the tables: this database user, Supabase's public roles, and roles that can create objects in a
+//! schema of the search path.
 
 use super::finding::Outcome;
 use crate::store::{PublicAccess, Store, StoreError};
 
-/// Whether this database user has the rights that commands need.
+/// Whether this database user has the privileges that commands need.
 pub(super) async fn rights(store: &Store) -> Result<Outcome, StoreError> {
     let missing = store.missing_rights().await?;
     if missing.is_empty() {
@@ -47,7 +47,7 @@ pub(super) async fn row_security(store: &Store) -> Result<Outcome, StoreError> {
     })
 }
 
-/// Whether roles that Supabase opens to the internet can read or change the tables, directly or through views.
+/// Whether Supabase's public roles can read or change the tables, directly or through views.
 pub(super) async fn public_access(store: &Store) -> Result<Vec<Outcome>, StoreError> {
     let open = store.public_access().await?;
     if open.is_empty() {
@@ -56,8 +56,8 @@ pub(super) async fn public_access(store: &Store) -> Result<Vec<Outcome>, StoreEr
     Ok(open.into_iter().map(judge).collect())
 }
 
-/// `anon` is everyone who has the project's public key. Policies that let `authenticated` read or write may be intended,
-/// and so may a view on which only SELECT was granted: it must not show personal data.
+/// `anon` is everyone who has the project's public key. Policies for `authenticated` may be intended, and so may a view
+/// with only SELECT granted: it must not show personal data.
 fn judge(access: PublicAccess) -> Outcome {
     let PublicAccess { relation, role, .. } = &access;
     let revoke = format!("revoke all on {relation} from {role}, public");
@@ -83,8 +83,8 @@ fn judge(access: PublicAccess) -> Outcome {
     }
 }
 
-/// Whether others may create in the schemas of the search path. wix-sync's own statements do not search them; triggers
-/// on the tables and other programs of this database user may.
+/// Whether other roles can create objects in the schemas of the search path. wix-sync's statements do not use the
+/// search path; triggers on the tables, and other programs of this database user, may use it.
 pub(super) async fn search_path(store: &Store) -> Result<Vec<Outcome>, StoreError> {
     let open = store.schemas_open_to_others().await?;
     if open.is_empty() {

@@ -1,4 +1,4 @@
-//! The way to the database: TLS, the server, and a pooler in front of it.
+//! Checks the connection to the database: TLS, the server, and a pooler.
 
 use std::time::Duration;
 
@@ -8,18 +8,18 @@ use tokio::time::timeout;
 use super::finding::Outcome;
 use crate::store::{Encryption, Store, StoreError, TlsMode};
 
-/// The oldest server that has everything that our statements use.
+/// Minimum server version, which has everything that our statements use.
 const OLDEST_SERVER: i32 = 140_000;
 
-/// A statement time-out below this many milliseconds may end even a small batch on a busy server.
+/// Minimum statement timeout, in milliseconds. A shorter one may cancel even a small batch on a busy server.
 const SHORT_TIMEOUT_MS: i64 = 10_000;
 
 const MAX_CLOCK_DIFFERENCE_SECS: i64 = 60;
 
-/// A pooler whose servers are all busy lets a connection wait. After this time the check gives up.
+/// Maximum wait for another connection. A pooler whose servers are all busy lets it wait.
 const POOLER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Whether the connection is encrypted, and the server verified.
+/// Whether the connection is encrypted and the server verified.
 pub(super) async fn tls(store: &Store) -> Outcome {
     judge_tls(&store.encryption().await)
 }
@@ -49,7 +49,7 @@ fn judge_tls(encryption: &Encryption) -> Outcome {
     )
 }
 
-/// The server's version, and whether it takes writes.
+/// The server's version, and whether it accepts writes.
 pub(super) async fn server(store: &Store) -> Result<Outcome, StoreError> {
     let server = store.server().await?;
     let message = format!("Postgres {}, database {}, user {}", server.version, server.database, server.user);
@@ -94,14 +94,14 @@ pub(super) async fn statement_timeout(store: &Store) -> Result<Outcome, StoreErr
     })
 }
 
-/// Whether a pooler assigns a server to each transaction. wix-sync works either way; but whoever looks for the cause of
-/// another problem needs to know.
+/// Whether a pooler assigns a server to each transaction. wix-sync works with and without one; the finding helps to
+/// explain other problems.
 pub(super) async fn pooler(store: &Store) -> Outcome {
     match timeout(POOLER_PATIENCE, store.is_pooled_by_transaction()).await {
         Ok(Ok(true)) => Outcome::ok("in transaction mode: each transaction gets another server, which is fine"),
         Ok(Ok(false)) => Outcome::ok("none, or one in session mode, as far as can be seen"),
-        Ok(Err(error)) => Outcome::skipped(format!("could not tell: {error}")),
-        Err(_) => Outcome::skipped("could not tell: no further connection was served in time"),
+        Ok(Err(error)) => Outcome::skipped(format!("not known: {error}")),
+        Err(_) => Outcome::skipped("not known: no further connection was served in time"),
     }
 }
 

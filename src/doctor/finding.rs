@@ -1,4 +1,4 @@
-//! A finding of `doctor`: what was checked, the result, and what to do about it.
+//! A finding of `doctor`: the check, its result, and what to do about it.
 
 use std::fmt;
 
@@ -13,11 +13,11 @@ use crate::wix::WixError;
 #[serde(rename_all = "lowercase")]
 pub enum CheckStatus {
     Ok,
-    /// A sync works, but somebody should know.
+    /// A sync works, but something needs attention.
     Warning,
-    /// A sync fails or leaves something out, or data is not safe.
+    /// A sync fails or is incomplete, or data is not safe.
     Problem,
-    /// Not checked, because something that the check needs is missing.
+    /// Not checked, because a requirement of the check is missing.
     Skipped,
 }
 
@@ -34,13 +34,13 @@ impl CheckStatus {
 
 #[derive(Debug, Serialize)]
 pub struct Finding {
-    /// A fixed word or two.
+    /// A fixed name of one or two words.
     pub check: &'static str,
     #[serde(flatten)]
     pub outcome: Outcome,
 }
 
-/// The result of a check. Never holds a secret or anything of a record.
+/// The result of a check. It contains no secrets and no values of records.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
     pub status: CheckStatus,
@@ -48,7 +48,7 @@ pub struct Outcome {
     /// What to do about it. Every warning and problem has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// Whether the same settings may do later: the cause may be the network or the other side.
+    /// Whether a later attempt with the same settings may succeed, because the cause may be the network or the server.
     #[serde(skip)]
     pub may_pass: bool,
 }

@@ -1,8 +1,8 @@
-//! `doctor`: checks everything that a run depends on. Changes nothing, and continues after a failed check.
+//! `doctor`: checks everything that a run depends on. It changes nothing, and continues after a failed check.
 //!
-//! This file has the checks in their order. Each asks Wix or the database for a fact and judges it: `wix` the credentials
-//! and what they may read, `connection` the way to the database, `schema` whether it is migrated and unchanged, `access`
-//! who may use the tables, `tables` what is in them, `runs` how the last runs ended.
+//! This file has the order of the checks. Each check gets a fact from Wix or the database and judges it: `wix` the
+//! credentials and their permissions, `connection` the connection to the database, `schema` whether it is migrated and
+//! unchanged, `access` who can use the tables, `tables` their content, `runs` how the last runs ended.
 
 mod access;
 mod connection;
@@ -27,7 +27,7 @@ use crate::installation::{Claim, Remembered};
 use crate::store::migrations::SchemaState;
 use crate::store::{Store, StoreError, Target};
 
-/// All checks. `database_url` and `schema` are what the flags say.
+/// Runs all checks. `database_url` and `schema` are the values of the flags.
 pub async fn examine(environment: &Environment, database_url: Option<&str>, schema: Option<&str>) -> Vec<Finding> {
     let mut findings = Findings::default();
     check_variables(environment, database_url, schema, &mut findings);
@@ -61,7 +61,7 @@ pub async fn examine(environment: &Environment, database_url: Option<&str>, sche
     findings.0
 }
 
-/// The checks of Wix alone, with what this environment says.
+/// The checks of Wix alone, with the settings in this environment.
 pub async fn examine_wix(environment: &Environment) -> Vec<Finding> {
     let mut findings = Findings::default();
     match SyncConfig::resolve(environment, SyncFlags::default()) {
@@ -74,13 +74,14 @@ pub async fn examine_wix(environment: &Environment) -> Vec<Finding> {
     findings.0
 }
 
-/// The checks of the database alone: whether it can be reached, and whether `migrate` and `sync` may do their work.
+/// The checks of the database alone: whether it can be reached, and whether `migrate` and `sync` have enough
+/// privileges.
 pub async fn examine_database(environment: &Environment) -> Vec<Finding> {
     let mut findings = Findings::default();
     match connect(environment, None, None).await {
         Ok(store) => {
             check_server(&store, &mut findings).await;
-            // To be migrated is no problem where that comes next.
+            // A pending migration is not a problem here, because `migrate` is the next step.
             let needs_migrate = matches!(
                 schema::state(&store).await,
                 Ok(SchemaState::NotMigrated | SchemaState::Unrecorded | SchemaState::Pending(_))
@@ -95,14 +96,14 @@ pub async fn examine_database(environment: &Environment) -> Vec<Finding> {
     findings.0
 }
 
-/// Whether app credentials read the configured site.
+/// Whether the app credentials belong to the configured site.
 fn add_site(claim: Option<Claim<'_>>, remembered: &Remembered, answers: &Answers, findings: &mut Findings) {
     if let (Some(claim), Some(info)) = (claim, &answers.token_info) {
         findings.add("Wix site", wix::site(&claim, remembered, info));
     }
 }
 
-/// Which variables are set; never their values.
+/// Which variables are set, without their values.
 fn check_variables(
     environment: &Environment,
     database_url: Option<&str>,
@@ -133,12 +134,12 @@ fn check_variables(
     }
 }
 
-/// Whether group or others may read the file. One that cannot be looked at was not read either.
+/// Whether group or others can read the file. A file whose mode cannot be read was not loaded either.
 fn is_open_to_others(file: &Path) -> bool {
     file.metadata().is_ok_and(|metadata| metadata.permissions().mode() & 0o044 != 0)
 }
 
-/// Whether the monitor's address can be used. It is not requested: it would count as a run.
+/// Whether the monitor's address is valid. No request is sent, because it would count as a run.
 fn check_monitor(environment: &Environment) -> Option<Result<(), String>> {
     let url = environment.healthcheck_url()?;
     let network = environment.network().map_err(|error| error.to_string());
@@ -177,7 +178,7 @@ async fn check_server(store: &Store, findings: &mut Findings) {
     findings.add("pooler", connection::pooler(store).await);
 }
 
-/// Whether the schema is as wix-sync needs it, and whether this database user may use it or bring it there. True if all
+/// Whether the schema is as wix-sync needs it, and whether this database user can use or migrate it. True if all
 /// migrations are applied.
 async fn check_schema(store: &Store, findings: &mut Findings) -> bool {
     let state = schema::state(store).await;

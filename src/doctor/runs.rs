@@ -1,4 +1,4 @@
-//! How the last runs ended: what they left out, the next ones leave out as well.
+//! Checks how the last runs ended. What they left out, the next runs also leave out.
 
 use serde_json::Value;
 
@@ -6,18 +6,18 @@ use super::finding::{Outcome, time};
 use crate::store::status::{RunFilter, RunRow, TableRow};
 use crate::store::{Store, StoreError};
 
-/// Maximum number of runs that are read to find the last one of each table.
+/// Maximum number of runs that are read to find the last run of each table.
 const MAX_RUNS: i64 = 200;
 
-/// How a run ended for the tables of which it is the last one.
+/// How a run ended, for the tables whose last run it is.
 struct LastRun<'a> {
     run: &'a RunRow,
-    /// The tables that it left incomplete, each with the reason.
+    /// The incomplete tables, each with the reason.
     left_out: Vec<String>,
 }
 
-/// An outcome for each run that is the last one of some table and did not end with 0, or one for the newest run. Runs
-/// that read a range, or only single records, are not looked at.
+/// Returns an outcome for each last run of a table that did not end with exit code 0, or one for the newest run. Runs
+/// that read a time range, or only single records, are ignored.
 pub(super) async fn last_runs(store: &Store, rows: &[TableRow]) -> Result<Vec<Outcome>, StoreError> {
     let runs = store.list_runs(&RunFilter { limit: MAX_RUNS, sync_type: None, status: None }).await?;
     let mut last: Vec<LastRun<'_>> = Vec::new();
@@ -43,14 +43,14 @@ pub(super) async fn last_runs(store: &Store, rows: &[TableRow]) -> Result<Vec<Ou
     }])
 }
 
-/// Whether it is a full or an incremental sync of this table, or failed before it was known what it is.
+/// Whether it is a full or an incremental sync of this table, or failed before its kind was known.
 fn is_about(run: &RunRow, table: &str) -> bool {
     let Some(result) = result_of(run, table) else {
         return run.status == "failed"
             && (run.sync_type == "all" || run.sync_type.split(',').any(|name| name == table));
     };
     let kind = result.get("kind").or_else(|| result.get("pass")).and_then(Value::as_str);
-    // Earlier programs recorded no kind, or `changes`.
+    // Earlier versions recorded no kind, or `changes`.
     kind.is_none_or(|kind| matches!(kind, "full" | "incremental" | "changes"))
 }
 
@@ -58,7 +58,7 @@ fn result_of<'a>(run: &'a RunRow, table: &str) -> Option<&'a Value> {
     run.results.as_ref()?.get(table)
 }
 
-/// Why the run did not do everything for this table. Rejected records that were resolved since do not count.
+/// Why the run was incomplete for this table. Rejected records that are resolved now do not count.
 fn left_out(run: &RunRow, row: &TableRow) -> Option<String> {
     let Some(result) = result_of(run, &row.table) else {
         return (run.status == "failed").then(|| "not synced".to_owned());

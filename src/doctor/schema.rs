@@ -1,10 +1,10 @@
-//! Whether the schema is migrated, and as wix-sync needs it.
+//! Checks whether the schema is migrated and as wix-sync needs it.
 
 use super::finding::Outcome;
 use crate::store::migrations::{SchemaState, UNRECORDED};
 use crate::store::{Store, StoreError};
 
-/// How far the schema is migrated. An error of Postgres is explained if the tables were changed manually.
+/// Whether the schema is migrated. An error of Postgres is explained if the tables were changed manually.
 pub(super) async fn state(store: &Store) -> Result<SchemaState, StoreError> {
     match store.schema_state().await {
         Err(error @ StoreError::Database { .. }) => Err(store.explain(error).await),
@@ -23,7 +23,7 @@ pub(super) fn migrations(store: &Store, state: SchemaState) -> Outcome {
     Outcome::problem(message, "run `wix-sync migrate`")
 }
 
-/// How a migrated schema differs from what wix-sync needs.
+/// The differences of a migrated schema from what wix-sync needs.
 pub(super) async fn problems(store: &Store) -> Result<Vec<Outcome>, StoreError> {
     let problems = store.schema_problems().await?;
     if problems.is_empty() {
@@ -36,7 +36,7 @@ pub(super) async fn problems(store: &Store) -> Result<Vec<Outcome>, StoreError> 
     Ok(problems.into_iter().map(outcome).collect())
 }
 
-/// Tables that exist before `migrate` created any: it adopts those that it can use, and refuses the others.
+/// Tables that exist before the first `migrate`. It adopts those that it can use, and refuses the others.
 pub(super) async fn existing_tables(store: &Store) -> Result<Vec<Outcome>, StoreError> {
     let existing = store.existing_tables().await?;
     if existing.tables.is_empty() {

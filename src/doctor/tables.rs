@@ -1,4 +1,4 @@
-//! What is in the tables: the site, the current run, what the last runs left out, and how old everything is.
+//! Checks the content of the tables: the site, the current run, what the last runs left out, and the age of the data.
 
 use std::time::Duration;
 
@@ -13,19 +13,19 @@ use crate::store::status::{RunningState, TableRow};
 use crate::store::{Store, StoreError};
 use crate::table::Table;
 
-/// A heartbeat comes every 15 seconds; after three that did not come something is wrong.
+/// Maximum age of a heartbeat, in seconds. A heartbeat is written every 15 seconds, so three are missing.
 const QUIET_SECS: i64 = 50;
 
-/// Events are looked up within seconds, and by every run.
+/// Maximum age of an event that was not looked up yet, in seconds. `serve` and every run look events up.
 const LATE_LOOKUP_SECS: i64 = 3_600;
 
-/// Without a success for this long, nobody seems to start runs.
+/// Maximum age of the last success, in seconds. After that, runs are probably no longer started.
 const OLD_SECS: i64 = 86_400;
 
-/// A full sync is due after a week, unless `--full-every` says otherwise; after two it is late.
+/// Maximum age of the last full sync. By default a full sync is due after one week.
 const LATE_FULL_SYNC: Duration = Duration::from_secs(14 * 86_400);
 
-/// Wix's clock and the server's may differ by this much.
+/// Maximum time by which a watermark (Wix's clock) may be ahead of the database server's clock.
 const LATEST_WATERMARK: TimeDelta = TimeDelta::hours(1);
 
 pub(super) async fn check(store: &mut Store, site_id: Option<&str>, answers: &Answers, findings: &mut Findings) {
@@ -55,7 +55,7 @@ pub(super) async fn check(store: &mut Store, site_id: Option<&str>, answers: &An
     findings.add_all("pending deletions", pending_deletions(store).await);
 }
 
-/// Whether the tables hold the configured site.
+/// Whether the tables belong to the configured site.
 pub(super) async fn site(store: &Store, site_id: Option<&str>) -> Result<Outcome, StoreError> {
     if let Some(site_id) = site_id {
         store.check_site(site_id).await?;
@@ -67,22 +67,22 @@ pub(super) async fn site(store: &Store, site_id: Option<&str>) -> Result<Outcome
     })
 }
 
-/// Whether a run is running, or died.
+/// Whether a run is in progress, or died.
 async fn current_run(store: &Store) -> Result<Outcome, StoreError> {
     let Some(run) = store.running_run(&LockOwner::current()).await? else { return Ok(Outcome::ok("none")) };
     let since = run.started_at.map(|at| format!(" since {}", time(at))).unwrap_or_default();
-    let holder = run.lock_owner.map(|holder| format!(", {holder}")).unwrap_or_default();
+    let owner = run.lock_owner.map(|owner| format!(", {owner}")).unwrap_or_default();
     let (id, reason) = (run.run_id, run.reason.unwrap_or_default());
     Ok(match (run.state, run.heartbeat_age_seconds) {
         (RunningState::Running, Some(seconds)) if seconds > QUIET_SECS => Outcome::warning(
-            format!("run {id}{since}{holder}: last heartbeat {seconds} s ago"),
+            format!("run {id}{since}{owner}: last heartbeat {seconds} s ago"),
             "it may be stopped or disconnected; its lock expires a minute after the last heartbeat",
         ),
         (RunningState::Running, _) => {
-            Outcome::ok(format!("run {id}{since}{holder}; a sync started now exits with code 4"))
+            Outcome::ok(format!("run {id}{since}{owner}; a sync started now exits with code 4"))
         }
         (RunningState::Dead, _) => Outcome::warning(
-            format!("run {id}{since}{holder} is recorded as running, but {reason}"),
+            format!("run {id}{since}{owner} is recorded as running, but {reason}"),
             "run `wix-sync sync`: it records that run as failed and continues where it stopped",
         ),
         (RunningState::Unknown, _) => Outcome::warning(
@@ -92,7 +92,7 @@ async fn current_run(store: &Store) -> Result<Outcome, StoreError> {
     })
 }
 
-/// Whether `wix-sync serve` died, or syncs or events wait for too long. `None` where nobody uses it.
+/// Whether `wix-sync serve` died, or queued syncs or events wait for too long. `None` if it is not used.
 async fn server(store: &Store) -> Result<Option<Outcome>, StoreError> {
     let state = store.serve_state(&LockOwner::current()).await?;
     Ok(state.describe().map(|found| match state.is_alive {
@@ -130,7 +130,7 @@ fn freshness(table: &Table, row: &TableRow, now: DateTime<Utc>) -> Outcome {
     }
 }
 
-/// What the next run will say of the table.
+/// What the next run will report about the table.
 fn judge_state(table: &Table, state: &TableState) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     if state.rows_differ() {
@@ -172,7 +172,7 @@ fn judge_state(table: &Table, state: &TableState) -> Vec<Outcome> {
     outcomes
 }
 
-/// Wix has no such records any more, and the table has rows.
+/// Wix no longer returns such records, and the table has rows.
 async fn lost_source(store: &Store, table: &'static Table, answers: &Answers) -> Result<Vec<Outcome>, StoreError> {
     let others: Vec<&str> = Table::ALL.iter().map(|other| other.name).filter(|name| *name != table.name).collect();
     let others = others.join(" ");

@@ -1,4 +1,4 @@
-//! Wix's side: the credentials, what they may read, and Wix's clock.
+//! Checks Wix: the credentials, their permissions, and Wix's clock.
 
 use std::sync::Arc;
 
@@ -13,29 +13,29 @@ use crate::table::listing::Listing;
 use crate::wix::auth::Credentials;
 use crate::wix::{ProbeError, WixClient, WixError, WixSettings};
 
-/// Clocks that differ by more than this make the expiry of tokens and certificates misleading.
+/// Maximum difference between two clocks. With more, the expiry times of tokens and certificates are misleading.
 const MAX_CLOCK_DIFFERENCE: TimeDelta = TimeDelta::seconds(60);
 
 /// Wix's limit for an app on a site, in requests per minute (wix-api.md 6.2).
 const WIX_RATE_LIMIT: u32 = 200;
 
-/// What Wix answered, as far as later checks need it.
+/// Wix's responses, as far as later checks need them.
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    /// What Wix says of the access token, or why it says nothing; `None` without a token.
+    /// Wix's information about the access token, or why there is none; `None` without a token.
     pub(super) token_info: Option<Result<TokenInfo, String>>,
     /// The tables whose app is not installed on the site.
     pub(super) without_app: Vec<&'static Table>,
-    /// The tables of which Wix lists no record.
+    /// The tables for which Wix's list is empty.
     pub(super) empty: Vec<&'static Table>,
 }
 
-/// A few requests: an access token and the site that it reads, where one is needed, and one record of each listing.
+/// Sends a few requests: for an access token and its site if needed, and for one record of each list.
 pub(super) async fn check_api(settings: &WixSettings, findings: &mut Findings) -> Answers {
     let mut answers = Answers::default();
     findings.add("Wix address", Outcome::ok(&settings.base_url));
     findings.add("rate limit", rate_limit(settings.rate_limit));
-    // Without the rate limit: these few requests must not wait for the next minute.
+    // Without the rate limit, because these few requests must not wait for the next minute.
     let unlimited = WixSettings { rate_limit: 0, ..settings.clone() };
     let (_stopper, stop) = stop_pair();
     let wix = match WixClient::new(unlimited, stop, Arc::new(Silence)) {
@@ -79,7 +79,7 @@ pub(super) async fn check_api(settings: &WixSettings, findings: &mut Findings) -
     answers
 }
 
-/// Says that the lists were not requested.
+/// Adds that the lists were not requested.
 pub(super) fn skip_apis(why: &str, findings: &mut Findings) {
     for table in Table::ALL {
         findings.add(table.listing.api, Outcome::skipped(format!("not requested: {why}")));
@@ -100,7 +100,7 @@ fn rate_limit(limit: u32) -> Outcome {
     }
 }
 
-/// Whether a listing can be read.
+/// Whether a list can be read.
 fn readable<T>(listing: &Listing, probe: Result<T, ProbeError>) -> Outcome {
     match probe {
         Ok(_) => Outcome::ok(format!("can be read (permission \"{}\")", listing.permission)),
@@ -114,7 +114,7 @@ fn readable<T>(listing: &Listing, probe: Result<T, ProbeError>) -> Outcome {
 fn unanswered(what: &str, error: ProbeError) -> Outcome {
     match error {
         ProbeError::Throttled(answer) => Outcome::warning(
-            format!("could not tell: Wix answered {answer}"),
+            format!("not known: Wix answered {answer}"),
             "too many requests: something else uses up this site's limit; run doctor again in a minute",
         ),
         ProbeError::Refused(error) => error.into(),
@@ -131,10 +131,10 @@ fn unanswered(what: &str, error: ProbeError) -> Outcome {
     }
 }
 
-/// `ahead` is how far this machine's clock is ahead of Wix's, if Wix told its own.
+/// `ahead` is how far this machine's clock is ahead of Wix's, if Wix stated its time.
 fn clock_difference(ahead: Option<TimeDelta>) -> Outcome {
     let Some(ahead) = ahead else {
-        return Outcome::skipped("could not tell: no response of Wix had a date");
+        return Outcome::skipped("not known: no response of Wix had a date");
     };
     let seconds = ahead.num_seconds().abs();
     if ahead.abs() <= MAX_CLOCK_DIFFERENCE {
@@ -147,7 +147,7 @@ fn clock_difference(ahead: Option<TimeDelta>) -> Outcome {
     )
 }
 
-/// Whether app credentials read the configured site. A run decides it in the same way.
+/// Whether the app credentials belong to the configured site. A run decides it in the same way.
 pub(super) fn site(claim: &Claim<'_>, remembered: &Remembered, info: &Result<TokenInfo, String>) -> Outcome {
     match judge(remembered, claim, info) {
         Ok(Accepted { is_confirmed: false, notice }) => Outcome::warning(

@@ -1,5 +1,4 @@
-//! The result of `verify` and `sync --dry-run`, as text and as JSON. Ids and paths of fields only: never a value of a
-//! record.
+//! Prints the result of `verify` and `sync --dry-run` as text and JSON: ids and paths of fields, no values of records.
 
 use std::fmt::Write;
 
@@ -12,7 +11,7 @@ use crate::diff::TableDiff;
 use crate::run::PassKind;
 use crate::visible::one_line;
 
-/// Maximum ids in the text for each kind of difference; `--json` has all that are remembered.
+/// Maximum number of ids in the text, for each kind of difference; `--json` has all that are remembered.
 const MAX_NAMED: usize = 10;
 
 pub(super) fn render(found: &[TableDiff], purpose: Purpose, style: Style) -> String {

@@ -1,4 +1,5 @@
-//! Findings of `doctor` as text: a line each, and the hint below it. The status is a word; colour only adds to it.
+//! Prints the findings of `doctor` as text: one line each, and its hint in the next line. Colour only repeats the
+//! status.
 
 use std::fmt::Write;
 
@@ -7,7 +8,7 @@ use super::text::{broken, counted};
 use crate::doctor::{CheckStatus, Finding};
 use crate::visible::one_line;
 
-/// The widest status: `warning`, `problem`, `skipped`.
+/// Width of the longest status: `warning`, `problem`, `skipped`.
 const STATUS_WIDTH: usize = 7;
 
 /// The findings, and the counts at the end.
@@ -23,7 +24,7 @@ pub(super) fn render_findings(findings: &[Finding], style: Style) -> String {
     out
 }
 
-/// A line for each finding, and one for its hint.
+/// One line for each finding, and one for its hint.
 pub(super) fn render_lines(findings: &[Finding], style: Style) -> String {
     let mut out = String::new();
     let check_width = findings.iter().map(|finding| finding.check.chars().count()).max().unwrap_or_default();

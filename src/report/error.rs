@@ -1,5 +1,5 @@
-//! The error message of a command that failed: one line with the causes, and one on what to do. Where log lines are
-//! JSON, it is one of them, so that a program can parse all of stderr.
+//! Prints the error message of a failed command: one line with the causes, and one with the hint. With JSON log lines
+//! it is one of them, so that a program can parse all of stderr.
 
 use std::io::{self, Write};
 
@@ -13,7 +13,7 @@ pub fn log_error(error: &anyhow::Error, hint: Option<&str>, exit_code: u8) {
     tracing::error!(hint, exit_code, "{error:#}");
 }
 
-/// Logs the exit code of a command that did not fail, as the last line.
+/// Logs the exit code of a successful command, as the last line.
 pub fn log_exit(exit_code: u8) {
     match exit_code {
         0 => tracing::info!(exit_code, "exit code 0"),
@@ -28,11 +28,11 @@ pub fn print_error(error: &anyhow::Error, hint: Option<&str>) {
     if let Some(hint) = hint {
         text.push_str(&in_lines(&visible::one_line(&format!("hint: {hint}")), width));
     }
-    // If stderr cannot be written, there is nobody left to tell.
+    // If stderr cannot be written, the error cannot be shown.
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Wrapped at spaces on a terminal, else as it is; a list within it stays one.
+/// Wraps the text at spaces on a terminal. Line breaks within it are kept.
 fn in_lines(text: &str, width: Option<usize>) -> String {
     let Some(width) = width else { return format!("{text}\n") };
     let mut out = String::new();

@@ -1,4 +1,4 @@
-//! Tables as text for a terminal of a given width, or for a pipe, where nothing is cut. All cells are escaped here.
+//! Formats tables as text, for a terminal of a given width, or for a pipe, where nothing is cut. It escapes all cells.
 
 use std::io::IsTerminal;
 
@@ -7,16 +7,16 @@ use console::Term;
 use super::text::{broken, columns};
 use crate::visible::one_line;
 
-/// Spaces between columns.
+/// Number of spaces between columns.
 const GAP: usize = 2;
 
-/// Minimum width of a last column that is wrapped.
+/// Minimum width of a wrapped last column, in characters.
 const MIN_WRAPPED: usize = 30;
 
-/// How a stream shows text.
+/// The properties of an output.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
-    /// Width of the terminal in columns; `None` for a pipe or a file, where lines have no end.
+    /// Width of the terminal in columns; `None` for a pipe or a file, where lines are not limited.
     pub(super) width: Option<usize>,
     pub(super) colour: bool,
 }
@@ -27,7 +27,7 @@ impl Style {
         Style { width: columns(&Term::stdout()), colour: std::io::stdout().is_terminal() && console::colors_enabled() }
     }
 
-    /// The same for stderr.
+    /// The style of stderr.
     pub(super) fn of_stderr() -> Style {
         let colour = std::io::stderr().is_terminal() && console::colors_enabled_stderr();
         Style { width: columns(&Term::stderr()), colour }
@@ -45,7 +45,7 @@ impl Style {
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
     }
 
-    /// A text in lines that fit: the first begins with `first`, the others are indented by its width.
+    /// Wraps a text: the first line starts with `first`, the others are indented by its width.
     pub(super) fn hanging(self, first: &str, text: &str) -> String {
         let indent = first.chars().count();
         let lines = broken(&one_line(text), self.width.map(|width| width - indent.min(width / 2)));
@@ -74,13 +74,13 @@ pub(super) fn left(name: &str) -> Column<'_> {
     Column { name, is_right: false, is_optional: false }
 }
 
-/// For numbers.
+/// A column of numbers, aligned to the right.
 pub(super) fn right(name: &str) -> Column<'_> {
     Column { name, is_right: true, is_optional: false }
 }
 
 impl<'a> Column<'a> {
-    /// Omitted on terminals that are too narrow; of several, the last first.
+    /// Omitted if the terminal is too narrow. If there are several such columns, the last is omitted first.
     pub(super) fn optional(self) -> Column<'a> {
         Column { is_optional: true, ..self }
     }
@@ -134,7 +134,7 @@ pub(super) fn grid(columns: &[Column<'_>], rows: &[Vec<Cell>], style: Style) -> 
         .collect()
 }
 
-/// Like [`grid`], with the last column wrapped on a terminal; `None` if that would leave too little room for it.
+/// Like [`grid`], with the last column wrapped on a terminal; `None` if it would be too narrow.
 pub(super) fn wrapped_grid(columns: &[Column<'_>], rows: &[Vec<Cell>], style: Style) -> Option<Vec<String>> {
     let Some(width) = style.width else { return Some(grid(columns, rows, style)) };
     let widths = widths(columns, rows);

@@ -1,4 +1,4 @@
-//! A run as a few log lines: for cron, files and pipes.
+//! Shows a run as a few log lines, for cron, files and pipes.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,10 +13,10 @@ use crate::event::{BatchInfo, Event, Reporter, RequestInfo, ResponseInfo, Wait};
 use crate::run::{RunSummary, Status, TableSummary};
 use crate::table::Table;
 
-/// The target of warnings that are logged also with `--quiet`: about what was left out for the first time.
+/// The target of warnings that are logged even with `--quiet`: what was left out for the first time.
 pub const NEWS: &str = "wix_sync::news";
 
-/// Maximum rejected records that are named per table; all are in `sync_errors`.
+/// Maximum number of rejected records that are named per table; all are in `sync_errors`.
 const MAX_NAMED_RECORDS: u32 = 10;
 
 /// Shorter waits are logged only with `-v`.
@@ -29,7 +29,7 @@ pub(super) struct Lines {
 
 #[derive(Default)]
 struct State {
-    /// Rejected records that were named, by table and whether they are new.
+    /// Number of named rejected records, by table and whether they are new.
     named: HashMap<(&'static Table, bool), u32>,
     has_logged_rate_limit: bool,
 }
@@ -60,7 +60,7 @@ impl Lines {
         let is_long = delay.is_some_and(|delay| delay >= MIN_LOGGED_WAIT);
         match wait {
             Wait::RateLimit if is_long => {
-                // A long run has one each minute.
+                // A long run has one per minute.
                 let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
                 match std::mem::replace(&mut state.has_logged_rate_limit, true) {
                     false => info!(table = name, delay_ms, "{text} (more of these waits are logged only with -v)"),

@@ -1,7 +1,7 @@
-//! A run as metrics in Prometheus's text format, for node_exporter's textfile collector.
+//! Writes a run's metrics in Prometheus's text format, for node_exporter's textfile collector.
 //!
-//! The file is replaced as a whole, so that no reader ever sees half of it. The time of a table's last success is
-//! carried over from the previous file, so that it stays known while runs fail.
+//! The file is replaced atomically. The time of a table's last success is copied from the previous file, so that it
+//! stays known while runs fail.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -23,12 +23,12 @@ type Count = fn(&TableSummary) -> u64;
 const LAST_SUCCESS: &str = "wix_sync_last_success_timestamp_seconds";
 const EXIT_CODE: &str = "wix_sync_last_run_exit_code";
 
-/// The collector is another user, and nothing in the file is secret. An existing file keeps its mode.
+/// The mode of a new file. The collector is another user, and the file has no secrets. An existing file keeps its mode.
 const NEW_FILE_MODE: u32 = 0o644;
 
 const STICKY_AND_WORLD_WRITABLE: u32 = 0o1002;
 
-/// Linux's own limit on the symbolic links of one path.
+/// Maximum number of symbolic links in one path, as in Linux.
 const MAX_LINKS: u32 = 40;
 
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub struct MetricsFile {
     path: PathBuf,
 }
 
-/// How a run, or the attempt to start one, ended.
+/// How a run ended, or why it did not start.
 #[derive(Debug)]
 pub struct RunMetrics<'a> {
     /// As in `sync_logs.sync_type`.
@@ -63,7 +63,7 @@ impl MetricsFile {
     pub fn write(&self, metrics: &RunMetrics<'_>) -> io::Result<()> {
         // The file may have changed during the run.
         let place = Place::of(&self.path)?;
-        // If there is no file yet, or it cannot be read, nothing is carried over.
+        // If there is no readable file yet, nothing is copied.
         let before =
             if place.mode.is_some() { fs::read_to_string(&place.path).unwrap_or_default() } else { String::new() };
         let written = place.create_temporary().and_then(|mut file| {
@@ -73,18 +73,18 @@ impl MetricsFile {
             fs::rename(&place.temporary, &place.path)
         });
         if written.is_err() {
-            // The rest of it is useless; if it cannot be removed either, that changes nothing.
+            // The incomplete file is useless. An error of its removal changes nothing.
             let _ = fs::remove_file(&place.temporary);
         }
         written
     }
 }
 
-/// A regular file that exists, or a name for a new one.
+/// A regular file, or the name of a new one.
 struct Place {
-    /// With all symbolic links resolved.
+    /// All symbolic links are resolved.
     path: PathBuf,
-    /// In the same directory, since a rename is atomic only there. The collector does not read it, because its name
+    /// A file in the same directory, because a rename is atomic only there. The collector ignores it, because its name
     /// does not end in `.prom`.
     temporary: PathBuf,
     /// The mode of the existing file.
@@ -92,14 +92,14 @@ struct Place {
 }
 
 impl Place {
-    /// Follows symbolic links to the real file. Nothing is opened: a FIFO would block, and a device would be replaced.
+    /// Follows symbolic links to the real file without opening it: opening a FIFO would block.
     fn of(path: &Path) -> io::Result<Place> {
         let mut path = path.to_owned();
         for _ in 0..MAX_LINKS {
             let name = path.file_name().ok_or_else(|| refused("it is a directory"))?.to_owned();
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let directory = fs::canonicalize(parent)?;
-            // /dev/stdout and /dev/fd lead there. Replacing what they name would take the program's output away.
+            // /dev/stdout and /dev/fd lead here. Replacing these files would redirect the program's output.
             if directory.starts_with("/proc") {
                 return Err(refused("it is not a regular file"));
             }
@@ -113,7 +113,7 @@ impl Place {
                 Err(error) => return Err(error),
             };
             if metadata.is_symlink() {
-                // As Linux does with `fs.protected_symlinks`: in /tmp anyone may have made the link.
+                // As Linux does with `fs.protected_symlinks`: in /tmp, anyone can create the link.
                 let shared = fs::metadata(&directory)?;
                 if shared.mode() & STICKY_AND_WORLD_WRITABLE == STICKY_AND_WORLD_WRITABLE
                     && metadata.uid() != shared.uid()
@@ -131,7 +131,7 @@ impl Place {
         Err(refused("it is a symbolic link that leads nowhere"))
     }
 
-    /// Fails if the name is taken, also by a symbolic link.
+    /// Fails if the name exists, even as a symbolic link.
     fn create_temporary(&self) -> io::Result<File> {
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.temporary)
     }
@@ -141,7 +141,7 @@ fn refused(reason: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, reason)
 }
 
-/// What is there instead of a regular file.
+/// Describes a file that is not a regular file.
 fn other_kind(file_type: FileType) -> Option<&'static str> {
     if file_type.is_file() {
         None
@@ -156,7 +156,7 @@ fn other_kind(file_type: FileType) -> Option<&'static str> {
     }
 }
 
-/// Metrics in the text format. A sample is its labels, which may be empty, and its value.
+/// Metrics in the text format. A sample has labels, which may be empty, and a value.
 #[derive(Debug, Default)]
 pub struct MetricsText(String);
 
@@ -227,25 +227,25 @@ fn render(metrics: &RunMetrics<'_>, before: &str) -> String {
     }
     let mut successes = before.successes;
     if metrics.summary.is_some() {
-        // A success in the future comes from a wrong clock, so it is unknown.
+        // A success in the future comes from a wrong clock, so it is not used.
         successes.values_mut().filter(|at| **at > seconds(metrics.ended_at)).for_each(|at| *at = 0.0);
     }
     for summary in tables.iter().filter(|summary| is_whole(summary)) {
         successes.insert(labels(summary.table), seconds(metrics.ended_at));
     }
-    // With another schema, the previous file was another site's.
+    // If the schema differs, the previous file belongs to another site.
     let ours = format!("schema=\"{schema}\",");
     let successes: Vec<(String, f64)> = successes.into_iter().filter(|(labels, _)| labels.starts_with(&ours)).collect();
     gauge(LAST_SUCCESS, "When the table was last read to Wix's own end.", &successes);
     text.into_string()
 }
 
-/// A pass that read everything: neither a range of time nor only records that failed before.
+/// Whether a pass read everything: neither a time range nor only rejected records.
 fn is_whole(summary: &TableSummary) -> bool {
     summary.status == Status::Completed && matches!(summary.pass, PassKind::Full | PassKind::Incremental)
 }
 
-/// What is carried over from the previous file.
+/// Values from the previous file.
 #[derive(Default)]
 struct Before {
     schema: Option<String>,
@@ -329,7 +329,7 @@ mod tests {
             assert!(first.lines().any(|found| found == line), "{line} is not in {first}");
         }
         assert!(!first.contains("seconds{schema=\"wix\",table=\"orders\"}"), "{first}");
-        // The database could not be reached: neither tables nor the schema are known.
+        // The database was not reachable, so tables and schema are unknown.
         let second = at(2000, None, None, &first);
         assert!(second.contains("exit_code{schema=\"wix\",type=\"all\"} 1"), "{second}");
         assert!(second.contains("success_timestamp_seconds{schema=\"wix\",table=\"customers\"} 1000.5"), "{second}");

@@ -42,7 +42,7 @@ pub use metrics::{MetricsFile, MetricsText, RunMetrics};
 /// True with `--quiet`.
 static IS_QUIET: AtomicBool = AtomicBool::new(false);
 
-/// From here on, text is printed only if something is wrong. JSON and files are still printed: they were asked for.
+/// Suppresses text unless something is wrong. JSON and files are still written.
 pub fn set_quiet() {
     IS_QUIET.store(true, Ordering::Relaxed);
 }
@@ -51,7 +51,7 @@ fn is_quiet() -> bool {
     IS_QUIET.load(Ordering::Relaxed)
 }
 
-/// What a completed run left out and what to do, in a sentence that starts after a comma; `None` if nothing was.
+/// What a completed run left out and what to do, as a sentence after a comma; `None` if nothing was left out.
 fn describe_left_out(summary: &RunSummary) -> Option<String> {
     let reasons: Vec<String> = summary.tables.iter().filter_map(left_out_of).collect();
     (!reasons.is_empty()).then(|| {
@@ -76,12 +76,12 @@ fn name_rejected(table: &Table, wix_id: Option<&str>, reason: &str) -> String {
     }
 }
 
-/// Bars on a terminal, lines elsewhere.
+/// Progress bars on a terminal, else lines.
 pub fn choose(bars: &MultiProgress, draws_bars: bool) -> Arc<dyn Reporter> {
     if draws_bars { Arc::new(progress::Progress::new(bars.clone())) } else { Arc::new(lines::Lines::default()) }
 }
 
-/// Lines, without a terminal in mind: for a server.
+/// Lines without terminal formatting, for a server.
 pub fn lines() -> Arc<dyn Reporter> {
     Arc::new(lines::Lines::default())
 }
@@ -104,8 +104,8 @@ pub fn print_run_json(summary: &RunSummary, exit_code: u8) -> io::Result<()> {
     print_json(&object)
 }
 
-/// The findings of `doctor`; the last line has the counts. `version` grows when a field changes its meaning or is
-/// removed.
+/// Prints the findings of `doctor`; the last line has the counts. `version` grows when a field changes its meaning or
+/// is removed.
 pub fn print_findings(findings: &[Finding], exit_code: u8, as_json: bool) -> io::Result<()> {
     if as_json {
         let count = |status: CheckStatus| findings.iter().filter(|finding| finding.outcome.status == status).count();
@@ -124,7 +124,7 @@ pub fn print_findings(findings: &[Finding], exit_code: u8, as_json: bool) -> io:
     write(&doctor::render_findings(findings, Style::of_stdout()))
 }
 
-/// What `migrate` did, or would do.
+/// Prints what `migrate` did or would do.
 pub fn print_migration(report: &MigrationReport, is_dry_run: bool) -> io::Result<()> {
     print(&status::render_migration(report, is_dry_run))
 }
@@ -145,11 +145,11 @@ pub struct Status<'a> {
     pub running: Option<RunningRun>,
     pub serve: ServeState,
     pub tables: &'a [TableRow],
-    /// With `--max-age`: the tables whose last success is too old.
+    /// With `--max-age`: the tables whose last successful sync is too old.
     pub stale: Option<&'a [&'a TableRow]>,
     /// Newest first.
     pub runs: Vec<RunRow>,
-    /// True if only some of the runs were asked for.
+    /// True if the runs are filtered.
     pub filtered: bool,
 }
 
@@ -177,7 +177,7 @@ pub fn describe_age(table: &TableRow) -> String {
     status::describe_age(table)
 }
 
-/// The rejected records and the fields that could not be read; never a value of a record.
+/// Prints the rejected records and the unreadable fields, without values of records.
 pub fn print_errors(schema: &str, errors: &ErrorList, as_json: bool) -> io::Result<()> {
     if as_json {
         let object = json!({
@@ -192,7 +192,7 @@ pub fn print_errors(schema: &str, errors: &ErrorList, as_json: bool) -> io::Resu
     print_styled(&rejected::render(schema, errors, Style::of_stdout()))
 }
 
-/// Why Wix and the tables were compared.
+/// The purpose of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     Verify,
@@ -216,17 +216,17 @@ pub fn print_run(run: &RunRow, as_json: bool) -> io::Result<()> {
     print_styled(&run_detail::render(run, Style::of_stdout()))
 }
 
-/// What is meant for a file, such as a completion script, on stdout.
+/// Prints the content of a file, such as a completion script, to stdout.
 pub fn print_file(contents: &[u8]) -> io::Result<()> {
     write(&String::from_utf8_lossy(contents))
 }
 
-/// Prints lines of text to stdout, except with `--quiet`. What controls a terminal is escaped here.
+/// Prints lines of text to stdout, except with `--quiet`. Terminal control characters are escaped here.
 fn print(text: &str) -> io::Result<()> {
     print_styled(&visible::lines(text))
 }
 
-/// Like [`print`], for text with colours, whose cells are escaped already.
+/// Like [`print`], for text with colours, whose cells are already escaped.
 fn print_styled(text: &str) -> io::Result<()> {
     if is_quiet() { Ok(()) } else { write(text) }
 }

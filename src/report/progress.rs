@@ -1,5 +1,5 @@
-//! A run as progress bars on a terminal: one per table, with records, rate, and the time left if the total is known, or
-//! with what the table waits for.
+//! Shows a run as progress bars on a terminal: one per table, with records, rate, and remaining time if the total is
+//! known, or with the reason for a wait.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -17,29 +17,29 @@ use crate::run::{RunSummary, Status, TableSummary};
 use crate::table::Table;
 use crate::visible;
 
-// Each fits into 80 columns: if a bar wraps, a part of it stays on the screen.
+// Each template fits into 80 columns, because a wrapped bar leaves a part of itself on the screen.
 const WITH_TOTAL: &str = "{spinner} {prefix:<12} [{wide_bar}] {human_pos} of {human_len}{rate}{left}";
 const WITHOUT_TOTAL: &str = "{spinner} {prefix:<12} {human_pos} records{rate}, {time}";
 
-/// As wide as the longest table name, and as in the templates.
+/// Width of the table names, as in the templates.
 const NAME_WIDTH: usize = 12;
 
-/// The width of an activity on a terminal whose width is not known.
+/// Width of an activity, if the width of the terminal is unknown.
 const ACTIVITY_WIDTH: usize = 60;
 
-/// How often a bar is drawn.
+/// Interval at which a bar is drawn.
 const TICK: Duration = Duration::from_millis(120);
 
 pub(super) struct Progress {
     area: MultiProgress,
-    /// That of `None` is for waits of no single table; it is there only while one lasts.
+    /// The bar of `None` is for waits of no single table. It exists only during such a wait.
     bars: Mutex<HashMap<Option<&'static Table>, Bar>>,
 }
 
 struct Bar {
     bar: ProgressBar,
     wait: Option<CurrentWait>,
-    /// The number of the record that is looked up by its id, and of how many.
+    /// The number of the record that is being looked up by its id, and the number of all such records.
     lookup: Option<(u64, Option<u64>)>,
 }
 
@@ -59,7 +59,7 @@ impl CurrentWait {
 }
 
 impl Bar {
-    /// Shows the wait if there is one, else the lookups, else how many records are done.
+    /// Shows the wait if there is one, else the lookups, else the number of records.
     fn restyle(&self) {
         let lookup = self.lookup.map(|(number, total)| match total {
             Some(total) => format!("looking up {} of {} by id", grouped(number), grouped(total)),
@@ -96,7 +96,7 @@ impl Progress {
         change(bar);
     }
 
-    /// A table's wait is over, or that of no single table.
+    /// Ends the wait of a table, or the wait of no single table.
     fn end_wait(&self, table: Option<&'static Table>) {
         let mut bars = self.bars.lock().unwrap_or_else(PoisonError::into_inner);
         match table {
@@ -120,14 +120,14 @@ impl Progress {
         self.with_bar(Some(table), |bar| bar.bar.finish_and_clear());
     }
 
-    /// A line above the bars, which stay usable if it can't be written.
+    /// Prints a line above the bars. An error does not affect the bars.
     fn say(&self, text: &str) {
         for line in broken(&visible::one_line(text), columns(&Term::stderr())) {
             let _ = self.area.println(line);
         }
     }
 
-    /// A line about a table, with its name on the left.
+    /// Prints a line about a table, with its name on the left.
     fn say_of(&self, table: &str, text: &str) {
         let width = columns(&Term::stderr()).map(|width| width - NAME_WIDTH - 1);
         for (index, line) in broken(&visible::one_line(text), width).iter().enumerate() {
@@ -170,7 +170,7 @@ impl Reporter for Progress {
                     bar.bar.set_length(total);
                 }
                 bar.bar.set_position(record_count);
-                // The last of them was written.
+                // The last of them is finished.
                 bar.lookup = bar.lookup.filter(|(number, total)| Some(*number) != *total);
                 bar.restyle();
             }),
@@ -206,7 +206,7 @@ fn finish_line(summary: &TableSummary) -> String {
 /// The templates are constants, and a test parses them.
 fn style(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    // What cannot be written is missing. Averages: a wait must not show a rate of 0, and no time left without end.
+    // Unknown values are omitted. Rates are averages, so that a wait does not show a rate of 0 and no remaining time.
     let rate = |state: &ProgressState, out: &mut dyn Write| {
         let rate = state.pos() as f64 / state.elapsed().as_secs_f64();
         if rate.is_finite() && rate >= 1.0 {
@@ -225,9 +225,9 @@ fn style(template: &str) -> ProgressStyle {
     style.with_key("time", time).with_key("rate", rate).with_key("left", left).progress_chars("=> ")
 }
 
-/// A bar of one text. It is made anew for each tick, so that the time that is left counts down.
+/// A bar with one text. It is created for each tick, so that the remaining time counts down.
 fn activity(text: impl Fn() -> String + Clone + Send + Sync + 'static) -> ProgressStyle {
-    // Behind the spinner and the name. A line that wraps would leave a part of itself on the screen.
+    // The text is after the spinner and the name. A wrapped line would leave a part of itself on the screen.
     let width = columns(&Term::stderr()).map_or(ACTIVITY_WIDTH, |columns| columns.saturating_sub(NAME_WIDTH + 4));
     let show = move |_: &ProgressState, out: &mut dyn Write| out.write_str(&text()).unwrap_or_default();
     style(&format!("{{spinner}} {{prefix:<12}} {{activity:{width}!}}")).with_key("activity", show)

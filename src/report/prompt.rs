@@ -1,4 +1,4 @@
-//! Questions on a terminal, for `init`. Everything goes to stderr.
+//! Asks questions on a terminal, for `init`. All output goes to stderr.
 
 use std::io::{self, IsTerminal};
 
@@ -11,12 +11,12 @@ use super::grid::Style;
 use crate::doctor::Finding;
 use crate::visible;
 
-/// Whether somebody can answer.
+/// Whether questions can be asked: stdin and stderr are a terminal.
 pub fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Settings of the terminal before the first question.
+/// The settings of the terminal before the first question.
 pub struct TerminalState(Option<Termios>);
 
 impl TerminalState {
@@ -24,7 +24,7 @@ impl TerminalState {
         TerminalState(tcgetattr(io::stdin()).ok())
     }
 
-    /// Shows what is typed and the cursor again: a question that was interrupted may have hidden them.
+    /// Restores echo and cursor, which an interrupted question may have hidden.
     pub fn restore(&self) -> io::Result<()> {
         if let Some(termios) = &self.0 {
             tcsetattr(io::stdin(), OptionalActions::Now, termios)?;
@@ -34,17 +34,17 @@ impl TerminalState {
     }
 }
 
-/// A line of text; Enter alone takes the default.
+/// Reads a line of text. Enter alone selects the default.
 pub fn ask_text(question: &str, default: Option<&str>) -> io::Result<String> {
     let mut input = Input::<String>::new().with_prompt(question).allow_empty(true);
     if let Some(default) = default {
         input = input.default(visible::one_line(default).into_owned());
     }
-    // Line by line, as the terminal edits it: a paste arrives whole.
+    // The terminal edits the line, so that pasted text arrives complete.
     input.interact().map_err(into_io)
 }
 
-/// A line that is not shown; Enter alone gives an empty one.
+/// Reads a line without showing it. Enter alone returns an empty line.
 pub fn ask_secret(question: &str) -> io::Result<String> {
     Password::new().with_prompt(question).allow_empty_password(true).report(false).interact().map_err(into_io)
 }
@@ -53,12 +53,12 @@ pub fn ask_yes_no(question: &str, default: bool) -> io::Result<bool> {
     Confirm::new().with_prompt(question).default(default).wait_for_newline(true).interact().map_err(into_io)
 }
 
-/// Says something between questions.
+/// Prints a text between questions.
 pub fn say(text: &str) -> io::Result<()> {
     Term::stderr().write_line(&visible::lines(text))
 }
 
-/// The findings of a test on the spot.
+/// Prints the findings of a test.
 pub fn say_findings(findings: &[Finding]) -> io::Result<()> {
     let text = render_lines(findings, Style::of_stderr());
     Term::stderr().write_str(&text)

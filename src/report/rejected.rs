@@ -1,4 +1,4 @@
-//! `errors` as text: rejected records and unreadable fields.
+//! Prints the result of `errors` as text: rejected records and unreadable fields.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use super::text::{counted, grouped, minute};
 use crate::store::dead_letters::{ErrorList, ErrorRow};
 use crate::visible::one_line;
 
-/// Maximum ids per unreadable field; `--json` has more.
+/// Maximum number of ids per unreadable field; `--json` has more.
 const MAX_NAMED: usize = 10;
 
 const NO_ID: &str = "without an id";
@@ -74,7 +74,7 @@ fn render_records(schema: &str, errors: &[ErrorRow], total: i64, style: Style) -
     out
 }
 
-/// In lines of its own, for a terminal that is too narrow for columns.
+/// In separate lines, for a terminal that is too narrow for columns.
 fn render_record(error: &ErrorRow, style: Style) -> String {
     let wix_id = error.wix_id.as_deref().unwrap_or(NO_ID);
     let tries = error.tries.unsigned_abs();

@@ -1,4 +1,4 @@
-//! `status RUN`: one run as text, with a column per table.
+//! Prints the result of `status RUN`: one run as text, with a column per table.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use super::text::{counted, duration, grouped, time};
 use crate::store::status::RunRow;
 use crate::visible::one_line;
 
-/// Maximum rejected records per table that are listed.
+/// Maximum number of listed rejected records per table.
 const MAX_LISTED: usize = 20;
 
-/// What is shown of a table: the field of `results`, its name in text, and whether it is shown if it is zero.
+/// The counts of a table: the field of `results`, its name in text, and whether it is shown if it is zero.
 const ROWS: [(&str, &str, bool); 11] = [
     ("kind", "kind", true),
     ("status", "status", true),
@@ -65,7 +65,7 @@ pub(super) fn render(run: &RunRow, style: Style) -> String {
     out
 }
 
-/// A row per count, a column per table: that fits every terminal.
+/// One row per count and one column per table, which fits every terminal.
 fn render_counts(tables: &Tables<'_>, style: Style) -> String {
     let names: Vec<String> = tables.iter().map(|(table, _)| one_line(table).into_owned()).collect();
     let columns: Vec<Column<'_>> = std::iter::once(left("")).chain(names.iter().map(|name| right(name))).collect();
@@ -94,7 +94,7 @@ fn number(result: &Map<String, Value>, field: &str) -> u64 {
 fn cell(result: &Map<String, Value>, field: &str) -> Cell {
     let text = |field: &str| result.get(field).and_then(Value::as_str);
     match field {
-        // Runs of earlier versions have other names.
+        // Runs of earlier versions have other field names.
         "kind" => match text("kind").or_else(|| text("pass")) {
             Some("changes") => "incremental".into(),
             Some("errors") => "retry".into(),

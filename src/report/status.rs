@@ -1,4 +1,4 @@
-//! `status` and `migrate` as text.
+//! Prints the results of `status` and `migrate` as text.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::store::status::{RunRow, RunningRun, RunningState, TableRow};
 use crate::table::Table;
 use crate::visible::one_line;
 
-/// Characters of an id in lists; `status` takes any unique prefix.
+/// Number of characters of an id in lists; `status` accepts any unique prefix.
 const SHORT_ID: usize = 8;
 
 /// The state of the tables, the current run, and the last runs.
@@ -51,7 +51,7 @@ pub(super) fn render_status(status: &Status<'_>, style: Style) -> String {
     ];
     let mut lines = grid(&columns, &status.runs.iter().map(run_cells).collect::<Vec<_>>(), style).into_iter();
     push(&mut out, lines.next().into_iter().collect());
-    // The reason is below its run: beside it, it would break the lines.
+    // The reason is in the next line: in a column it would break the lines.
     for (line, run) in lines.zip(&status.runs) {
         let _ = writeln!(out, "{line}");
         if let Some(error) = &run.error {
@@ -104,7 +104,7 @@ fn run_cells(run: &RunRow) -> Vec<Cell> {
     ]
 }
 
-/// The status, with an exit code that it does not imply: `completed (3)`, `failed (130)`.
+/// The status, with the exit code if the status does not imply it: `completed (3)`, `failed (130)`.
 fn status_cell(run: &RunRow) -> Cell {
     let text = match (run.status.as_str(), run.exit_code) {
         (status, None) | (status @ "completed", Some(0)) | (status @ "failed", Some(1)) => status.to_owned(),
@@ -133,7 +133,7 @@ pub(super) fn describe_age(row: &TableRow) -> String {
     }
 }
 
-/// The current run and its progress, or why it is not running any more.
+/// The current run and its progress, or why it is no longer running.
 fn render_running(run: &RunningRun, style: Style) -> String {
     let id = &run.run_id.to_string()[..SHORT_ID];
     let heartbeat = run.heartbeat_age_seconds.map(|seconds| format!("last heartbeat {} ago", age(seconds)));
@@ -160,7 +160,7 @@ fn render_running(run: &RunningRun, style: Style) -> String {
     if !lock.is_empty() {
         out.push_str(&style.hanging("", &lock.join(", ")));
     }
-    // In the order in which a run takes them.
+    // In the order in which a run syncs them.
     let tables = Table::ALL.iter().filter_map(|table| Some((table.name, run.tables.get(table.name)?)));
     let rows: Vec<Vec<Cell>> = tables
         .map(|(table, progress)| {
@@ -183,7 +183,7 @@ fn render_running(run: &RunningRun, style: Style) -> String {
 /// `12,000 of 30,000 (40 %)`.
 fn records(progress: &TableProgress) -> String {
     match progress.total.filter(|total| *total > 0) {
-        // Records that were created meanwhile are not in the total.
+        // Records created during the run are not in the total.
         Some(total) => {
             let percent = (progress.records.saturating_mul(100) / total).min(100);
             format!("{} of {} ({percent} %)", grouped(progress.records), grouped(total))
@@ -192,7 +192,7 @@ fn records(progress: &TableProgress) -> String {
     }
 }
 
-/// What `migrate` did, with the changes of meaning in the predecessor's tables.
+/// What `migrate` did, including columns of adopted tables whose meaning changed.
 pub(super) fn render_migration(report: &MigrationReport, is_dry_run: bool) -> String {
     let schema = &report.schema;
     let mut out = String::new();
@@ -239,7 +239,7 @@ pub(super) fn run_duration(run: &RunRow) -> Option<String> {
     Some(duration(took.to_std().unwrap_or(Duration::ZERO)))
 }
 
-/// Cut to the width of the terminal; `status RUN` shows all of it. In a pipe nothing is cut.
+/// Cuts the text to the width of the terminal; `status RUN` shows all of it. In a pipe nothing is cut.
 fn cut(line: &str, width: Option<usize>) -> String {
     match width.filter(|width| line.chars().count() > *width) {
         Some(width) => line.chars().take(width - 1).chain(['…']).collect(),

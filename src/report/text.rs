@@ -1,4 +1,4 @@
-//! Small pieces of text that several reports share.
+//! Small text formats that several reports share.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(super) fn duration(duration: Duration) -> String {
     seconds(u64::try_from((millis + 500) / 1000).unwrap_or(u64::MAX))
 }
 
-/// How long ago, like [`duration`]. Negative values come from clocks that differ and count as now.
+/// The time since an event, as in [`duration`]. Negative values come from different clocks and count as now.
 pub(super) fn age(age_seconds: i64) -> String {
     seconds(u64::try_from(age_seconds).unwrap_or_default())
 }
@@ -61,11 +61,11 @@ pub(super) fn minute(instant: DateTime<Utc>) -> String {
     instant.format("%Y-%m-%d %H:%M").to_string()
 }
 
-/// What a pass did, in one line without the table's name.
+/// The result of a pass, in one line without the table's name.
 pub(super) fn outcome(summary: &TableSummary) -> String {
     let counts = &summary.counts;
     let kinds = format!(
-        "{} new, {} changed, {} as before",
+        "{} inserted, {} updated, {} unchanged",
         grouped(counts.inserted),
         grouped(counts.updated),
         grouped(counts.unchanged)
@@ -73,10 +73,10 @@ pub(super) fn outcome(summary: &TableSummary) -> String {
     describe(summary, kinds)
 }
 
-/// Like [`outcome`], without zeros: for a terminal, where room is scarce.
+/// Like [`outcome`], without zeros, because a terminal line is short.
 pub(super) fn short_outcome(summary: &TableSummary) -> String {
     let counts = &summary.counts;
-    let kinds = [(counts.inserted, "new"), (counts.updated, "changed"), (counts.unchanged, "as before")];
+    let kinds = [(counts.inserted, "inserted"), (counts.updated, "updated"), (counts.unchanged, "unchanged")];
     let kinds: Vec<String> = kinds
         .iter()
         .filter(|(count, _)| *count > 0)
@@ -122,16 +122,16 @@ pub(super) fn unreadable_fields(fields: &UnreadableFields) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// Narrower terminals get no line breaks: there would be too many.
+/// Minimum width, in characters, at which text is wrapped. On narrower terminals there would be too many lines.
 const MIN_COLUMNS: usize = 40;
 
-/// The width of the terminal; `None` if it is not one, and lines have no end.
+/// The width of the terminal; `None` if it is not a terminal, where lines are not limited.
 pub(super) fn columns(term: &Term) -> Option<usize> {
     let width = term.is_term().then(|| term.size_checked()).flatten().map(|(_, columns)| columns.into());
     width.filter(|width| *width >= MIN_COLUMNS)
 }
 
-/// Wrapped at spaces into lines of at most `width` characters; a longer word gets a line of its own.
+/// Wraps text at spaces into lines of at most `width` characters; a longer word gets its own line.
 pub(super) fn broken(text: &str, width: Option<usize>) -> Vec<String> {
     let Some(width) = width else { return vec![text.replace('\n', " ")] };
     let mut lines: Vec<String> = Vec::new();

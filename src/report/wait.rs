@@ -1,17 +1,17 @@
-//! A wait in words: what is waited for, how long, and why.
+//! The text of a wait: reason and duration.
 
 use std::time::Duration;
 
 use crate::event::Wait;
 use crate::table::Table;
 
-/// Such as `waiting 40 s for Wix's rate limit`. `left` is the time that is left, in words, if it is known.
+/// For example `waiting 40 s for Wix's rate limit`. `left` is the remaining time as text, if it is known.
 pub(super) fn describe_wait(wait: &Wait, table: Option<&'static Table>, left: Option<&str>) -> String {
     let waiting = left.map_or("waiting".to_owned(), |left| format!("waiting {left}"));
     match wait {
         Wait::RateLimit => format!("{waiting} for Wix's rate limit"),
         Wait::Database { cause } => format!("{waiting} for the database: {cause}"),
-        // Another table's request failed, and no request is sent until it is sent again.
+        // The request of another table failed, and no request is sent until its retry.
         Wait::Retry { table: failed, cause, .. } if *failed != table => {
             format!("{waiting} for a retry of {}: {cause}", failed.map_or("another request", |failed| failed.name))
         }
@@ -23,7 +23,7 @@ pub(super) fn describe_wait(wait: &Wait, table: Option<&'static Table>, left: Op
     }
 }
 
-/// A time that is left, in whole seconds.
+/// A remaining time, in whole seconds.
 pub(super) fn seconds_left(left: Duration) -> i64 {
     i64::try_from(left.as_millis().div_ceil(1000)).unwrap_or(i64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Triggers and status, as AsyncSyncAgent answered its callers, and the status page with its data.
+//! Triggers and status as in AsyncSyncAgent, and the status page with its data.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -24,20 +24,21 @@ use crate::store::StoreError;
 use crate::store::status::{RunFilter, RunRow, TableRow};
 use crate::visible;
 
-/// Runs that `GET /api/async-sync/status` returns unless `limit` says otherwise, and at most.
+/// Default and maximum number of runs in the response of `GET /api/async-sync/status`.
 const DEFAULT_LIMIT: i64 = 20;
 const MAX_LIMIT: i64 = 1000;
 
-/// Runs that `GET /api/async-sync/trigger` returns.
+/// Number of runs in the response of `GET /api/async-sync/trigger`.
 const RECENT: i64 = 10;
 
-/// Runs of the page's chart.
+/// Number of runs in the page's chart.
 const CHART: i64 = 50;
 
-/// How long an answer waits for its run to start, so that it can say `running` and the run is in `sync_logs`.
+/// Maximum time that the response to a trigger waits for its run to start. Then the response says `running`, and the
+/// run is in `sync_logs`.
 const START_PATIENCE: Duration = Duration::from_secs(1);
 
-/// The predecessor's routes.
+/// The routes of AsyncSyncAgent.
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/api/async-sync/trigger", get(recent).post(trigger))
@@ -48,18 +49,18 @@ pub(super) fn page_routes() -> Router<Arc<App>> {
     Router::new().route("/", get(page)).route("/api/status", get(overview))
 }
 
-/// A response that is JSON; what controls a terminal is escaped, for those who read it with curl.
+/// A JSON response. Terminal control characters are escaped, for users of curl.
 pub(super) fn json_response(status: StatusCode, body: &Value) -> Response {
     let body = visible::json(&body.to_string()).into_owned();
     (status, [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], body).into_response()
 }
 
-/// An error in the predecessor's words.
+/// An error in the format of AsyncSyncAgent.
 pub(super) fn error(status: StatusCode, text: &str) -> Response {
     json_response(status, &json!({ "error": text }))
 }
 
-/// Why a call failed: a wrong request, or our own fault.
+/// Why a call failed: a wrong request, or an internal error.
 pub(super) enum ApiError {
     Request(String),
     Store(StoreError),
@@ -84,7 +85,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Queues a sync, and answers with the id that its run has in `sync_logs`.
+/// Queues a sync, and returns the id that its run has in `sync_logs`.
 async fn trigger(State(app): State<Arc<App>>, body: Bytes) -> Result<Response, ApiError> {
     let body = TriggerBody::parse(&body).map_err(ApiError::Request)?;
     let scope = body.scope().map_err(ApiError::Request)?;
@@ -107,7 +108,8 @@ async fn recent(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     Ok(json_response(StatusCode::OK, &json!({ "success": true, "recentSyncs": rows })))
 }
 
-/// Runs with a filter, or one by its id. An id that is still queued is a row with the status `queued`.
+/// Returns runs that match a filter, or one by its id. A trigger that is still queued is a row with the status
+/// `queued`.
 async fn status(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Result<Response, ApiError> {
     let (mut filter, mut wanted) = (RunFilter { limit: DEFAULT_LIMIT, sync_type: None, status: None }, None);
     for (name, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
@@ -142,7 +144,7 @@ async fn status(State(app): State<Arc<App>>, RawQuery(query): RawQuery) -> Resul
     Ok(json_response(StatusCode::OK, &json!({ "success": true, "syncLogs": rows, "summary": summary })))
 }
 
-/// What the page shows. Counts, times and reasons; nothing of a record.
+/// The data of the page: counts, times and reasons, no values of records.
 async fn overview(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
     let store = app.pool.get().await?;
     let tables = app.tables.get(store.list_tables()).await?;
@@ -177,7 +179,7 @@ fn table_json(row: &TableRow) -> Value {
     })
 }
 
-/// Without `results`: it names records by their ids, and is long.
+/// Without `results`, which is long and names ids of records.
 fn run_json(run: &RunRow, now: DateTime<Utc>) -> Value {
     let end = run.completed_at.unwrap_or(now);
     let duration = run.started_at.map(|start| (end - start).num_milliseconds() as f64 / 1000.0);
@@ -194,7 +196,7 @@ fn run_json(run: &RunRow, now: DateTime<Utc>) -> Value {
     })
 }
 
-/// The page, and a policy that allows what is in it, and requests to this server: nothing else.
+/// The page, with a policy that allows only its own content and requests to this server.
 static PAGE: LazyLock<(&str, String)> = LazyLock::new(|| {
     let html = include_str!("page.html");
     let hash = |begin, end| {

@@ -1,4 +1,4 @@
-//! What the handlers and the worker share.
+//! State that the handlers and the worker share.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,10 +19,10 @@ use crate::secret::Secret;
 use crate::store::StoreError;
 use crate::store::status::TableRow;
 
-/// How long the rows of the tables are not counted again: that reads whole indexes.
+/// Minimum time between two counts of the tables' rows, because a count reads whole indexes.
 const TABLES_LIFE: Duration = Duration::from_secs(5);
 
-/// How long the answer of `/readyz` is kept: it needs no proof, so it must not cost database work each time.
+/// Lifetime of the result of `/readyz`. It needs no token, so requests must not each cost database work.
 const READY_LIFE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,7 @@ pub enum ServeError {
     Listener(#[from] std::io::Error),
 }
 
-/// What the server is made of.
+/// The parts of the server.
 pub(super) struct Base {
     pub(super) pool: Pool,
     pub(super) schema: String,
@@ -54,20 +54,20 @@ pub(super) struct App {
     pub(super) inbox: Inbox,
     /// Wakes the worker for triggers.
     pub(super) wake: Notify,
-    /// The run that the worker does, and its progress.
+    /// The worker's current run, and its progress.
     current: Mutex<Option<(Uuid, Arc<Tracker>)>>,
     /// The last run that was recorded as started.
     started: watch::Sender<Option<Uuid>>,
     pub(super) tables: Cached<Vec<TableRow>>,
     pub(super) ready: Cached<bool>,
-    /// Runs that ended, by type and status.
+    /// Number of finished runs, by type and status.
     pub(super) runs: Mutex<BTreeMap<(String, &'static str), u64>>,
-    /// Responses by status code.
+    /// Number of responses, by status code.
     pub(super) responses: Mutex<BTreeMap<u16, u64>>,
     pub(super) wix_requests: AtomicU64,
-    /// Events by what became of them.
+    /// Number of events, by outcome.
     pub(super) events: Mutex<BTreeMap<&'static str, u64>>,
-    /// Records that were looked up because of events.
+    /// Number of records looked up because of events.
     pub(super) looked_up: AtomicU64,
     /// Requests to Wix for these lookups, and the seconds until their responses.
     pub(super) lookups: Mutex<(u64, f64)>,
@@ -76,7 +76,7 @@ pub(super) struct App {
 }
 
 impl App {
-    /// `every` is the time from one scheduled run to the next.
+    /// `every` is the interval of scheduled runs.
     pub(super) fn new(base: Base, token: Option<&Secret>, every: Option<Duration>) -> App {
         let Base { pool, schema, proof, inbox } = base;
         App {
@@ -101,10 +101,10 @@ impl App {
         }
     }
 
-    /// Whether this is the token, compared in constant time. Without a token, everyone may do everything.
+    /// Whether this is the token, compared in constant time. If no token is configured, every request is allowed.
     pub(super) fn admits(&self, offered: Option<&str>) -> bool {
         let Some(token) = &self.token else { return true };
-        // The digests have one length, whatever was offered.
+        // The digests have the same length, whatever was sent.
         offered.is_some_and(|offered| bool::from(Sha256::digest(offered).as_slice().ct_eq(token)))
     }
 
@@ -116,12 +116,12 @@ impl App {
         lock(&self.current).is_some()
     }
 
-    /// The progress of a run that this process does.
+    /// The progress of a run of this process.
     pub(super) fn progress(&self, run_id: Uuid) -> Option<RunProgress> {
         lock(&self.current).as_ref().filter(|(id, _)| *id == run_id).map(|(_, tracker)| tracker.progress())
     }
 
-    /// Waits until this run is recorded as started; false if that takes longer.
+    /// Waits until this run is recorded as started. Returns false after the maximum time.
     pub(super) async fn has_started(&self, run_id: Uuid, patience: Duration) -> bool {
         let mut started = self.started.subscribe();
         let wait = started.wait_for(|id| *id == Some(run_id));
@@ -129,7 +129,7 @@ impl App {
     }
 }
 
-/// Counts what the worker's runs do.
+/// Counts the worker's runs.
 impl Reporter for App {
     fn report(&self, event: Event<'_>) {
         match event {
@@ -152,7 +152,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A value of the database that is read at most once in a while, by one reader for all.
+/// A value from the database with a minimum time between reads. One reader reads it for all.
 pub(super) struct Cached<T> {
     life: Duration,
     slot: tokio::sync::Mutex<Option<(Instant, T)>>,

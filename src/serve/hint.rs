@@ -1,5 +1,5 @@
-//! Which records an event names. Nothing else of it is used, since anyone may have made up the rest, and parts of it may be
-//! older than what is stored.
+//! The records that an event names. Nothing else of an event is used, because its sender may be anyone, and its content
+//! may be older than the table.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -12,15 +12,15 @@ use crate::table::json::{MAX_KEY_BYTES, normal_id};
 /// Records to look up again.
 pub(super) type Records = BTreeSet<(&'static Table, String)>;
 
-/// Maximum contacts that one event says were merged into another.
+/// Maximum number of merged contacts per event.
 const MAX_SOURCES: usize = 100;
 
-/// What a signed webhook says.
+/// The content of a signed webhook.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Event {
-    /// The installation of the app that it is about.
+    /// The app's installation that the event is about.
     pub(super) instance_id: Option<String>,
-    /// Empty if it is about nothing that is synced.
+    /// Empty if the event is about other records.
     pub(super) records: Records,
 }
 
@@ -32,7 +32,7 @@ pub(super) fn read_event(data: &Value) -> Option<Event> {
     let Some(event) = unfold(&envelope["data"]) else { return Some(Event { instance_id, ..Event::default() }) };
     let table = match event["entityFqdn"].as_str() {
         Some(fqdn) => table_of(fqdn),
-        // The event's type is the name of its entity and what happened to it.
+        // The type of an event is the name of its entity and of the action.
         None => event_type.match_indices('_').rev().find_map(|(end, _)| table_of(&event_type[..end])),
     };
     let body = &event["actionEvent"];
@@ -41,8 +41,8 @@ pub(super) fn read_event(data: &Value) -> Option<Event> {
     Some(Event { instance_id, records: table.into_iter().flat_map(|table| ids_of(table, ids.clone())).collect() })
 }
 
-/// Reads a hint: `entityFqdn` and `entityId`, in the body or the query, or what a Wix automation or a Velo event has. `None`
-/// if there is no id.
+/// Reads a hint: `entityFqdn` and `entityId` in the body or the query, or the fields of a Wix automation or a Velo
+/// event. `None` if there is no id.
 pub(super) fn read_hint(body: &Value, query: &HashMap<String, String>) -> Option<Records> {
     let places = [body, &body["data"], &body["metadata"]];
     let field = |name: &str| {
@@ -75,12 +75,12 @@ fn table_of(fqdn: &str) -> Option<&'static Table> {
     Table::ALL.into_iter().find(|table| table.events.fqdns.contains(&fqdn))
 }
 
-/// The contacts that were merged into the one that the event is about.
+/// The contacts that were merged into the event's contact.
 fn merged_ids(body: &Value) -> impl Iterator<Item = String> + Clone {
     body["sourceContactIds"].as_array().into_iter().flatten().take(MAX_SOURCES).filter_map(id)
 }
 
-/// An object, which Wix writes as it is or as a string of JSON.
+/// An object, which Wix sends as JSON or as a string that contains JSON.
 fn unfold(value: &Value) -> Option<Cow<'_, Value>> {
     match value {
         Value::Object(_) => Some(Cow::Borrowed(value)),
@@ -89,7 +89,7 @@ fn unfold(value: &Value) -> Option<Cow<'_, Value>> {
     }
 }
 
-/// An id as the tables have it. `None` if no record can have it.
+/// An id in the form of the tables. `None` if it cannot be a record's id.
 fn id(value: &Value) -> Option<String> {
     let id = normal_id(value.as_str()?.to_owned());
     (!id.is_empty() && id.len() <= MAX_KEY_BYTES && !id.contains(char::is_control)).then_some(id)

@@ -1,5 +1,5 @@
-//! Stores in the database which records events named, before they are answered. One task does it: what arrives during a
-//! transaction shares the next one.
+//! Stores the records that events name in the database, before the response to the event. A single task writes them,
+//! and events that arrive during a transaction share the next one.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,24 +12,24 @@ use super::hint::Records;
 use super::pool::Pool;
 use crate::store::Store;
 
-/// Maximum events that wait for a transaction. More are refused.
+/// Maximum number of events that wait for a transaction. More events are refused.
 const MAX_WAITING: usize = 1_024;
 
-/// Maximum events of one transaction.
+/// Maximum number of events per transaction.
 const MAX_TOGETHER: usize = 256;
 
-/// Maximum time until an event is answered: Wix waits 1.25 s.
+/// Maximum time until the response to an event. Wix waits 1.25 s.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Maximum time of one transaction. Then its connection is given up.
+/// Maximum time of one transaction. After that its connection is closed.
 const WRITE_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Why an event is not stored. Whoever sent it has to send it again.
+/// Why an event is not stored. Its sender has to send it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotStored {
     /// The inbox, or the queue before it, is full.
     Full,
-    /// The database did not answer in time, or refused.
+    /// The database did not respond in time, or refused the write.
     Failed,
 }
 
@@ -38,24 +38,25 @@ struct Job {
     done: oneshot::Sender<Result<(), NotStored>>,
 }
 
-/// Takes events for the task.
+/// Sends events to the task.
 pub(super) struct Inbox {
     jobs: mpsc::Sender<Job>,
-    /// What the database server's clock showed, and when.
+    /// A time of the database server's clock, and when it was read.
     clock: Mutex<(DateTime<Utc>, Instant)>,
 }
 
-/// The other end, for [`store_events`].
+/// Receives events in [`store_events`].
 pub(super) struct Jobs(mpsc::Receiver<Job>);
 
 impl Inbox {
-    /// `now` is by the database server's clock.
+    /// `now` is the time of the database server's clock.
     pub(super) fn new(now: DateTime<Utc>) -> (Inbox, Jobs) {
         let (jobs, receiver) = mpsc::channel(MAX_WAITING);
         (Inbox { jobs, clock: Mutex::new((now, Instant::now())) }, Jobs(receiver))
     }
 
-    /// The time by the database server's clock, without asking it: an event without proof costs no database work.
+    /// The time of the database server's clock, without a query: an event that is not yet verified costs no database
+    /// work.
     pub(super) fn now(&self) -> DateTime<Utc> {
         let (showed, heard) = *self.clock();
         showed + TimeDelta::from_std(heard.elapsed()).unwrap_or_default()
@@ -65,7 +66,7 @@ impl Inbox {
         self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns once the records are stored.
+    /// Returns when the records are stored.
     pub(super) async fn store(&self, records: Records) -> Result<(), NotStored> {
         if records.is_empty() {
             return Ok(());
@@ -79,7 +80,7 @@ impl Inbox {
     }
 }
 
-/// Stores events until nobody can send any more. `news` is notified of each transaction.
+/// Stores events until all senders are gone. `news` is notified after each transaction.
 pub(super) async fn store_events(pool: &Pool, inbox: &Inbox, mut jobs: Jobs, news: &Notify) {
     let mut connection = None;
     while let Some(first) = jobs.0.recv().await {
@@ -110,7 +111,7 @@ pub(super) async fn store_events(pool: &Pool, inbox: &Inbox, mut jobs: Jobs, new
             connection.take_if(|_| *why == NotStored::Failed);
         }
         for job in together {
-            // Whoever waited too long for the answer is gone.
+            // The request may have timed out meanwhile.
             let _ = job.done.send(problem.as_ref().map_or(Ok(()), |(why, _)| Err(*why)));
         }
         news.notify_one();

@@ -12,7 +12,7 @@ use crate::report::MetricsText;
 use crate::store::StoreError;
 use crate::store::status::TableRow;
 
-/// What the database tells is left out while it cannot be reached, so that the counters are not lost with it.
+/// Metrics from the database are omitted while it cannot be reached, so that the counters are still available.
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let mut text = MetricsText::default();
     let runs: Vec<(String, f64)> = lock(&app.runs)

@@ -1,8 +1,8 @@
 //! `wix-sync serve`: triggers, status and a status page over HTTP, and an optional schedule.
 //!
-//! The listener and the stop are arguments, so tests can bind port 0. [`server`] takes requests; [`worker`] is the only
-//! task that starts runs, in the same way as `wix-sync sync` does. Runs of other processes and this one exclude each
-//! other by the lease.
+//! The listener and the stop are arguments, so that tests can bind port 0. [`server`] handles requests. [`worker`] is
+//! the only task that starts runs, in the same way as `wix-sync sync`. The lease keeps runs of different processes
+//! apart.
 
 mod api;
 mod app;
@@ -39,11 +39,11 @@ pub use self::worker::Jobs;
 /// What the server needs besides the listener.
 pub struct ServeSettings {
     pub target: Target,
-    /// `None` is the first schema of the search path.
+    /// `None` means the first schema of the search path.
     pub schema: Option<String>,
     /// Without it, everyone who can connect may do everything.
     pub token: Option<Secret>,
-    /// The origin whose pages may call the API, besides our own.
+    /// The origin whose pages may call the API, in addition to the status page.
     pub cors_origin: Option<String>,
     pub webhooks: WebhookSettings,
     /// How runs are started, and when.
@@ -53,8 +53,8 @@ pub struct ServeSettings {
     pub watchdog: Option<Duration>,
 }
 
-/// Serves until the stop. Then no connection is accepted any more, requests in hand are answered, and a run in hand
-/// finishes its batch and is recorded.
+/// Serves until the stop. Then it accepts no more connections, finishes open requests, and lets the current run finish
+/// its batch and record its end.
 ///
 /// # Errors
 ///
@@ -81,9 +81,9 @@ pub async fn serve(listener: TcpListener, settings: ServeSettings, stop: Stop) -
         async move { inbox::store_events(&app.pool, &app.inbox, events, &app.news).await }
     });
     Worker::new(app, settings.jobs).work(&stop).await;
-    // Both end with the stop; a panic in them was printed already.
+    // Both end with the stop. A panic in them was already printed.
     let _ = tokio::join!(server, pulse);
-    // No request is left that could send it anything.
+    // No open request can send events any more.
     writer.abort();
     tracing::info!("stopped");
     Ok(())

@@ -1,4 +1,4 @@
-//! A few connections for requests, kept open between them.
+//! A few database connections for requests. They stay open between requests.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,7 +6,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::store::{Store, StoreError, Target};
 
-/// Maximum connections at a time. Runs have their own.
+/// Maximum number of connections at a time. Runs have their own.
 const MAX_CONNECTIONS: usize = 4;
 
 pub(super) struct Pool {
@@ -16,7 +16,7 @@ pub(super) struct Pool {
     permits: Semaphore,
 }
 
-/// A connection of the pool. If it is dropped, it is closed: its statement may have been cancelled half-way.
+/// A connection of the pool. Dropping it closes it, because its statement may have been cancelled.
 pub(super) struct Lent<'a> {
     store: Store,
     _permit: SemaphorePermit<'a>,
@@ -27,7 +27,7 @@ impl Pool {
         Pool { target, schema, idle: Mutex::default(), permits: Semaphore::new(MAX_CONNECTIONS) }
     }
 
-    /// Waits for a connection that is free, or opens one.
+    /// Waits for a free connection, or opens one.
     pub(super) async fn get(&self) -> Result<Lent<'_>, StoreError> {
         let stopped = |_| StoreError::Connect { reason: "the pool is closed".to_owned(), hint: None };
         let _permit = self.permits.acquire().await.map_err(stopped)?;
@@ -39,7 +39,7 @@ impl Pool {
         Ok(Lent { store, _permit })
     }
 
-    /// Gives a connection back whose work is done.
+    /// Returns a connection after its work is finished.
     pub(super) fn put(&self, lent: Lent<'_>) {
         self.idle().push(lent.store);
     }

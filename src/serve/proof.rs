@@ -1,4 +1,4 @@
-//! What webhooks and hints have to prove, and the token that a request offers.
+//! Authentication of webhooks and hints, and the token of a request.
 
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
@@ -13,16 +13,16 @@ use crate::table::json::normal_id;
 /// The settings of the routes below `/webhooks`.
 #[derive(Default)]
 pub struct WebhookSettings {
-    /// The public key of the Wix app. Without it, its webhooks are refused.
+    /// The public key of the Wix app. Without it, webhooks are refused.
     pub public_key: Option<String>,
-    /// The installation of the app whose webhooks are used. With an API key it need not be known: webhooks of any
-    /// installation are used then, and at most a record is looked up that this site does not have.
+    /// The app's installation whose webhooks are accepted. With an API key it may be unknown. Then webhooks of all
+    /// installations are accepted; at worst, a record is looked up that this site does not have.
     pub instance_id: Option<String>,
     /// Without it, hints are refused.
     pub hint_token: Option<Secret>,
 }
 
-/// The same, checked.
+/// The same settings, checked.
 pub(super) struct Proof {
     pub(super) public_key: Option<PublicKey>,
     pub(super) instance_id: Option<String>,
@@ -32,7 +32,7 @@ pub(super) struct Proof {
 impl Proof {
     /// # Errors
     ///
-    /// What is wrong with the public key.
+    /// If the public key is invalid.
     pub(super) fn new(settings: WebhookSettings) -> Result<Proof, &'static str> {
         let WebhookSettings { public_key, instance_id, hint_token } = settings;
         Ok(Proof {
@@ -44,12 +44,12 @@ impl Proof {
 
     /// Whether this is the token for hints, compared in constant time.
     pub(super) fn admits_hint(&self, offered: &str) -> bool {
-        // The digests have one length, whatever was offered.
+        // The digests have the same length, whatever was sent.
         self.hint_token.is_some_and(|token| bool::from(Sha256::digest(offered).as_slice().ct_eq(&token)))
     }
 }
 
-/// The token of `Authorization`: behind Bearer, or the password of Basic with any user name.
+/// The token of `Authorization`: after Bearer, or the password of Basic with any user name.
 pub(super) fn offered_token(headers: &HeaderMap) -> Option<String> {
     let (scheme, value) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     let value = value.trim();

@@ -1,4 +1,4 @@
-//! Takes connections and requests: limits, time-outs, authentication, and which handler answers what.
+//! Accepts connections and requests: limits, timeouts, authentication, routes.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,34 +24,34 @@ use super::proof::offered_token;
 use super::{api, metrics, webhook};
 use crate::stop::Stop;
 
-/// Maximum connections, and so requests, at a time. More wait in the system's queue.
+/// Maximum number of connections, and so of requests, at a time. More wait in the system's queue.
 const MAX_CONNECTIONS: u32 = 128;
 
-/// Maximum bytes of a body.
+/// Maximum size of a request body, in bytes.
 const MAX_BODY: usize = 1 << 20;
 
-/// Maximum bytes of a request's line and headers.
+/// Maximum size of a request's line and headers, in bytes.
 const MAX_HEAD: usize = 16 << 10;
 
 const MAX_HEADERS: usize = 64;
 
-/// Maximum time for a request's headers to arrive, and of an idle connection.
+/// Maximum time until a request's headers arrive, and maximum idle time of a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Maximum time until a response begins; the request's body arrives within it.
+/// Maximum time until a response starts. The request's body has to arrive within it.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A connection is closed after this time, even if its client reads responses slowly.
+/// Maximum lifetime of a connection, even if its client still reads a response.
 const CONNECTION_LIFE: Duration = Duration::from_secs(300);
 
-/// Maximum time for requests in hand after a stop.
+/// Maximum time for open requests after a stop.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// The routes. `/healthz` and `/readyz` need no token; they tell nothing else.
+/// The routes. `/healthz` and `/readyz` need no token, because they return only one state.
 pub(super) fn router(app: Arc<App>, cors_origin: Option<&str>) -> Result<Router, ServeError> {
     let guard = middleware::from_fn_with_state((app.clone(), cors_origin.map(Arc::<str>::from)), guard);
     Ok(Router::new()
-        // Before the layers: one that is set later would replace them.
+        // Set before the layers: a fallback that is set later would replace them.
         .merge(api::routes().method_not_allowed_fallback(not_allowed).layer(guard.clone()).layer(cors(cors_origin)?))
         .merge(
             api::page_routes()
@@ -74,7 +74,7 @@ async fn not_allowed() -> Response {
     api::error(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")
 }
 
-/// Answers OPTIONS with 200 and no body, and lets the pages of one origin call the API.
+/// Answers OPTIONS with 200 and no body, and allows pages of one origin to call the API.
 fn cors(origin: Option<&str>) -> Result<CorsLayer, ServeError> {
     let layer = CorsLayer::new();
     let Some(origin) = origin else { return Ok(layer) };
@@ -88,7 +88,7 @@ fn cors(origin: Option<&str>) -> Result<CorsLayer, ServeError> {
         .allow_methods([Method::GET, Method::POST, Method::OPTIONS]))
 }
 
-/// Accepts connections until the stop, and then waits for the requests in hand.
+/// Accepts connections until the stop, and then waits for open requests.
 pub(super) async fn run(listener: TcpListener, router: Router, stop: Stop) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
     let accept = async || {
@@ -104,7 +104,7 @@ pub(super) async fn run(listener: TcpListener, router: Router, stop: Stop) {
             (Ok((stream, _)), Ok(slot)) => {
                 tokio::spawn(connection(stream, router.clone(), stop.clone(), slot));
             }
-            // Such as too many open files: that passes.
+            // A temporary error, such as too many open files.
             (Err(error), _) => {
                 tracing::warn!("a connection could not be accepted: {error}");
                 sleep(Duration::from_millis(200)).await;
@@ -118,7 +118,7 @@ pub(super) async fn run(listener: TcpListener, router: Router, stop: Stop) {
     }
 }
 
-/// The requests of one connection, one after the other.
+/// Serves the requests of one connection, one after the other.
 async fn connection(stream: TcpStream, router: Router, stop: Stop, _slot: OwnedSemaphorePermit) {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
@@ -141,7 +141,7 @@ fn ended(result: hyper::Result<()>) {
     }
 }
 
-/// Lets a request pass that has the token. Without one, pages of other sites still may not start anything.
+/// Requires the token. Without a configured token, pages of other sites still cannot start anything.
 async fn guard(
     State((app, cors_origin)): State<(Arc<App>, Option<Arc<str>>)>,
     request: Request,
@@ -153,7 +153,7 @@ async fn guard(
         let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"wix-sync\", charset=\"UTF-8\"")];
         return (challenge, api::error(StatusCode::UNAUTHORIZED, "Authentication required")).into_response();
     }
-    // A browser sends the password of Basic by itself, also for a page of another site.
+    // Browsers send the password of Basic automatically, also for pages of other sites.
     let is_foreign = matches!(text("sec-fetch-site"), Some("cross-site" | "same-site"));
     if is_foreign && request.method() == Method::POST && text("origin") != cors_origin.as_deref() {
         return api::error(StatusCode::FORBIDDEN, "This origin may not start a sync: see WIX_SYNC_CORS_ORIGIN");
@@ -161,7 +161,7 @@ async fn guard(
     next.run(request).await
 }
 
-/// A line per request. Neither query nor headers nor body: they may hold a token.
+/// Logs one line per request, without query, headers and body, which may contain a token.
 async fn log(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let (method, path, clock) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
     let response = next.run(request).await;
@@ -181,7 +181,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     };
     match app.ready.get(check).await {
         Ok(_) => "ready\n".into_response(),
-        // Whoever asks need not have the token: the reason is in the log.
+        // The caller may have no token, so the reason is only logged.
         Err(error) => {
             tracing::warn!("not ready: {error}");
             (StatusCode::SERVICE_UNAVAILABLE, "the database cannot be used\n").into_response()

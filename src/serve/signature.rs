@@ -1,7 +1,7 @@
-//! Whether a webhook comes from Wix: its body is a JWT that is signed with the private key of the app.
+//! Verifies that a webhook comes from Wix: its body is a JWT, signed with the private key of the app.
 //!
-//! The signature is verified by ring, which TLS uses already. A JWT crate would add more code than this file: those that
-//! pin RS256 still accept an unknown `crit`, and refuse tokens that Wix's own client accepts.
+//! The signature is verified by ring, which TLS already uses. A JWT crate would add more code than this file, and those
+//! that only allow RS256 accept an unknown `crit` and refuse tokens that Wix's own client accepts.
 
 use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
@@ -19,7 +19,7 @@ const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1
 
 const MIN_KEY_BITS: usize = 2048;
 
-/// How far the clocks of Wix's servers and the database server may differ, in seconds.
+/// Maximum difference between the clocks of Wix's servers and the database server, in seconds.
 const LEEWAY: f64 = 300.0;
 
 const PADDING: GeneralPurposeConfig =
@@ -31,11 +31,12 @@ const BASE64_URL: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, PADDING);
 pub(super) struct PublicKey(Vec<u8>);
 
 impl PublicKey {
-    /// Reads the key as the app's dashboard shows it: PEM, also with `\n` in place of line ends, or in base64.
+    /// Reads the key in the formats of the app's dashboard: PEM, also with `\n` in place of line breaks, or base64.
     ///
     /// # Errors
     ///
-    /// What is wrong with it, behind the name of the variable. The text itself is not shown: it may be a private key.
+    /// What is wrong with it, as a text to put after the variable's name. The value is not quoted: it may be a private
+    /// key.
     pub(super) fn parse(text: &str) -> Result<PublicKey, &'static str> {
         let text = text.trim().trim_matches('"').replace("\\r", "").replace("\\n", "\n");
         let pem = if text.contains("-----BEGIN") {
@@ -65,11 +66,11 @@ impl PublicKey {
         if bits < MIN_KEY_BITS { Err("is shorter than 2,048 bits") } else { Ok(PublicKey(key.to_vec())) }
     }
 
-    /// The claim `data` of a token that this key's owner signed and that is valid at `now`.
+    /// Returns the claim `data` of a token that is signed with this key and valid at `now`.
     ///
     /// # Errors
     ///
-    /// The reason, without any of the token's content.
+    /// The reason, without any content of the token.
     pub(super) fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Value, &'static str> {
         let token = token.trim();
         let (signed, signature) = token.rsplit_once('.').ok_or("not a JWT")?;
@@ -80,8 +81,8 @@ impl PublicKey {
         if header["alg"] != "RS256" {
             return Err("not signed with RS256");
         }
-        // It names extensions that must be understood, and none is. Which key was used (`kid`) does not matter: the app
-        // has one.
+        // `crit` names extensions that must be supported, and none is. The key id (`kid`) is not checked, because the
+        // app has only one key.
         if header.get("crit").is_some() {
             return Err("it has extensions");
         }
@@ -105,7 +106,7 @@ impl PublicKey {
     }
 }
 
-/// The size of an RSA key in PKCS#1 form.
+/// The size of an RSA key in PKCS#1 format.
 fn modulus_bits(key: &[u8]) -> x509_cert::der::Result<usize> {
     SliceReader::new(key)?.sequence(|key| {
         let (modulus, _exponent) = (UintRef::decode(key)?, UintRef::decode(key)?);

@@ -3,7 +3,8 @@
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-/// Silent without a socket, as when systemd did not start the process. Sockets without a file (`@`) are not supported.
+/// Does nothing without a socket, for instance if systemd did not start the process. Abstract sockets (`@`) are not
+/// supported.
 pub(super) struct Systemd {
     socket: Option<(UnixDatagram, String)>,
     watchdog: Option<Duration>,
@@ -21,7 +22,7 @@ impl Systemd {
         Systemd { socket, watchdog }
     }
 
-    /// If it fails, systemd notices by itself.
+    /// If this fails, systemd's own timeout applies.
     pub(super) fn notify(&self, state: &str) {
         let Some((socket, path)) = &self.socket else { return };
         if let Err(error) = socket.send_to(state.as_bytes(), path) {
@@ -29,7 +30,7 @@ impl Systemd {
         }
     }
 
-    /// How often the watchdog wants to hear of us at least.
+    /// Maximum interval of watchdog notifications.
     pub(super) fn interval(&self) -> Option<Duration> {
         self.watchdog.map(|time| time / 3)
     }

@@ -1,4 +1,4 @@
-//! What a trigger asks for: which tables, and which range of time.
+//! The content of a trigger: tables and time range.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::Deserialize;
@@ -10,17 +10,17 @@ use crate::table::Table;
 use crate::table::timestamp::{self, Timestamp};
 use crate::wix::query::Until;
 
-/// The body of a trigger, as callers of AsyncSyncAgent send it. Other fields are ignored.
+/// The body of a trigger, in the format of AsyncSyncAgent. Other fields are ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct TriggerBody {
     table: Option<String>,
     date_range: Option<DateRange>,
-    /// Never a proof of who calls. What is no UUID is no user.
+    /// Not an authentication. A value that is not a UUID is ignored.
     supabase_user_id: Option<Value>,
 }
 
-/// Kept in the queue as it came.
+/// Stored in the queue unchanged.
 #[derive(Clone, Debug, Default, Deserialize, serde::Serialize)]
 #[serde(default)]
 struct DateRange {
@@ -28,7 +28,7 @@ struct DateRange {
     end: Option<String>,
 }
 
-/// What one run is to do.
+/// The tables and time range of one run.
 #[derive(Clone, Debug)]
 pub(super) struct Scope {
     /// As in `sync_logs.sync_type`.
@@ -38,7 +38,7 @@ pub(super) struct Scope {
 }
 
 impl TriggerBody {
-    /// No body is all tables.
+    /// An empty body means all tables.
     pub(super) fn parse(body: &[u8]) -> Result<TriggerBody, String> {
         if body.trim_ascii().is_empty() {
             return Ok(TriggerBody::default());
@@ -50,7 +50,7 @@ impl TriggerBody {
         scope(self.table.as_deref().unwrap_or("all"), self.date_range.as_ref())
     }
 
-    /// What the queue keeps of the range.
+    /// The range in the format of the queue.
     pub(super) fn date_range(&self) -> Option<Value> {
         let range = self.date_range.as_ref().filter(|range| range.start.is_some() || range.end.is_some());
         range.map(|range| serde_json::json!(range))
@@ -66,13 +66,13 @@ impl Scope {
         Scope { sync_type: "all", tables: Table::ALL.to_vec(), range: None }
     }
 
-    /// Of a row of the queue.
+    /// The scope of a row of the queue.
     pub(super) fn of_queued(sync_type: &str, date_range: Option<Value>) -> Result<Scope, String> {
         let range = date_range.map(serde_json::from_value).transpose().map_err(|error| error.to_string())?;
         scope(sync_type, range.as_ref())
     }
 
-    /// Whether it does what the schedule does.
+    /// Whether it does the same as a scheduled run.
     pub(super) fn is_all(&self) -> bool {
         self.sync_type == "all" && self.range.is_none()
     }
@@ -105,7 +105,7 @@ fn scope(sync_type: &str, range: Option<&DateRange>) -> Result<Scope, String> {
     Ok(Scope { range: Some(Range { from, until }), ..scope })
 }
 
-/// A time as the start and as the end of a range: as an end, a date includes its day.
+/// A time as the start and as the end of a range. As an end, a date includes that day.
 fn bound(name: &str, text: &str) -> Result<(DateTime<Utc>, Until), String> {
     let text = text.trim();
     if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {

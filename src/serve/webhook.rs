@@ -1,5 +1,5 @@
-//! `POST /webhooks/wix` and `POST /webhooks/hint`: what is sent is proven, and the records that it names are stored in the
-//! inbox. They are looked up after the answer.
+//! `POST /webhooks/wix` and `POST /webhooks/hint`: verifies the sender, and stores the named records in the inbox. They
+//! are looked up after the response.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,11 +22,11 @@ pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/webhooks/wix", post(wix)).route("/webhooks/hint", post(hint))
 }
 
-/// What becomes of an event, as `/metrics` counts it.
+/// Outcome of an event, as counted in `/metrics`.
 #[derive(Clone, Copy)]
 enum Outcome {
     Stored,
-    /// About another installation of the app, or about nothing that is synced.
+    /// About another installation of the app, or about records that are not synced.
     Ignored,
     Refused,
     Failed,
@@ -47,7 +47,8 @@ fn count(app: &App, outcome: Outcome) {
     *lock(&app.events).entry(outcome.as_str()).or_default() += 1;
 }
 
-/// A webhook of a Wix app. What cannot be used is answered like the rest, since Wix repeats any other answer for two days.
+/// A webhook of a Wix app. An event that cannot be used also gets a 200, because Wix repeats any other response for two
+/// days.
 async fn wix(State(app): State<Arc<App>>, body: Bytes) -> Response {
     let Some(key) = &app.proof.public_key else {
         count(&app, Outcome::Failed);

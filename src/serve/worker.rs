@@ -1,4 +1,4 @@
-//! The task that does runs: one at a time, for the schedule and for the queue.
+//! The task that runs syncs, one at a time, for the schedule and for the queue.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,23 +27,23 @@ use crate::sync::{self, Drained, Plan, Run, RunOutcome, SyncError, Work, drain, 
 use crate::table::Table;
 use crate::wix::WixClient;
 
-/// The first wait after a run that could not start; it doubles up to the longest.
+/// First and maximum delay after a run that could not start. The delay doubles.
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const MAX_DELAY: Duration = Duration::from_secs(60);
 
-/// The queue is looked at this often without being asked to: another server may have died.
+/// Interval at which the queue is checked without a notification, because another server may have died.
 const IDLE: Duration = Duration::from_secs(60);
 
-/// The same while entries of the inbox wait for another try.
+/// Interval at which the inbox is checked while its entries wait for a retry.
 const RETRY: Duration = Duration::from_secs(2);
 
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
 /// How runs are started, and when.
 pub struct Jobs {
-    /// The time from one scheduled run to the next.
+    /// The interval of scheduled runs.
     pub every: Option<Duration>,
-    /// Shared by all runs of this process, with its budget and its token.
+    /// Shared by all runs of this process, with its rate limit and access token.
     pub wix: WixClient,
     pub environment: Environment,
     pub full: FullPolicy,
@@ -57,7 +57,7 @@ pub(super) struct Worker {
     schedule: Option<Schedule>,
 }
 
-/// Why a run has to be tried later.
+/// Why a run has to be retried later.
 enum Later {
     Locked(String),
     Unreachable(String),
@@ -120,7 +120,7 @@ impl Worker {
         }
     }
 
-    /// The schedule first, so that triggers cannot hold it up; then the oldest trigger.
+    /// The schedule has priority, so that triggers cannot delay it; then comes the oldest trigger.
     async fn step(&mut self, stop: &Stop) -> Result<Step, Later> {
         let store = self.app.pool.get().await?;
         let oldest = store.queue().await?.into_iter().next();
@@ -139,9 +139,9 @@ impl Worker {
         let is_all = scope.is_all();
         match self.run(id, scope, stop).await {
             Err(SyncError::Store(error @ StoreError::Locked { .. })) => return Err(Later::Locked(error.to_string())),
-            // Stays in the queue. The schedule has its next time instead, like cron.
+            // A trigger stays in the queue. A scheduled run is not retried before its next time, as with cron.
             Err(SyncError::Store(error)) if is_queued && error.is_connection_lost() => return Err(error.into()),
-            // Another run has taken the lease and closed this one: if it is still in the queue, it is done again.
+            // Another process took the lease and closed this run. If its trigger is still in the queue, it runs again.
             Err(SyncError::Store(StoreError::RunEnded { .. })) => {}
             // After a stop, it stays in the queue for the next process.
             Err(error) if is_queued && error.stop_reason().is_none() => {
@@ -155,7 +155,7 @@ impl Worker {
         Ok(Step::Worked)
     }
 
-    /// Looks up what the inbox names. Entries that wait for another try are looked at again soon.
+    /// Looks up the records in the inbox. Entries that wait for a retry are checked again soon.
     async fn drain(&self, server_stop: &Stop) -> Result<Step, Later> {
         let store = self.app.pool.get().await?;
         let (depth, is_due) = (store.inbox_depth().await?, store.has_due_entries().await?);
@@ -217,13 +217,13 @@ impl Worker {
         Ok(())
     }
 
-    /// One run, as `wix-sync sync` does it. It has a stop of its own: losing the lease ends only the run.
+    /// One run, as `wix-sync sync` does it. It has its own stop: losing the lease ends only the run.
     ///
     /// # Errors
     ///
-    /// If the run could not start, or its end could not be recorded. A run that failed is no error here.
+    /// If the run could not start, or its end could not be recorded. A failed run is not an error here.
     async fn run(&self, run_id: Uuid, scope: Scope, server_stop: &Stop) -> Result<(), SyncError> {
-        // Checked at the start; a run is not given up because its monitor cannot be told.
+        // It was checked at the start. A run continues even if its monitor cannot be notified.
         let notifier = Notifier::prepare(&self.jobs.environment, None, scope.sync_type.to_owned(), run_id)
             .inspect_err(|error| tracing::warn!("{error}"))
             .ok()
@@ -278,15 +278,15 @@ impl Worker {
     }
 }
 
-/// When the schedule runs. The times are counted from the start, so that they do not drift; to each comes a random
-/// part, so that many servers do not ask Wix at the same second.
+/// The times of scheduled runs. They are counted from the start, so that they do not drift. Each gets a random delay,
+/// so that many servers do not send requests to Wix in the same second.
 struct Schedule {
     every: Duration,
     base: Instant,
     due: Instant,
 }
 
-/// The random part, of the time between two runs.
+/// Maximum random delay, as a fraction of the interval.
 const JITTER: f64 = 0.1;
 
 impl Schedule {
@@ -294,7 +294,7 @@ impl Schedule {
         self.due.saturating_duration_since(Instant::now())
     }
 
-    /// The next time that is still to come: those that passed during a run are left out.
+    /// Sets the next time in the future. Times that passed during a run are skipped.
     fn advance(&mut self) {
         let now = Instant::now();
         while self.base <= now {
@@ -304,7 +304,7 @@ impl Schedule {
     }
 }
 
-/// Tells the database and systemd that the server is alive, until the stop.
+/// Writes heartbeats to the database and notifies systemd's watchdog, until the stop.
 pub(super) async fn beat(app: Arc<App>, systemd: Systemd, stop: Stop) {
     let (server_id, process) = (Uuid::new_v4(), LockOwner::current());
     let interval = systemd.interval().map_or(HEARTBEAT, |interval| interval.min(HEARTBEAT));
@@ -315,7 +315,7 @@ pub(super) async fn beat(app: Arc<App>, systemd: Systemd, stop: Stop) {
             app.pool.put(store);
             Ok::<_, StoreError>(())
         };
-        // A database that is away is no reason to start this process again, nor to stop late.
+        // An unreachable database is no reason to restart this process, nor to stop late.
         tokio::select! {
             written = timeout(interval, beat) => match written {
                 Ok(Ok(())) => {}

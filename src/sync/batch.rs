@@ -1,5 +1,5 @@
-//! Collects the records of pages, and writes them as batches. Copies that look older than their rows are looked up by id
-//! first, and what cannot be written is rejected.
+//! Collects the records of pages and writes them in batches. A copy that looks older than its row is looked up by id
+//! before it is written. A record that cannot be written is rejected.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
@@ -21,8 +21,8 @@ use crate::table::listing::Lookup;
 use crate::table::row::{MappedRecord, Rejection, Row};
 use crate::wix::RequestCounter;
 
-/// One row per id, in Wix's order: the newer of two copies, or the later of equally old ones. The difference in length
-/// is the number of records that are left out.
+/// Removes duplicate ids: keeps the newer of two copies, or the later one if both are equally old. The rows are in the
+/// order of their creation.
 pub fn newest_by_id(rows: Vec<Row>) -> Vec<Row> {
     let mut newest: HashMap<String, Row> = HashMap::with_capacity(rows.len());
     for row in rows {
@@ -34,19 +34,20 @@ pub fn newest_by_id(rows: Vec<Row>) -> Vec<Row> {
         }
     }
     let mut rows: Vec<Row> = newest.into_values().collect();
-    // In Wix's order, and the same in all transactions: two writers then wait for each other, but not in a circle, and
-    // a stub comes from the oldest booking whatever the size of the batch.
+    // All transactions write in this order, so that two writers cannot deadlock, and so that a placeholder is always
+    // made from the oldest booking, whatever the batch size.
     rows.sort_unstable_by(|left, right| {
         (left.wix_created_at, &left.wix_id).cmp(&(right.wix_created_at, &right.wix_id))
     });
     rows
 }
 
-/// Approximate maximum bytes of the rows of one statement: with more, Postgres puts them on disk before it looks at
-/// them (`work_mem` is 4 MB by default), which takes twice as long.
+/// Approximate maximum size of the rows of one statement, in bytes. Above Postgres's default `work_mem` of 4 MB, a
+/// statement writes its rows to disk first and takes twice as long.
 const MAX_PART_BYTES: usize = 3 * 1024 * 1024;
 
-/// The next rows of one transaction: at most `max_rows`, and at most the bytes that a statement should carry.
+/// Splits off the rows of the next transaction: at most `max_rows` rows and [`MAX_PART_BYTES`] bytes, and at least one
+/// row.
 fn next_part(rows: &[Row], max_rows: usize) -> (&[Row], &[Row]) {
     let mut bytes = 0;
     let fits = rows.iter().take(max_rows).take_while(|row| {
@@ -57,7 +58,7 @@ fn next_part(rows: &[Row], max_rows: usize) -> (&[Row], &[Row]) {
     rows.split_at(count)
 }
 
-/// The records that are written next.
+/// Records that wait to be written.
 pub(super) struct Batch<'a> {
     run: &'a Run<'a>,
     table: &'static Table,
@@ -65,12 +66,13 @@ pub(super) struct Batch<'a> {
     context: BatchContext,
     rows: Vec<Row>,
     rejections: Vec<Rejection>,
-    /// Records that come again although they are counted.
+    /// Number of records that are counted already and will come again.
     expected_again: u64,
 }
 
 impl<'a> Batch<'a> {
-    /// An empty batch. Copies that lose a part of the record are held; each copy of a page may be older than its row.
+    /// An empty batch. It holds back copies that lose a part of the record, and treats each copy of a page as possibly
+    /// older than its row.
     pub(super) fn new(run: &'a Run<'a>, table: &'static Table, counter: &'a RequestCounter) -> Batch<'a> {
         let context = BatchContext {
             table,
@@ -87,15 +89,15 @@ impl<'a> Batch<'a> {
         Batch { run, table, counter, context, rows: Vec::new(), rejections: Vec::new(), expected_again: 0 }
     }
 
-    /// For a table that is known to have no unresolved errors, no held copies, or no fields that could not be read:
-    /// that saves statements.
+    /// Saves statements for a table that is known to have no unresolved errors, no held copies, or no unreadable
+    /// fields.
     pub(super) fn knowing(mut self, has_unresolved_errors: bool, has_held: bool, has_unreadable: bool) -> Batch<'a> {
         (self.context.has_unresolved_errors, self.context.has_held) = (has_unresolved_errors, has_held);
         self.context.has_unreadable = has_unreadable;
         self
     }
 
-    /// Copies that lose a part of the record are written.
+    /// Also writes copies that lose a part of the record.
     pub(super) fn accepting_losses(mut self) -> Batch<'a> {
         self.context.holds_losses = false;
         self
@@ -111,7 +113,8 @@ impl<'a> Batch<'a> {
         self.context.has_held
     }
 
-    /// This many records that are counted come again, in this batch or in later ones: they are not counted twice.
+    /// Announces that this many records, which are counted already, come again in this batch or later ones. They are
+    /// not counted twice.
     pub(super) fn expect_again(&mut self, records: u64) {
         self.expected_again += records;
     }
@@ -128,7 +131,7 @@ impl<'a> Batch<'a> {
         for record in records {
             match record {
                 Ok(row) => {
-                    // This is the newer copy of a record that could not be mapped.
+                    // This is a newer copy of a record that was rejected.
                     self.rejections.retain(|rejection| rejection.wix_id.as_ref() != Some(&row.wix_id));
                     self.rows.push(row);
                 }
@@ -137,7 +140,7 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// The copies by id have the same fields as the list's copies.
+    /// Records by id have the same fields as records from the list.
     pub(super) fn having_listed_fields(mut self) -> Batch<'a> {
         self.context.shapes_differ = false;
         self
@@ -149,9 +152,9 @@ impl<'a> Batch<'a> {
         self.gather(vec![record]);
     }
 
-    /// Writes the row of a record that was looked up by id although it has the content already: something else changed
-    /// its columns. If Postgres refuses it, the row stays as it was, and the reason is returned. That is not stored in
-    /// `sync_errors`: the next sync would take the record for written.
+    /// Writes a record that was looked up by id even if the row has the same content, because another program changed
+    /// the row's columns. If Postgres refuses it, the row stays unchanged and the reason is returned. The record is not
+    /// stored in `sync_errors`: the row has its content already.
     pub(super) async fn rewrite(
         mut self,
         store: &mut Store,
@@ -165,8 +168,8 @@ impl<'a> Batch<'a> {
         Ok(written.rejections.into_iter().next().map(|rejection| rejection.reason))
     }
 
-    /// Writes what was added, in transactions of at most the plan's batch size. The last of them also stores how far
-    /// the pass has come, if that is to be kept.
+    /// Writes the added records in transactions of at most the plan's batch size. The last transaction also stores the
+    /// pass's progress, if it is given.
     pub(super) async fn commit(
         &mut self,
         store: &mut Store,
@@ -174,7 +177,7 @@ impl<'a> Batch<'a> {
         summary: &mut TableSummary,
         total: Option<u64>,
     ) -> Result<(), SyncError> {
-        // A page without new records can still complete a span: its pending deletions must not be lost.
+        // A page without new records can still complete a span, whose pending deletions must be stored.
         let span = progress.and_then(|progress| progress.span.as_ref());
         let completes_span = span.is_some_and(|span| span.at_end || span.from != span.until);
         if self.rows.is_empty() && self.rejections.is_empty() && !completes_span {
@@ -190,7 +193,7 @@ impl<'a> Batch<'a> {
         let (mut part, mut rest) = next_part(&rows, self.run.plan.batch_size);
         let mut reported_rejections = 0;
         while !part.is_empty() {
-            // What could not be mapped must be stored before the checkpoint moves past it.
+            // Rejected records must be stored before the checkpoint moves past them.
             let may_save = |rejections: &[Rejection]| rest.is_empty() && rejections.is_empty();
             let clock = Instant::now();
             let mut written = self.write(store, part, progress.filter(|_| may_save(&rejections))).await?;
@@ -247,8 +250,8 @@ impl<'a> Batch<'a> {
         Ok(store.write_rows(&self.context, rows, progress).await?)
     }
 
-    /// The same rows; those that look older than the table's are replaced by Wix's copies by id. An older date is no
-    /// proof, since two servers' clocks differ and a list may lag behind. A record that cannot be looked up is
+    /// Replaces rows that look older than those in the table by the copies that Wix returns by id. An older date proves
+    /// nothing, since the clocks of two servers differ and a list may lag behind. A record that cannot be looked up is
     /// rejected.
     async fn look_up(
         &mut self,
@@ -271,7 +274,7 @@ impl<'a> Batch<'a> {
             let why = match ask(self.run, self.table, &row.wix_id, self.counter).await? {
                 Reply::Alive(Ok(found)) => {
                     self.context.looked_up.insert(found.wix_id.clone());
-                    // Of the same version, the list's copy is taken: the other may have other fields.
+                    // If both have the same version, the list's copy is used: the other one may have other fields.
                     part.push(if found.is_same_version(row) { row.clone() } else { found });
                     continue;
                 }
@@ -291,7 +294,7 @@ impl<'a> Batch<'a> {
         Ok(part)
     }
 
-    /// Those of these records that `sync_errors` holds already.
+    /// The given records that are already in `sync_errors`.
     async fn known_rejections(
         &self,
         store: &mut Store,
@@ -304,8 +307,8 @@ impl<'a> Batch<'a> {
         Ok(store.retry(async |store| store.known_rejections(table, &keys).await).await?)
     }
 
-    /// Stores what could not be written. If only the answer to COMMIT was lost, the second time counts one more
-    /// attempt.
+    /// Stores rejected records. If the response to COMMIT was lost, the second attempt adds one to the attempts of a
+    /// record.
     async fn save_rejections(
         &mut self,
         store: &mut Store,

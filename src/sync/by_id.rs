@@ -1,7 +1,7 @@
-//! One record, looked up by its id: what Wix has, and what follows for the table.
+//! Looks up one record by its id and makes the table match the result.
 //!
-//! Wix's "not found" counts only if a record that it certainly has can be read in the same way in this pass, since it
-//! can also mean a missing permission (wix-api.md 1.6).
+//! "Not found" counts only if, in this pass, a record that exists in Wix can be looked up in the same way (the canary
+//! check): "not found" can also mean a missing permission (wix-api.md 1.6).
 
 use super::batch::Batch;
 use super::context::{Pass, SyncError};
@@ -15,22 +15,22 @@ use crate::table::hash::ContentHash;
 use crate::table::listing::Lookup;
 use crate::table::row::{MappedRecord, Row};
 
-/// Maximum refusals in a row: further requests would be refused as well, and use up the rate limit.
+/// Maximum number of refusals in a row. Further requests would probably be refused too, and use up the rate limit.
 const MAX_REFUSALS: usize = 3;
 
-/// Maximum refused records that are named.
+/// Maximum number of refused records that a message names.
 const NAMED: usize = 3;
 
-/// What became of one record.
+/// Result for one record.
 #[derive(Debug)]
 pub(super) enum Resolved {
-    /// The table has the record as Wix has it.
+    /// The table matches Wix.
     Yes,
-    /// Wix did not find it. A second lookup a day later has to confirm that; the table keeps the row until then.
+    /// Wix did not find the record. The row stays until a second lookup a day later confirms that.
     Waiting,
-    /// Nothing was learned. The reason holds no values.
+    /// The lookup failed. The reason contains no values of the record.
     Unclear(String),
-    /// The table refuses the record. The reason holds no values.
+    /// Postgres refused the record. The reason contains no values of the record.
     Refused(String),
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Unresolved {
 }
 
 impl Unresolved {
-    /// Takes the result for a record. False if no further record should be looked up.
+    /// Adds the result for a record. Returns false if no further record should be looked up.
     pub(super) fn note(&mut self, resolved: &Resolved) -> bool {
         match resolved {
             Resolved::Yes | Resolved::Waiting => self.in_a_row = 0,
@@ -65,7 +65,7 @@ impl Unresolved {
         }
     }
 
-    /// The reasons in words; `None` if all was clear.
+    /// The reasons as text; `None` if all records are resolved.
     pub(super) fn describe(&self) -> Option<String> {
         let named = self.named.join("; ");
         match self.count {
@@ -76,16 +76,16 @@ impl Unresolved {
     }
 }
 
-/// Lookups of several records, one after the other.
+/// Looks up several records, one after the other.
 #[derive(Default)]
 pub(super) struct Lookups<'a> {
     /// A record that Wix listed in this pass.
     listed_id: Option<&'a str>,
-    /// The canary check: why a record that Wix has cannot be looked up. `None` until it is needed.
+    /// Result of the canary check: why an existing record cannot be looked up. `None` until it is needed.
     verdict: Option<Option<String>>,
     unresolved: Unresolved,
     gives_up: bool,
-    /// How many records are to be looked up, if that is known, and how many were.
+    /// The number of records to look up, if it is known, and the number looked up so far.
     total: Option<u64>,
     count: u64,
 }
@@ -95,7 +95,7 @@ impl<'a> Lookups<'a> {
         Lookups { listed_id, ..Lookups::default() }
     }
 
-    /// How many records are to be looked up.
+    /// Sets the number of records to look up.
     pub(super) fn expecting(mut self, total: Option<u64>) -> Lookups<'a> {
         self.total = total;
         self
@@ -112,12 +112,12 @@ impl<'a> Lookups<'a> {
         self.gives_up
     }
 
-    /// The reasons why records are not resolved, in words; `None` if all are.
+    /// The reasons why records are not resolved, as text; `None` if all are resolved.
     pub(super) fn describe(&self) -> Option<String> {
         self.unresolved.describe()
     }
 
-    /// Looks up a record by its id and makes the table agree: gone, merged, or as it is now. `listed` is the hash of the
+    /// Looks up a record by its id and makes the table match: deleted, merged, or updated. `listed` is the hash of the
     /// list's copy, if that was read: see [`as_listed`].
     pub(super) async fn resolve(
         &mut self,
@@ -156,7 +156,7 @@ impl<'a> Lookups<'a> {
         end(pass, wix_id, None).await
     }
 
-    /// Looks up a record of which there is no live row: it may be new, merged, or restored. "Not found" changes nothing.
+    /// Looks up a record that has no live row: it may be new, merged, or restored. "Not found" changes nothing.
     pub(super) async fn follow(&mut self, pass: &mut Pass<'_>, wix_id: &str) -> Result<Resolved, SyncError> {
         pass.run.stop.check()?;
         self.report_next(pass);
@@ -170,8 +170,9 @@ impl<'a> Lookups<'a> {
         Ok(resolved)
     }
 
-    /// The canary check: why a record that Wix has cannot be looked up by its id; `None` if it can. Done once, with a record
-    /// that Wix listed in this pass, else with any live row, since a pass that found no changes needs one too.
+    /// The canary check: why a record that exists in Wix cannot be looked up by its id; `None` if it can. It is done
+    /// once, with a record that Wix listed in this pass. If there is none, because nothing changed, any live row is
+    /// used.
     pub(super) async fn why_unreadable(&mut self, pass: &mut Pass<'_>) -> Result<Option<String>, SyncError> {
         if self.verdict.is_none() {
             self.verdict = Some(try_known_record(pass, self.listed_id).await?);
@@ -195,16 +196,16 @@ async fn try_known_record(pass: &mut Pass<'_>, listed_id: Option<&str>) -> Resul
     Ok(Some(format!("{known_id}: {why}")))
 }
 
-/// What Wix has of one record.
+/// The record as Wix returned it.
 enum Answer {
     /// It was written.
     Alive,
     /// It was merged into this one, which was written.
     Merged(String),
     Gone,
-    /// The table refused the record. The reason holds no values.
+    /// Postgres refused the record. The reason contains no values of the record.
     Refused(String),
-    /// Nothing was learned. The reason holds no values.
+    /// The lookup failed. The reason contains no values of the record.
     Unclear(String),
 }
 
@@ -230,7 +231,7 @@ async fn look_up(pass: &mut Pass<'_>, wix_id: &str, listed: Option<&ContentHash>
 /// Marks a row as deleted, or as merged.
 async fn end(pass: &mut Pass<'_>, wix_id: &str, survivor: Option<&str>) -> Result<Resolved, SyncError> {
     let mut result = Ok(false);
-    // A trigger or constraint of the user may refuse the row, or only its effect on rows of other tables.
+    // A user-defined trigger or constraint may refuse the change of the row, or its effect on rows of other tables.
     for reach in [Reach::AllTables, Reach::RowsOnly] {
         let deletion = Deletion { table: pass.table, wix_id, merged_into: survivor, reach, now: pass.store.now() };
         result = pass.store.retry(async |store| store.mark_deleted(&deletion).await).await;
@@ -248,14 +249,14 @@ async fn end(pass: &mut Pass<'_>, wix_id: &str, survivor: Option<&str>) -> Resul
     Ok(Resolved::Yes)
 }
 
-/// Whether "not found" has to be confirmed by a second lookup: where records are looked up through the list itself, a
-/// gap in Wix's index hides them from both, and the canary check does not see that.
+/// Whether a second lookup has to confirm "not found". That is so where records are looked up through the list itself:
+/// a record that is missing in Wix's index is missing in both, and the canary check does not notice.
 pub(super) fn needs_confirmation(table: &'static Table) -> bool {
     matches!(table.listing.lookup, Lookup::List)
 }
 
-/// Writes a record that was looked up by id. A repair also writes it over a row with the same content, of which
-/// something else changed a column; if Postgres refuses that, the reason is returned.
+/// Writes a record that was looked up by id. A repair also writes it over a row with the same content whose columns
+/// another program changed. If Postgres refuses that, the reason is returned.
 async fn write_one(pass: &mut Pass<'_>, record: MappedRecord) -> Result<Option<String>, SyncError> {
     let mut batch = Batch::new(pass.run, pass.table, pass.counter);
     if pass.run.plan.differences(pass.table).is_some() {
@@ -270,7 +271,7 @@ async fn write_one(pass: &mut Pass<'_>, record: MappedRecord) -> Result<Option<S
     batch.commit(pass.store, None, pass.summary, None).await.map(|()| None)
 }
 
-/// Whether a live row has exactly this record.
+/// Whether a live row has exactly this content.
 async fn has_content(pass: &mut Pass<'_>, row: &Row) -> Result<bool, SyncError> {
     let (table, rows) = (pass.table, std::slice::from_ref(row));
     let diffs = pass.store.retry(async |store| store.compare_rows(table, rows).await).await?;

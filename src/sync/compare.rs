@@ -1,4 +1,4 @@
-//! A pass that writes nothing: its pages are compared with the table. Used by `--dry-run` and `verify`.
+//! Compares the pages of a pass with the table, without writing. Used by `sync --dry-run` and `verify`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -28,10 +28,10 @@ use crate::table::Table;
 use crate::table::row::{Rejection, Row};
 use crate::wix::{RequestCounter, Selection, WixError};
 
-/// Maximum different rows for which the differing fields are named.
+/// Maximum number of different rows for which the differing fields are named.
 const MAX_SAMPLES: usize = 5;
 
-/// New statuses are not looked for again within this time, unless rows are not in Wix's list.
+/// Minimum time between two checks for new statuses, unless rows are missing in Wix's list.
 const LOOK_AFTER: TimeDelta = TimeDelta::hours(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub async fn compare_table(
     if look.new.is_empty() {
         return Ok(TableDiff { requests: counter.requests(), ..found });
     }
-    // Again, with the statuses that this version does not know.
+    // The list is read again, with the statuses that this version does not know.
     statuses.found.extend(look.new);
     compare_listed(run, store, (table, extent), &statuses, &counter).await
 }
@@ -87,7 +87,7 @@ async fn compare_listed(
     let start = checkpoint.clone();
     let mut comparer = Comparer {
         run,
-        // A pass would not write columns that something else changed.
+        // A sync would not write columns that another program changed.
         compares_columns: extent == Extent::Everything,
         coverage: Coverage::of(&checkpoint),
         checkpoint,
@@ -110,7 +110,7 @@ async fn compare_listed(
         Err(SyncError::Wix(error @ WixError::AppNotInstalled { .. })) => {
             run.reporter.report(Event::Notice { table: Some(table), text: &error.to_string() });
             comparer.found.not_installed = true;
-            comparer.find_unlisted_all().await?;
+            comparer.note_all_not_in_wix().await?;
             if comparer.store.count_live_rows(table).await? > 0 {
                 comparer.found.notices.push(describe_missing_app(&error));
             }
@@ -124,18 +124,18 @@ async fn compare_listed(
 struct Comparer<'a> {
     run: &'a Run<'a>,
     store: &'a mut Store,
-    /// Columns to compare as well, if the record is the same.
+    /// Also compare the columns if the record is the same.
     compares_columns: bool,
     checkpoint: Checkpoint,
     coverage: Coverage,
-    /// Listed records whose rows have no date, such as adopted ones, and listed ones that cannot be read. At the end
-    /// rows without a date are looked for, when what an earlier page brought is no longer known.
+    /// Listed records whose row has no creation date, for instance in an adopted table, and listed records that cannot
+    /// be mapped. Rows without a date are checked at the end, when earlier pages are no longer in memory.
     listed_before: HashSet<ListedKey>,
-    /// Unlisted rows to which the deletion limit applies.
+    /// Rows that are not in Wix's list and to which the safety limit for deletions applies.
     limited: u64,
-    /// How many of these a sync would look up now: the limit is about them.
+    /// How many of these a sync would look up now. The safety limit counts only them.
     due: u64,
-    /// Whether records that are in `sync_errors` are told apart.
+    /// Whether it is checked which rejected records are already in `sync_errors`.
     knows_rejections: bool,
     found: TableDiff,
 }
@@ -172,7 +172,7 @@ impl PageSink for Comparer<'_> {
                 if span.at_end {
                     span.listed.extend(self.listed_before.drain());
                 }
-                self.note_unlisted(&span).await
+                self.note_not_in_wix(&span).await
             }
             None => Ok(()),
         }
@@ -180,7 +180,7 @@ impl PageSink for Comparer<'_> {
 }
 
 impl Comparer<'_> {
-    /// What only the end shows: rows although the listing is empty, and what `sync` would hold back.
+    /// What is known only at the end: all rows if the list is empty, and what `sync` would not do.
     async fn finish(mut self, is_resumed: bool) -> Result<TableDiff, SyncError> {
         let (run, table, is_full) = (self.run, self.found.table, self.found.pass == PassKind::Full);
         if self.found.shortfall > 0 {
@@ -189,13 +189,13 @@ impl Comparer<'_> {
         if self.coverage.is_overfull() {
             self.found.notices.push(describe_overfull(table));
         }
-        // A resumed pass begins at a record that was listed.
+        // A resumed pass starts at a record that was listed.
         if is_full && self.coverage.is_empty() {
-            self.find_unlisted_all().await?;
+            self.note_all_not_in_wix().await?;
             self.found.notices.extend(self.found.lists_nothing().then(|| describe_empty_listing(table)));
             return Ok(self.found);
         }
-        // A new full sync finds its candidates again; any other pass works on those that are noted already.
+        // A new full sync finds its pending deletions again; any other pass uses the stored ones.
         let (noted, noted_due) =
             if is_full && !is_resumed { (0, 0) } else { self.store.count_noted_missing(table).await? };
         let missing = self.limited + noted;
@@ -206,20 +206,20 @@ impl Comparer<'_> {
         Ok(self.found)
     }
 
-    /// Nothing was listed, so all rows of the table are unlisted.
-    async fn find_unlisted_all(&mut self) -> Result<(), SyncError> {
+    /// The list is empty, so no row of the table is in it.
+    async fn note_all_not_in_wix(&mut self) -> Result<(), SyncError> {
         if self.found.pass != PassKind::Full {
             return Ok(());
         }
-        self.note_unlisted(&Span { from: None, until: None, at_end: true, listed: Vec::new() }).await
+        self.note_not_in_wix(&Span { from: None, until: None, at_end: true, listed: Vec::new() }).await
     }
 
-    async fn note_unlisted(&mut self, span: &Span) -> Result<(), SyncError> {
-        let unlisted = self.store.list_not_in_wix(self.found.table, span, MAX_REMEMBERED as i64).await?;
-        self.found.not_in_wix += unlisted.count;
-        self.limited += unlisted.limited;
-        self.due += unlisted.due;
-        for id in unlisted.ids {
+    async fn note_not_in_wix(&mut self, span: &Span) -> Result<(), SyncError> {
+        let not_in_wix = self.store.list_not_in_wix(self.found.table, span, MAX_REMEMBERED as i64).await?;
+        self.found.not_in_wix += not_in_wix.count;
+        self.limited += not_in_wix.limited;
+        self.due += not_in_wix.due;
+        for id in not_in_wix.ids {
             remember(&mut self.found.not_in_wix_ids, id);
         }
         Ok(())
@@ -240,7 +240,7 @@ impl Comparer<'_> {
         remember(&mut self.found.rejections, ErrorDetail { wix_id, reason });
     }
 
-    /// Which of these records a sync has rejected, with the reasons.
+    /// The reasons for those of these records that a sync has rejected.
     async fn known_rejections(&self, keys: Vec<String>) -> Result<HashMap<String, String>, SyncError> {
         match self.knows_rejections && !keys.is_empty() {
             true => Ok(self.store.known_rejections(self.found.table, &keys).await?),
@@ -284,7 +284,7 @@ impl Comparer<'_> {
         Ok(())
     }
 
-    /// For rows that hold the current record: whether their columns match it.
+    /// Checks whether the columns of rows with the current record match it.
     async fn compare_columns(&mut self, rows: &[&Row]) -> Result<(), SyncError> {
         let differing = match self.compares_columns && !rows.is_empty() {
             true => self.store.compare_columns(self.found.table, rows).await?,

@@ -1,5 +1,4 @@
-//! What a run is asked to do, what it works with, and why it fails. The other files of this folder import this one; it
-//! imports only the rules below them.
+//! The input of a run, its resources, and its errors. The other files of this folder import this one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +19,7 @@ use crate::table::Table;
 use crate::wix::query::Until;
 use crate::wix::{RequestCounter, Selection, WixClient, WixError};
 
-/// What a run works with.
+/// The resources of a run.
 pub struct Run<'a> {
     pub run_id: Uuid,
     pub plan: &'a Plan,
@@ -31,7 +30,7 @@ pub struct Run<'a> {
     pub reporter: &'a Arc<Tracker>,
 }
 
-/// A run does nothing that its plan does not allow.
+/// What a run may do.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// The tables, separated by commas, or `all`, as in `sync_logs.sync_type`.
@@ -40,25 +39,25 @@ pub struct Plan {
     pub work: Work,
     /// Rows per transaction, at least 1.
     pub batch_size: usize,
-    /// Whether rows that Wix no longer lists may be deleted, however many they are.
+    /// Whether the safety limit for deletions is off.
     pub allow_mass_delete: bool,
-    /// Whether rows may lose a part of their records, however many they are.
+    /// Whether the safety limit for records that lose a part is off.
     pub allow_mass_changes: bool,
-    /// How long ended runs stay in `sync_logs`; forever if `None`.
+    /// How long finished runs stay in `sync_logs`; forever if `None`.
     pub keep_logs: Option<TimeDelta>,
 }
 
-/// What a run is asked to do.
+/// The kind of work of a run.
 #[derive(Clone, Debug)]
 pub enum Work {
-    /// Lists what Wix has: everything, or what changed. Of a table with a date to choose by, only records in `range`.
+    /// Reads Wix's lists, all or only what changed. Of a table with a date to select by, only records in `range`.
     Sync { full: FullPolicy, range: Option<Range> },
-    /// Lists nothing: looks up the records in `sync_errors` again, all of them.
+    /// Looks up all records in `sync_errors` again. Reads no list.
     Errors,
-    /// Lists nothing: fixes the differences that a comparison found.
+    /// Fixes the differences that a comparison found. Reads no list.
     Repair {
         found: Vec<TableDiff>,
-        /// Tables that could not be compared: their part of the run has failed.
+        /// Tables that could not be compared. They count as failed in this run.
         uncompared: Vec<Uncompared>,
     },
 }
@@ -78,7 +77,7 @@ pub struct Range {
 }
 
 impl Plan {
-    /// When everything is read. Work that lists nothing never does so.
+    /// When to start full syncs. Never for work that reads no list.
     pub(super) fn full_policy(&self) -> FullPolicy {
         match self.work {
             Work::Sync { full, .. } => full,
@@ -86,7 +85,7 @@ impl Plan {
         }
     }
 
-    /// The range of time to read of a table.
+    /// The time range of a table.
     fn range_of(&self, table: &'static Table) -> Option<(&'static str, Range)> {
         match self.work {
             Work::Sync { range, .. } => table.range_field.zip(range),
@@ -94,7 +93,7 @@ impl Plan {
         }
     }
 
-    /// How a table is read, as far as that does not depend on earlier passes.
+    /// The kind of pass of a table, as far as it does not depend on earlier passes.
     pub(super) fn pass_kind(&self, table: &'static Table) -> PassKind {
         match self.work {
             Work::Errors => PassKind::Retry,
@@ -104,8 +103,8 @@ impl Plan {
         }
     }
 
-    /// What to ask Wix for. No upper bound: a record that changes while the list is read would leave the window and
-    /// shift the rest (wix-api.md 10).
+    /// The filter for Wix. It has no upper bound: a record that changes while the list is read would leave the filtered
+    /// list and shift the rest (wix-api.md 10).
     pub(super) fn selection(&self, table: &'static Table, checkpoint: &Checkpoint) -> Selection {
         match self.range_of(table) {
             Some((field, range)) => Selection::between(field, range.from, range.until),
@@ -113,7 +112,7 @@ impl Plan {
         }
     }
 
-    /// What to fix in a table, if that is the work.
+    /// The differences to fix in a table, if this is a repair.
     pub(super) fn differences(&self, table: &'static Table) -> Option<&TableDiff> {
         match &self.work {
             Work::Repair { found, .. } => found.iter().find(|comparison| comparison.table == table),
@@ -132,28 +131,28 @@ impl Plan {
 /// Why a pass, or the whole run, failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SyncError {
-    /// Wix's side.
+    /// Wix.
     #[error(transparent)]
     Wix(#[from] WixError),
-    /// Postgres's side.
+    /// Postgres.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Wix's answers do not prove that the list is whole.
+    /// Wix's responses do not prove that the list is complete.
     #[error(transparent)]
     Pagination(#[from] PaginationError),
-    /// The credentials read another site.
+    /// The credentials belong to another site.
     #[error(transparent)]
     WrongInstallation(#[from] Box<WrongInstallation>),
-    /// The table could not be compared before the run, so nothing of it was repaired.
+    /// The table could not be compared before the run, so nothing was repaired.
     #[error("{}", .0.reason)]
     NotCompared(Uncompared),
-    /// The database did not do within this time what comes before a run.
+    /// The database did not do the work before a run within this time.
     #[error("the database did not respond within {} s", .0.as_secs())]
     NoAnswer(Duration),
-    /// The run was asked to stop.
+    /// A stop was requested.
     #[error(transparent)]
     Stopped(#[from] StopReason),
-    /// The run was asked to stop and given up, because the database did not answer.
+    /// A stop was requested, and the work was cancelled because the database did not respond.
     #[error("{}", describe_overdue(*.0))]
     Overdue(StopReason),
 }
@@ -166,7 +165,7 @@ fn describe_overdue(reason: StopReason) -> String {
 }
 
 impl SyncError {
-    /// One line on what to do, where there is something to do.
+    /// What to do, in one line, if there is something to do.
     pub fn hint(&self) -> Option<String> {
         match self {
             SyncError::Wix(error) => error.hint(),
@@ -186,7 +185,7 @@ impl SyncError {
         }
     }
 
-    /// The reason, if it was a stop that ended the run.
+    /// The reason if a stop ended the run.
     pub fn stop_reason(&self) -> Option<StopReason> {
         match self {
             SyncError::Stopped(reason)
@@ -211,8 +210,8 @@ impl SyncError {
         )
     }
 
-    /// True if the other tables would fail in the same way: the run ends here. A 401 of one listing may be a permission
-    /// that only this one lacks.
+    /// True if the other tables would fail for the same reason, so the run ends. A 401 of one list may be a permission
+    /// that only this list needs.
     pub fn ends_the_run(&self) -> bool {
         match self {
             SyncError::Wix(
@@ -231,7 +230,7 @@ impl SyncError {
     }
 }
 
-/// One table's part of a run: what all work on it needs.
+/// One table's part of a run.
 pub struct Pass<'a> {
     pub run: &'a Run<'a>,
     pub table: &'static Table,

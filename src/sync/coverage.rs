@@ -1,8 +1,8 @@
-//! What a full sync has seen so far, as far as the search for deletions needs it: not a list of all ids, only those
-//! between two checkpoints.
+//! What a full sync has listed so far, for the search for deletions. It keeps the ids between two checkpoints, not all
+//! ids.
 //!
-//! Records come in the order of their creation. Up to the high-water mark, the latest creation date seen, a span is
-//! complete once a batch is written; more records created at the mark itself may follow.
+//! Records come in the order of their creation. The span up to the high-water mark, which is the latest creation date
+//! seen, is complete once its batch is written. More records created at exactly the mark may follow.
 
 use chrono::{DateTime, Utc};
 
@@ -12,41 +12,41 @@ use crate::store::row_counts::Progress;
 use crate::store::span::{ListedKey, Span, listed_key};
 use crate::table::row::MappedRecord;
 
-/// Maximum number of records between two checkpoints that are remembered: 8 MB.
+/// Maximum number of records remembered between two checkpoints: 8 MB.
 const MAX_LISTED: usize = 500_000;
 
-/// A record that was listed: 16 bytes.
+/// A listed record: 16 bytes.
 #[derive(Clone, Copy, Debug)]
 struct Listed {
-    /// Creation time in microseconds, the precision of Postgres; the maximum if there is no date.
+    /// Creation time in microseconds, the precision of Postgres; the maximum value if there is no date.
     created: i64,
     key: ListedKey,
 }
 
-/// Collects what was listed since the last checkpoint.
+/// Collects the records listed since the last checkpoint.
 #[derive(Debug, Default)]
 pub(super) struct Coverage {
     is_full: bool,
     from: Option<DateTime<Utc>>,
     listed: Vec<Listed>,
-    /// True once too many records came to remember them. From then on no deletion is looked for.
+    /// True once more records came than can be remembered. From then on deletions are not searched.
     is_overfull: bool,
-    /// Some record that Wix listed in this pass.
+    /// Any record that Wix listed in this pass.
     listed_id: Option<String>,
     has_seen_any: bool,
 }
 
 impl Coverage {
-    /// Starts where a pass starts or resumes.
+    /// Starts at the position where a pass starts or resumes.
     pub(super) fn of(checkpoint: &Checkpoint) -> Coverage {
         let (is_full, from) = (checkpoint.pass == PassKind::Full, checkpoint.created_from);
         Coverage { is_full, from, has_seen_any: from.is_some(), ..Coverage::default() }
     }
 
-    /// Takes the records of a page. `is_overfull` as in [`MappedPage`](super::reader::MappedPage).
+    /// Adds the records of a page. `is_overfull` as in [`MappedPage`](super::reader::MappedPage).
     pub(super) fn add(&mut self, records: &[MappedRecord], is_overfull: bool) {
         self.has_seen_any |= !records.is_empty();
-        // Other passes look for no deletions, and would gather all that they read.
+        // Other passes search no deletions, and would collect all records.
         self.is_overfull |= is_overfull || self.listed.len() + records.len() > MAX_LISTED;
         if self.is_overfull {
             self.listed = Vec::new();
@@ -59,12 +59,12 @@ impl Coverage {
         }
     }
 
-    /// Whether more records came than can be remembered, so that deletions were not looked for.
+    /// Whether deletions were not searched because more records came than can be remembered.
     pub(super) fn is_overfull(&self) -> bool {
         self.is_overfull
     }
 
-    /// Some record that Wix listed in this pass, to see whether records can be asked for by id.
+    /// Any record that Wix listed in this pass, for the canary check.
     pub(super) fn listed_id(&self) -> Option<&str> {
         self.listed_id.as_deref()
     }
@@ -74,11 +74,11 @@ impl Coverage {
         !self.has_seen_any
     }
 
-    /// How far the pass is with the batch that is about to be written. A full sync includes the span that the batch
-    /// completes; the next span starts with what may not be complete yet.
+    /// The progress of the pass with the batch that is about to be written. For a full sync it includes the span that
+    /// the batch completes. The next span starts at the records that may be incomplete.
     pub(super) fn progress(&mut self, checkpoint: &Checkpoint, at_end: bool) -> Progress {
         let is_resumable = checkpoint.created_from.is_some() || at_end;
-        // A listing without any record proves nothing about the rows that the table has.
+        // An empty list proves nothing about the rows in the table.
         let is_telling = self.is_full && is_resumable && self.has_seen_any && !self.is_overfull;
         let span = is_telling.then(|| {
             let until = if at_end { None } else { checkpoint.created_from };

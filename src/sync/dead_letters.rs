@@ -1,6 +1,5 @@
-//! Retrying records that could not be written. A record that changes comes with a pass; else it is looked up by id once
-//! a day, and when the program's version changed. Not in every run: that would spend the rate limit on hopeless
-//! records.
+//! Retries rejected records. A rejected record that changes comes with the next pass. Otherwise it is looked up by id
+//! once a day, and when the program's version changes. It is not retried in every run, to save requests.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -11,16 +10,16 @@ use crate::store::Store;
 use crate::store::dead_letters::KeptRecord;
 use crate::table::map::map_record;
 
-/// A record waits this long before it is tried again.
+/// Minimum time between two attempts for one record.
 const RETRY_AFTER: TimeDelta = TimeDelta::days(1);
 
-/// Maximum records per run and table; the others are left to the next run. `errors retry` has no limit.
+/// Maximum number of records per run and table; the next run takes the others. `errors retry` has no limit.
 const MAX_A_RUN: usize = 100;
 
-/// Records that are read from the database at once.
+/// Number of records read from the database per query.
 const CHUNK: i64 = 100;
 
-/// Which records are tried again.
+/// Which records to retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
     /// Those that have waited long enough.
@@ -28,8 +27,8 @@ pub(super) enum Due {
     All,
 }
 
-/// Retries records of `sync_errors`. `listed_id` is a record that Wix listed in this pass; `begun_at` is when this
-/// run's work on the table started: what failed since then is not tried again.
+/// Retries records in `sync_errors`. `listed_id` is a record that Wix listed in this pass; `begun_at` is when this run
+/// started to work on the table. Records that failed since then are not retried.
 pub(super) async fn retry_errors(
     pass: &mut Pass<'_>,
     due: Due,
@@ -44,7 +43,7 @@ pub(super) async fn retry_errors(
         Due::Daily => (begun_at - RETRY_AFTER, MAX_A_RUN),
         Due::All => (begun_at, usize::MAX),
     };
-    // A daily retry takes no more than the first chunk.
+    // A daily retry takes only the first chunk.
     let list = async |store: &mut Store| store.list_due_errors(table, before, begun_at, CHUNK).await;
     let mut chunk = pass.store.retry(list).await?;
     let total = match due {
@@ -69,7 +68,7 @@ pub(super) async fn retry_errors(
                 let note = async |store: &mut Store| store.note_failed_try(table, &record.key, run_id, now).await;
                 pass.store.retry(note).await?;
             } else if record.wix_id.is_none() {
-                // It was stored without an id, and another version of the program found one.
+                // An earlier version stored it without an id, and this version found one.
                 pass.store.retry(async |store| store.resolve_error(table, &record.key, now).await).await?;
             }
             if lookups.gives_up() {
@@ -83,14 +82,14 @@ pub(super) async fn retry_errors(
     } else if pass.summary.counts.errors == 0
         && pass.store.retry(async |store| store.has_unresolved_errors(table).await).await?
     {
-        // As long as the table lacks what Wix has, no run is a full success.
+        // A run is no full success while the table lacks a record of Wix.
         let text = "earlier rejected records are unresolved: `wix-sync errors` lists them".to_owned();
         pass.warn_rejected(text);
     }
     Ok(())
 }
 
-/// The record's id; for one that was stored without, the id that the program finds in it now.
+/// The record's id. For a record stored without one, the id that this version finds in it.
 async fn id_to_ask_for(pass: &mut Pass<'_>, record: &KeptRecord) -> Result<Option<String>, SyncError> {
     if record.wix_id.is_some() {
         return Ok(record.wix_id.clone());

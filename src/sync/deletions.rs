@@ -1,8 +1,8 @@
-//! The end of a full sync: rows that Wix did not list are looked up by id, and marked as deleted if they are gone.
+//! The end of a full sync: looks up rows that Wix did not list, and marks those that are gone as deleted.
 //!
-//! A list alone deletes nothing. First the pending deletions are counted: too many mean that something is wrong with
-//! the list, and an operator has to allow it. Then each is looked up ([`super::by_id`]). Where the lookup reads the
-//! same index as the list (bookings), "not found" has to be confirmed by a second lookup a day later.
+//! A list alone deletes nothing. First the pending deletions are counted. If there are too many, the list is probably
+//! wrong, and an operator has to allow them. Then each is looked up ([`super::by_id`]). Where the lookup reads the same
+//! index as the list (bookings), a second lookup a day later has to confirm "not found".
 
 use chrono::{DateTime, Utc};
 
@@ -12,13 +12,13 @@ use crate::store::Store;
 use crate::store::missing::{MissingCount, Scope};
 use crate::table::Table;
 
-/// Candidates that are read from the database at once.
+/// Number of pending deletions read from the database per query.
 const CHUNK: i64 = 500;
 
-/// The most deleted customers that a full sync looks up again.
+/// Maximum number of deleted customers that a full sync looks up again.
 const MAX_FOLLOWED: i64 = 100;
 
-/// Why the deletions are blocked; `None` if they are not too many, or if an operator allows them.
+/// Why the deletions are blocked; `None` if there are not too many, or if an operator allows them.
 pub(super) fn refuse_mass_deletion(run: &Run<'_>, table: &'static Table, count: MissingCount) -> Option<String> {
     let how_often = if needs_confirmation(table) { "now, and again a day later," } else { "once" };
     (count.exceeds_limit() && !run.plan.allow_mass_delete).then(|| {
@@ -30,7 +30,7 @@ pub(super) fn refuse_mass_deletion(run: &Run<'_>, table: &'static Table, count: 
     })
 }
 
-/// Looks up each pending deletion by its id, unless the deletion limit blocks that, and reports how many wait for their
+/// Looks up each pending deletion by its id, unless the safety limit blocks that, and reports how many wait for their
 /// second lookup. `listed_id` is a record that Wix listed in this pass.
 pub(super) async fn resolve_deletions(pass: &mut Pass<'_>, listed_id: Option<&str>) -> Result<(), SyncError> {
     let table = pass.table;
@@ -105,9 +105,9 @@ async fn resolve_due(pass: &mut Pass<'_>, listed_id: Option<&str>) -> Result<(),
     Ok(())
 }
 
-/// Looks up deleted customers again that appointments or orders still link to: a contact that was restored and then
-/// merged, before a run saw it alive, is answered with its survivor. `begun_at` is when this pass started. An answer
-/// that says nothing is reported, and the next full sync asks again: the tables are right as far as is known.
+/// Looks up deleted customers again that appointments or orders still link to. A contact may have been restored and
+/// then merged between two runs; Wix then returns the contact into which it was merged. `begun_at` is when this pass
+/// started. A failed lookup is only reported, and the next full sync tries again.
 pub(super) async fn follow_merges(pass: &mut Pass<'_>, begun_at: DateTime<Utc>) -> Result<(), SyncError> {
     let list = async |store: &mut Store| store.list_maybe_merged(begun_at, MAX_FOLLOWED).await;
     let candidates = pass.store.retry(list).await?;
@@ -131,8 +131,8 @@ mod tests {
 
     #[test]
     fn blocked_deletions_have_singular_and_plural() {
-        let told = |count| describe_waiting(&APPOINTMENTS, count);
-        assert!(told(1).starts_with("1 appointment is no longer returned by Wix; it is marked"), "{}", told(1));
-        assert!(told(2).starts_with("2 appointments are no longer returned by Wix; they are marked"), "{}", told(2));
+        let text = |count| describe_waiting(&APPOINTMENTS, count);
+        assert!(text(1).starts_with("1 appointment is no longer returned by Wix; it is marked"), "{}", text(1));
+        assert!(text(2).starts_with("2 appointments are no longer returned by Wix; they are marked"), "{}", text(2));
     }
 }

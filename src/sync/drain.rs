@@ -1,4 +1,4 @@
-//! Emptying the inbox between runs, for `serve`.
+//! Empties the inbox between runs, for `serve`.
 
 use std::time::{Duration, Instant};
 
@@ -15,34 +15,34 @@ use crate::store::Store;
 use crate::table::Table;
 use crate::wix::{RequestCounter, WixError};
 
-/// After this time no further look at the inbox begins: the lease is given back for runs that wait for it.
+/// Maximum time that a drain holds the lease before it starts another round. Then a waiting run can take the lease.
 const MAX_HOLD: Duration = Duration::from_secs(5);
 
-/// How long an empty inbox is watched before the lease is given back: taking it costs more than a lookup.
+/// Time that a drain keeps the lease while the inbox is empty. Taking the lease again costs more than a lookup.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Minimum time between two looks at the inbox. What arrives meanwhile shares a request.
+/// Minimum time between two rounds. Events that arrive within it share a request.
 const MIN_CYCLE: Duration = Duration::from_millis(100);
 
-/// How long the lease is free between two drains, so that a run that waits for it gets it.
+/// Time that the lease is free between two drains, so that a waiting run gets it.
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// What a drain did.
+/// Result of a drain.
 #[derive(Clone, Debug, Default)]
 pub struct Drained {
     /// Entries that were looked up.
     pub entries: u64,
     pub counts: RecordCounts,
-    /// Requests to Wix, retries included.
+    /// Requests to Wix, including retries.
     pub requests: u64,
 }
 
-/// Looks up what the inbox names, under the lease, until it is empty or the time for that is over. `news` is notified
-/// when an event was stored. It is not recorded in `sync_logs`, where it would hide the runs.
+/// Looks up the entries of the inbox, under the lease, until it is empty or the time is over. `news` is notified when
+/// an event is stored. A drain is not recorded in `sync_logs`, where it would hide the runs.
 ///
 /// # Errors
 ///
-/// If the lease is held by a run, or if further lookups would fail in the same way. The entries stay.
+/// If a run holds the lease, or if further lookups would fail for the same reason. The entries stay.
 pub async fn drain(run: &Run<'_>, store: &mut Store, news: &Notify) -> Result<Drained, SyncError> {
     let work = async |store: &mut Store| drain_for_a_while(run, store, news).await;
     let drained = under_lease(run, store, &LockOwner::current().briefly(), work).await?;
@@ -68,7 +68,7 @@ async fn drain_for_a_while(run: &Run<'_>, store: &mut Store, news: &Notify) -> R
     Ok(drained)
 }
 
-/// One look at the inbox. True if something was due.
+/// One round. True if an entry was due.
 async fn drain_once(run: &Run<'_>, store: &mut Store, drained: &mut Drained) -> Result<bool, SyncError> {
     let (mut summaries, mut refused) = (Vec::new(), None);
     for table in Table::ALL {

@@ -1,5 +1,5 @@
-//! The drift check: Wix's own count of a list compared with the table. It finds deletions, merges and records that
-//! became visible late within hours, where the weekly full sync would take days.
+//! The drift check compares Wix's own count of a list with the table. It finds deletions, merges and records that
+//! became visible late within hours instead of a week, when the next full sync is due.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -9,8 +9,8 @@ use crate::checkpoint::Drift;
 /// Minimum time between two full syncs that a difference starts.
 const FULL_SYNC_PAUSE: TimeDelta = TimeDelta::days(1);
 
-/// Compares the counts if that is due, after an incremental sync, and updates what is known of the last check. Returns
-/// a sentence if a full sync is to follow.
+/// Compares the counts after an incremental sync if that is due, and updates the state of the check. Returns a sentence
+/// if a full sync has to follow.
 pub(super) async fn check_drift(
     pass: &mut Pass<'_>,
     known: &mut Option<Drift>,
@@ -32,8 +32,8 @@ pub(super) async fn check_drift(
     Ok(needs_full_sync.then_some(text))
 }
 
-/// What to remember of a check, and whether a full sync is to follow: the difference is not the normal one, was on the
-/// same side at the last check, and started no full sync for a day.
+/// The new state of the check, and whether a full sync has to follow. It follows if the difference is not the normal
+/// one, had the same sign at the last check, and started no full sync within a day.
 fn judge(last: Option<&Drift>, difference: i64, now: DateTime<Utc>) -> (Drift, bool) {
     let baseline = last.map_or(0, |last| last.baseline);
     let before = last.map_or(0, |last| last.difference - baseline);
@@ -44,8 +44,8 @@ fn judge(last: Option<&Drift>, difference: i64, now: DateTime<Utc>) -> (Drift, b
     (Drift { checked_at: now, difference, baseline, full_at }, needs_full_sync)
 }
 
-/// Records the end of a full sync. What differs now is normal here, such as records that Wix counts and does not
-/// return. Costs a request only if the last check found a difference.
+/// Records the end of a full sync. A difference at this point is normal for this site, for instance records that Wix
+/// counts but does not return. Costs a request only if the last check found a difference.
 pub(super) async fn note_full_sync(
     pass: &mut Pass<'_>,
     last: Option<&Drift>,
@@ -89,7 +89,7 @@ mod tests {
             (Some(last(5, 0, None)), 0, false),
             (Some(last(5, 0, None)), 4, true),
             (Some(last(-3, 0, None)), -3, true),
-            // A record that came between the two counts, in one of them only.
+            // A record was created between the two counts.
             (Some(last(1, 0, None)), -1, false),
             (Some(last(5, 5, None)), 5, false),
             (Some(last(4, 5, None)), 4, true),

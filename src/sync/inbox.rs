@@ -1,8 +1,8 @@
-//! The inbox: records that events of Wix named are looked up by their ids, and written like all others.
+//! The inbox: looks up the records that Wix's events named, and writes them like all others.
 //!
-//! One request of the list, filtered by ids, reads up to [`MAX_IDS`] records. What it does not return is looked up one by
-//! one: it was merged, it is gone, or the list does not have it yet. `serve` empties the inbox all the time
-//! ([`super::drain`]), and every ordinary run does as well ([`empty_inbox`]).
+//! One request of the list, filtered by ids, reads up to [`MAX_IDS`] records. Records that it does not return are
+//! looked up one by one: they were merged or deleted, or the list does not have them yet. `serve` empties the inbox
+//! continuously ([`super::drain`]), and every normal run empties it too ([`empty_inbox`]).
 
 use std::collections::HashSet;
 
@@ -17,23 +17,23 @@ use crate::table::row::{MappedRecord, mark_of};
 use crate::wix::WixError;
 use crate::wix::query::MAX_IDS;
 
-/// Maximum records of one table that are looked up one by one before the inbox is looked at again: with the usual rate
-/// limit that takes six seconds.
+/// Maximum number of records of one table that are looked up one by one per round: six seconds at the default rate
+/// limit.
 const MAX_SINGLE: usize = 20;
 
-/// After this many requests for one table, an ordinary run leaves the rest of the inbox to `serve` and the next run. An
-/// id that Wix does not know costs a request, and anyone who has the token for hints can send many.
+/// Maximum requests per table and run: the rest of the inbox is left to `serve` and the next run. An id that Wix does
+/// not know costs a request, and anyone who has the token for hints can send many.
 const MAX_REQUESTS: u64 = 200;
 
-/// Looks up what the inbox names of one table, at the end of its part of an ordinary run.
+/// Looks up a table's entries in the inbox, at the end of the table's part of a normal run.
 pub(super) async fn empty_inbox(pass: &mut Pass<'_>) -> Result<(), SyncError> {
     let before = pass.counter.requests();
     while pass.counter.requests() - before < MAX_REQUESTS && look_up_due(pass, true).await? > 0 {}
     Ok(())
 }
 
-/// Looks up the next entries of one table that are due, and removes those that are resolved. Returns how many were due.
-/// Refused credentials are an error if no list was read in this run: whatever else is looked up may be refused as well.
+/// Looks up the next due entries of one table, and removes the resolved ones. Returns how many were due. Refused
+/// credentials are an error if no list was read in this run, because other lookups may be refused as well.
 pub(super) async fn look_up_due(pass: &mut Pass<'_>, is_listed: bool) -> Result<usize, SyncError> {
     let table = pass.table;
     let list = async |store: &mut Store| store.list_due_entries(table, MAX_IDS as i64).await;
@@ -72,14 +72,14 @@ pub(super) async fn look_up_due(pass: &mut Pass<'_>, is_listed: bool) -> Result<
 /// The ids of entries that stay in the inbox.
 #[derive(Default)]
 struct Staying {
-    /// Nothing was learned about them.
+    /// The lookup failed.
     unclear: HashSet<String>,
-    /// They were not looked up.
+    /// They were not looked up yet.
     later: HashSet<String>,
 }
 
-/// Looks up the records of entries. `is_listed`: the table's list was read in this run, so a record that only Wix's
-/// index does not have yet was looked for already.
+/// Looks up the records of entries. `is_listed`: this run also read the list of the table, so a record that it did not
+/// return is not looked up a second time.
 async fn resolve_entries(pass: &mut Pass<'_>, entries: &[InboxEntry], is_listed: bool) -> Result<Staying, SyncError> {
     let table = pass.table;
     let ids: Vec<&str> = entries.iter().map(|entry| entry.wix_id.as_str()).collect();
@@ -93,7 +93,7 @@ async fn resolve_entries(pass: &mut Pass<'_>, entries: &[InboxEntry], is_listed:
         let mut lookups = Lookups::beside(found.as_deref());
         resolve_known(pass, &mut lookups, &known, &mut unclear).await?;
         for wix_id in left.into_iter().filter(|wix_id| !known.iter().any(|known| known == wix_id)) {
-            // Where records are looked up through the list, its index may not have a new one yet: once more later.
+            // The list's index may not have a new record yet: it is looked up once more later.
             let is_first = entries.iter().any(|entry| entry.wix_id == wix_id && entry.tries == 0);
             let may_be_late = needs_confirmation(table) && is_first && !is_listed;
             if may_be_late || lookups.gives_up() || is_unclear(&lookups.follow(pass, wix_id).await?) {
@@ -112,9 +112,9 @@ fn is_unclear(resolved: &Resolved) -> bool {
     matches!(resolved, Resolved::Unclear(_))
 }
 
-/// Looks up records that the table has and the list did not return, as carefully as at the end of a full sync. Those
-/// that are not resolved stay pending deletions, for the next run. The safety limit for deletions does not apply: it is
-/// for a list that is wrong, and here an event named each record.
+/// Looks up records that are in the table and that the list did not return, as a full sync does at its end. Those that
+/// are not resolved stay pending deletions for the next run. The safety limit for deletions does not apply: it protects
+/// against a wrong list, and here an event named each record.
 async fn resolve_known(
     pass: &mut Pass<'_>,
     lookups: &mut Lookups<'_>,
@@ -137,11 +137,11 @@ async fn resolve_known(
 struct Listed<'a> {
     /// A record that the list returned.
     found: Option<String>,
-    /// The ids that it did not return.
+    /// The ids that the list did not return.
     left: Vec<&'a str>,
 }
 
-/// Reads records from the list by their ids, and writes those that it returns.
+/// Reads records from the list by their ids and writes them.
 async fn write_listed<'i>(pass: &mut Pass<'_>, ids: &[&'i str]) -> Result<Listed<'i>, SyncError> {
     let (run, table) = (pass.run, pass.table);
     let (mut found, mut left, mut open) = (None, Vec::new(), vec![ids]);
@@ -153,7 +153,7 @@ async fn write_listed<'i>(pass: &mut Pass<'_>, ids: &[&'i str]) -> Result<Listed
                 open.extend([second, first]);
                 continue;
             }
-            // Maybe only one of them cannot be read.
+            // Possibly only one of the records cannot be read.
             Err(error) if error.is_about_one_record() => {
                 tracing::debug!(%table, error = error.to_string(), "records could not be read together by their ids");
                 left.extend(ids);

@@ -1,5 +1,5 @@
-//! Links to customers that could not be made together with the rows: appointments and orders are written at the same
-//! time, or a trigger or constraint of the user refused a link. A refused link affects only itself.
+//! Sets links to customers that could not be set together with the rows: appointments and orders are written at the
+//! same time, or a user-defined trigger or constraint refused a link. A refused link affects only itself.
 
 use super::by_id::{Resolved, Unresolved};
 use super::context::{Run, SyncError};
@@ -9,10 +9,10 @@ use crate::store::Store;
 use crate::store::narrow::narrow;
 use crate::table::{CUSTOMERS, Table};
 
-/// Maximum contacts per transaction.
+/// Maximum number of contacts per transaction.
 const CHUNK: i64 = 1000;
 
-/// Makes the links of the contacts in `sync_unlinked`. Contacts with refused links stay there, for the next run.
+/// Sets the links of the contacts in `sync_unlinked`. Contacts with refused links stay there for the next run.
 pub(super) async fn link_contacts(
     run: &Run<'_>,
     store: &mut Store,
@@ -33,7 +33,7 @@ pub(super) async fn link_contacts(
     }
 }
 
-/// Makes the links of one contact, some of which are refused.
+/// Sets the links of one contact, one by one, after some of them were refused.
 async fn link_rows_of(
     run: &Run<'_>,
     store: &mut Store,

@@ -1,4 +1,4 @@
-//! Wix's answer to the lookup of one record by its id.
+//! Wix's response to the lookup of one record by its id.
 
 use super::context::{Pass, Run, SyncError};
 use crate::table::Table;
@@ -10,12 +10,12 @@ use crate::table::row::{MappedRecord, Row, mark_of};
 use crate::wix::page::Found;
 use crate::wix::{RequestCounter, WixError};
 
-/// The reason for a record that Wix says it does not have. That counts only after a canary check ([`super::by_id`]).
+/// The reason if Wix says that it does not have the record. It counts only after a canary check ([`super::by_id`]).
 pub(super) const NO_RECORD: &str = "Wix has no such record";
 const OTHER_RECORD: &str = "Wix returned a record with another id";
 const NO_RECORD_YET: &str = "Wix returned no record, but says that it exists";
 
-/// Wix's answer for one id.
+/// Wix's response for one id.
 #[derive(Debug)]
 pub(super) enum Reply {
     /// The record itself.
@@ -27,12 +27,11 @@ pub(super) enum Reply {
         survivor: MappedRecord,
     },
     Gone,
-    /// Nothing was learned. The reason holds no values.
+    /// The lookup failed. The reason contains no values of the record.
     Unclear(String),
 }
 
-/// Looks up one record. If Wix answers with another record, or with an error that concerns only this one, nothing was
-/// learned about it.
+/// Looks up one record. The result is unclear if Wix returns another record, or an error that concerns only this one.
 pub(super) async fn ask(
     run: &Run<'_>,
     table: &'static Table,
@@ -47,7 +46,7 @@ pub(super) async fn ask(
         Ok(Found::Alive(raw)) => match identified(raw) {
             (_, Ok(row)) if is_never_listed(table, &row) => Reply::Gone,
             (Some(id), record) if id == wix_id => Reply::Alive(record),
-            // The row has the id in another case: the record belongs to the row with the id as it is read.
+            // The row has the id in upper case. The record belongs to the row with the id in lower case.
             (Some(id), record) if id == normal_id(wix_id.to_owned()) => {
                 Reply::Merged { survivor_id: id, survivor: record }
             }
@@ -64,8 +63,8 @@ pub(super) async fn ask(
     })
 }
 
-/// Whether a record has a status that the list never returns, such as an order whose payment has only begun. The tables
-/// hold what the list returns.
+/// Whether a record has a status that the list never returns, such as an order whose payment has only started. The
+/// tables hold what the list returns.
 fn is_never_listed(table: &'static Table, row: &Row) -> bool {
     let Some(statuses) = &table.listing.statuses else { return false };
     table
@@ -73,9 +72,9 @@ fn is_never_listed(table: &'static Table, row: &Row) -> bool {
         .is_some_and(|status| statuses.never.iter().any(|never| never.eq_ignore_ascii_case(status)))
 }
 
-/// The list's copy of a record that was looked up, unless that is an older version: a copy by id can have other fields,
-/// and the tables hold what the list returns. `listed` is the hash of the list's copy when it was read; a request is
-/// sent only if it differs.
+/// Returns the list's copy of a record that was looked up, unless that copy is an older version. A copy by id can have
+/// other fields, and the tables hold what the list returns. `listed` is the hash of the list's copy when it was read; a
+/// request is sent only if it differs.
 pub(super) async fn as_listed(
     pass: &Pass<'_>,
     wix_id: &str,
@@ -95,7 +94,7 @@ pub(super) async fn as_listed(
             (Err(_), found) => found,
         }),
         Err(error @ WixError::Stopped(_)) => Err(error.into()),
-        // The copy by id will do, and a full sync brings the list's.
+        // The copy by id is used until a full sync brings the list's copy.
         Ok(_) => Ok(found),
         Err(error) => {
             tracing::debug!(error = error.to_string(), "the list's copy of a record could not be looked up");

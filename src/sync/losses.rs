@@ -1,6 +1,6 @@
-//! Copies that lose a part of the record, such as all bookings their contact details. While a pass reads, they are held
-//! (`sync_held`). At its end they are written, unless so many lose the same part that a missing permission or another
-//! field set is more likely.
+//! Copies of records that lose a part, for example if all bookings lose their contact details. A pass stores such
+//! copies in `sync_held`. At its end it writes them, unless so many records lose the same part that a missing
+//! permission or another field set is the likely cause.
 
 use std::collections::HashSet;
 
@@ -11,16 +11,16 @@ use crate::store::held::Loss;
 use crate::store::missing::MissingCount;
 use crate::table::map::map_record;
 
-/// Held copies that are written at once.
+/// Number of held copies written per transaction.
 const CHUNK: i64 = 500;
 
-/// Maximum bytes of the records of held copies that are written at once.
+/// Maximum size of the records of held copies written per transaction, in bytes.
 const CHUNK_BYTES: i64 = 4_000_000;
 
-/// Maximum parts that a message names.
+/// Maximum number of parts that a message names.
 const NAMED: usize = 5;
 
-/// Writes the held copies of a table, except those that lose a part which too many lose.
+/// Writes the held copies of a table, except those that lose a part that too many records lose.
 pub(super) async fn resolve_losses(pass: &mut Pass<'_>) -> Result<(), SyncError> {
     let (run, table) = (pass.run, pass.table);
     let (losses, live) = pass.store.retry(async |store| store.list_losses(table).await).await?;

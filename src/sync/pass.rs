@@ -1,7 +1,7 @@
-//! The passes of one table: page after page from Wix to COMMIT, until Wix says that there is no more.
+//! Runs the passes of one table: writes page after page from Wix, until the end of the list.
 //!
-//! read pages (`super::reader`) -> collect a batch -> write it and the checkpoint in one transaction -> report.
-//! After the last page: rows that Wix did not list, records that wait in `sync_errors`, and the watermark.
+//! read pages (`super::reader`) -> collect a batch -> write it and the checkpoint in one transaction -> report. After
+//! the last page: resolve pending deletions, retry rejected records, store the watermark.
 
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -30,7 +30,7 @@ use crate::store::state::FinishedPass;
 use crate::table::Relation;
 use crate::wix::{RequestCounter, Selection, WixError};
 
-/// Syncs one table. What was done is in `summary`, even if it ends with an error.
+/// Syncs one table. `summary` has what was done, even if this returns an error.
 pub async fn sync_table(run: &Run<'_>, store: &mut Store, summary: &mut TableSummary) -> Result<(), SyncError> {
     let (table, begun_at) = (summary.table, store.now());
     let counter = RequestCounter::of(table);
@@ -43,7 +43,7 @@ pub async fn sync_table(run: &Run<'_>, store: &mut Store, summary: &mut TableSum
     result
 }
 
-/// Does what the run is for: the passes that are due, a range of time, or lookups of records by id.
+/// Does the work of the run: the passes that are due, a time range, or lookups of records by id.
 async fn do_what_is_due(pass: &mut Pass<'_>, begun_at: DateTime<Utc>) -> Result<(), SyncError> {
     let table = pass.table;
     pass.store.ensure_connected().await?;
@@ -63,11 +63,11 @@ async fn do_what_is_due(pass: &mut Pass<'_>, begun_at: DateTime<Utc>) -> Result<
             repair(pass, differences).await?;
         }
     }
-    // Records that were looked up by id may lose a part as well.
+    // Records that were looked up by id may also lose a part.
     resolve_losses(pass).await
 }
 
-/// Something else removed or added rows: a full sync reads everything again, in this run or the next one.
+/// Another program removed or added rows: a full sync reads everything again, in this run or the next one.
 async fn warn_of_other_rows(pass: &mut Pass<'_>, state: &TableState) -> Result<(), SyncError> {
     let table = pass.table;
     let text = format!(
@@ -84,9 +84,9 @@ async fn warn_of_other_rows(pass: &mut Pass<'_>, state: &TableState) -> Result<(
     Ok(())
 }
 
-/// The passes that are due. A full sync follows an incremental one that could not know what changed, or if the drift
-/// check says so. If a full sync fails for some pages of Wix's list, the changes are still read: the table must not
-/// stand still for as long as a full sync cannot end.
+/// Runs the passes that are due. A full sync follows an incremental one that could not know what changed, or if the
+/// drift check requires it. If a full sync fails because Wix cannot deliver some pages, changes are still read, so that
+/// the table stays up to date meanwhile.
 async fn run_due_passes(pass: &mut Pass<'_>, state: &TableState) -> Result<(), SyncError> {
     let Passes { incremental, mut full } = plan_passes(state, pass.run.plan.full_policy());
     let (mut first_error, mut drift) = (None, state.drift.clone());
@@ -122,7 +122,7 @@ async fn run_due_passes(pass: &mut Pass<'_>, state: &TableState) -> Result<(), S
     first_error.map_or(Ok(()), Err)
 }
 
-/// Reads what changed after a full sync failed, if it is known since when. The full sync's error is the one that counts.
+/// Reads changes after a full sync failed, if a start time is known. The full sync's error is returned.
 async fn read_changes(pass: &mut Pass<'_>) -> Result<(), SyncError> {
     let (table, failed_pass) = (pass.table, pass.summary.pass);
     let state = pass.store.retry(async |store| store.load_table_state(table).await).await?;
@@ -141,15 +141,15 @@ async fn read_changes(pass: &mut Pass<'_>) -> Result<(), SyncError> {
 /// How a pass ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PassEnd {
-    /// At Wix's own end.
+    /// It reached the end of the list.
     Reached,
-    /// Nothing was written: it asked for changes since a time that is in the future by Wix's clock.
+    /// Nothing was written: the pass requested changes since a time that is in the future by Wix's clock.
     FromTheFuture,
 }
 
-/// One pass: reads and writes all pages, then does what only the end of the list allows. `is_beside_full_sync`: a full sync
-/// of the table is unfinished, so that its pending deletions are not resolved yet and the table is not up to date after
-/// this pass.
+/// Runs one pass: reads and writes all pages, then does what requires a complete list. `is_beside_full_sync`: a full
+/// sync of the table is unfinished, so its pending deletions are not resolved yet, and the table is not up to date
+/// after this pass.
 async fn run_pass(
     pass: &mut Pass<'_>,
     state: &TableState,
@@ -167,7 +167,7 @@ async fn run_pass(
         false => statuses::all_at_once(&pass.table.listing, &state.statuses),
     };
     let selection = Selection { status: statuses, ..pass.run.plan.selection(pass.table, &plan.checkpoint) };
-    // An earlier pass of this run may have left some.
+    // An earlier pass of this run may have left rejected or held records, or unreadable fields.
     let batch = Batch::new(pass.run, pass.table, pass.counter).knowing(
         state.has_unresolved_errors || pass.summary.counts.errors > 0,
         state.has_held || pass.summary.incomplete,
@@ -221,7 +221,7 @@ async fn run_pass(
     if is_full || has_unresolved_errors {
         retry_errors(pass, Due::Daily, listed_id, begun_at).await?;
     }
-    // Records that were looked up by id may lose a part as well.
+    // Records that were looked up by id may also lose a part.
     if is_full || state.has_missing || has_unresolved_errors || batch.has_held() {
         resolve_losses(pass).await?;
     }
@@ -236,7 +236,7 @@ async fn run_pass(
     }
     let end = FinishedPass {
         checkpoint: &checkpoint,
-        // A shortfall that stays the same is checked once a day; any other in the next run.
+        // After a shortfall that stays the same, the next full sync is due in a day; after any other, in the next run.
         proves_all: !lists_nothing && (shortfall == 0 || shortfall == state.shortfall),
         is_success: !is_beside_full_sync,
         shortfall,
@@ -247,7 +247,7 @@ async fn run_pass(
     Ok(PassEnd::Reached)
 }
 
-/// Looks for statuses that the program does not know, and reads the records that have one.
+/// Checks for statuses that the program does not know, and reads the records that have one.
 async fn read_new_statuses(pass: &mut Pass<'_>, state: &TableState) -> Result<(), SyncError> {
     let table = pass.table;
     if table.listing.statuses.is_none() {
@@ -260,14 +260,14 @@ async fn read_new_statuses(pass: &mut Pass<'_>, state: &TableState) -> Result<()
         pass.warn(format!("{text}; their records are read too"));
         let selection = Selection::default().with_status(json!({ "$in": new }));
         let batch = Batch::new(pass.run, table, pass.counter);
-        // Like a range: it does not change the state of the passes.
+        // Like a time range, this does not change the state of the passes.
         read_and_write(pass, selection, PassPlan::range(), batch).await?;
         known.found.extend(new);
     }
     Ok(pass.store.retry(async |store| store.save_statuses(table, &known).await).await?)
 }
 
-/// Like [`read_new_statuses`], after an incremental sync, if it is due.
+/// Like [`read_new_statuses`], after an incremental sync, if the check is due.
 async fn check_statuses(pass: &mut Pass<'_>, state: &TableState) -> Result<(), SyncError> {
     let (known, now) = (&state.statuses, state.now);
     let Some(every) = pass.run.plan.full_policy().check_every.filter(|_| !known.exclusion_shows_hidden) else {
@@ -280,16 +280,16 @@ async fn check_statuses(pass: &mut Pass<'_>, state: &TableState) -> Result<(), S
     read_new_statuses(pass, state).await
 }
 
-/// What is known at the end of the list.
+/// The result at the end of the list.
 struct Written<'a> {
     checkpoint: Checkpoint,
     coverage: Coverage,
     batch: Batch<'a>,
-    /// True if nothing of this pass can be relied on: see [`is_from_the_future`].
+    /// True if nothing of this pass is reliable: see [`is_from_the_future`].
     is_from_the_future: bool,
 }
 
-/// Reads a list to its end, and writes its pages meanwhile.
+/// Reads a list to its end, and writes its pages at the same time.
 async fn read_and_write<'a>(
     pass: &mut Pass<'a>,
     selection: Selection,
@@ -313,7 +313,7 @@ async fn read_and_write<'a>(
     Ok(writer.written)
 }
 
-/// Writes the pages of a pass: those that are there at a time as one batch, with the checkpoint to which it leads.
+/// Writes the pages of a pass: the available pages as one batch, together with its checkpoint.
 struct PassWriter<'p, 'a> {
     pass: &'p mut Pass<'a>,
     written: Written<'a>,
@@ -347,7 +347,7 @@ impl PageSink for PassWriter<'_, '_> {
         let Written { checkpoint, coverage, batch, .. } = &mut self.written;
         let mut progress = coverage.progress(checkpoint, at_end);
         progress.opens_full_sync = self.opens_full_sync;
-        // A range of time leaves the state of the passes alone.
+        // A time range does not change the state of the passes.
         let saved = (checkpoint.pass != PassKind::Range).then_some(&progress);
         batch.commit(self.pass.store, saved, self.pass.summary, total).await?;
         self.opens_full_sync &= coverage.is_empty();
@@ -356,8 +356,8 @@ impl PageSink for PassWriter<'_, '_> {
 }
 
 impl PassWriter<'_, '_> {
-    /// The watermark is the date of the pass's very first answer: what changed before a later one may have been missed.
-    /// A later answer cannot be the earlier one, unless the first had a wrong date.
+    /// The watermark is the date of the pass's first response: changes before a later response may have been missed. A
+    /// later response can have an earlier date only if the first one had a wrong date.
     fn note_server_time(&mut self, server_time: Option<DateTime<Utc>>) {
         let Some(server_time) = server_time else {
             self.is_first_page = false;
@@ -372,14 +372,14 @@ impl PassWriter<'_, '_> {
     }
 }
 
-/// A site without the Wix app has no such records. That is fine if the table holds none either.
+/// A site without the Wix app has no such records. That is correct if the table is empty too.
 async fn app_not_installed(pass: &mut Pass<'_>, error: &WixError) -> Result<(), SyncError> {
     let (table, run_id) = (pass.table, pass.run.run_id);
     if pass.store.retry(async |store| store.has_live_rows(table).await).await? {
         pass.warn_incomplete(describe_missing_app(error));
     } else {
         pass.warn(error.to_string());
-        // It was checked, and there is nothing: the table matches Wix. What a later pass starts with stays.
+        // Wix and the table are both empty, so the table matches Wix. The start of later passes does not change.
         pass.store.retry(async |store| store.note_success(table, run_id, store.now()).await).await?;
     }
     Ok(())

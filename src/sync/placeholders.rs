@@ -1,15 +1,15 @@
-//! Customers that only bookings mention: placeholders that somebody deleted, and what is left of deleted ones.
+//! Customers that only bookings name: restores deleted placeholders, and removes old booking data of deleted customers.
 
 use super::by_id::{Resolved, Unresolved};
 use super::context::{Pass, SyncError};
 use crate::store::narrow::narrow;
 use crate::store::{Store, StoreError};
 
-/// Maximum customers per transaction.
+/// Maximum number of customers per transaction.
 const CHUNK: i64 = 1000;
 
-/// Creates placeholders again that somebody deleted, or that could not be created. Without this their appointments
-/// would stay without a customer until the bookings change.
+/// Creates placeholders that were deleted manually, or that could not be created before. Otherwise their appointments
+/// would have no customer until the bookings change.
 pub(super) async fn restore_placeholders(pass: &mut Pass<'_>) -> Result<(), SyncError> {
     let (mut restored, mut unresolved, mut after) = (0, Unresolved::default(), String::new());
     loop {
@@ -36,7 +36,7 @@ pub(super) async fn restore_placeholders(pass: &mut Pass<'_>) -> Result<(), Sync
     Ok(())
 }
 
-/// Removes what deleted customers still hold of bookings that Wix no longer has, or that name another contact now.
+/// Removes data that deleted customers still have from bookings that no longer exist, or that now name another contact.
 pub(super) async fn erase_untold_customers(pass: &mut Pass<'_>) -> Result<(), SyncError> {
     let untold = pass.store.retry(async |store| store.list_untold_customers().await).await?;
     if untold.is_empty() {

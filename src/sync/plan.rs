@@ -1,71 +1,71 @@
-//! Which passes a table makes: incremental or full, new or resumed. Pure: state and time come as arguments.
+//! Decides which passes a table needs: incremental or full, new or resumed. Pure: state and time are arguments.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::checkpoint::{Checkpoint, TableState};
 use crate::run::PassKind;
 
-/// How much earlier than the watermark an incremental sync starts: Wix's lists may lag behind what was written
+/// Overlap: an incremental sync starts this long before the watermark, because Wix's lists may lag behind writes
 /// (wix-api.md 10).
 const OVERLAP: TimeDelta = TimeDelta::minutes(10);
 
-/// How far the clocks of Wix's servers may differ.
+/// Maximum difference between the clocks of Wix's servers.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(1);
 
-/// The time after which everything is read again if Wix returned fewer records than it announced.
+/// Time until the next full sync if Wix returned fewer records than it announced.
 const SHORTFALL_AGE: TimeDelta = TimeDelta::days(1);
 
-/// When to read everything, and when to compare counts.
+/// When to do a full sync, and when to compare counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FullPolicy {
     /// `--full`.
     pub now: bool,
-    /// `--full-every`: when the last full sync is older than this; `None` is never.
+    /// `--full-every`: maximum age of the last full sync; `None` means no limit.
     pub every: Option<TimeDelta>,
-    /// `--check-every`: the minimum time between two drift checks; `None` is never.
+    /// `--check-every`: the minimum time between two drift checks; `None` means no checks.
     pub check_every: Option<TimeDelta>,
 }
 
-/// The passes of one table in one run: the incremental sync first.
+/// The passes of one table in one run, in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passes {
-    /// What changed since the last complete pass.
+    /// Reads what changed since the last complete pass.
     pub incremental: Option<PassPlan>,
-    /// Everything.
+    /// Reads everything.
     pub full: Option<PassPlan>,
 }
 
 /// One pass, new or resumed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PassPlan {
-    /// The checkpoint from which it starts: that of an unfinished pass, or one at the very beginning.
+    /// The checkpoint at which it starts: that of an unfinished pass, or an initial one.
     pub checkpoint: Checkpoint,
     /// True if it resumes an unfinished pass.
     pub is_resumed: bool,
 }
 
 impl PassPlan {
-    /// Appointments that start in a given range. Does not change the state of the passes.
+    /// Reads appointments that start in a time range. Does not change the state of the passes.
     pub fn range() -> PassPlan {
         PassPlan { checkpoint: Checkpoint::at_the_beginning(PassKind::Range, None), is_resumed: false }
     }
 
-    /// Everything, whatever was read before.
+    /// Reads everything, regardless of earlier passes.
     pub fn from_the_beginning() -> PassPlan {
         PassPlan { checkpoint: Checkpoint::at_the_beginning(PassKind::Full, None), is_resumed: false }
     }
 }
 
-/// Whether an incremental sync builds on a watermark that is in the future by Wix's own clock. One of the two answers
-/// then had a wrong date; if it was the earlier one, what changed since then was never asked for.
+/// Whether an incremental sync builds on a watermark that is in the future by Wix's own clock. One of the two responses
+/// then had a wrong date. If it was the earlier one, the changes since then were not requested.
 pub fn is_from_the_future(checkpoint: &Checkpoint, server_time: DateTime<Utc>) -> bool {
     checkpoint.since.is_some_and(|since| since + OVERLAP > server_time + CLOCK_TOLERANCE)
 }
 
-/// Plans the passes. An unfinished full sync is resumed, and incremental syncs continue beside it, so that a full sync
-/// which takes long or cannot end does not keep changes from arriving. `--full` starts over. So does a table that lost
-/// or gained rows by something else: what was read before is not there any more. An empty table costs one request if
-/// Wix has nothing either.
+/// Plans the passes. An unfinished full sync is resumed, and incremental syncs continue beside it, so that a slow or
+/// failing full sync does not block changes. `--full` starts over. A table whose rows another program removed or added
+/// starts over too, because rows that were read before may be missing. If the table and Wix are both empty, a full sync
+/// costs one request.
 pub fn plan_passes(state: &TableState, policy: FullPolicy) -> Passes {
     // A time in the future comes from a wrong clock.
     let older_than =
@@ -87,8 +87,8 @@ pub fn plan_passes(state: &TableState, policy: FullPolicy) -> Passes {
     }
 }
 
-/// The incremental sync for a table whose full sync failed: what changed since the last complete pass, else since the
-/// full sync started. `None` if neither is known.
+/// Plans the incremental sync of a table whose full sync failed. It starts at the last complete pass, else at the start
+/// of the full sync. `None` if neither is known.
 pub fn plan_incremental(state: &TableState) -> Option<PassPlan> {
     let begun = state.full_checkpoint.as_ref().and_then(|checkpoint| checkpoint.watermark);
     state.watermark.or(begun).map(|watermark| incremental(state, watermark - OVERLAP))
@@ -138,7 +138,7 @@ mod tests {
         Some(Checkpoint { watermark: Some(at(120)), created_from: Some(at(50)), ..checkpoint })
     }
 
-    /// The kind of each pass, with an R behind a resumed one.
+    /// The kind of each pass; `R` marks a resumed one.
     #[track_caller]
     fn check(state: &TableState, policy: FullPolicy, expected: &str) {
         let Passes { incremental, full } = plan_passes(state, policy);

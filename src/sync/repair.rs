@@ -1,5 +1,5 @@
-//! Repairs the differences that a comparison found, and nothing else: each record is looked up by its id, and written as the
-//! list returns it, so that the next comparison finds it unchanged.
+//! Repairs the differences that a comparison found. Each record is looked up by its id and written as the list returns
+//! it, so that the next comparison finds it up to date.
 
 use super::by_id::Lookups;
 use super::context::{Pass, SyncError};
@@ -7,7 +7,7 @@ use super::deletions::resolve_deletions;
 use super::warnings::{describe_empty_listing, describe_shortfall};
 use crate::diff::TableDiff;
 
-/// Fetches what is missing or different, and looks up the rows that Wix did not list, as carefully as a full sync.
+/// Fetches missing and different records, and looks up rows that Wix did not list, as a full sync does at its end.
 pub(super) async fn repair(pass: &mut Pass<'_>, diff: &TableDiff) -> Result<(), SyncError> {
     let table = pass.table;
     let listed_id = diff.listed_id.as_deref();
@@ -22,8 +22,8 @@ pub(super) async fn repair(pass: &mut Pass<'_>, diff: &TableDiff) -> Result<(), 
     if let Some(reasons) = lookups.describe() {
         pass.warn_incomplete(format!("missing or different records that could not be fixed: {reasons}"));
     }
-    let unlisted = &diff.not_in_wix_ids;
-    let is_cut = (diff.missing_ids.len() + diff.different_ids.len() + unlisted.len()) as u64
+    let not_in_wix_ids = &diff.not_in_wix_ids;
+    let is_cut = (diff.missing_ids.len() + diff.different_ids.len() + not_in_wix_ids.len()) as u64
         != diff.missing + diff.different + diff.not_in_wix;
     if diff.lists_nothing() {
         pass.warn_incomplete(describe_empty_listing(table));
@@ -31,8 +31,8 @@ pub(super) async fn repair(pass: &mut Pass<'_>, diff: &TableDiff) -> Result<(), 
         pass.warn_incomplete(format!(
             "there are too many differences to fix one by one: run `wix-sync sync {table} --full`, then verify again"
         ));
-    } else if !unlisted.is_empty() {
-        pass.store.retry(async |store| store.note_missing(table, unlisted, store.now()).await).await?;
+    } else if !not_in_wix_ids.is_empty() {
+        pass.store.retry(async |store| store.note_missing(table, not_in_wix_ids, store.now()).await).await?;
         resolve_deletions(pass, listed_id).await?;
     }
     if diff.shortfall > 0 {

@@ -1,6 +1,6 @@
-//! A run: the lease, the passes of its tables, and the record of it in `sync_logs`.
+//! A run: takes the lease, runs the passes of its tables, and records itself in `sync_logs`.
 //!
-//! Needs no command line and prints nothing: it reports events.
+//! It does not depend on the command line and prints nothing; it reports events.
 
 use std::time::{Duration, Instant};
 
@@ -21,21 +21,21 @@ use crate::store::retry::{LAST_PATIENCE, report_if_slow};
 use crate::store::{Store, StoreError};
 use crate::table::Table;
 
-/// Maximum time of the database's work before a run. It is longer than any wait for a lock: beyond it, the database
-/// does not answer.
+/// Maximum time of the database work before a run. It is longer than any wait for a lock, so beyond it the database
+/// does not respond.
 const BEGIN_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Maximum wait for a lease that is held only briefly.
+/// Maximum wait for a lease that its owner holds only briefly.
 const BRIEF_PATIENCE: Duration = Duration::from_secs(30);
 
-/// How often such a lease is tried. It is free for longer than this each time.
+/// Time between two attempts to take such a lease. Its owner frees it for longer than this each time.
 const BRIEF_POLL: Duration = Duration::from_millis(100);
 
-/// Maximum time to give the lease back.
+/// Maximum time to release the lease.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// A run that was asked to stop finishes its batch and records its end. If that takes longer than this, it waits for
-/// something that will not come.
+/// Maximum time for a stopped run to finish its batch and record its end. After that the work is cancelled: the
+/// database does not respond.
 const GRACE: Duration = Duration::from_secs(15);
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub struct RunOutcome {
     pub error: Option<SyncError>,
 }
 
-/// What became of the tables of a run.
+/// Result of the tables of a run.
 struct Synced {
     tables: Vec<TableSummary>,
     /// The error that decides the exit code.
@@ -52,16 +52,16 @@ struct Synced {
     has_old_logs: bool,
 }
 
-/// Does a run under the lease, and records it. If Wix refuses one table, the others are still synced.
+/// Runs under the lease, and records the run. If Wix refuses one table, the others are still synced.
 ///
 /// # Errors
 ///
-/// Only if the run could not start, or its start or end could not be recorded.
+/// If the run could not start, or its start or end could not be recorded.
 pub async fn run(run: &Run<'_>, store: &mut Store) -> Result<RunOutcome, SyncError> {
     under_lease(run, store, &LockOwner::current(), async |store| execute(run, store).await).await
 }
 
-/// Works under the lease, on the tables of the right site.
+/// Runs the work under the lease, after checking that the tables belong to the configured site.
 pub(super) async fn under_lease<T>(
     run: &Run<'_>,
     store: &mut Store,
@@ -82,8 +82,8 @@ pub(super) async fn under_lease<T>(
     outcome
 }
 
-/// Gives up work that a stop does not end, because the database does not answer. Nothing is lost: a transaction is all
-/// or nothing, and the next run resumes.
+/// Cancels the work if a stop does not end it because the database does not respond. Nothing is lost: transactions are
+/// atomic, and the next run resumes.
 pub async fn unless_overdue<T, E: From<SyncError>>(
     stop: &Stop,
     grace: Duration,
@@ -96,7 +96,7 @@ pub async fn unless_overdue<T, E: From<SyncError>>(
     }
 }
 
-/// Takes the lease. Waits for a process that holds it only briefly: see [`LockOwner::briefly`].
+/// Takes the lease. Waits for an owner that holds it only briefly: see [`LockOwner::briefly`].
 async fn take_lease(run: &Run<'_>, store: &mut Store, owner: &LockOwner) -> Result<(), SyncError> {
     let clock = Instant::now();
     let lease = async {
@@ -113,7 +113,7 @@ async fn take_lease(run: &Run<'_>, store: &mut Store, owner: &LockOwner) -> Resu
     timeout(BEGIN_PATIENCE, lease).await.map_err(|_| SyncError::NoAnswer(BEGIN_PATIENCE))?
 }
 
-/// If this fails, the lease expires by itself.
+/// If this fails, the lease expires.
 async fn give_lease_back(store: &mut Store) {
     store.hurry();
     match timeout(RELEASE_PATIENCE, store.release_lease()).await {
@@ -145,7 +145,7 @@ async fn execute(run: &Run<'_>, store: &mut Store) -> Result<RunOutcome, SyncErr
         if error.is_none() && stopped.is_none() {
             return Err(unrecorded);
         }
-        // The caller gets the error that made the run fail; a broken connection breaks this too.
+        // The caller gets the error that made the run fail. A lost connection also breaks this step.
         let hint = unrecorded.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
         notice(run, &format!("the end of the run could not be recorded in sync_logs: {unrecorded}{hint}"));
         if error.is_none() {
@@ -159,7 +159,7 @@ async fn execute(run: &Run<'_>, store: &mut Store) -> Result<RunOutcome, SyncErr
     Ok(RunOutcome { summary, error })
 }
 
-/// Finds out whether what was left out is new: not what the table's last run left out too.
+/// Finds out whether this run left out something that the table's last run did not leave out.
 async fn find_news(run: &Run<'_>, store: &mut Store, tables: &mut [TableSummary]) {
     for summary in tables.iter_mut().filter(|summary| !summary.has_news) {
         let left_out: Vec<&str> =
@@ -178,7 +178,7 @@ async fn find_news(run: &Run<'_>, store: &mut Store, tables: &mut [TableSummary]
     }
 }
 
-/// Whether a sentence says something that none of `known` says. Numbers do not count: they change from run to run.
+/// Whether a sentence is new, compared with `known`. Numbers are ignored, because they change from run to run.
 fn has_news(left_out: &[&str], known: &[String]) -> bool {
     let words = |text: &str| text.replace(|c: char| c.is_ascii_digit() || c == ',', "");
     let known: Vec<String> = known.iter().map(|text| words(text)).collect();
@@ -200,7 +200,7 @@ async fn record_start(run: &Run<'_>, store: &mut Store, started_at: DateTime<Utc
     Ok(())
 }
 
-/// Syncs the tables one group after the other, and then does what needs all of them.
+/// Syncs the groups of tables one after the other, and then does the work that needs all of them.
 async fn sync_all(run: &Run<'_>, store: &mut Store) -> Synced {
     let mut ended: Vec<(TableSummary, Option<SyncError>)> = run.plan.uncompared().iter().map(fail_uncompared).collect();
     for tables in side_by_side(&run.plan.tables) {
@@ -221,7 +221,7 @@ async fn sync_all(run: &Run<'_>, store: &mut Store) -> Synced {
             Err(error) => errors.push(error),
         }
     }
-    // A stop comes first for the caller: it decides the exit code.
+    // A stop has priority: it decides the exit code.
     errors.sort_by_key(|error| error.stop_reason().is_none());
     let mut errors = errors.into_iter();
     let mut error = errors.next();
@@ -233,8 +233,8 @@ async fn sync_all(run: &Run<'_>, store: &mut Store) -> Synced {
     Synced { tables, error, has_old_logs }
 }
 
-/// Through a new connection if the old one is gone, even after a stop was asked for: the end of the run must not
-/// get lost. Then it has little time.
+/// Uses a new connection if the old one is lost, even after a stop, so that the end of the run is recorded. After a
+/// stop the time for this is short.
 async fn record_end(run: &Run<'_>, store: &mut Store, summary: &RunSummary, exit: Exit) -> Result<(), SyncError> {
     let (now, exit) = (store.now(), exit as u8);
     if run.stop.requested().is_none() {
@@ -273,7 +273,7 @@ fn logs_before(run: &Run<'_>, store: &Store) -> Option<DateTime<Utc>> {
     run.plan.keep_logs.and_then(|keep| store.now().checked_sub_signed(keep))
 }
 
-/// Deletes old rows of the log. If that fails, the run has not failed.
+/// Deletes old rows of the log. A failure of this does not fail the run.
 async fn trim_logs(run: &Run<'_>, store: &mut Store) {
     let Some(before) = logs_before(run, store) else { return };
     if let Err(error) = store.trim_logs(before).await {
@@ -281,7 +281,7 @@ async fn trim_logs(run: &Run<'_>, store: &mut Store) {
     }
 }
 
-/// Syncs tables that do not need each other, at the same time if a second connection can be opened.
+/// Syncs independent tables, at the same time if a second connection can be opened.
 async fn sync_tables(
     run: &Run<'_>,
     store: &mut Store,
@@ -318,9 +318,9 @@ async fn sync_tables(
     ended
 }
 
-/// What is left to do once all tables are synced: links of orders, and a last check of the books. A table that does
-/// not hold what they say was truncated or restored during the run, maybe after its own sync had ended. The first
-/// value tells whether old logs may be removed.
+/// The work after all tables are synced: sets links to customers, and checks the row counts. A table with another count
+/// than recorded was truncated or restored during the run, maybe after its own sync had ended. The first value is
+/// whether old logs can be removed.
 async fn look_at_end(
     run: &Run<'_>,
     store: &mut Store,
@@ -358,7 +358,7 @@ async fn sync_table(run: &Run<'_>, store: &mut Store, table: &'static Table) -> 
     let clock = Instant::now();
     let mut summary = TableSummary::new(table, run.plan.pass_kind(table));
     run.reporter.report(Event::TableStarted { table });
-    // Boxed, since the compiler limits how deep futures may nest.
+    // Boxed: the compiler limits the nesting of futures.
     let error = Box::pin(pass::sync_table(run, store, &mut summary)).await.err();
     summary.status = if error.is_none() { Status::Completed } else { Status::Failed };
     summary.error = error.as_ref().map(ToString::to_string);
@@ -366,15 +366,15 @@ async fn sync_table(run: &Run<'_>, store: &mut Store, table: &'static Table) -> 
     (summary, error)
 }
 
-/// The tables in groups that are synced one after the other. The tables of a group, at most two, are synced at the same
-/// time: none of them needs another table of the run that is not synced yet.
+/// Groups of at most two tables. The groups are synced one after the other, the tables of a group at the same time:
+/// they need no table of the run that is not synced yet.
 fn side_by_side(tables: &[&'static Table]) -> Vec<Vec<&'static Table>> {
     let (later, first): (Vec<&'static Table>, Vec<&'static Table>) =
         tables.iter().partition(|table| table.needs.iter().any(|needed| tables.contains(needed)));
     first.chunks(2).chain(later.chunks(2)).map(<[&'static Table]>::to_vec).collect()
 }
 
-/// `sync_logs.error`: each table that failed, with the reason.
+/// The text of `sync_logs.error`: each failed table with the reason.
 fn describe_failures(tables: &[TableSummary]) -> Option<String> {
     let failures: Vec<String> = tables
         .iter()

@@ -1,10 +1,10 @@
-//! Order statuses that Wix adds after this version was made.
+//! Finds order statuses that Wix added after this version was made.
 //!
-//! Wix's list hides some statuses unless a filter asks for them (wix-api.md 4.1), so it is asked for the known ones by
-//! name. A new one would never arrive. So the list is also asked for what a filter by exclusion returns: at the end of
-//! each full sync, at most once per `--check-every` in incremental syncs, and by `verify` if that was not done within
-//! an hour. Whether such a filter returns what is hidden by default is not documented. Once it was seen to do so,
-//! incremental syncs use it in place of the names.
+//! Wix's list hides some statuses unless a filter names them (wix-api.md 4.1), so requests name the known ones. A new
+//! status would never arrive. Therefore the program also requests the list with a filter that excludes the known
+//! statuses: at the end of each full sync, at most once per `--check-every` in incremental syncs, and in `verify` if
+//! the last check is more than an hour old. Whether such a filter returns hidden statuses is not documented. Once it
+//! was seen to do so, incremental syncs use it in place of the names.
 
 use std::collections::BTreeSet;
 
@@ -19,27 +19,27 @@ use crate::table::map::record_of;
 use crate::wix::page::{NextPage, PageRequest};
 use crate::wix::{RequestCounter, Selection};
 
-/// Maximum requests of one look: each but the first is only for a page that is full of hidden statuses, or of new ones.
+/// Maximum number of requests per check. More than one is sent only if a page is full of hidden or new statuses.
 const MAX_REQUESTS: usize = 5;
 
-/// Maximum length of a status in bytes; anything longer is not one.
+/// Maximum length of a status in bytes. Longer text is not a status.
 const MAX_STATUS_BYTES: usize = 64;
 
-/// What a look found.
+/// Result of a check.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Look {
-    /// Statuses that are neither known to the program nor were found before.
+    /// Statuses that the program does not know and that were not found before.
     pub(super) new: Vec<String>,
     /// See [`KnownStatuses::exclusion_shows_hidden`].
     pub(super) exclusion_shows_hidden: bool,
 }
 
-/// The condition under which everything is listed, as far as it is known; `None` for a list that hides nothing.
+/// The filter with which the list returns everything, as far as known; `None` for a list that hides nothing.
 pub(super) fn all(listing: &Listing, known: &KnownStatuses) -> Option<Value> {
     listing.statuses.as_ref().map(|statuses| statuses.named(&known.found))
 }
 
-/// Like [`all`], for a pass that makes no look of its own: an incremental sync, or a comparison.
+/// Like [`all`], for a pass that does not check for new statuses: an incremental sync, or a comparison.
 pub(super) fn all_at_once(listing: &Listing, known: &KnownStatuses) -> Option<Value> {
     match &listing.statuses {
         Some(statuses) if known.exclusion_shows_hidden => Some(statuses.excluding([])),
@@ -47,7 +47,7 @@ pub(super) fn all_at_once(listing: &Listing, known: &KnownStatuses) -> Option<Va
     }
 }
 
-/// Asks for records of other statuses than the known ones. If Wix refuses such a filter, nothing is learned.
+/// Requests records with other statuses than the known ones. If Wix refuses such a filter, the result is empty.
 pub(super) async fn look(
     run: &Run<'_>,
     table: &'static Table,
@@ -56,7 +56,7 @@ pub(super) async fn look(
 ) -> Result<Look, SyncError> {
     let (listing, mut look) = (&table.listing, Look::default());
     let Some(statuses) = &listing.statuses else { return Ok(look) };
-    // First those that are hidden by default are not excluded: are they returned?
+    // Statuses that are hidden by default are not excluded at first, to see whether the filter returns them.
     let shown = statuses.known.iter().filter(|status| !statuses.hidden.contains(status));
     let mut excluded: BTreeSet<String> = shown.map(|status| (*status).to_owned()).chain(known.found.clone()).collect();
     for _ in 0..MAX_REQUESTS {
@@ -74,7 +74,7 @@ pub(super) async fn look(
         };
         let seen: BTreeSet<String> = page.records.iter().filter_map(|record| status_of(table, record)).collect();
         if !seen.is_disjoint(&excluded) {
-            // The filter was ignored: the page says nothing.
+            // Wix ignored the filter, so the page proves nothing.
             return Ok(Look::default());
         }
         note(&mut look, statuses, &seen);

@@ -1,4 +1,4 @@
-//! What a run warns of.
+//! Warnings of a run.
 
 use super::context::{Pass, Run};
 use crate::event::{Event, Reporter};
@@ -6,17 +6,17 @@ use crate::run::{LeftOut, TableSummary};
 use crate::table::Table;
 use crate::wix::WixError;
 
-/// Warns about an incremental sync that cannot know what changed.
+/// The warning that an incremental sync cannot know what changed.
 pub(super) const FROM_THE_FUTURE: &str = "by Wix's clock, the time up to which changes were read is in the future: \
     a response had a wrong date, so a full sync follows";
 
-/// Tells the operator something, now and in the run's record.
+/// Shows a warning and adds it to the run's record.
 pub(super) fn warn(run: &Run<'_>, summary: &mut TableSummary, text: String) {
     run.reporter.report(Event::Notice { table: Some(summary.table), text: &text });
     summary.notices.push(text);
 }
 
-/// Like [`warn`], about something that was left undone: the run is then not a full success.
+/// Like [`warn`], for something that was not done: the run is then no full success.
 pub(super) fn warn_incomplete(run: &Run<'_>, summary: &mut TableSummary, text: String) {
     summary.incomplete = true;
     summary.left_out.push(LeftOut { text: text.clone(), is_rejected: false });
@@ -40,22 +40,22 @@ impl Pass<'_> {
     }
 }
 
-/// Warns that the app that has the records is not installed any more, although the table holds some.
+/// The warning that the Wix app is no longer installed although the table has rows.
 pub(super) fn describe_missing_app(error: &WixError) -> String {
     format!("{error}; the rows of the time when it was installed stay in the table")
 }
 
-/// Warns that Wix lists none of the table's rows.
+/// The warning that Wix's list is empty although the table has rows.
 pub(super) fn describe_empty_listing(table: &'static Table) -> String {
     format!("Wix returned no {table}, but the table has rows: nothing was deleted")
 }
 
-/// Warns that fewer records came than Wix announced.
+/// The warning that fewer records came than Wix announced.
 pub(super) fn describe_shortfall(table: &'static Table, shortfall: u64) -> String {
     format!("Wix announced {shortfall} more {table} than it returned, also when requested again: they may be missing")
 }
 
-/// What to say where more records came than can be remembered.
+/// The warning that more records came than can be remembered.
 pub(super) fn describe_overfull(table: &'static Table) -> String {
     format!(
         "more than 450,000 {table} came without an order, or with one creation date: all of them were read, \

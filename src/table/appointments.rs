@@ -15,7 +15,7 @@ pub static APPOINTMENTS: Table = Table {
     name: "appointments",
     records: "Wix bookings",
     id_column: "wix_booking_id",
-    // The `with…` flags stay off: each is one more way to a 403 (wix-api.md 3.2).
+    // The `with…` flags stay off: each needs another permission and may cause a 403 (wix-api.md 3.2).
     listing: Listing {
         path: "/_api/bookings-reader/v2/extended-bookings/query",
         envelope: "query",
@@ -55,10 +55,10 @@ pub static APPOINTMENTS: Table = Table {
 
 const PAYMENT_STATUSES: [&str; 6] = ["NOT_PAID", "PAID", "PARTIALLY_PAID", "REFUNDED", "EXEMPT", "FAILED"];
 
-/// The contact that a booking names, and what the booking says about it.
+/// The contact that a booking names, with its contact details.
 pub(super) fn contact(booking: &Object<'_>, unreadable: &mut Vec<&'static str>) -> Contact {
     Contact {
-        // Named as a column of the table where it cannot be read.
+        // If the contact's id cannot be read, the column `wix_contact_id` is noted as unreadable.
         wix_id: booking.id("contactDetails.contactId").ok().flatten(),
         first_name: value_or_note(booking.text("contactDetails.firstName"), "contact_first_name", unreadable),
         last_name: value_or_note(booking.text("contactDetails.lastName"), "contact_last_name", unreadable),
@@ -67,7 +67,7 @@ pub(super) fn contact(booking: &Object<'_>, unreadable: &mut Vec<&'static str>) 
     }
 }
 
-/// A text of the booked slot, else of the booked course.
+/// A text field of the booked slot, else of the booked course.
 fn booked_text(booking: &Object<'_>, name: &str) -> Reading<Option<String>> {
     for place in ["bookedEntity.slot", "bookedEntity.schedule"] {
         if let Some(text) = booking.object(place).text(name)?.filter(|text| !text.is_empty()) {
@@ -77,7 +77,7 @@ fn booked_text(booking: &Object<'_>, name: &str) -> Reading<Option<String>> {
     Ok(None)
 }
 
-/// The place's name, else its address.
+/// The name of the location, else its address.
 fn location(booking: &Object<'_>) -> Reading<Cell> {
     match booked_text(booking, "location.name")? {
         Some(name) => Ok(Cell::Text(name)),
@@ -85,7 +85,7 @@ fn location(booking: &Object<'_>) -> Reading<Cell> {
     }
 }
 
-/// `totalParticipants`, or the sum of the choices where those are given instead (wix-api.md 3.4).
+/// `totalParticipants`, or the sum over the choices if those are given instead (wix-api.md 3.4).
 fn participants(booking: &Object<'_>) -> Reading<Cell> {
     let mut count = booking.integer("totalParticipants")?;
     if count.is_none() {
@@ -111,7 +111,7 @@ fn end(booking: &Object<'_>) -> Reading<Option<DateTime<Utc>>> {
     time(booking, "endDate", "lastSessionEnd")
 }
 
-/// The time zone as Wix names it, unless a time needs it and cannot be read with it.
+/// The time zone as Wix names it; an error if it is unknown and a local time needs it.
 fn timezone(booking: &Object<'_>) -> Reading<Option<String>> {
     let errors = [start(booking).err(), end(booking).err()];
     match errors.into_iter().flatten().find(|error| *error == unknown_zone(booking)) {
@@ -124,7 +124,7 @@ fn unknown_zone(booking: &Object<'_>) -> FieldError {
     booking.object("bookedEntity.slot").error("timezone", "a known time zone")
 }
 
-/// The booking's own time, else the slot's, which has the same name, else that of a course's session.
+/// The booking's own time, else the slot's, else that of the course's first or last session.
 fn time(booking: &Object<'_>, name: &str, session: &str) -> Reading<Option<DateTime<Utc>>> {
     let (slot, schedule) = (booking.object("bookedEntity.slot"), booking.object("bookedEntity.schedule"));
     for (object, name) in [(booking, name), (&slot, name), (&schedule, session)] {
@@ -139,10 +139,10 @@ fn time(booking: &Object<'_>, name: &str, session: &str) -> Reading<Option<DateT
 
 /// Reads a local time.
 ///
-/// The slot's times have been published in UTC, with an offset, and as local time with the zone beside it. Where there
-/// is no zone, or one that is not understood, the booking's own start tells how far the slot's clock is from UTC. Without
-/// that too, local times with an unknown zone cannot be read, and those without any zone are in UTC, as Wix's dates
-/// otherwise are.
+/// Slots have been published with times in UTC, with an offset, and as local time with a separate time zone. If the
+/// zone is missing or unknown, the difference between the slot's start and the booking's own start is the offset.
+/// Without that, a local time with an unknown zone cannot be read, and one without a zone is UTC, like Wix's other
+/// dates.
 fn from_local(booking: &Object<'_>, local: NaiveDateTime) -> Reading<Option<DateTime<Utc>>> {
     let zone = booked_text(booking, "timezone");
     let zone_name = zone.as_ref().ok().and_then(Option::as_deref);

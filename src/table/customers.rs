@@ -17,7 +17,7 @@ pub static CUSTOMERS: Table = Table {
         metadata: "pagingMetadata",
         paging: Paging::Offset,
         page_limit: 1000,
-        // A query that names no field set gives FULL as well; naming it costs nothing and leaves no doubt.
+        // FULL is Wix's default; it is named to be explicit.
         fieldsets: &["FULL"],
         lookup: Lookup::Get { path: "/contacts/v4/contacts/", query: "?fieldsets=FULL", member: "contact" },
         count: Count::Total,
@@ -58,14 +58,14 @@ pub static CUSTOMERS: Table = Table {
     ],
 };
 
-/// First and last name with a space between.
+/// First and last name, separated by a space.
 fn full_name(contact: &Object<'_>) -> Reading<Cell> {
     let names = [contact.text("info.name.first")?, contact.text("info.name.last")?];
     let names: Vec<&str> = names.iter().flatten().map(|name| name.trim()).filter(|name| !name.is_empty()).collect();
     Ok(if names.is_empty() { Cell::Null } else { Cell::Text(names.join(" ")) })
 }
 
-/// Null if the contact has no list of labels, which is not the same as an empty one.
+/// Null if the contact has no list of labels, which is different from an empty list.
 fn labels(contact: &Object<'_>) -> Reading<Cell> {
     match contact.raw("info.labelKeys")? {
         Some(_) => contact.texts("info.labelKeys.items").map(Cell::TextList),
@@ -73,8 +73,8 @@ fn labels(contact: &Object<'_>) -> Reading<Cell> {
     }
 }
 
-/// The contact's main email: Wix names it in `primaryInfo` and again in `primaryEmail`; else it is the list's primary item,
-/// else its first.
+/// The contact's main email address: `primaryInfo`, else `primaryEmail`, else the list's primary item, else its first
+/// item.
 fn email(contact: &Object<'_>) -> Reading<Cell> {
     reachable_at(contact, ["primaryEmail", "info.emails.items"], |place| place.short_text("email"))
 }

@@ -1,24 +1,24 @@
-//! The excerpt that is kept of a record that is too large: its id, its dates and its size.
+//! The excerpt of a record that is too large: its id, its dates and its size.
 //!
 //! An excerpt is JSON like the record. It is made while the record is read, so that the whole record is never in
 //! memory.
 
 use memchr::memchr2;
 
-/// Maximum size of a synced record, in bytes of JSON. A run holds several copies of a record on its way to Postgres,
-/// for two tables at the same time, and must stay below 128 MB.
+/// Maximum size of a synced record, in bytes of JSON. A run has several copies of a record in memory, for two tables at
+/// the same time, and must stay below 128 MB.
 pub const MAX_RECORD_BYTES: usize = 4_000_000;
 
-/// How an excerpt starts. No record of Wix has this field.
+/// The start of an excerpt. No record of Wix has this field.
 const START: &str = "{\"wixSyncRecordBytes\":";
 
-/// The names of the fields that are kept, with their quotes.
+/// The names of the copied fields, with their quotes.
 const KEPT: [&[u8]; 4] = [b"\"id\"", b"\"createdDate\"", b"\"updatedDate\"", b"\"revision\""];
 
-/// The field of an extended booking that contains them.
+/// The field of an extended booking that contains these fields.
 const BODY: &[u8] = b"\"booking\"";
 
-/// Maximum size of a name or value that is kept, in bytes.
+/// Maximum size of a copied name or value, in bytes.
 const MAX_TOKEN: usize = 200;
 
 /// Reads a record piece by piece.
@@ -26,19 +26,19 @@ const MAX_TOKEN: usize = 200;
 pub struct Excerpt {
     bytes: usize,
     out: Vec<u8>,
-    /// Objects and lists that are open.
+    /// Number of open objects and lists.
     depth: usize,
-    /// How many of these, from the outermost, are part of the excerpt.
+    /// How many of these, counted from the outermost, are part of the excerpt.
     kept_depth: usize,
     name: Vec<u8>,
-    /// The current string, number or word, up to one byte more than is kept.
+    /// The current string, number or word, up to one byte more than the maximum size.
     token: Vec<u8>,
     in_text: bool,
     is_escaped: bool,
 }
 
 impl Excerpt {
-    /// Takes the next piece. Returns the number of bytes up to the end of the record, if it ends here.
+    /// Adds the next piece. Returns the number of bytes up to the end of the record, if it ends in this piece.
     pub fn push(&mut self, piece: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(byte) = piece.get(at).copied() {
@@ -127,7 +127,7 @@ impl Excerpt {
         self.token.clear();
     }
 
-    /// The excerpt of as much of the record as was read.
+    /// The excerpt of the part of the record that was read.
     pub fn finish(mut self) -> String {
         self.out.resize(self.out.len() + self.kept_depth, b'}');
         let text = String::from_utf8_lossy(&self.out);
@@ -136,7 +136,7 @@ impl Excerpt {
         format!("{START}{}{comma}{members}", self.bytes)
     }
 
-    /// The record as it is, or the excerpt of one that is too large.
+    /// The record itself, or an excerpt if the record is too large.
     pub fn if_too_large(record: String) -> String {
         if record.len() <= MAX_RECORD_BYTES {
             return record;

@@ -1,16 +1,16 @@
-//! A column that is filled from a record: its name, its type, and where in the record its value is.
+//! A column that is filled from a record: its name, its type, and the position of its value in the record.
 
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::json::{Object, Reading};
 
-/// What a column holds, and so how its value is read from a record and written to Postgres.
+/// The type of a column. It determines how its value is read from a record and written to Postgres.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Text,
-    /// Text of at most 512 bytes: an index holds it.
+    /// Text of at most 512 bytes, because it is in an index.
     ShortText,
-    /// An id, or a reference to one, of at most 512 bytes. GUIDs are brought to one spelling.
+    /// An id, or a reference to one, of at most 512 bytes. GUIDs are converted to lower case.
     Id,
     TextList,
     Timestamp,
@@ -19,7 +19,8 @@ pub enum Kind {
     Integer,
     /// Exact, with any number of digits.
     Decimal,
-    /// A JSON list, as it is in the record. Its cell is null: the statement takes it from `raw`, which it parses anyway.
+    /// A JSON list, as in the record. Its cell is null: the SQL statement takes it from `raw`, which it parses in any
+    /// case.
     List,
 }
 
@@ -41,7 +42,7 @@ impl Kind {
 /// One value of a row.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Cell {
-    /// What Wix did not send.
+    /// Wix sent no value.
     Null,
     Text(String),
     TextList(Vec<String>),
@@ -52,22 +53,22 @@ pub enum Cell {
     Decimal(String),
 }
 
-/// Where the value is.
+/// The position of the value.
 #[derive(Clone, Copy, Debug)]
 enum Source {
     /// At this path in the record.
     At(&'static str),
-    /// This function finds it.
+    /// A function returns it.
     From(fn(&Object<'_>) -> Reading<Cell>),
 }
 
 /// A column of a table.
 #[derive(Debug)]
 pub struct Field {
-    /// Also names a field that could not be read.
+    /// It also identifies a field that could not be read.
     pub name: &'static str,
     pub kind: Kind,
-    /// The values that Wix documents for it, if it is a status (docs/wix-api.md 7 and 8). Others are stored as well.
+    /// The values that Wix documents, for a status (docs/wix-api.md 7 and 8). Other values are stored too.
     pub values: &'static [&'static str],
     source: Source,
 }
@@ -78,12 +79,12 @@ impl Field {
         Field { name, kind, values: &[], source: Source::At(path) }
     }
 
-    /// A column whose value a function finds. It must return a cell of this kind, or null.
+    /// A column whose value is returned by a function: a cell of this kind, or null.
     pub const fn from(name: &'static str, kind: Kind, find: fn(&Object<'_>) -> Reading<Cell>) -> Field {
         Field { name, kind, values: &[], source: Source::From(find) }
     }
 
-    /// A column with a status, at one path.
+    /// A column with a status at one path.
     pub const fn status(name: &'static str, path: &'static str, values: &'static [&'static str]) -> Field {
         Field { name, kind: Kind::Text, values, source: Source::At(path) }
     }
@@ -96,7 +97,7 @@ impl Field {
         }
     }
 
-    /// Reads the value from a record. Null if Wix did not send it; nothing is invented.
+    /// Reads the value from a record. Null if Wix did not send it.
     pub fn read(&self, record: &Object<'_>) -> Reading<Cell> {
         let cell = match self.source {
             Source::At(path) => self.read_at(path, record)?,

@@ -1,20 +1,18 @@
-//! The hash of a record's content: what decides whether a record changed.
+//! The hash of a record's content. It decides whether a record changed.
 //!
-//! Two JSON texts with the same content have the same hash, whatever the order of their fields, the
-//! spaces between them and the way characters are escaped. Whether Wix always sends fields in one
-//! order is not documented; maps such as `extendedFields.items` need not be. If a name comes twice in an object, the last
-//! one counts, as for jsonb.
+//! Two JSON texts with the same content have the same hash, regardless of the order of fields, white space, and
+//! escapes. Wix does not document that fields always come in the same order; maps such as `extendedFields.items` may
+//! not. If an object has the same name twice, the last one is used, as in jsonb.
 //!
-//! Numbers are compared as they are written (`1` and `1.0` differ): exactness matters more here than
-//! the rare rewrite.
+//! Numbers are compared as text (`1` and `1.0` differ), which is exact and rarely causes an unnecessary write.
 
 use memchr::memchr2;
 use xxhash_rust::xxh3::{xxh3_128, xxh3_128_with_seed};
 
-/// 128 bits over the content of a JSON value, stable across versions of this program.
+/// 128 bits over the content of a JSON value. It is the same in all versions of this program.
 pub type ContentHash = [u8; 16];
 
-/// Below this depth a value is hashed as it is written, so that no input can exhaust the stack.
+/// Maximum depth of parsing. Deeper values are hashed as text, so that no input can exhaust the stack.
 const MAX_DEPTH: usize = 128;
 
 const OBJECT_SEED: u64 = 1;
@@ -23,9 +21,9 @@ const TEXT_SEED: u64 = 3;
 const MEMBER_SEED: u64 = 4;
 const UNREADABLE_SEED: u64 = 5;
 
-/// The hash of a JSON value and of the fields in it that could not be read: once a program can read one of them, the
-/// hash differs and the row is written again. `json` must be valid JSON (anything else gets some hash, without a
-/// panic).
+/// The hash of a JSON value and of its fields that could not be read. Once a version of the program can read such a
+/// field, the hash differs and the row is written again. `json` must be valid JSON; other text also gets a hash,
+/// without a panic.
 pub fn content_hash(json: &str, unreadable_fields: &[&str]) -> ContentHash {
     let mut scanner = Scanner { bytes: json.as_bytes(), at: 0, fields: Vec::new() };
     let hash = scanner.value(0);
@@ -36,7 +34,7 @@ pub fn content_hash(json: &str, unreadable_fields: &[&str]) -> ContentHash {
 struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// The fields of the objects that are open: the hash of each name, and of the name with its value.
+    /// The fields of the open objects: the hash of each name, and of the name with its value.
     fields: Vec<(u128, u128)>,
 }
 
@@ -77,7 +75,7 @@ impl Scanner<'_> {
             }
         }
         let fields = &mut self.fields[outer..];
-        // Stable: of equal names the last stays last.
+        // The sort is stable: of equal names the last one stays last.
         fields.sort_by_key(|(key, _)| *key);
         let last_of_each = fields.chunk_by(|(left, _), (right, _)| left == right).filter_map(<[_]>::last);
         let sum = last_of_each.fold(0_u128, |sum, (_, field)| sum.wrapping_add(*field));
@@ -152,7 +150,7 @@ impl Scanner<'_> {
         xxh3_128(&self.bytes[start..self.at])
     }
 
-    /// Moves past a string; true if it holds an escape.
+    /// Skips a string. Returns true if it contains an escape.
     fn skip_string(&mut self) -> bool {
         let mut escaped = false;
         self.at += 1;

@@ -1,8 +1,8 @@
-//! Reading the fields of a record that may hold anything.
+//! Reads the fields of a record whose content may be invalid.
 //!
-//! Wix may add fields and enum values at any time, omit any field, or send `null` for it (wix-api.md 2.5, 5): unknown
-//! fields are ignored, and an absent or `null` field reads as `None`. Harmless spellings are read, such as a whole
-//! number written `1.0`. Anything else is an error that names the path and never the value, which may be personal.
+//! Wix may add fields and enum values at any time, omit any field, or send `null` for it (wix-api.md 2.5, 5). Unknown
+//! fields are ignored, and a missing or `null` field is read as `None`. Harmless variants are accepted, such as `1.0`
+//! for a whole number. Anything else is an error that names the path but not the value, which may be personal data.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -16,11 +16,11 @@ use serde_json::value::RawValue;
 
 use super::timestamp::{self, Timestamp};
 
-/// A field of a record has the wrong type or format.
 /// Maximum bytes of an id, of a reference to one, and of an email: Postgres refuses a row with an indexed value of more
 /// than 2,704 bytes.
 pub const MAX_KEY_BYTES: usize = 512;
 
+/// A field of a record has the wrong type or format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}` is {}", .expected.map_or_else(|| "missing".to_owned(), |expected| format!("not {expected}")))]
 pub struct FieldError {
@@ -32,8 +32,8 @@ pub struct FieldError {
 
 pub type Reading<T> = Result<T, FieldError>;
 
-/// The fields of one JSON object. Their values are parsed only when asked for, and nested objects only once. Functions that
-/// read a field take its name, or its path from here, such as `info.name.first`.
+/// The fields of one JSON object. Values are parsed only when they are read, and nested objects only once. Functions
+/// that read a field take its name, or its path from this object, such as `info.name.first`.
 #[derive(Clone, Debug, Default)]
 pub struct Object<'a>(Rc<Inner<'a>>);
 
@@ -41,9 +41,9 @@ pub struct Object<'a>(Rc<Inner<'a>>);
 struct Inner<'a> {
     path: String,
     fields: Vec<(Cow<'a, str>, &'a RawValue)>,
-    /// True if Wix sent something other than an object: then none of its fields can be read.
+    /// True if Wix sent something other than an object. Then none of its fields can be read.
     is_unreadable: bool,
-    /// The nested objects that were asked for, by name.
+    /// The nested objects that were read, by name.
     objects: RefCell<Vec<(String, Object<'a>)>>,
 }
 
@@ -70,7 +70,7 @@ impl<'a> Object<'a> {
         self.0.fields.iter().filter(move |(key, _)| key == name).map(|(_, value)| *value)
     }
 
-    /// A field as it is written; `None` if it is absent or `null`. If a name comes twice, the last one counts, as for jsonb.
+    /// A field as text; `None` if it is missing or `null`. If a name comes twice, the last one is used, as in jsonb.
     pub fn raw(&self, path: &str) -> Reading<Option<&'a RawValue>> {
         if let Some((parent, name)) = path.rsplit_once('.') {
             return self.object(parent).raw(name);
@@ -82,7 +82,7 @@ impl<'a> Object<'a> {
         Ok(field.map(|(_, value)| *value).filter(|value| value.get() != "null"))
     }
 
-    /// A nested object; one without fields if it is absent.
+    /// A nested object; an empty one if it is missing.
     pub fn object(&self, path: &str) -> Object<'a> {
         if let Some((name, rest)) = path.split_once('.') {
             return self.object(name).object(rest);
@@ -99,19 +99,19 @@ impl<'a> Object<'a> {
         object
     }
 
-    /// Like [`Object::object`], but an error if it is something else.
+    /// Like [`Object::object`], but an error if it has the wrong type.
     pub fn checked_object(&self, name: &str) -> Reading<Object<'a>> {
         let object = self.object(name);
         if object.0.is_unreadable { Err(self.error(name, "an object")) } else { Ok(object) }
     }
 
-    /// The items of a list; none if it is absent.
+    /// The items of a list; empty if it is missing.
     fn list(&self, name: &str) -> Reading<Vec<&'a RawValue>> {
         let Some(value) = self.raw(name)? else { return Ok(Vec::new()) };
         serde_json::from_str(value.get()).map_err(|_| self.error(name, "a list"))
     }
 
-    /// Checks that a field is a list, or absent, without reading it.
+    /// Checks that a field is a list, or missing, without reading it.
     pub fn check_list(&self, name: &str) -> Reading<()> {
         match self.raw(name)? {
             Some(value) if !value.get().starts_with('[') => Err(self.error(name, "a list")),
@@ -119,13 +119,13 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The objects of a list; none if it is absent. Items that are `null` are ignored.
+    /// The objects of a list; empty if it is missing. Items that are `null` are ignored.
     pub fn objects(&self, name: &str) -> Reading<Vec<Object<'a>>> {
         let items = self.list(name)?.into_iter().filter(|item| item.get() != "null").enumerate();
         Ok(items.map(|(index, item)| Object::at(format!("{}[{index}]", self.path_of(name)), item.get())).collect())
     }
 
-    /// Text. Numbers and booleans are read as they are written.
+    /// Text. Numbers and booleans are read as text.
     pub fn text(&self, name: &str) -> Reading<Option<String>> {
         self.raw(name)?.map(|value| scalar(value).ok_or_else(|| self.error(name, "text"))).transpose()
     }
@@ -146,7 +146,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The texts of a list; none if it is absent.
+    /// The texts of a list; empty if it is missing.
     pub fn texts(&self, name: &str) -> Reading<Vec<String>> {
         let items = self.list(name)?.into_iter().filter(|item| item.get() != "null");
         items.map(|item| scalar(item).ok_or_else(|| self.error(name, "a list of text"))).collect()
@@ -158,13 +158,14 @@ impl<'a> Object<'a> {
         whole_number(&text).map(Some).ok_or_else(|| self.error(name, "a whole number"))
     }
 
-    /// A decimal number, written as text (Wix's amounts) or as a number; returned as text, so that it stays exact.
+    /// A decimal number, written as text (Wix's amounts) or as a number. It is returned as text, so that it stays
+    /// exact.
     pub fn decimal(&self, name: &str) -> Reading<Option<String>> {
         let Some(text) = self.filled_text(name)? else { return Ok(None) };
         if is_decimal(&text) { Ok(Some(text)) } else { Err(self.error(name, "a decimal number")) }
     }
 
-    /// A point in time with `Z` or an offset; without either it is taken as UTC, like all of Wix's dates.
+    /// A point in time with `Z` or an offset. Without either it is UTC, like all of Wix's dates.
     pub fn instant(&self, name: &str) -> Reading<Option<DateTime<Utc>>> {
         Ok(self.timestamp(name)?.map(|timestamp| match timestamp {
             Timestamp::Instant(instant) => instant,
@@ -196,13 +197,13 @@ impl<'a> Object<'a> {
         if self.0.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.0.path) }
     }
 
-    /// Text without the spaces around it; `None` if nothing is left.
+    /// Text without surrounding spaces; `None` if it is empty.
     fn filled_text(&self, name: &str) -> Reading<Option<String>> {
         Ok(self.text(name)?.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
     }
 }
 
-/// The value; if it could not be read, `None`, and the column's name is noted.
+/// The value; `None` if it could not be read, and then the column's name is noted.
 pub fn value_or_note<T>(
     reading: Reading<Option<T>>,
     column: &'static str,
@@ -214,8 +215,8 @@ pub fn value_or_note<T>(
     })
 }
 
-/// Wix's ids are GUIDs in lower case. A GUID in upper case, or with spaces around it, is the same id; any other id is
-/// taken as it is.
+/// Wix's ids are GUIDs in lower case. A GUID in upper case, or with surrounding spaces, is the same id. Other ids are
+/// not changed.
 pub fn normal_id(id: String) -> String {
     let trimmed = id.trim();
     let is_guid = trimmed.len() == 36
@@ -226,7 +227,7 @@ pub fn normal_id(id: String) -> String {
     if is_guid { trimmed.to_ascii_lowercase() } else { id }
 }
 
-/// The content of a string, a number or boolean as it is written; `None` for an object or a list.
+/// The content of a string, or the text of a number or boolean; `None` for an object or a list.
 pub fn scalar(value: &RawValue) -> Option<String> {
     match value.get().as_bytes().first()? {
         b'"' => serde_json::from_str(value.get()).ok(),
@@ -235,9 +236,9 @@ pub fn scalar(value: &RawValue) -> Option<String> {
     }
 }
 
-/// `3`, also written with a fraction of zeros or an exponent.
+/// An integer, which may be written with a fraction of zeros or an exponent.
 fn whole_number(text: &str) -> Option<i64> {
-    /// Larger numbers are not exact as floating point.
+    /// Larger numbers are not exact as floating point numbers.
     const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
     if let Ok(number) = text.parse() {
         return Some(number);
@@ -248,8 +249,8 @@ fn whole_number(text: &str) -> Option<i64> {
 
 /// Digits with an optional sign, point and exponent, within the limits of Postgres's `numeric`.
 fn is_decimal(text: &str) -> bool {
-    /// `numeric` takes 131,072 digits before the point and 16,383 after it: this is far below both, and no amount is so
-    /// long.
+    /// Maximum number of digits. `numeric` allows 131,072 digits before the point and 16,383 after it; no amount has
+    /// more than this.
     const MAX_DIGITS: usize = 1000;
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let mantissa = mantissa.strip_prefix(['-', '+']).unwrap_or(mantissa);
@@ -288,7 +289,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     }
 }
 
-/// A field's name, borrowed where it holds no escape.
+/// A field's name, borrowed if it has no escape.
 #[derive(Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 

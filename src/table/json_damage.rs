@@ -1,7 +1,7 @@
-//! Reading damaged JSON text: strings are repaired, and a list is cut into items of which only some are JSON.
+//! Reads damaged JSON text: repairs strings, and splits a list into items of which only some are valid JSON.
 //!
-//! Only for text that strict parsing refused. It relies on quotes and brackets alone: where these do not match, as in a
-//! body that was cut off, nothing is read.
+//! Used only for text that strict parsing refused. It relies only on quotes and brackets. If these do not match, as in
+//! a response that was cut off, nothing is read.
 
 use std::fmt::Write;
 use std::ops::Range;
@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 
 use crate::table::json::scalar;
 
-/// The text with its strings repaired, and the number of repaired characters: a control character becomes its escape,
-/// and a backslash that starts no escape is doubled. `None` if there was nothing to repair.
+/// Returns the text with repaired strings, and the number of repaired characters. A control character becomes its
+/// escape, and a backslash that starts no escape is doubled. `None` if there was nothing to repair.
 pub fn repair_strings(text: &str) -> Option<(String, u64)> {
     let mut out = String::with_capacity(text.len() + 64);
     let (mut repaired, mut in_string) = (0, false);
@@ -60,8 +60,8 @@ fn escape_length(text: &str) -> usize {
     }
 }
 
-/// The items of the list in the object's field of this name, and the object's text without them. `None` if quotes or
-/// brackets do not match, or if the field is not a list or comes more than once.
+/// Returns the items of the list in the field with this name, and the text of the object without them. `None` if quotes
+/// or brackets do not match, if the field is not a list, or if it comes more than once.
 pub fn split_list<'a>(text: &'a str, name: &str) -> Option<(String, Vec<&'a str>)> {
     let members = members(text)?;
     let mut lists = members.into_iter().filter(|(key, _)| key == name).map(|(_, value)| value);
@@ -71,7 +71,7 @@ pub fn split_list<'a>(text: &'a str, name: &str) -> Option<(String, Vec<&'a str>
     Some((rest, items.into_iter().map(|item| &text[item]).collect()))
 }
 
-/// A text field that is visible in a damaged record, or in its object `inside`.
+/// A text field that can be read in a damaged record, or in its object `inside`.
 pub fn visible_text(record: &str, inside: Option<&str>, name: &str) -> Option<String> {
     let find = |text, name: &str| {
         let mut members = members(text)?.into_iter().rev();
@@ -85,7 +85,7 @@ pub fn visible_text(record: &str, inside: Option<&str>, name: &str) -> Option<St
     scalar(value)
 }
 
-/// The names of an object's fields, and the places of their values.
+/// The names of an object's fields, and the ranges of their values.
 fn members(text: &str) -> Option<Vec<(String, Range<usize>)>> {
     let mut members = Vec::new();
     for part in parts(text, 0..text.len(), b'{')? {
@@ -99,7 +99,7 @@ fn members(text: &str) -> Option<Vec<(String, Range<usize>)>> {
     Some(members)
 }
 
-/// The parts between the commas of a list or object that fills this range of the text. Empty parts are left out.
+/// The parts between the commas of a list or object in this range of the text, without empty parts.
 fn parts(text: &str, within: Range<usize>, open: u8) -> Option<Vec<Range<usize>>> {
     let bytes = text.as_bytes();
     let offset = within.len() - text[within.clone()].trim_start().len();
@@ -145,7 +145,7 @@ fn parts(text: &str, within: Range<usize>, open: u8) -> Option<Vec<Range<usize>>
     None
 }
 
-/// The end of the string that starts here.
+/// The end of the string that starts at this position.
 fn string_end(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(found) = memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {

@@ -1,4 +1,4 @@
-//! Maps a record of Wix to a row.
+//! Maps a Wix record to a row.
 
 use serde_json::value::RawValue;
 
@@ -12,7 +12,7 @@ use super::row::{MappedRecord, Rejection, Row};
 use super::timestamp::{self, Timestamp};
 
 /// Maps one record, as JSON text, to its row. A field that cannot be read becomes null, and the row names it. Only a
-/// record without a usable id is rejected; the rejection holds the whole record and the reason.
+/// record without a usable id is rejected. The rejection has the whole record and the reason.
 pub fn map_record(table: &Table, raw: String) -> MappedRecord {
     let raw = Excerpt::if_too_large(raw);
     let mapped = match why_rejected(&raw) {
@@ -46,7 +46,7 @@ fn read_row(table: &Table, raw: &str) -> Reading<Row> {
     Ok(row)
 }
 
-/// The object that holds `id`, `createdDate` and the like.
+/// The object that contains `id`, `createdDate` and similar fields.
 pub fn record_of<'a>(table: &Table, item: &Object<'a>) -> Object<'a> {
     table.inside.map_or_else(|| item.clone(), |name| item.object(name))
 }
@@ -58,7 +58,7 @@ fn reject(table: &Table, raw: String, reason: String) -> Rejection {
     Rejection { wix_id, wix_created_at, reason, raw }
 }
 
-/// A record that is not an object, or not even JSON. Its id and date may still be visible in the text.
+/// A record that is not an object or not valid JSON. Its id and date may still be readable in the text.
 fn reject_damaged(table: &Table, raw: String, reason: String) -> Rejection {
     let text = |name| visible_text(&raw, table.inside, name).filter(|text| !text.is_empty());
     let wix_created_at = text("createdDate").and_then(|date| match timestamp::parse(&date)? {
@@ -140,7 +140,7 @@ mod tests {
         })
     }
 
-    /// Every field that the mapping reads, so that random records are of roughly the right shape.
+    /// All fields that the mapping reads, so that random records resemble real ones.
     const MEMBERS: &[&str] = &[
         "id",
         "createdDate",

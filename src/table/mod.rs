@@ -1,4 +1,4 @@
-//! The tables that are synced, as data, and how a record becomes a row.
+//! The synced tables, as data, and the mapping of a record to a row.
 //!
 //! ARCHITECTURE.md lists what a fourth table needs.
 
@@ -24,7 +24,7 @@ pub use definition::{Relation, Table};
 pub use orders::ORDERS;
 
 impl Table {
-    /// All tables, each behind those that it needs.
+    /// All tables, each after those that it needs.
     pub const ALL: [&'static Table; 3] = [&CUSTOMERS, &APPOINTMENTS, &ORDERS];
 }
 

@@ -65,7 +65,7 @@ const STATUSES: [&str; 4] = ["APPROVED", "CANCELED", "PENDING", "REJECTED"];
 const PAYMENT_STATUSES: [&str; 6] =
     ["NOT_PAID", "PAID", "PARTIALLY_REFUNDED", "FULLY_REFUNDED", "PENDING", "PARTIALLY_PAID"];
 
-/// For imported orders the date of creation is that of the import (wix-api.md 4.3).
+/// For imported orders, the creation date is the date of the import (wix-api.md 4.3).
 fn order_date(order: &Object<'_>) -> Reading<Cell> {
     match order.instant("purchasedDate")? {
         Some(purchased) => Ok(Cell::Timestamp(purchased)),

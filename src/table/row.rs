@@ -8,18 +8,18 @@ use super::hash::ContentHash;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
-    /// Rows are matched by it.
+    /// It identifies a row.
     pub wix_id: String,
-    /// When the record was created at Wix: the order of a pass.
+    /// When the record was created in Wix. A pass reads records in this order.
     pub wix_created_at: Option<DateTime<Utc>>,
     pub wix_updated_at: Option<DateTime<Utc>>,
     /// Orders have none.
     pub wix_revision: Option<i64>,
-    /// Hash of `raw` and `unreadable_fields`; decides whether the row is written.
+    /// Hash of `raw` and `unreadable_fields`. A row is written only if it differs.
     pub content_hash: ContentHash,
     /// The record as Wix sent it.
     pub raw: String,
-    /// One per field of the table, in their order.
+    /// One value per field of the table, in the same order.
     pub cells: Vec<Cell>,
     /// The contact that a booking names.
     pub contact: Option<Box<Contact>>,
@@ -27,7 +27,7 @@ pub struct Row {
     pub unreadable_fields: Vec<&'static str>,
 }
 
-/// The contact that a booking names, and what the booking says about it.
+/// The contact that a booking names, with the contact details in the booking.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Contact {
     pub wix_id: Option<String>,
@@ -38,14 +38,14 @@ pub struct Contact {
 }
 
 impl Contact {
-    /// Whether the booking says nothing but the contact's id.
+    /// Whether the booking has only the contact's id.
     pub fn has_no_details(&self) -> bool {
         let Contact { wix_id: _, first_name, last_name, email, phone } = self;
         [first_name, last_name, email, phone].into_iter().all(Option::is_none)
     }
 }
 
-/// Tells which of two copies of a record is newer.
+/// The version of a record, to find the newer of two copies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Version {
     /// Orders have none.
@@ -54,8 +54,7 @@ pub struct Version {
 }
 
 impl Version {
-    /// The revision decides if both copies have one and they differ: the dates of two servers may differ by their
-    /// clocks.
+    /// The revision decides if both copies have one and they differ, because the clocks of two servers may differ.
     pub fn is_newer_than(self, other: Version) -> bool {
         match (self.revision, other.revision) {
             (Some(ours), Some(theirs)) if ours != theirs => ours > theirs,
@@ -65,7 +64,7 @@ impl Version {
 }
 
 impl Row {
-    /// Approximate bytes of the row in a statement.
+    /// Approximate size of the row in a statement, in bytes.
     pub fn size(&self) -> usize {
         let of_cell = |cell: &Cell| match cell {
             Cell::Text(text) | Cell::Decimal(text) => text.len(),
@@ -90,13 +89,13 @@ impl Row {
     }
 }
 
-/// A record without a usable id, or one that Postgres refuses. It is stored in `sync_errors` and does not stop the
-/// others.
+/// A record without a usable id, or one that Postgres refuses. It is stored in `sync_errors`, and the other records are
+/// still written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rejection {
     pub wix_id: Option<String>,
     pub wix_created_at: Option<DateTime<Utc>>,
-    /// Names fields, never values, so it may be shown and logged.
+    /// It names fields but no values, so it can be shown and logged.
     pub reason: String,
     /// The record as Wix sent it.
     pub raw: String,
@@ -104,14 +103,14 @@ pub struct Rejection {
 
 pub type MappedRecord = Result<Row, Rejection>;
 
-/// Facts about a record that the pagination needs, whether or not it could be mapped.
+/// Facts about a record that the pagination needs, also of a rejected record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordMark {
     pub wix_id: Option<String>,
     pub wix_created_at: Option<DateTime<Utc>>,
-    /// Known only if the record could be mapped.
+    /// Known only if the record was mapped.
     pub version: Version,
-    /// A hash of its text, if it has no id.
+    /// A hash of its text if it has no id, else 0.
     pub content: u64,
 }
 

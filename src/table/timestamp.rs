@@ -1,7 +1,7 @@
-//! Dates as Wix writes them.
+//! Dates in Wix's formats.
 //!
-//! Wix documents ISO 8601 in UTC with milliseconds; events carry up to nine fractional digits, and
-//! bookings have been published with offsets and as local time without any (wix-api.md 3.4, 5).
+//! Wix documents ISO 8601 in UTC with milliseconds. Events have up to nine fractional digits, and bookings have been
+//! published with offsets and as local time without one (wix-api.md 3.4, 5).
 
 use chrono::{
     DateTime, Datelike, FixedOffset, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, SubsecRound,
@@ -9,28 +9,28 @@ use chrono::{
 };
 use chrono_tz::{TZ_VARIANTS, Tz};
 
-/// A point in time as it stands in a record.
+/// A date and time of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Timestamp {
     /// With `Z` or an offset.
     Instant(DateTime<Utc>),
-    /// Without either: the wall clock of some time zone.
+    /// Without either: local time in some time zone.
     Local(NaiveDateTime),
 }
 
-/// Reads a date and time, with any number of fractional digits, to the microsecond that Postgres keeps. `None` if it is
-/// not one.
+/// Reads a date and time with any number of fractional digits, to the precision of Postgres (microseconds). `None` if
+/// the text is not one.
 pub fn parse(text: &str) -> Option<Timestamp> {
     let (timestamp, year) = match parse_exactly(text.trim())? {
         Timestamp::Instant(instant) => (Timestamp::Instant(instant.trunc_subsecs(6)), instant.year()),
         Timestamp::Local(local) => (Timestamp::Local(local.trunc_subsecs(6)), local.year()),
     };
-    // Neither Wix nor Postgres accepts all the years that can be written.
+    // Wix and Postgres do not accept all years that chrono can parse.
     (0..=9999).contains(&year).then_some(timestamp)
 }
 
-/// Reads a calendar date, also one that is written as its midnight. `None` if it is not one: a date with another time
-/// may be the day before in another time zone.
+/// Reads a calendar date, which may have the time midnight. `None` if the text is not a date. Another time of day is
+/// not accepted, because it may be another date in another time zone.
 pub fn parse_date(text: &str) -> Option<NaiveDate> {
     let text = text.trim();
     let date = match (NaiveDate::parse_from_str(text, "%Y-%m-%d"), text.split_once(['T', ' '])) {
@@ -63,12 +63,13 @@ fn parse_exactly(text: &str) -> Option<Timestamp> {
     Some(Timestamp::Local(date.and_time(NaiveTime::MIN)))
 }
 
-/// The instant of a local time in this time zone; `None` if there is no such zone.
+/// The instant of a local time in this time zone; `None` if the zone is unknown.
 ///
-/// A zone is a name of the IANA database in any case, or an offset from UTC, such as `+02:00`, `UTC+2` and `GMT+0200`.
+/// A zone is a name of the IANA database in upper or lower case, or an offset from UTC, such as `+02:00`, `UTC+2` and
+/// `GMT+0200`.
 ///
-/// A local time that the clocks show twice is the first of the two; one that they skip is moved forward by the length
-/// of the gap.
+/// If the clocks show a local time twice, the first instant is returned. If they skip it, it is moved forward by the
+/// length of the skipped time.
 pub fn in_zone(local: NaiveDateTime, zone: &str) -> Option<DateTime<Utc>> {
     let zone = zone.trim();
     match named_zone(zone) {
@@ -84,7 +85,7 @@ fn named_zone(text: &str) -> Option<Tz> {
     })
 }
 
-/// `Z`, or an offset from UTC: positive east of Greenwich, at most 14 hours.
+/// `Z`, or an offset from UTC: positive is east of Greenwich, at most 14 hours.
 fn offset(text: &str) -> Option<FixedOffset> {
     let prefix = text.get(..3).filter(|prefix| ["UTC", "GMT"].iter().any(|utc| prefix.eq_ignore_ascii_case(utc)));
     let rest = text[prefix.map_or(0, str::len)..].trim_start();
@@ -114,7 +115,7 @@ fn in_named_zone(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
     let instant = match zone.from_local_datetime(&local) {
         LocalResult::Single(instant) | LocalResult::Ambiguous(instant, _) => instant,
         LocalResult::None => {
-            // The zone's offset before the gap, applied to the skipped time, gives a time behind the gap.
+            // The zone's offset of the day before, applied to the skipped time, gives a time after the change.
             let day_before = zone.from_local_datetime(&local.checked_sub_signed(TimeDelta::days(1))?).earliest()?;
             day_before.checked_add_signed(TimeDelta::days(1))?
         }
@@ -122,7 +123,7 @@ fn in_named_zone(local: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
     Some(instant.with_timezone(&Utc))
 }
 
-/// As Wix wants dates in filters: UTC, with as many fractional digits as there are.
+/// The format of dates in Wix's filters: UTC, with as many fractional digits as needed.
 pub fn render(instant: DateTime<Utc>) -> String {
     let format = if instant.timestamp_subsec_nanos().is_multiple_of(1_000_000) {
         SecondsFormat::Millis
@@ -183,7 +184,7 @@ mod tests {
             ("Z", "2026-07-01T08:00:00.000Z"),
             ("GMT", "2026-07-01T08:00:00.000Z"),
             ("Etc/UTC", "2026-07-01T08:00:00.000Z"),
-            // The names of this area have the other sign.
+            // Names of this area have the opposite sign.
             ("Etc/GMT-2", "2026-07-01T06:00:00.000Z"),
             ("UTC+2", "2026-07-01T06:00:00.000Z"),
             ("GMT+02:00", "2026-07-01T06:00:00.000Z"),

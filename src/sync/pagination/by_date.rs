@@ -1,4 +1,4 @@
-//! A list that Wix does not sort: read from its beginning in any order, or in windows by date, one after the other.
+//! Reads a list that Wix does not sort: from its beginning in any order, or in consecutive windows by date.
 
 use chrono::{DateTime, SubsecRound, Utc};
 
@@ -6,7 +6,7 @@ use super::order::Order;
 use super::{Pagination, Start};
 
 impl Pagination {
-    /// Starts at the beginning, in an unknown order.
+    /// Starts at the beginning, without an order.
     pub fn begin_unsorted(&mut self) {
         *self = Pagination {
             is_unsorted: true,

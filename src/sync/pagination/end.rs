@@ -1,4 +1,4 @@
-//! The end of a list: whether as many records came as Wix announced.
+//! The end of a list: checks whether as many records came as Wix announced.
 
 use chrono::{DateTime, Utc};
 
@@ -7,15 +7,16 @@ use super::window::{Window, WindowUse};
 use super::{Conclusion, Pagination};
 
 impl Pagination {
-    /// The date at which a resumed pass started, if its totals are still to be compared with those of the whole list.
+    /// The date at which a resumed pass started, while its totals still have to be compared with those of the whole
+    /// list.
     pub fn unconfirmed_start(&self) -> Option<DateTime<Utc>> {
         let check = self.check.as_ref().filter(|check| check.is_of_start()).or(self.start_check.as_ref())?;
         Some(check.from)
     }
 
-    /// Compares the total of the whole list with that of the window with which a resumed pass started, if the whole
+    /// Compares the total of the whole list with the total of the window at which a resumed pass started, if the whole
     /// list has more records than came. If the window left records out, reads the list from its beginning and returns
-    /// false. A total is `None` if Wix did not tell it.
+    /// false. A total is `None` if Wix did not state it.
     pub fn confirm_start(&mut self, whole: Option<u64>, window: Option<u64>) -> bool {
         let Some(check) = self.check.take_if(|check| check.is_of_start()).or(self.start_check.take()) else {
             return true;
@@ -34,7 +35,7 @@ impl Pagination {
         is_complete
     }
 
-    /// The number of distinct records that came, with those of earlier runs of the pass.
+    /// The number of distinct records of this pass, including earlier runs.
     pub fn record_count(&self) -> u64 {
         self.tally.count()
     }
@@ -45,18 +46,19 @@ impl Pagination {
         self.window.total.map_or(0, |total| total.saturating_sub(came)) + self.hidden
     }
 
-    /// True if the total of the whole list must be compared with the windows by date at its end: no window has the
-    /// records without a date.
+    /// True if the total of the whole list must be compared with the windows by date at the end: records without a date
+    /// are in no window.
     pub fn has_undated_to_compare(&self) -> bool {
         self.is_by_date && self.window.total.is_some()
     }
 
-    /// After this, a shortfall is a reason to read the list again, once.
+    /// From now on, a shortfall is a reason to read the list again, once.
     pub fn allow_second_reading(&mut self) {
         self.is_unverified = true;
     }
 
-    /// What to do at the end of the list; `whole` is the current total of the whole list, which may have changed.
+    /// Decides what to do at the end of the list. `whole` is the current total of the whole list, which may have
+    /// changed.
     pub fn conclude(&mut self, whole: Option<u64>) -> Conclusion {
         let missing = whole.map_or(u64::MAX, |whole| whole.saturating_sub(self.tally.count()));
         let undated = if self.is_by_date { whole.map_or(0, |_| missing) } else { 0 };

@@ -1,4 +1,4 @@
-//! Whether a list repeats itself, so that it would never end.
+//! Detects a list that repeats itself and would never end.
 
 use std::collections::HashSet;
 
@@ -8,25 +8,25 @@ use super::error::PaginationError;
 use super::tally::{MAX_RECORDS, Tally};
 use crate::table::row::RecordMark;
 
-/// Maximum number of consecutive pages of one window on which nothing is new to it, although others follow: empty pages,
-/// or pages of records that came on earlier pages of the window in the same version.
+/// Maximum number of consecutive pages in one window without anything new: empty pages, or pages of records that came
+/// earlier in the window in the same version.
 const MAX_STALE_PAGES: u32 = 20;
 
-/// The remembered records of a window may come again this many times, and [`EXTRA_RECORDS`] more: a record that changes
+/// Maximum number of times that the records of a window may come again, plus [`EXTRA_RECORDS`]. A record that changes
 /// while the list is read may come again in another version.
 const MAX_TIMES_AGAIN: u64 = 3;
 
-/// Number of records that may come again in a window in addition to [`MAX_TIMES_AGAIN`].
+/// Number of records that may come again in a window, in addition to [`MAX_TIMES_AGAIN`].
 const EXTRA_RECORDS: u64 = 5_000;
 
-/// What came in one window.
+/// The records of one window.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LoopCheck {
-    /// A hash of the last page by cursor, if it had records.
+    /// Hash of the last page by cursor, if it had records.
     last_page: Option<u64>,
     /// Hashes of the cursors that were followed.
     cursors: HashSet<u64>,
-    /// Consecutive pages on which nothing was new.
+    /// Number of consecutive pages without anything new.
     stale_pages: u32,
     /// All records that came.
     came: u64,
@@ -35,7 +35,7 @@ pub(super) struct LoopCheck {
 }
 
 impl LoopCheck {
-    /// An error if this page by cursor is the same as the one before.
+    /// Returns an error if this page by cursor is the same as the page before.
     pub(super) fn check_page(&mut self, marks: &[RecordMark]) -> Result<(), PaginationError> {
         let page = (!marks.is_empty()).then(|| hash_of_page(marks));
         if page.is_some() && page == self.last_page {
@@ -45,7 +45,7 @@ impl LoopCheck {
         Ok(())
     }
 
-    /// An error if this cursor was followed before.
+    /// Returns an error if this cursor was followed before.
     pub(super) fn check_cursor(&mut self, cursor: &str) -> Result<(), PaginationError> {
         match self.cursors.insert(xxh3_64(cursor.as_bytes())) {
             true => Ok(()),
@@ -53,14 +53,14 @@ impl LoopCheck {
         }
     }
 
-    /// Takes a page with this many records, of which `new` are new to the window.
+    /// Adds a page with this many records, of which `new` are new to the window.
     pub(super) fn note_page(&mut self, records: usize, new: u64, is_stale: bool) {
         self.came += records as u64;
         self.new += new;
         self.stale_pages = if is_stale { self.stale_pages + 1 } else { 0 };
     }
 
-    /// An error if the list continues without anything new.
+    /// Returns an error if the list continues without anything new.
     pub(super) fn check_progress(&self) -> Result<(), PaginationError> {
         let remembered = self.new.min(MAX_RECORDS as u64);
         let came_again = self.came - self.new;

@@ -1,13 +1,14 @@
-//! The pagination of a list: which page comes next, and when Wix has said that there is no more.
+//! The pagination of a list: decides which page to request next, and detects the end of the list.
 //!
-//! Pure: it sees the marks of records and says what to request. Lists are sorted by creation date, which never changes,
-//! so edits move nothing. Two things can move: the offsets of contacts, when one is deleted or merged meanwhile, and
-//! records with the same date, among which Wix promises no order. Therefore each page by offset begins with the last
-//! record of the page before and repeats no other record. If it does not, the pagination restarts at the latest date.
+//! Pure: it gets facts about records and returns requests. Lists are sorted by creation date, which never changes, so
+//! edits move nothing. Two things can move: offsets of contacts, when a contact is deleted or merged meanwhile, and
+//! records with the same date, whose order Wix does not define. Therefore each page by offset must start with the last
+//! record of the page before and must not repeat any other record. Otherwise the pagination restarts at the latest
+//! date.
 //!
-//! Nothing is concluded from an order that was not seen: the high-water mark, and with it each checkpoint, exists only
-//! after two different dates came in ascending order. `window` checks that a window by date holds all that is left;
-//! `end` compares the number of records that came with the number that Wix announced.
+//! An order that was not observed is not relied on: the high-water mark, and with it each checkpoint, exists only after
+//! two different dates came in ascending order. `window` checks that a window by date has all remaining records; `end`
+//! compares the number of records with the number that Wix announced.
 
 mod by_date;
 mod end;
@@ -36,33 +37,32 @@ use crate::wix::page::{NextPage, PageRequest};
 /// Maximum number of restarts without progress.
 const MAX_RESTARTS: u32 = 5;
 
-/// How a page fits into the list.
+/// A page's position in the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// For each record of the page: false if it came before, in the same version.
+    /// For each record of the page: false if it came before in the same version.
     pub is_new: Vec<bool>,
-    /// How many of the new ones, or of those that follow, came before: in another version, or because the list is read
-    /// again.
+    /// Number of the new or following records that came before: in another version, or because the list is read again.
     pub repeated: u64,
     /// True if this was the last page.
     pub at_end: bool,
 }
 
-/// Where a pass continues that an earlier run started.
+/// Where to resume a pass that an earlier run started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Start {
-    /// All records created before this time came in earlier runs.
+    /// Records created before this time came in earlier runs.
     pub created_from: Option<DateTime<Utc>>,
     /// The number of those records.
     pub records_before: u64,
 }
 
-/// What to do at the end of the list.
+/// The result at the end of the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Conclusion {
-    /// Wix announced this many records more than it returned; 0 if all came.
+    /// The list is complete, except for this many records that Wix announced and did not return.
     Shortfall(u64),
-    /// The list is read again, from its beginning and without windows by date: they may have left records out.
+    /// The list is read again from its beginning, without windows by date, which may have left records out.
     ReadAgain,
 }
 
@@ -75,19 +75,19 @@ pub struct Pagination {
     /// The number of windows so far.
     windows: u32,
     window_use: WindowUse,
-    /// What the current window still has to show.
+    /// What the current window has to prove.
     check: Option<Check>,
-    /// What the window with which a resumed pass started has to show, if another one started since.
+    /// What the first window of a resumed pass has to prove, if another window started since.
     start_check: Option<Check>,
     /// True while the list is read from its beginning for the second time.
     is_second_reading: bool,
     /// True if some window by date could not be checked with totals.
     is_unverified: bool,
-    /// Records that windows by date are known to leave out.
+    /// Number of records that windows by date are known to leave out.
     hidden: u64,
     /// True if Wix refuses to sort the list.
     is_unsorted: bool,
-    /// True if it is therefore read in windows by date: see [`by_date`].
+    /// True if the list is read in windows by date for that reason: see [`by_date`].
     is_by_date: bool,
     order: Order,
     tally: Tally,
@@ -100,14 +100,14 @@ pub struct Pagination {
     restarts: u32,
     /// The largest number of distinct records so far: more is progress.
     best_count: u64,
-    /// Records in the whole list, as its first page says.
+    /// Number of records in the whole list, as stated on its first page.
     total: Option<u64>,
-    /// Maximum number of records of the next page. No limit is known if `None`.
+    /// Maximum number of records of the next page; `None` means no limit.
     page_limit: Option<u32>,
 }
 
 impl Pagination {
-    /// Continues where an earlier run stopped; starts at the beginning without a date.
+    /// Resumes where an earlier run stopped. Starts at the beginning if there is no date.
     pub fn starting_at(start: Start) -> Pagination {
         let created_from = start.created_from.map(|date| date.trunc_subsecs(3));
         let records_before = if created_from.is_some() { start.records_before } else { 0 };
@@ -122,7 +122,7 @@ impl Pagination {
         }
     }
 
-    /// Where a later run can continue: all records created before this time came with this page or an earlier one.
+    /// Where a later run can resume: all records created before this time came with this page or an earlier one.
     pub fn high_water_mark(&self) -> Option<DateTime<Utc>> {
         if self.is_by_date {
             self.window.from
@@ -159,8 +159,8 @@ impl Pagination {
         self.page_limit = Some(page_limit);
     }
 
-    /// Takes the page that came for [`Pagination::request`]. `None` means that the page does not follow the one before,
-    /// or does not hold what it must: it is dropped, and the next request starts elsewhere.
+    /// Takes the page that came for [`Pagination::request`]. Returns `None` if the page does not follow the one before,
+    /// or lacks a record that it must have. Then the page is dropped, and the next request starts elsewhere.
     pub fn accept(
         &mut self,
         marks: &[RecordMark],
@@ -181,7 +181,7 @@ impl Pagination {
             }
             _ => Some(self.accept_by_cursor(marks, next, total)?),
         };
-        // The earlier run relied on the order, which does not hold: what it skipped may be anywhere.
+        // The earlier run relied on the order, which does not hold: records that it skipped may be anywhere.
         if self.order.is_broken() && self.start.created_from.is_some() {
             self.tally.take_back(delivered);
             self.begin_second_reading();
@@ -190,8 +190,8 @@ impl Pagination {
         Ok(accepted)
     }
 
-    /// Restarts at the latest date, for instance after Wix refused a cursor; at the beginning if the order was not seen
-    /// to hold. An error if that brings nothing new any more.
+    /// Restarts at the latest date, for instance after Wix refused a cursor, or at the beginning if no order was
+    /// observed. Returns an error if restarts bring nothing new.
     pub fn restart(&mut self) -> Result<(), PaginationError> {
         self.restarts += 1;
         if self.restarts > MAX_RESTARTS {
@@ -210,18 +210,19 @@ impl Pagination {
         Ok(())
     }
 
-    /// Whether more records came without an order, or with one date, than can be remembered: some may be missing without
-    /// a shortfall.
+    /// Whether more records came without an order, or with one date, than can be remembered. Records may then be
+    /// missing without a shortfall.
     pub fn is_overfull(&self) -> bool {
         self.tally.is_overfull()
     }
 
-    /// Whether that is because the list has no order, although Wix was asked for one. Windows by date need less memory.
+    /// Whether the reason for that is an unsorted list, although a sort was requested. Windows by date need less
+    /// memory.
     pub fn is_overfull_without_order(&self) -> bool {
         self.is_overfull() && self.order.is_broken() && !self.is_unsorted && !self.is_second_reading
     }
 
-    /// A tally that knows only that the records so far come again.
+    /// Creates a tally that only knows that the records so far come again.
     fn forget_all(&mut self) -> Tally {
         let mut tally = std::mem::take(&mut self.tally);
         tally.forget(0);
@@ -244,20 +245,20 @@ impl Pagination {
         self.next = PageRequest::starting_at(from);
     }
 
-    /// Starts a window at the latest date. `return_point` is the place to return to if the window leaves records out.
+    /// Starts a window at the latest date. `return_point` is used if the window leaves records out.
     fn begin_window_at_latest(&mut self, return_point: Option<ReturnPoint>) {
         let Some(from) = self.order.latest() else { return self.begin_at_start() };
         let before = self.tally.before_latest();
         let passed = before.saturating_sub(self.window.before);
         let min_total = self.window.total.map(|total| total.saturating_sub(passed));
-        // What a resumed pass started with is still to be compared at the end.
+        // The requirement of a resumed pass's first window is checked at the end of the list.
         self.start_check = self.check.take().filter(Check::is_of_start).or(self.start_check.take());
         self.check = Some(Check { min_total, return_point, ..Check::new(from, self.tally.keys_at_latest()) });
         self.tally.restart_at_latest();
         self.begin_window(Some(from), before);
     }
 
-    /// Whether this page shows that the window leaves records out.
+    /// Whether this page proves that the window leaves records out.
     fn leaves_records_out(&mut self, marks: &[RecordMark], next: &NextPage, total: Option<u64>) -> bool {
         let Some(check) = &mut self.check else { return false };
         let verdict = check.note_page(marks, next, total);
@@ -268,7 +269,7 @@ impl Pagination {
         verdict == Verdict::LeavesOut
     }
 
-    /// Returns to the window that was left, or to the beginning of the list. False if the window must be used.
+    /// Returns to the previous window, or to the beginning of the list. False if the current window must be used.
     fn leave_window(&mut self) -> bool {
         let Some(check) = self.check.take() else { return false };
         let has_no_way_back = check.return_point.is_none() && self.is_second_reading;
@@ -321,7 +322,7 @@ impl Pagination {
         }
         accepted.repeated += self.tally.take_forgotten();
         self.loops.note_page(marks.len(), new_in_window, is_stale);
-        // Without an order the pagination restarts at the beginning and gets no further, however much comes.
+        // Without an order, the pagination restarts at the beginning, so new records are no progress.
         if self.order.is_proven() || self.order.is_unproven() {
             if self.tally.count() > self.best_count {
                 self.restarts = 0;

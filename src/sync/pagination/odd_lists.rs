@@ -17,12 +17,12 @@ fn mark(id: u32, created: i64) -> RecordMark {
     }
 }
 
-/// A list whose dates, order and filter may be odd, by offset or by cursor.
+/// A list, by offset or by cursor, whose dates, order and filter may be unusual.
 #[derive(Clone, Debug)]
 struct OddList {
     /// Ids with creation times in milliseconds; some have none.
     records: Vec<(u32, Option<i64>)>,
-    /// Shown dates are rounded up to this many milliseconds; filter and sort use the exact ones.
+    /// Shown dates are rounded up to a multiple of this many milliseconds; filter and sort use the exact dates.
     rounding: i64,
     newest_first: bool,
     undated_last: bool,
@@ -73,8 +73,8 @@ impl OddList {
         self.with_total.then(|| self.ordered(from).len() as u64)
     }
 
-    /// Reads to the end as [`crate::sync::reader`] does; `interrupt` refuses cursors and interrupts runs. Returns the
-    /// ids that came, in any run, and the shortfall.
+    /// Reads to the end as [`crate::sync::reader`] does. `interrupt` refuses cursors and interrupts runs. Returns the
+    /// ids from all runs, and the shortfall.
     fn read(
         &self,
         limit: usize,
@@ -119,13 +119,13 @@ impl OddList {
     }
 }
 
-/// What happens before a request.
+/// What to do before a request.
 #[derive(Clone, Copy, Debug)]
 enum Interruption {
     None,
-    /// Wix refuses the cursor.
+    /// Refuse the cursor.
     Cursor,
-    /// The run is killed, and another one resumes.
+    /// Kill the run and resume it.
     Run,
 }
 
@@ -155,7 +155,7 @@ fn deep_list_with_a_record_without_a_date_is_read_by_offset() {
 
 #[test]
 fn window_at_a_rounded_date_is_left_for_the_offset() {
-    // Thirty records of one import lie at the start of the window; their dates are shown rounded up.
+    // Thirty records of one import are at the start of the window; their shown dates are rounded up.
     let second = |id: u32| i64::from(if (7_980..8_010).contains(&id) { 7_980 } else { id });
     let records = (0..9_500).map(|id| (id, Some(second(id) * 1000 + 400)));
     let list = OddList {
@@ -192,7 +192,7 @@ fn no_high_water_mark_before_two_dates_came_in_order() {
     assert_eq!(*pagination.request(), PageRequest::Window { created_from: None, offset: 0 });
 }
 
-/// The records of one page, all of one date.
+/// The records of one page, all with the same date.
 fn page_of_one_date(page: u32) -> Vec<RecordMark> {
     (0..1_000).map(|index| mark(page * 1_000 + index, 7)).collect()
 }
@@ -225,8 +225,8 @@ fn long_list_that_repeats_itself_ends() {
 }
 
 proptest! {
-    /// Ignored sorts, records without a date, rounded dates, refused cursors and interrupted runs: everything arrives, or
-    /// a shortfall is reported, or the run fails.
+    /// Ignored sorts, records without a date, rounded dates, refused cursors and interrupted runs: all records arrive,
+    /// or a shortfall is reported, or the run fails.
     #[test]
     fn odd_list_is_read_whole_or_its_shortfall_is_known(
         dates in prop::collection::vec(prop::option::weighted(0.97, 0_i64..4000), 1..80),
@@ -247,12 +247,12 @@ proptest! {
         });
         if let Ok((ids, shortfall)) = result {
             let missing = list.missing(&ids);
-            // Without a total, nobody knows of records without a date that a filter leaves out.
+            // Without a total, records without a date that a filter leaves out are not noticed.
             let is_hopeless = has_undated && !with_total;
             let is_known = missing.is_empty() || shortfall > 0 || is_hopeless;
             prop_assert!(is_known, "{missing:?} are missing, shortfall {shortfall}");
             prop_assert!(!with_total || missing.len() as u64 <= shortfall, "{missing:?}, shortfall {shortfall}");
-            // What came before an interruption, and not again after it, is counted as missing.
+            // Records that came before an interruption, and not again after it, are counted as missing.
             let is_exact = with_total && interruptions.is_empty();
             prop_assert!(!is_exact || missing.len() as u64 == shortfall, "{missing:?}, shortfall {shortfall}");
         }

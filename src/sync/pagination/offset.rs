@@ -1,4 +1,4 @@
-//! Pages by offset: each starts with the last record of the page before.
+//! Pages by offset. Each page starts with the last record of the page before.
 
 use super::order::created;
 use super::window::{ReturnPoint, WindowUse};
@@ -6,8 +6,8 @@ use super::{Accepted, MAX_RESTARTS, Pagination, PaginationError};
 use crate::table::row::RecordMark;
 use crate::wix::page::PageRequest;
 
-/// Largest offset, in records, that is requested as long as a window by date can avoid it: some Wix endpoints fail near
-/// 10,000 (wix-api.md 2.2), and on most servers a page costs more the larger its offset is.
+/// Maximum offset, in records, if a window by date can be used instead. Some Wix endpoints fail near 10,000 (wix-api.md
+/// 2.2), and on most servers a page takes longer the larger its offset is.
 pub(super) const MAX_OFFSET: u64 = 8_000;
 
 impl Pagination {
@@ -24,16 +24,16 @@ impl Pagination {
         self.window.total = total.or(self.window.total);
         let count = marks.len() as u64;
         if count == 0 {
-            // The total may be older than a deletion: it has to be confirmed by another request. Then the list has
-            // ended early, and the difference is its shortfall.
+            // The total may be older than a deletion, so another request has to confirm it. If it does, the list ended
+            // early, and the difference is its shortfall.
             if total.is_some_and(|total| total > offset) && self.restarts < MAX_RESTARTS {
                 self.restarts += 1;
                 return Ok(None);
             }
             return Ok(Some(Accepted { is_new: Vec::new(), repeated: 0, at_end: true }));
         }
-        // A total below what was read cannot be one. On a page that is not full it may be another number, such as the
-        // page's own count: there it is worth a request to see that nothing follows.
+        // A total below the number of records read is wrong. On a page that is not full it may be the page's own count,
+        // so another request checks that nothing follows.
         let is_full = self.page_limit.is_some_and(|limit| count >= u64::from(limit));
         let at_end = total == Some(offset + count) && !is_full;
         let accepted = self.note(marks, at_end);
@@ -44,8 +44,8 @@ impl Pagination {
         Ok(Some(accepted))
     }
 
-    /// Uses windows by date although they leave records out, because Wix refuses the offset that would be next. False
-    /// if that is not the reason for the refusal, or if no window can start here.
+    /// Uses windows by date although they leave records out, because Wix refuses the next offset. Returns false if that
+    /// is not the reason for the refusal, or if no window can start here.
     pub fn avoid_offset(&mut self) -> bool {
         let is_deep = matches!(self.next, PageRequest::Window { offset, .. } if offset > MAX_OFFSET);
         if !is_deep || !self.can_begin_window() {
@@ -56,9 +56,9 @@ impl Pagination {
         true
     }
 
-    /// Whether a page follows the one before: it starts with that one's last record if it has to, and none of the
-    /// others came on an earlier page of this window. If one did, records with the same date are in another order now,
-    /// and one that was behind may be before.
+    /// Whether a page follows the one before: it starts with that page's last record if it has to, and its other
+    /// records did not come on an earlier page of this window. If one of them did, the order of records with the same
+    /// date has changed, and other records may have been skipped.
     fn follows(&self, marks: &[RecordMark]) -> bool {
         let mut marks = marks.iter();
         if self.is_anchored && marks.next().map(|mark| &mark.wix_id) != self.last.as_ref().map(|mark| &mark.wix_id) {
@@ -68,8 +68,8 @@ impl Pagination {
         !marks.any(|mark| created(mark) == latest && self.tally.came_at_latest(mark, self.window.number))
     }
 
-    /// The next page starts with the last record of this one. After a page of that one record alone, it starts behind
-    /// it, so that the pagination moves on.
+    /// Makes the next page start with the last record of this one. If this page had only that record, the next page
+    /// starts after it, so that the pagination advances.
     fn continue_behind(&mut self, offset: u64, count: u64) {
         self.is_anchored = count > 1;
         let next = if self.is_anchored { offset + count - 1 } else { offset + count };

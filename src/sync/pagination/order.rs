@@ -1,4 +1,4 @@
-//! What the creation dates have shown of the order of a list.
+//! The order of a list, as observed from its creation dates.
 
 use std::cmp::Ordering;
 
@@ -6,12 +6,12 @@ use chrono::{DateTime, SubsecRound, Utc};
 
 use crate::table::row::RecordMark;
 
-/// The creation date as filters have it: in milliseconds.
+/// The creation date in milliseconds, the precision of filters.
 pub(super) fn created(mark: &RecordMark) -> Option<DateTime<Utc>> {
     mark.wix_created_at.map(|date| date.trunc_subsecs(3))
 }
 
-/// Where a record is in relation to those that came before it.
+/// The position of a record relative to the records before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     /// Out of order: older than the latest date, or without a date.
@@ -29,15 +29,15 @@ enum Proof {
     Unproven,
     /// Two different dates came in ascending order, and none came out of order.
     Ascending,
-    /// A record came that is older than one before it, or the list is read without a sort.
+    /// A record came that is older than one before it, or the list is not sorted.
     Broken,
 }
 
-/// The order of the list as far as it was seen.
+/// The order of the list as observed so far.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Order {
     proof: Proof,
-    /// True once a record without a date came behind one with a date: a window by date would leave such records out.
+    /// True once a record without a date came after one with a date: a window by date would leave such records out.
     has_late_undated: bool,
     latest: Option<DateTime<Utc>>,
     /// False if no record with the latest date has come in this run.
@@ -45,7 +45,7 @@ pub(super) struct Order {
 }
 
 impl Order {
-    /// For a list that continues at a date.
+    /// For a list that resumes at a date.
     pub(super) fn starting_at(latest: Option<DateTime<Utc>>) -> Order {
         Order { latest, ..Order::default() }
     }
@@ -60,7 +60,7 @@ impl Order {
         self.proof = Proof::Broken;
     }
 
-    /// Takes the next record.
+    /// Adds the next record.
     pub(super) fn note(&mut self, created: Option<DateTime<Utc>>) -> Place {
         let place = match created.cmp(&self.latest) {
             Ordering::Less => Place::Behind,
@@ -82,12 +82,12 @@ impl Order {
         place
     }
 
-    /// Moves the latest date without a record.
+    /// Advances the latest date without a record.
     pub(super) fn skip_to(&mut self, latest: DateTime<Utc>) {
         (self.latest, self.is_latest_seen) = (Some(latest), false);
     }
 
-    /// The latest creation date that came, or at which the list continues.
+    /// The latest creation date that came, or at which the list resumes.
     pub(super) fn latest(&self) -> Option<DateTime<Utc>> {
         self.latest
     }
@@ -96,7 +96,7 @@ impl Order {
         self.is_latest_seen
     }
 
-    /// True if a window by date can start at the latest date: it holds all that is left.
+    /// True if a window by date can start at the latest date, because it has all remaining records.
     pub(super) fn is_proven(&self) -> bool {
         self.proof == Proof::Ascending && !self.has_late_undated
     }

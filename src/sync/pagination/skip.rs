@@ -9,17 +9,17 @@ use super::window::Check;
 use crate::wix::page::PageRequest;
 
 impl Pagination {
-    /// The number of records on the next page that came before: the one with which it has to start.
+    /// Number of records on the next page that came before: 1 if it has to start with the last record, else 0.
     pub fn overlap(&self) -> u32 {
         u32::from(self.is_anchored)
     }
 
-    /// The latest creation date that came, or with which a resumed pass started.
+    /// The latest creation date that came, or at which a resumed pass started.
     pub fn latest(&self) -> Option<DateTime<Utc>> {
         self.order.latest()
     }
 
-    /// The number of records seen with that date.
+    /// Number of records with that date.
     pub fn count_at_latest(&self) -> usize {
         self.tally.len_at_latest()
     }
@@ -29,7 +29,7 @@ impl Pagination {
         self.order.is_latest_seen()
     }
 
-    /// True if records came out of order: their dates then tell nothing about what is next.
+    /// True if records came out of order: then their dates do not show what is next.
     pub fn is_out_of_order(&self) -> bool {
         self.order.is_broken() || self.order.has_late_undated()
     }
@@ -39,7 +39,7 @@ impl Pagination {
         self.order.is_proven()
     }
 
-    /// Where this run started, if an earlier one read what is before.
+    /// The date at which this run started, if an earlier run read the records before it.
     pub fn start(&self) -> Option<DateTime<Utc>> {
         self.start.created_from
     }
@@ -49,14 +49,14 @@ impl Pagination {
         if let PageRequest::Window { offset, .. } = &mut self.next {
             *offset += 1;
         }
-        // The record with which the page had to start came already.
+        // The record with which the page had to start came before.
         if !std::mem::take(&mut self.is_anchored) {
             self.tally.note_skipped();
         }
     }
 
-    /// Continues a list by cursor at a date: all records before it came, but one. What else a window from there leaves
-    /// out is a shortfall.
+    /// Resumes a list by cursor at a date: all records before it came, except one. Other records that a window from
+    /// this date leaves out are a shortfall.
     pub fn skip_to(&mut self, from: DateTime<Utc>) {
         self.tally.note_skipped();
         self.tally.skip_latest();

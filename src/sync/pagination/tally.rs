@@ -1,5 +1,5 @@
-//! The count of the distinct records that came, to compare it with the number that Wix announced. Remembers 16 bytes of
-//! each record, to know which ones come again.
+//! Counts the distinct records of a list, to compare the count with the number that Wix announced. It remembers 16
+//! bytes per record to recognize records that come again.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,15 +8,15 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::order::Place;
 use crate::table::row::{RecordMark, Version};
 
-/// Maximum number of records before the latest date that are remembered while the list is sorted: about 1 MB. A sorted
-/// list can repeat only records with the latest date, for which [`MAX_RECORDS`] is the limit.
+/// Maximum number of remembered records before the latest date while the list is sorted: about 1 MB. A sorted list can
+/// repeat only records with the latest date, for which [`MAX_RECORDS`] is the limit.
 const MAX_REMEMBERED: usize = 65_536;
 
-/// Maximum number of remembered records with the latest date, and also maximum number of the others: 9 MB each.
+/// Maximum number of remembered records with the latest date, and of all others: 9 MB each.
 pub(super) const MAX_RECORDS: usize = 450_000;
 
-/// Largest capacity, in records, of a map that is cleared and used again. To clear a larger one takes longer than to
-/// make a new one.
+/// Maximum capacity, in records, of a map that is cleared and reused. Clearing a larger map takes longer than creating
+/// a new one.
 const LARGE: usize = 4_096;
 
 /// Whether a record came before.
@@ -43,25 +43,25 @@ struct Seen {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tally {
     count: u64,
-    /// By hashes of ids: records with the latest date. They come again when the pagination restarts there.
+    /// Records with the latest date, by the hash of their id. They come again when the pagination restarts there.
     at_latest: HashMap<u64, Seen>,
-    /// By hashes of ids: the first of the others, and all that came out of order.
+    /// The first of the other records, and all that came out of order, by the hash of their id.
     others: HashMap<u64, Seen>,
-    /// Counted records at the latest date.
+    /// Number of counted records at the latest date.
     count_at_latest: u64,
-    /// Records without an id at the latest date.
+    /// Number of records without an id at the latest date.
     nameless_at_latest: u64,
-    /// All records without an id.
+    /// Number of all records without an id.
     nameless: u64,
-    /// Records without an id that come again because the list is read again from an earlier place.
+    /// Number of records without an id that come again because the list is read again from an earlier position.
     nameless_to_skip: u64,
     /// Hashes of records without an id that came in this window.
     nameless_in_window: HashSet<u64>,
-    /// Records with an id that came in this run and would come again if the list were read again.
+    /// Number of records with an id that came in this run and would come again if the list were read again.
     delivered: u64,
-    /// Records that came in this run and were forgotten, although they come again.
+    /// Number of records that came in this run and were forgotten, although they come again.
     forgotten: u64,
-    /// True once a record came that was not remembered: if it comes again, it counts twice.
+    /// True once a record was not remembered. If it comes again, it is counted twice.
     is_overfull: bool,
 }
 
@@ -76,12 +76,12 @@ fn hash_of(version: Version) -> u32 {
     bytes[..8].copy_from_slice(&version.revision.unwrap_or(i64::MIN).to_le_bytes());
     bytes[8..16].copy_from_slice(&seconds.to_le_bytes());
     bytes[16..].copy_from_slice(&nanos.to_le_bytes());
-    // Half of the hash is enough to tell two versions of one record apart.
+    // Half of the hash is enough to distinguish two versions of one record.
     xxh3_64(&bytes) as u32
 }
 
 impl Tally {
-    /// Starts with this number of records, of which none comes again.
+    /// Starts with this number of records, none of which comes again.
     pub(super) fn starting_with(count: u64) -> Tally {
         Tally { count, ..Tally::default() }
     }
@@ -90,7 +90,7 @@ impl Tally {
         self.count
     }
 
-    /// Those created before the latest date.
+    /// The number of records created before the latest date.
     pub(super) fn before_latest(&self) -> u64 {
         self.count - self.count_at_latest
     }
@@ -115,7 +115,7 @@ impl Tally {
         seen.is_some_and(|seen| seen.window == window)
     }
 
-    /// Takes a record. One without an id with which the page before ended (`is_last_one`) is not counted again.
+    /// Adds a record. A record without an id that ended the page before (`is_last_one`) is not counted again.
     pub(super) fn note(&mut self, mark: &RecordMark, place: Place, window: u32, is_last_one: bool) -> Sighting {
         if place == Place::Ahead {
             self.move_latest();
@@ -167,7 +167,7 @@ impl Tally {
         self.is_overfull
     }
 
-    /// Counts a record that Wix cannot deliver, and that is named elsewhere.
+    /// Counts a record that Wix cannot deliver. It is rejected elsewhere.
     pub(super) fn note_skipped(&mut self) {
         self.count += 1;
     }
@@ -181,7 +181,7 @@ impl Tally {
         }
     }
 
-    /// The latest date moved without a record.
+    /// The latest date advanced without a record.
     pub(super) fn skip_latest(&mut self) {
         self.move_latest();
         self.nameless_to_skip = 0;
@@ -197,12 +197,13 @@ impl Tally {
         self.nameless_to_skip = self.nameless_at_latest;
     }
 
-    /// The list continues where it was left.
+    /// The list continues at the position where it was left.
     pub(super) fn resume(&mut self) {
         self.nameless_to_skip = 0;
     }
 
-    /// The list is read again from its beginning, with `before` records before it: all come again.
+    /// The list is read again from its beginning, so all its records come again. `before` is the number of records
+    /// before that position.
     pub(super) fn restart_at_beginning(&mut self, before: u64) {
         let remembered = (self.at_latest.len() + self.others.len()) as u64;
         if self.count == before + remembered + self.nameless {
@@ -212,20 +213,20 @@ impl Tally {
         }
     }
 
-    /// The list is read again from a place with `before` records before it, and nothing is remembered.
+    /// The list is read again from a position with `before` records before it. Nothing is remembered.
     pub(super) fn forget(&mut self, before: u64) {
         let forgotten = self.forgotten + self.delivered;
         *self = Tally { forgotten, ..Tally::starting_with(before) };
     }
 
-    /// The part of the list that started when `before` records had come is read again.
+    /// The part of the list that started after `before` records is read again.
     pub(super) fn forget_part(&mut self, before: u64) {
         let again = self.count.saturating_sub(before).min(self.delivered);
         (self.forgotten, self.delivered) = (self.forgotten + again, self.delivered - again);
         self.begin_part(before);
     }
 
-    /// Another part of the list starts, in which none of the `before` records comes again that have come.
+    /// Another part of the list starts. None of the `before` earlier records comes again in it.
     pub(super) fn begin_part(&mut self, before: u64) {
         let Tally { forgotten, delivered, is_overfull, .. } = *self;
         *self = Tally { forgotten, delivered, is_overfull, ..Tally::starting_with(before) };
@@ -241,7 +242,7 @@ impl Tally {
         self.delivered
     }
 
-    /// Takes back what was noted since [`Tally::delivered`] had this value.
+    /// Resets what was counted since [`Tally::delivered`] had this value.
     pub(super) fn take_back(&mut self, delivered: u64) {
         self.delivered = delivered;
     }

@@ -31,7 +31,7 @@ fn mark(id: u32, created: i64) -> RecordMark {
     }
 }
 
-/// Reads to the end, changing the list before each request. Returns the ids in order, and the requests.
+/// Reads to the end, and changes the list before each request. Returns the ids in order, and the requests.
 fn read(
     list: &mut List,
     limit: usize,
@@ -65,7 +65,7 @@ fn distinct(count: u32) -> List {
     List((0..count).map(|id| (id, i64::from(id))).collect())
 }
 
-/// How a server may compute a total, from the true one and the offset and length of a page.
+/// How a server may compute a total from the true total and the offset and length of a page.
 type TotalReading = fn(u64, u64, u64) -> u64;
 
 #[test]
@@ -153,7 +153,7 @@ fn order_that_changes_with_each_request_is_an_error() {
 
 #[test]
 fn id_that_comes_twice_is_read_if_one_page_holds_both() {
-    // Wix returns no id twice; such a list cannot be told from a changing order, which may hide others.
+    // Wix returns no id twice. Such a list looks like one whose order changes, which may skip other records.
     let twice = || List(vec![(0, 1), (1, 2), (2, 2), (1, 2), (3, 3), (4, 4)]);
     let (mut ids, _) = read(&mut twice(), 3, true, |_, _| {}).unwrap();
     ids.dedup();
@@ -174,8 +174,7 @@ fn records_that_are_announced_and_not_returned_are_a_shortfall() {
     assert_eq!(pagination.conclude(Some(0)), Conclusion::Shortfall(0));
 }
 
-/// Reads first pages whose cursors are always refused, until the pagination ends with an error. Returns how many pages
-/// that took.
+/// Reads first pages whose cursors are always refused, until the pagination fails. Returns the number of pages.
 fn pages_until_error(mut pagination: Pagination, mut page: impl FnMut(u32) -> Vec<RecordMark>) -> u32 {
     for pages in 1..1000 {
         pagination.accept(&page(pages), &NextPage::Cursor(format!("cursor {pages}")), None).unwrap();
@@ -208,7 +207,8 @@ fn restarts_without_progress_end_with_an_error() {
         }]
     };
     assert!(pages_until_error(Pagination::default(), newer_copy) < 10, "a record that changes all the time");
-    // It may restart as often as it has to while records come. Each page starts with the last record of the one before.
+    // It may restart any number of times while new records come. Each page starts with the last record of the one
+    // before.
     let mut pagination = Pagination::default();
     for page in 0..100 {
         let marks = [mark(page, page.into()), mark(page + 1, i64::from(page) + 1)];
@@ -264,7 +264,7 @@ fn restart_in_an_unsorted_list_starts_at_its_beginning() {
 }
 
 proptest! {
-    /// Records of one date in another order with each request: all are read, or it is reported that some may be
+    /// Records of one date come in another order with each request: all are read, or it is reported that some may be
     /// missing.
     #[test]
     fn any_order_among_records_of_one_date_is_read_whole(
@@ -290,7 +290,7 @@ proptest! {
         }
     }
 
-    /// Deletions and additions while the list is read: a record that exists from start to end is read.
+    /// Deletions and additions while the list is read: each record that exists all the time is read.
     #[test]
     fn records_that_stay_are_read_whatever_else_changes(
         dates in prop::collection::vec(0_i64..40, 1..120),

@@ -1,9 +1,9 @@
-//! A window by date, and the proof that it leaves no record out.
+//! A window by date, and the check that it leaves no record out.
 //!
-//! A window starts at a date that was read from a record. If Wix shows rounded dates, or has records without a date,
-//! the filter does not see all that is left. The totals tell: the total of the window that was left, minus the records
-//! before the new one, must not exceed the total of the new one. Without totals, the records seen at the date must come
-//! again.
+//! A window starts at the creation date of a record. If Wix shows rounded dates, or has records without a date, the
+//! filter may leave out some of the remaining records. The totals show that: the total of the previous window, minus
+//! the records before the new one, must not exceed the total of the new one. Without totals, the records seen at the
+//! start date must come again.
 
 use std::collections::HashSet;
 
@@ -17,10 +17,10 @@ use crate::wix::page::{NextPage, PageRequest};
 /// A part of the list: the records created at a date or later.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Window {
-    /// Counts the windows of the pass.
+    /// Number of the window in the pass.
     pub(super) number: u32,
     pub(super) from: Option<DateTime<Utc>>,
-    /// Distinct records of the pass that do not belong to it.
+    /// Number of distinct records of the pass that are outside of it.
     pub(super) before: u64,
     /// The latest total that Wix stated for it.
     pub(super) total: Option<u64>,
@@ -31,13 +31,13 @@ pub(super) struct Window {
 pub(super) enum WindowUse {
     #[default]
     Allowed,
-    /// A window was seen to leave records out: the list is read by offset alone.
+    /// A window left records out, so the list is read only by offset.
     Avoided,
     /// Wix refuses large offsets: windows are used although they leave records out.
     Required,
 }
 
-/// The place in the window that was left, to return to.
+/// The position in the previous window, to return to.
 #[derive(Clone, Debug)]
 pub(super) struct ReturnPoint {
     pub(super) window: Window,
@@ -46,32 +46,32 @@ pub(super) struct ReturnPoint {
     pub(super) is_anchored: bool,
 }
 
-/// What a window has to show before it is trusted.
+/// What a window has to prove before it is used.
 #[derive(Clone, Debug)]
 pub(super) struct Check {
     /// Minimum total of its first page.
     pub(super) min_total: Option<u64>,
-    /// The date at which it starts, at which a record is known.
+    /// The date at which it starts. A record with this date is known.
     pub(super) from: DateTime<Utc>,
     /// Hashes of the ids seen at that date. `None` if an earlier run saw them.
     pub(super) ids: Option<HashSet<u64>>,
     pub(super) return_point: Option<ReturnPoint>,
-    /// The number of records that are missing in it, as far as totals tell.
+    /// Number of records that are missing in it, according to totals.
     pub(super) missing: u64,
     /// True if a record with that date came on the first page.
     pub(super) is_from_seen: bool,
-    /// True if the window must be used, whatever it leaves out.
+    /// True if the window must be used even if it leaves records out.
     pub(super) is_forced: bool,
 }
 
-/// What a page shows about its window.
+/// What a page proves about its window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// Nothing yet.
     Open,
-    /// The window holds all that is left, as far as this can be known without totals.
+    /// The window has all remaining records, as far as this can be known without totals.
     Complete,
-    /// Totals show that the window holds all that is left.
+    /// Totals prove that the window has all remaining records.
     Verified,
     LeavesOut,
 }
@@ -81,7 +81,7 @@ impl Check {
         Check { ids: Some(ids), ..Check::of_start(from) }
     }
 
-    /// For the window with which a resumed pass starts. Its totals are compared at the end of the list.
+    /// For the first window of a resumed pass. Its totals are compared at the end of the list.
     pub(super) fn of_start(from: DateTime<Utc>) -> Check {
         Check {
             min_total: None,
@@ -98,9 +98,9 @@ impl Check {
         self.ids.is_none()
     }
 
-    /// Takes a page of the window.
+    /// Checks a page of the window.
     pub(super) fn note_page(&mut self, marks: &[RecordMark], next: &NextPage, total: Option<u64>) -> Verdict {
-        // A total of 0 may also be that of a list which states none, so it proves nothing.
+        // A total of 0 may mean that the list states no totals, so it proves nothing.
         if let (Some(min), Some(total)) = (self.min_total.take().filter(|min| *min > 0), total) {
             self.missing = min.saturating_sub(total);
             return if self.missing == 0 { Verdict::Verified } else { Verdict::LeavesOut };
@@ -126,7 +126,7 @@ impl Check {
             NextPage::ByOffset => is_past || marks.is_empty(),
         };
         match (has_shown_all, is_last) {
-            // What a forced window leaves out is a shortfall in any case.
+            // Records that a forced window leaves out are always a shortfall.
             (true, _) if self.is_forced => Verdict::Verified,
             (true, _) => Verdict::Complete,
             (false, true) => Verdict::LeavesOut,

@@ -1,4 +1,4 @@
-//! The search for the creation date of a record that Wix cannot deliver, in a list by cursor.
+//! Searches the creation date of a record that Wix cannot deliver, in a list by cursor.
 
 use chrono::{DateTime, Utc};
 
@@ -7,19 +7,19 @@ use super::source::{FAR_MS, Source, at};
 use crate::sync::pagination::Pagination;
 use crate::wix::WixError;
 
-/// First step of the search, in milliseconds. It doubles.
+/// First step of the search, in milliseconds. Each step is twice as long.
 const FIRST_STEP_MS: i64 = 1_000;
 
-/// The creation date of the next record, which cannot be read, and the millisecond after it. Nothing but what came
-/// lies before it: a request checks that, since several bad records, or a lost response, mislead the search. `None` if
-/// it is not found.
+/// Returns the creation date of the next record, which cannot be read, and the millisecond after it; `None` if it is
+/// not found. Another request checks that no unread record is before it, since several bad records or a lost response
+/// can mislead the search.
 pub(super) async fn find_bad_date(
     source: &Source<'_>,
     pagination: &Pagination,
 ) -> Result<Option<(DateTime<Utc>, DateTime<Utc>)>, WixError> {
     let latest = pagination.latest().map(|date| date.timestamp_millis());
     if pagination.is_latest_seen() && !pagination.is_in_order() {
-        // Only one date came. It is the first of the list if nothing lies before it.
+        // Only one date came. It is the first of the list if no record is before it.
         let from = pagination.start().map(|start| start.timestamp_millis());
         if from != latest && !source.is_empty(from, latest).await? {
             return Ok(None);
@@ -28,7 +28,7 @@ pub(super) async fn find_bad_date(
     let first = latest.map(|latest| latest + i64::from(pagination.is_latest_seen()));
     let start = first.unwrap_or(0);
     if source.is_readable(start, None).await? {
-        // It shares the latest date.
+        // The record has the latest date.
         return Ok(Some((at(start - 1), at(start))));
     }
     let mut until = None;
@@ -42,7 +42,7 @@ pub(super) async fn find_bad_date(
     Ok(None)
 }
 
-/// The last millisecond from which on the first record cannot be read, found by steps that grow and then halve.
+/// The last millisecond from which the first record cannot be read. The steps grow, and then halve.
 async fn last_unreadable(source: &Source<'_>, start: i64, until: Option<i64>) -> Result<i64, WixError> {
     let (mut bad, mut step) = (start, FIRST_STEP_MS);
     let end = until.unwrap_or(FAR_MS);

@@ -1,6 +1,6 @@
-//! A long list that Wix does not sort is read in windows by date, so that a stopped run loses only one window.
+//! Reads a long list that Wix does not sort in windows by date, so that a stopped run loses only one window.
 //!
-//! The first pages are read as they come: short lists need no more. Their dates tell where the windows start and end.
+//! The first pages are read without windows, which is enough for a short list. Their dates determine the windows.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -10,21 +10,21 @@ use crate::table::row::RecordMark;
 /// Maximum number of pages of a list that is read without windows.
 const MAX_PLAIN_PAGES: u32 = 4;
 
-/// The number of pages that a window should have.
+/// Target number of pages per window.
 const PAGES_PER_WINDOW: u32 = 5;
 
-/// Maximum number of pages of a window. A longer one is given up and read again as a smaller one.
+/// Maximum number of pages of a window. A longer window is read again as a smaller one.
 const MAX_PAGES_PER_WINDOW: u32 = 4 * PAGES_PER_WINDOW;
 
-/// The first window is this part of the time between the first and the last record.
+/// The first window is the time between the first and the last record, divided by this.
 const FIRST_PART: i32 = 64;
 
-/// Maximum factor by which a window is wider or narrower than the one before.
+/// Maximum ratio of the widths of consecutive windows.
 const MAX_CHANGE: i32 = 8;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Mode {
-    /// By its own pages. It may turn out to be long.
+    /// By its own pages, until it is known to be long.
     #[default]
     Plain,
     /// By its own pages, to its end.
@@ -32,20 +32,20 @@ enum Mode {
     Windows,
 }
 
-/// The window that is read next.
+/// The next window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NextWindow {
-    /// The one from this date on, or the one before all dates that came.
+    /// The one from this date on, or the one before all known dates.
     From(Option<DateTime<Utc>>),
-    /// The current one again, as a smaller one.
+    /// The current window again, but smaller.
     Again,
 }
 
-/// How far a list without an order has been read.
+/// The progress in a list without an order.
 #[derive(Debug, Default)]
 pub(super) struct DateWindows {
     mode: Mode,
-    /// Pages of the list, or of the current window.
+    /// Number of pages of the list, or of the current window.
     pages: u32,
     /// The earliest and the latest creation date seen.
     dates: Option<(DateTime<Utc>, DateTime<Utc>)>,
@@ -55,7 +55,7 @@ pub(super) struct DateWindows {
 }
 
 impl DateWindows {
-    /// Continues at a date. Only the width of the windows depends on `now`.
+    /// Resumes at a date. Only the width of the windows depends on `now`.
     pub(super) fn starting_at(from: DateTime<Utc>, now: DateTime<Utc>) -> DateWindows {
         let (dates, width) = (Some((from, now)), (now - from) / FIRST_PART);
         let mut windows = DateWindows { mode: Mode::Windows, dates, width, ..DateWindows::default() };
@@ -84,7 +84,7 @@ impl DateWindows {
         })
     }
 
-    /// Takes a page of the list, or of the window that starts at `from`. Returns the window with which the list
+    /// Adds a page of the list, or of the window that starts at `from`. Returns the window with which the list
     /// continues; `None` if it continues with its next page, or ends.
     pub(super) fn note_page(
         &mut self,
@@ -112,7 +112,7 @@ impl DateWindows {
         }
     }
 
-    /// Starts with the records before those that came, if the list is long: there are few or none.
+    /// Starts with the time before the known records if the list is long. That window has few records or none.
     fn begin(&mut self) -> Option<NextWindow> {
         let (first, last) = self.dates.filter(|_| self.pages >= MAX_PLAIN_PAGES)?;
         self.mode = Mode::Windows;

@@ -1,4 +1,4 @@
-//! Whether Wix applies the requested filters: the dates of the records that come tell.
+//! Checks by the dates of the records whether Wix applies the requested filters.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -6,11 +6,11 @@ use crate::table::Table;
 use crate::table::row::RecordMark;
 use crate::table::timestamp;
 
-/// How far a date can be from the filter's: Wix may show dates that are rounded to whole seconds.
+/// Maximum difference between a date and the filter's date: Wix may show dates rounded to whole seconds.
 pub(super) const ROUNDING: TimeDelta = TimeDelta::seconds(1);
 
-/// A warning if a record of an incremental sync did not change since the requested time. The records are written
-/// anyway.
+/// Returns a warning if a record of an incremental sync did not change since the requested time. The records are still
+/// written.
 pub(super) fn describe_ignored_filter(
     table: &'static Table,
     since: DateTime<Utc>,

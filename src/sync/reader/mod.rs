@@ -1,9 +1,8 @@
-//! Reads a list to Wix's own end: request a page -> map its records -> check that it follows the one before -> pass it
-//! on.
+//! Reads a list to its end: request a page -> map its records -> check that it follows the page before -> pass it on.
 //!
-//! Pages are passed on in Wix's order. While some are written, others are read, and while one is mapped, the one behind
-//! its cursor is requested, so that waiting for Wix, work on records and waiting for Postgres do not add up. Only a few
-//! are read ahead: what is read and not yet written is read again after a crash.
+//! Pages are passed on in Wix's order. Requests, mapping and writing overlap: while pages are written, others are read,
+//! and while a page is mapped, the next one is already requested. Only a few pages are read ahead, because pages that
+//! are read but not written are read again after a crash.
 
 mod bad_record;
 mod date_windows;
@@ -40,34 +39,35 @@ use crate::table::row::{MappedRecord, RecordMark, Rejection, mark_of};
 use crate::wix::page::{NextPage, Page, PageRequest};
 use crate::wix::{Oversize, RequestCounter, Selection, WixError};
 
-/// Maximum number of pages that are read ahead of those that are being written, even if a batch takes more.
+/// Maximum number of pages that are read ahead of those that are being written.
 const MAX_PAGES_AHEAD: usize = 3;
 
-/// Largest page, in bytes, that is mapped while the next one is requested: larger than Wix's usual ones. With a larger
-/// one it would cost memory, and hardly save time.
+/// Maximum size, in bytes, of a page that is mapped while the next one is requested. It is larger than Wix's usual
+/// pages. For a larger page the overlap would cost memory and save little time.
 const MAX_BYTES_BESIDE_PREFETCH: usize = 2_000_000;
 
 /// Maximum number of repeated requests per pass for pages that have fewer records than they announce.
 const MAX_SHORT_PAGES: u32 = 3;
 
-/// What is done with the pages.
+/// Where the pages go.
 pub(super) trait PageSink {
-    /// Takes the pages that are ready, one or more.
+    /// Takes the available pages, at least one.
     async fn take(&mut self, pages: Vec<MappedPage>) -> Result<(), SyncError>;
 }
 
-/// What is read.
+/// What to read.
 pub(super) struct Reading<'a> {
     pub(super) run: &'a Run<'a>,
     pub(super) table: &'static Table,
     pub(super) selection: Selection,
-    /// Where the pass starts or continues.
+    /// Where the pass starts or resumes.
     pub(super) start: Checkpoint,
     pub(super) counter: &'a RequestCounter,
 }
 
 impl Reading<'_> {
-    /// Reads to the end and passes the pages to `sink`. If reading fails, the sink still gets the pages read before.
+    /// Reads to the end of the list and passes the pages to `sink`. If reading fails, the sink still gets the pages
+    /// read before.
     pub(super) async fn into_sink(self, sink: &mut impl PageSink) -> Result<(), SyncError> {
         let page_limit = self.table.listing.page_limit as usize;
         let pages_ahead = (self.run.plan.batch_size / page_limit).clamp(1, MAX_PAGES_AHEAD);
@@ -75,14 +75,14 @@ impl Reading<'_> {
         let pass_on = async {
             let mut received = Vec::new();
             while receiver.recv_many(&mut received, pages_ahead).await > 0 {
-                // Their room is free once they are taken care of.
+                // The room of these pages is free once they are written.
                 let (pages, _rooms): (Vec<MappedPage>, Vec<Room>) = received.drain(..).unzip();
                 sink.take(pages).await?;
             }
             Ok(())
         };
         let mut reader = Reader::new(self);
-        // An error of the sink ends the reading at once; an error of the reading lets the sink finish its work.
+        // An error of the sink stops the reading at once. After an error of the reading, the sink finishes its work.
         let (read, ()) = tokio::try_join!(async { Ok::<_, SyncError>(reader.read_pages(sender).await) }, pass_on)?;
         read
     }
@@ -96,15 +96,15 @@ struct Reader<'a> {
     pagination: Pagination,
     /// Wix's clock at the pass's first response.
     first_response_at: Option<DateTime<Utc>>,
-    /// The shortfall that was passed on, also by earlier runs of the pass.
+    /// The shortfall that was passed on, including earlier runs of the pass.
     shortfall: u64,
     narrowing: Narrowing,
     page_size: PageSize,
     windows: DateWindows,
     prefetch: Prefetch<'a>,
-    /// How often a page was requested again because it had fewer records than it announced.
+    /// Number of repeated requests for pages that had fewer records than they announced.
     short_pages: u32,
-    /// The refusal after which the list is read without its sort.
+    /// The error with which Wix refused the sort. The list is then read without it.
     refusal: Option<WixError>,
 }
 
@@ -129,9 +129,10 @@ impl<'a> Reader<'a> {
     }
 
     async fn read_pages(&mut self, sender: Sender<(MappedPage, Room)>) -> Result<(), SyncError> {
-        // There is a place for a page before it is requested. None is left if the sink has failed: this ends with it.
+        // A page needs a place in the queue before it is requested. If the sink has failed, there is none, and this
+        // task ends.
         while let Ok(place) = sender.reserve().await {
-            // Only this task takes places: one that is left for the next page stays.
+            // Only this task takes places, so a free place stays free for the next page.
             let may_prefetch = sender.capacity() > 0;
             let page = self.next_page(may_prefetch).await?;
             let at_end = page.at_end;
@@ -144,8 +145,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The next page that follows the one before. Pages that cannot be had, or do not follow, are requested in another
-    /// way.
+    /// Returns the next page that follows the one before. If a page cannot be read, or does not follow, other requests
+    /// are tried.
     async fn next_page(&mut self, may_prefetch: bool) -> Result<MappedPage, SyncError> {
         loop {
             self.stop.check()?;
@@ -183,7 +184,7 @@ impl<'a> Reader<'a> {
         self.source.fetch(self.selection(), request, max_retries).await
     }
 
-    /// Requests the page behind this one, if its cursor is known.
+    /// Requests the page after this one in advance, if its cursor is known.
     fn prefetch_after(&mut self, page: &Page) {
         if let NextPage::Cursor(cursor) = &page.next
             && !self.narrowing.is_active()
@@ -214,7 +215,7 @@ impl<'a> Reader<'a> {
         self.first_response_at = self.first_response_at.or(page.server_time);
         let since = self.start.since;
         let notice = since.and_then(|since| describe_ignored_filter(self.source.table, since, &marks));
-        // Each window would return all of the list.
+        // Each window would return the whole list.
         if self.windows.exclude_any(&marks, self.pagination.high_water_mark()) && self.give_up_windows() {
             return Ok(None);
         }
@@ -256,23 +257,23 @@ impl<'a> Reader<'a> {
         }))
     }
 
-    /// Chooses the next request after one that brought no page. Returns the error if no other request would help.
+    /// Chooses the next request after one that returned no page. Returns the error if no other request would help.
     async fn recover(&mut self, error: WixError) -> Result<(), SyncError> {
         let (is_refused, may_narrow) = (error.is_bad_request(), self.may_narrow(&error));
         match error {
             WixError::CursorRefused { .. } => self.pagination.restart()?,
             WixError::TooLarge { path, oversize } => self.shrink(path, oversize).await?,
-            // Large offsets are refused, or always fail.
+            // Large offsets are refused or always fail.
             _ if (is_refused || may_narrow) && self.pagination.avoid_offset() => {}
             error if may_narrow => self.narrow(error).await?,
             _ if is_refused && self.give_up_windows() => {}
-            // Whether bookings can be sorted by their creation is not documented (wix-api.md 3.2). By cursor the whole
-            // list can be read in any order; offsets need an order.
+            // Whether bookings can be sorted by their creation date is not documented (wix-api.md 3.2). By cursor, the
+            // whole list can be read in any order; offsets need an order.
             error if is_refused && self.is_by_cursor() && !self.source.selection.unsorted => {
                 self.begin_unsorted();
                 self.refusal.get_or_insert(error);
             }
-            // It is refused without the sort too: then the sort was not the reason.
+            // Wix also refuses the request without the sort, so the sort was not the reason.
             error if is_refused => return Err(self.refusal.take().unwrap_or(error).into()),
             error => return Err(error.into()),
         }
@@ -286,7 +287,7 @@ impl<'a> Reader<'a> {
             self.page_size.shrink(limit, &oversize);
         }
         if oversize.records > limit && matches!(self.pagination.request(), PageRequest::Cursor(_)) {
-            // Pages behind this cursor keep the size of the first one: the list continues from the latest date.
+            // Pages by this cursor keep the size of the first one, so the list continues from the latest date.
             self.pagination.restart()?;
         } else if limit == 1 && self.page_size.is_one_too_large_again() {
             self.narrow(WixError::TooLarge { path, oversize }).await?;
@@ -294,15 +295,15 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Whether a page that failed may be requested in smaller parts. Not if failed requests must not be repeated at
-    /// all, nor without a sort: then nothing tells which record is next.
+    /// Whether a page that failed may be requested in smaller parts. Not if failed requests must not be retried, and
+    /// not without a sort, because then it is not known which record is next.
     fn may_narrow(&self, error: &WixError) -> bool {
         let is_page = matches!(error, WixError::Unavailable { path, .. } if *path == self.source.table.listing.path);
         is_page && self.source.wix.max_retries() > 0 && !self.source.selection.unsorted
     }
 
-    /// Makes the next request smaller, or skips the record that is left. First, one request
-    /// checks whether Wix answers at all: most often it is down.
+    /// Makes the next request smaller, or skips the record if only one is left. Before that, one request checks whether
+    /// Wix responds at all, since an outage is the most frequent reason.
     async fn narrow(&mut self, error: WixError) -> Result<(), SyncError> {
         let cause = match self.narrowing.take_cause() {
             Some(cause) => cause,
@@ -319,7 +320,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Skips the next record, which is `named` if its id was read. False if there is no way to do that.
+    /// Skips the next record, which is `named` if its id was read. Returns false if that is not possible.
     async fn skip(&mut self, named: Option<Rejection>) -> Result<bool, SyncError> {
         let date = named.as_ref().and_then(|record| record.wix_created_at);
         let skipped =
@@ -348,7 +349,7 @@ impl<'a> Reader<'a> {
         Ok(true)
     }
 
-    /// Whether the record behind the latest date can be read without the cursor.
+    /// Whether the record after the latest date can be read without the cursor.
     async fn is_cursor_to_blame(&mut self) -> Result<bool, SyncError> {
         let limit = u32::try_from(self.pagination.count_at_latest() + 1).unwrap_or(u32::MAX);
         let has_cursor = matches!(self.pagination.request(), PageRequest::Cursor(_)) && self.pagination.is_in_order();
@@ -369,7 +370,7 @@ impl<'a> Reader<'a> {
         totals::conclude(&mut self.pagination, &self.source, is_full, changed_before).await
     }
 
-    /// Starts to read without the sort that Wix refuses. An interrupted pass continues at its date.
+    /// Continues without the sort that Wix refuses. A resumed pass continues at its date.
     fn begin_unsorted(&mut self) {
         self.source.selection.unsorted = true;
         match self.start.created_from.filter(|_| self.is_full()) {
@@ -398,7 +399,7 @@ impl<'a> Reader<'a> {
         true
     }
 
-    /// Returns to the list as it is, because Wix refuses or ignores windows by date. False if there are none.
+    /// Continues without windows by date, because Wix refuses or ignores them. False if there are none.
     fn give_up_windows(&mut self) -> bool {
         let has_windows = self.windows.is_active() && !self.pagination.is_second_reading();
         if has_windows {
@@ -416,7 +417,7 @@ impl<'a> Reader<'a> {
         self.source.table.listing.paging == Paging::Cursor
     }
 
-    /// The maximum number of records of the list's usual pages.
+    /// The usual maximum number of records per page of this list.
     fn whole_page(&self) -> u32 {
         self.source.table.listing.page_limit
     }
@@ -427,7 +428,7 @@ impl<'a> Reader<'a> {
         limits.into_iter().flatten().fold(self.whole_page(), u32::min)
     }
 
-    /// What is requested: the current window, in pages of the size that is due.
+    /// The next request: the current window and page size.
     fn selection(&self) -> Selection {
         let mut selection = self.source.selection.clone();
         if let Some(until) = self.windows.until() {

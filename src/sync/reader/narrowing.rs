@@ -1,6 +1,6 @@
-//! A page that Wix never delivers costs only the record that causes it.
+//! Isolates the record that makes a page fail, so that only this record is lost.
 //!
-//! The page is requested again in smaller and smaller parts until one record is left. That record is skipped, by its
+//! The page is requested again in smaller and smaller parts until one record is left. That record is skipped by its
 //! offset or by its creation date, and stored as a rejected record. Then the pages grow again.
 
 use chrono::{DateTime, Utc};
@@ -12,24 +12,24 @@ use crate::table::row::{MappedRecord, Rejection};
 use crate::table::timestamp;
 use crate::wix::WixError;
 
-/// Maximum number of records per pass that are skipped.
+/// Maximum number of skipped records per pass.
 pub(super) const MAX_SKIPPED: u32 = 10;
 
-/// Maximum number of times per pass that a page is split. Each takes at most about 40 requests, and about 100 more if a
-/// record is searched by its date.
+/// Maximum number of searches per pass. Each takes at most about 40 requests, and about 100 more if the record is
+/// searched by its date.
 const MAX_SEARCHES: u32 = 40;
 
-/// Maximum factor by which a page is larger than the one before, once the record is skipped.
+/// Maximum factor by which pages grow after the record is skipped.
 const GROWTH: u32 = 4;
 
-/// State of the search for a record, and the records that were skipped.
+/// State of the search for a record, and the skipped records.
 #[derive(Debug, Default)]
 pub(super) struct Narrowing {
-    /// Maximum number of records of the next page. `None` if nothing is wrong.
+    /// Maximum number of records of the next page; `None` means no limit.
     limit: Option<u32>,
-    /// The number of records among which the bad one is. 0 once it is skipped.
+    /// Number of records that may be the bad one; 0 once it is skipped.
     suspects: u32,
-    /// Why the whole page failed.
+    /// The error of the whole page.
     cause: Option<WixError>,
     searches: u32,
     skipped: u32,
@@ -37,12 +37,12 @@ pub(super) struct Narrowing {
     pending: Vec<Skipped>,
 }
 
-/// A record that was skipped.
+/// A skipped record.
 #[derive(Debug)]
 pub(super) enum Skipped {
-    /// Nothing is known of it but when it was created, as far as its neighbours tell.
+    /// Only an estimate of its creation date is known, from the records around it.
     Unread { from: Option<DateTime<Utc>>, until: Option<DateTime<Utc>> },
-    /// It is too large, but its id was seen.
+    /// It is too large, but its id was read.
     Named(Box<Rejection>),
 }
 
@@ -55,19 +55,19 @@ impl Narrowing {
         self.limit.is_some()
     }
 
-    /// Continues the search if one has started: why its page failed.
+    /// Continues a search that has started. Returns the error of its page.
     pub(super) fn take_cause(&mut self) -> Option<WixError> {
         self.cause.take().filter(|_| self.suspects > 0)
     }
 
-    /// Starts a search. False if there were too many.
+    /// Starts a search. Returns false if the maximum is reached.
     pub(super) fn start_search(&mut self) -> bool {
         self.searches += 1;
         self.searches <= MAX_SEARCHES
     }
 
     /// Makes the next page a part of one that failed with `limit` records, of which the first `overlap` came before.
-    /// Returns the cause if the page cannot be split: then the record that is left is the bad one.
+    /// Returns the error if only one record is left: then that is the bad one.
     pub(super) fn split(&mut self, limit: u32, overlap: u32, cause: WixError) -> Option<WixError> {
         self.suspects = limit - overlap.min(limit);
         if limit <= 1 {
@@ -78,8 +78,8 @@ impl Narrowing {
         None
     }
 
-    /// Takes a page that came: the bad record is behind it. `overlap` is the number of its records that had come before,
-    /// `next_overlap` that of the next page, and `whole` the limit of usual pages.
+    /// Continues after a page that could be read: the bad record comes later. `overlap` is the number of its records
+    /// that came before, `next_overlap` that of the next page, and `whole` the usual page size.
     pub(super) fn note_page(&mut self, record_count: usize, overlap: u32, next_overlap: u32, whole: u32) {
         let Some(limit) = self.limit else { return };
         let passed = u32::try_from(record_count).unwrap_or(u32::MAX).saturating_sub(overlap);
@@ -105,12 +105,12 @@ impl Narrowing {
         self.pending.push(record);
     }
 
-    /// The bad record is no longer in the way: the search has ended.
+    /// Ends the search: the bad record is skipped.
     pub(super) fn end_search(&mut self) {
         self.suspects = 0;
     }
 
-    /// The skipped records, once the creation date of the record behind them is known.
+    /// Returns the skipped records once the creation date of the record after them is known.
     pub(super) fn take_skipped(&mut self, next: Option<DateTime<Utc>>) -> Vec<MappedRecord> {
         let pending = std::mem::take(&mut self.pending).into_iter().enumerate();
         pending.map(|(number, record)| Err(record.into_rejection(number, next))).collect()
@@ -124,7 +124,7 @@ impl Skipped {
             Skipped::Named(rejection) => return *rejection,
         };
         let [from_text, until_text] = [from, until].map(|at| at.map(timestamp::render));
-        // This text is the key of the row in sync_errors: it is the same in each run.
+        // This text is the key of the row in sync_errors, so it must be the same in each run.
         let raw = json!({"undeliverable": number, "createdFrom": from_text, "createdUntil": until_text});
         let reason = format!(
             "Wix cannot deliver this record: every page that holds it fails; created between {} and {}",
@@ -135,7 +135,7 @@ impl Skipped {
     }
 }
 
-/// The record that is too large by itself, if its id was read.
+/// The rejection of a record that is too large by itself, if its id was read.
 pub(super) fn oversize_record(table: &'static Table, cause: &WixError) -> Option<Rejection> {
     let WixError::TooLarge { oversize, .. } = cause else { return None };
     let rejection = map_record(table, oversize.excerpt.clone()?).err()?;

@@ -1,17 +1,17 @@
-//! The size of pages, for lists whose records are so large that a page cannot be read to its end.
+//! Adapts the page size for lists with records so large that a page cannot be read to its end.
 
 use crate::wix::Oversize;
 
-/// The number of bytes that a page should have once one was too large.
+/// Target size of a page in bytes, after one was too large.
 const TARGET_BYTES: usize = 3_000_000;
 
-/// Maximum factor by which a page is larger than the one before.
+/// Maximum factor by which pages grow.
 const GROWTH: u32 = 4;
 
-/// Maximum number of records per page, as their size allows.
+/// Maximum number of records per page, according to their size.
 #[derive(Debug, Default)]
 pub(super) struct PageSize {
-    /// `None` as long as no page was too large, and again once pages of the list's own size fit.
+    /// `None` until a page is too large, and again once the usual page size fits.
     limit: Option<u32>,
     /// True if a page of one record was too large.
     is_one_too_large: bool,
@@ -22,25 +22,25 @@ impl PageSize {
         self.limit
     }
 
-    /// Takes a page of at most `limit` records that was not read to its end.
+    /// Notes that a page of at most `limit` records was not read to its end.
     pub(super) fn shrink(&mut self, limit: u32, page: &Oversize) {
         let next = match page.excerpt {
-            // One record is larger than any page: the records before it are read without it.
+            // One record is larger than a page may be. The records before it are read without it.
             Some(_) => page.records,
             None => fitting(page.records, page.read).min(limit / 2),
         };
         self.limit = Some(next.clamp(1, limit.max(2) - 1));
     }
 
-    /// Takes a page of one record that was too large. Returns whether that happened twice in a row: only then the record
-    /// is skipped, since one response may be broken.
+    /// Notes that a page of one record was too large. Returns true if that happened twice in a row. Only then is the
+    /// record skipped, since a single response may be damaged.
     pub(super) fn is_one_too_large_again(&mut self) -> bool {
         self.is_one_too_large = !self.is_one_too_large;
         !self.is_one_too_large
     }
 
-    /// Takes a page that was read to its end. The size grows by steps: a cursor may not allow another limit, and that
-    /// costs a request.
+    /// Notes that a page was read to its end. The size grows in steps, because a cursor may not allow another limit,
+    /// and then a change costs a request.
     pub(super) fn note(&mut self, records: usize, bytes: usize, whole: u32) {
         self.is_one_too_large = false;
         let Some(limit) = self.limit else { return };
@@ -51,7 +51,7 @@ impl PageSize {
     }
 }
 
-/// How many records of this size make a page of [`TARGET_BYTES`].
+/// Number of records of this size per page of [`TARGET_BYTES`].
 fn fitting(records: u32, bytes: usize) -> u32 {
     let fitting = (records as usize).saturating_mul(TARGET_BYTES) / bytes.max(1);
     u32::try_from(fitting).unwrap_or(u32::MAX)

@@ -1,4 +1,4 @@
-//! The next page, requested while the one before is mapped: waiting for Wix and the work on records do not add up.
+//! Requests the next page while the page before is mapped, so that both overlap.
 
 use std::pin::{Pin, pin};
 
@@ -7,13 +7,13 @@ use crate::wix::page::{Page, PageRequest};
 
 type Exchange<'a> = Pin<Box<dyn Future<Output = Result<Page, WixError>> + 'a>>;
 
-/// At most one request that was sent before it is known to be the next.
+/// Holds at most one request that was sent before it is known to be the next.
 pub(super) struct Prefetch<'a>(Option<(PageRequest, Response<'a>)>);
 
 enum Response<'a> {
     /// The request proceeds only within [`Prefetch::beside`] and [`Prefetch::response_to`].
     Pending(Exchange<'a>),
-    /// A page or an error, kept until the page is requested.
+    /// A page or an error, until it is used.
     Ready(Result<Page, WixError>),
 }
 
@@ -22,12 +22,12 @@ impl<'a> Prefetch<'a> {
         Prefetch(None)
     }
 
-    /// Requests a page in advance, in place of any other.
+    /// Requests a page in advance, and drops any earlier one.
     pub(super) fn begin(&mut self, request: PageRequest, exchange: impl Future<Output = Result<Page, WixError>> + 'a) {
         self.0 = Some((request, Response::Pending(Box::pin(exchange))));
     }
 
-    /// Does `work` to its end; meanwhile the request proceeds.
+    /// Runs `work` to its end while the request proceeds.
     pub(super) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         if let Some((_, response)) = &mut self.0
@@ -42,7 +42,7 @@ impl<'a> Prefetch<'a> {
         work.await
     }
 
-    /// The response to a request if it is the one that was sent; any other request is dropped.
+    /// Returns the response if this is the request that was sent. Any other request is dropped.
     pub(super) async fn response_to(&mut self, request: &PageRequest) -> Option<Result<Page, WixError>> {
         match self.0.take() {
             Some((sent, Response::Pending(exchange))) if sent == *request => Some(exchange.await),
@@ -83,7 +83,7 @@ mod tests {
             let _ = sender.send("sent");
             Ok(page("a1"))
         });
-        // This work ends only once the request was sent.
+        // This work ends only after the request was sent.
         assert_eq!(prefetch.beside(receiver).await, Ok("sent"));
         assert_eq!(prefetch.beside(async { 7 }).await, 7);
         let response = prefetch.response_to(&behind("a")).await;

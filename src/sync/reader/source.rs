@@ -1,4 +1,4 @@
-//! Where the pages of one list come from: Wix, for one table and one selection of its records.
+//! The pages of one list, for one selection of its records.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -6,11 +6,11 @@ use crate::table::Table;
 use crate::wix::page::{NextPage, Page, PageRequest};
 use crate::wix::{RequestCounter, Selection, WixClient, WixError};
 
-/// Maximum number of retries of a request while a record that Wix cannot deliver is searched.
+/// Maximum number of retries of a request during the search for a record that Wix cannot deliver.
 pub(super) const SEARCH_RETRIES: u32 = 1;
 
-/// No record is created at this time or later, in milliseconds (2100-01-01): a list that starts here is empty, and
-/// shows whether Wix answers.
+/// A time in milliseconds (2100-01-01) after which no record was created. A list that starts here is empty, and shows
+/// whether Wix responds.
 pub(super) const FAR_MS: i64 = 4_102_444_800_000;
 
 pub(super) struct Source<'a> {
@@ -21,7 +21,7 @@ pub(super) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// One page of a selection, which may be narrower than the whole one.
+    /// Requests one page of a selection, which may be a part of the whole one.
     pub(super) fn fetch(
         &self,
         selection: Selection,
@@ -32,8 +32,8 @@ impl<'a> Source<'a> {
         async move { wix.fetch_page(listing, &selection, &request, counter, max_retries).await }
     }
 
-    /// The current total of the list, or of its part from a date on. `changed_before` leaves out what changed later.
-    /// `None` if Wix does not tell.
+    /// The current total of the list, or of its part from a date on. `changed_before` excludes records that changed
+    /// later. `None` if Wix does not state a total.
     pub(super) async fn total(
         &self,
         created_from: Option<DateTime<Utc>>,
@@ -41,7 +41,7 @@ impl<'a> Source<'a> {
     ) -> Result<Option<u64>, WixError> {
         let mut selection = self.selection.clone().with_limit(1);
         if let Some(changed_before) = changed_before {
-            // The header `Date` has whole seconds.
+            // The `Date` header has whole seconds.
             selection = selection.with_bound("updatedDate", "$lt", changed_before + TimeDelta::seconds(1));
         }
         let request = PageRequest::starting_at(created_from);
@@ -55,18 +55,18 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Whether Wix answers at all: one request, without a retry.
+    /// Whether Wix responds: one request, without retries.
     pub(super) async fn is_up(&self) -> Result<bool, WixError> {
         self.is_readable(FAR_MS, None).await
     }
 
-    /// Whether the first record created at `from` or later and before `until` can be read. Without a retry: a temporary
-    /// failure is found when the result of the search is checked. Times are in milliseconds.
+    /// Whether the first record created in `from..until` can be read. It is not retried: a temporary failure is noticed
+    /// when the result of the search is checked. Times are in milliseconds.
     pub(super) async fn is_readable(&self, from: i64, until: Option<i64>) -> Result<bool, WixError> {
         Ok(self.has_record(Some(from), until, 0).await?.is_some())
     }
 
-    /// Whether nothing was created at `from` or later and before `until`.
+    /// Whether no record was created in `from..until`.
     pub(super) async fn is_empty(&self, from: Option<i64>, until: Option<i64>) -> Result<bool, WixError> {
         Ok(self.has_record(from, until, SEARCH_RETRIES).await? == Some(false))
     }
@@ -78,7 +78,7 @@ impl<'a> Source<'a> {
         Ok(readable(page)?.is_some())
     }
 
-    /// Whether there is a record in this time; `None` if the first one cannot be read.
+    /// Whether a record was created in this time; `None` if the first one cannot be read.
     async fn has_record(
         &self,
         from: Option<i64>,
@@ -98,7 +98,7 @@ pub(super) fn at(milliseconds: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(milliseconds).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
-/// A page, or `None` if Wix gives no usable response.
+/// Returns a page; `None` if Wix sent no usable response.
 fn readable(page: Result<Page, WixError>) -> Result<Option<Page>, WixError> {
     match page {
         Ok(page) => Ok(Some(page)),

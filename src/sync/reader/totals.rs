@@ -1,6 +1,6 @@
-//! The end of a list: whether as many records came as Wix announced.
+//! The end of a list: checks whether as many records came as Wix announced.
 //!
-//! Another request is sent only if the numbers differ, or if an earlier run read a part of the list.
+//! It sends another request only if the numbers differ, or if an earlier run read a part of the list.
 
 use chrono::{DateTime, Utc};
 
@@ -31,11 +31,11 @@ pub(super) async fn conclude(
     if pagination.shortfall() == 0 && !pagination.has_undated_to_compare() {
         return Ok(Some(0));
     }
-    // Records may have been deleted while the list was read: what is missing must still be announced.
+    // Records may have been deleted while the list was read. A record counts as missing only if Wix still announces it.
     let whole = source.total(None, changed_before).await?;
     if !is_full {
-        // A record that changed within the second of the first response may be what is missing: it comes when the list
-        // is read again.
+        // A record that changed within the second of the first response may be missing. It comes when the list is read
+        // again.
         pagination.allow_second_reading();
     }
     Ok(match pagination.conclude(whole) {

@@ -227,7 +227,7 @@ fn a_wix_that_throttles_or_is_away_is_not_waited_for() {
     world.sim.fault(Fault::on(Endpoint::ContactsQuery).always().throttled());
     world.sim.fault(Fault::on(Endpoint::OrdersSearch).always().gateway_html());
     let found = examine(&world, 5);
-    found.expect("contacts API", "warning", "could not tell: Wix answered 429");
+    found.expect("contacts API", "warning", "not known: Wix answered 429");
     found.expect("orders API", "problem", "Wix has a problem");
     assert_eq!(found.of("orders API")[0]["hint"], "try again later; nothing has to be changed here");
     assert_eq!(
@@ -391,7 +391,7 @@ fn a_pooler_is_seen_and_nothing_is_said_that_is_not_certain() {
     assert!(!said.contains("in transaction mode:"), "{said}");
     // Where no other connection is to be had, it can't be known.
     let (world, _bouncer) = pooled(PoolMode::Session, one);
-    examine(&world, 0).expect("pooler", "skipped", "could not tell");
+    examine(&world, 0).expect("pooler", "skipped", "not known");
 }
 
 #[test]
@@ -420,7 +420,7 @@ fn a_server_that_takes_no_further_connection_is_no_fault_of_the_pooler() {
     crate::support::running::wait_until("there is room for one connection", || {
         let found = examine_if_connected(&world);
         found.is_some_and(|found| {
-            found.expect("pooler", "skipped", "could not tell");
+            found.expect("pooler", "skipped", "not known");
             true
         })
     });

@@ -113,7 +113,7 @@ fn a_monitor_that_fails_never_fails_a_run_and_is_complained_of_once() {
     assert_eq!(monitor.signals(), ["/start", ""], "asking again would not help");
 
     world.set("WIX_SYNC_HEALTHCHECK_URL", &format!("http://127.0.0.1:1{CHECK}"));
-    let finished = world.run(&["sync", "all"]).expect_exit(0).expect_stderr("could not be told");
+    let finished = world.run(&["sync", "all"]).expect_exit(0).expect_stderr("could not be notified");
     assert!(!finished.stderr.contains(CHECK), "{finished:#?}");
     world.set("WIX_SYNC_HEALTHCHECK_URL", "hc-ping.com/secret-check");
     let finished = world.run(&["sync", "all"]).expect_exit(2).expect_stderr("WIX_SYNC_HEALTHCHECK_URL: ");
