@@ -20,27 +20,27 @@ const KEEPER: &str = r#"
     umount -l "$1"
 "#;
 
-/// A directory in which a few hundred kilobytes fit, and no more until [`SmallDisk::make_room`].
+/// A directory with space for a few hundred kilobytes, until [`SmallDisk::make_room`].
 pub(crate) struct SmallDisk {
     directory: PathBuf,
     kind: Kind,
 }
 
 enum Kind {
-    /// A shell that unmounts it when the test ends, in whatever way.
+    /// A shell that unmounts it when the test ends, for any reason.
     Mounted { keeper: Child, sizes: Option<ChildStdin>, answers: BufReader<ChildStdout> },
-    /// There while the disk is to be full.
+    /// This file exists while the disk must be full.
     Pretended { flag: PathBuf, library: PathBuf },
 }
 
 impl SmallDisk {
-    /// A disk with so little room that it gets full with the first thousand records.
+    /// A disk so small that the first thousand records fill it.
     pub(crate) fn new() -> SmallDisk {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let directory = std::env::temp_dir().join(format!("wix-sync-small-disk-{}-{count}", std::process::id()));
         std::fs::create_dir(&directory).expect("a new directory");
-        // The account of the servers is the owner of their data.
+        // The account of the servers owns their data.
         let server = Server::start().expect("Postgres starts");
         let owner = std::fs::metadata(server.data_dir()).expect("it has data");
         let owner = (owner.uid(), owner.gid());
@@ -48,7 +48,7 @@ impl SmallDisk {
         SmallDisk { directory, kind }
     }
 
-    /// What a server needs to keep tables there.
+    /// Settings of a server that keeps tables there.
     pub(crate) fn server(&self) -> Builder {
         match &self.kind {
             Kind::Mounted { .. } => Server::builder(),
@@ -60,7 +60,7 @@ impl SmallDisk {
         }
     }
 
-    /// Where the tables go: a directory for a tablespace.
+    /// The directory of the tablespace.
     pub(crate) fn place(&self) -> PathBuf {
         match &self.kind {
             Kind::Mounted { .. } => self.directory.clone(),
@@ -68,7 +68,7 @@ impl SmallDisk {
         }
     }
 
-    /// From now on there is more room than is needed.
+    /// From now on there is enough space.
     pub(crate) fn make_room(&mut self) {
         match &mut self.kind {
             Kind::Mounted { sizes, answers, .. } => {
@@ -117,15 +117,15 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         if let Kind::Mounted { keeper, sizes, .. } = &mut self.kind {
             drop(sizes.take());
-            // It unmounts, whatever still lies there.
+            // Unmounts it, whatever it contains.
             let _ = keeper.wait();
         }
-        // What is left is no more than this test's directory in a directory for temporary files.
+        // A leftover is only this test's directory, in a directory for temporary files.
         let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
 
-/// The next line; none once there are no more.
+/// The next line; `None` at the end.
 fn answer(from: &mut impl BufRead) -> Option<String> {
     let mut line = String::new();
     from.read_line(&mut line).ok().filter(|length| *length > 0).map(|_| line.trim().to_owned())

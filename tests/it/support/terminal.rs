@@ -1,5 +1,5 @@
-//! A pseudo-terminal around the binary: what a person sees. Linux only; elsewhere the end of the output is told
-//! differently.
+//! Runs the binary on a pseudo-terminal, to see what a person sees. Linux only: other systems report the end of the
+//! output differently.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -17,10 +17,10 @@ use crate::support::harness::Finished;
 
 const HEIGHT: u16 = 24;
 
-/// After this time what a test watches for counts as not happening.
+/// Maximum time that a test waits for output.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Runs a command to its end on a terminal of its own. Both streams arrive there and are returned as `stdout`.
+/// Runs a command on a new terminal until it ends. Both streams go to it and are returned as `stdout`.
 pub(crate) fn run_on_terminal(arguments: &[&str], command: Command) -> Finished {
     run_on_terminal_of(100, arguments, command)
 }
@@ -30,7 +30,7 @@ pub(crate) fn run_on_terminal_of(columns: u16, arguments: &[&str], command: Comm
     watch_on_terminal(arguments, command, columns, |_, _| {}).0
 }
 
-/// The same on a terminal of this width. `watch` gets the screen and the process each time something was written. Also
+/// Runs a command on a terminal with this width. `watch` receives the screen and the process after each output. Also
 /// returns the last screen.
 pub(crate) fn watch_on_terminal(
     arguments: &[&str],
@@ -38,7 +38,7 @@ pub(crate) fn watch_on_terminal(
     width: u16,
     mut watch: impl FnMut(&Screen, &Child),
 ) -> (Finished, String) {
-    // Neither end may become the test's controlling terminal, nor be inherited by the children of other tests.
+    // Neither end may become the test's controlling terminal, or be inherited by child processes of other tests.
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let master = openpt(flags).expect("a pseudo-terminal is made");
     unlockpt(&master).expect("it is unlocked");
@@ -48,7 +48,7 @@ pub(crate) fn watch_on_terminal(
 
     let copy = || terminal.try_clone().expect("it is opened again");
     let mut child = command.stdin(copy()).stdout(copy()).stderr(copy()).spawn().expect("the binary starts");
-    // As long as the command or this function holds the terminal open, its output has no end.
+    // The output ends when neither the command nor this function holds the terminal open.
     drop((command, terminal));
     let [rows, columns] = [HEIGHT, width].map(|size| NonZero::new(size).expect("a terminal has a size"));
     let (mut master, mut stdout, mut parser) = (File::from(master), Vec::new(), Parser::new(rows, columns, 0));
@@ -58,7 +58,7 @@ pub(crate) fn watch_on_terminal(
         parser.process(&written);
         watch(parser.screen(), &child);
         if Instant::now() > deadline {
-            // It can have ended meanwhile.
+            // It may have ended meanwhile.
             let _ = child.kill();
             panic!("{arguments:?} does not end: {}", parser.screen().contents());
         }
@@ -67,12 +67,12 @@ pub(crate) fn watch_on_terminal(
     (Finished::of(arguments, Output { status, stdout, stderr: Vec::new() }), parser.screen().contents())
 }
 
-/// A command that asks questions on a terminal of its own.
+/// A command that asks questions, on a new terminal.
 pub(crate) struct Conversation {
     screen: File,
     child: Child,
     output: Receiver<Vec<u8>>,
-    /// All that was shown, and how much of it the test has read.
+    /// The complete output, and how much of it the test has read.
     shown: Vec<u8>,
     read: usize,
 }
@@ -109,7 +109,7 @@ impl Conversation {
         Conversation { screen, child, output, shown: Vec::new(), read: 0 }
     }
 
-    /// Waits until this is shown, after what was expected before.
+    /// Waits for this text, after the text that was expected before.
     #[track_caller]
     pub(crate) fn expect(&mut self, text: &str) -> &mut Conversation {
         loop {

@@ -1,5 +1,4 @@
-//! What stands before the simulator: a server that speaks TLS with a certificate of the test's choice, and an HTTP proxy
-//! that opens tunnels.
+//! Servers in front of the simulator: a TLS server with a chosen certificate, and an HTTP proxy that opens tunnels.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -13,14 +12,14 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::support::authority::Certified;
 
-/// Speaks TLS, and passes what comes on to the simulator.
+/// A TLS server that forwards everything to the simulator.
 pub(crate) struct TlsFront {
     port: u16,
     connections: Arc<AtomicUsize>,
 }
 
 impl TlsFront {
-    /// Before a server at `http://127.0.0.1:PORT`.
+    /// In front of a server at `http://127.0.0.1:PORT`.
     pub(crate) fn start(certified: &Certified, upstream: &str) -> TlsFront {
         let upstream = upstream.strip_prefix("http://").expect("an address without TLS").to_owned();
         let certificate = CertificateDer::from_pem_slice(certified.certificate.as_bytes()).expect("a certificate");
@@ -42,7 +41,7 @@ impl TlsFront {
                 let (config, upstream) = (config.clone(), upstream.clone());
                 thread::spawn(move || {
                     let session = ServerConnection::new(config).expect("a session");
-                    // It ends where the client goes away, or does not trust the certificate.
+                    // Ends if the client disconnects or does not trust the certificate.
                     let _ = serve(StreamOwned::new(session, stream), &upstream);
                 });
             }
@@ -54,7 +53,7 @@ impl TlsFront {
         self.port
     }
 
-    /// How many connections came so far, also those that the client did not trust.
+    /// Number of connections so far, including those whose client did not trust the certificate.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
@@ -94,7 +93,7 @@ fn message(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
     Ok(message)
 }
 
-/// Opens tunnels, all to one server, and remembers what it was asked for.
+/// A proxy that opens tunnels, all to one server, and records the requests.
 pub(crate) struct Tunnel {
     port: u16,
     asked: Arc<Mutex<Vec<String>>>,
@@ -111,7 +110,7 @@ impl Tunnel {
             for stream in listener.incoming().flatten() {
                 let asked = asked.clone();
                 thread::spawn(move || {
-                    // It ends where one of both goes away.
+                    // Ends if one side disconnects.
                     let _ = open(stream, target, &asked);
                 });
             }

@@ -1,5 +1,5 @@
-//! What the tables have to hold, computed from the simulator's records alone: an oracle that shares no code
-//! with the program, written from the contract. Compared are whole tables, all rows and all columns.
+//! The expected content of the tables, computed from the simulator's records: an oracle that shares no code with the
+//! program, written from the contract. It compares whole tables, all rows and all columns.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,16 +12,16 @@ use crate::support::harness::World;
 /// Rows by Wix id; the columns by name, times as text in UTC, amounts as text, `customer` in place of `customer_id`.
 pub(crate) type Rows = BTreeMap<String, Map<String, Value>>;
 
-/// Of every wrong table so many differences are shown.
+/// Maximum differences shown per table.
 const MAX_SHOWN: usize = 8;
 
-/// Wix's records as they are to be found in the tables.
+/// Wix's records that the tables must contain.
 pub(crate) struct Truth {
     pub(crate) contacts: Vec<Value>,
     /// The extended bookings, sorted by creation.
     pub(crate) bookings: Vec<Value>,
     pub(crate) orders: Vec<Value>,
-    /// True once a full sync of customers came after the bookings: Wix was asked for the stubs, and has none.
+    /// Whether a full sync of customers ran after the bookings: placeholders were looked up, and Wix has none of them.
     pub(crate) stubs_are_gone: bool,
 }
 
@@ -36,7 +36,7 @@ impl Truth {
         Truth { contacts: Vec::new(), bookings: Vec::new(), orders: Vec::new(), stubs_are_gone: false }
     }
 
-    /// The contacts, and a stub for each contact that only bookings name.
+    /// The contacts, and a placeholder for each contact that only bookings name.
     pub(crate) fn customers(&self) -> Rows {
         let mut rows: Rows = self.contacts.iter().map(customer).collect();
         for booking in &self.bookings {
@@ -83,8 +83,8 @@ impl World {
         assert!(differences.is_empty(), "the tables are not as Wix has them:\n{}", differences.join("\n"));
     }
 
-    /// Fails unless the rows that are not marked as deleted are exactly these. The others are left aside: of them
-    /// hardly more than their ids is promised.
+    /// Fails unless the rows that are not marked as deleted are exactly these. Deleted rows are not compared: the
+    /// contract promises little more than their ids.
     #[track_caller]
     pub(crate) fn assert_live_rows_equal(&self, truth: &Truth) {
         let live = |mut rows: Rows| {
@@ -101,7 +101,7 @@ impl World {
         assert!(differences.is_empty(), "the live rows are not as Wix has them:\n{}", differences.join("\n"));
     }
 
-    /// The table's rows as the oracle gives them.
+    /// The table's rows in the oracle's form.
     pub(crate) fn rows(&self, table: &str, key: &str) -> Rows {
         let columns = self.query(&format!(
             "select attname::text, format_type(atttypid, null) from pg_attribute
@@ -117,12 +117,12 @@ impl World {
                         "'customer', (select c.wix_contact_id from public.customers c where c.id = t.customer_id)"
                             .to_owned()
                     }
-                    // When it was found to be gone is this program's own time.
+                    // The time of the deletion is this program's own.
                     _ if name == "deleted_at" => "'deleted_at', deleted_at is not null".to_owned(),
                     "timestamp with time zone" => {
                         format!("'{name}', to_char({name} at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')")
                     }
-                    // Through JSON's numbers the last digits would be lost.
+                    // JSON numbers would lose the last digits.
                     "numeric" => format!("'{name}', {name}::text"),
                     _ => format!("'{name}', {name}"),
                 }
@@ -178,7 +178,7 @@ fn row(cells: Value) -> Map<String, Value> {
     cells
 }
 
-/// What every row of the three tables has.
+/// Columns that all three tables have.
 fn common(body: &Value, raw: &Value) -> Map<String, Value> {
     let revision = match &body["revision"] {
         Value::String(text) => json!(text.parse::<i64>().expect("a revision is a number")),
@@ -222,7 +222,7 @@ fn customer(contact: &Value) -> (String, Map<String, Value>) {
     (id_of(contact), cells)
 }
 
-/// A customer made from what a booking tells of its contact.
+/// A customer created from a booking's contact details.
 fn stub(id: &str, details: &Value, is_gone: bool) -> Map<String, Value> {
     row(json!({
         "wix_contact_id": id,
@@ -314,7 +314,7 @@ fn instant(value: &Value) -> Value {
     moment(value, None)
 }
 
-/// A time with `Z` or an offset; one without is a clock's reading in the zone, or else in UTC.
+/// A time with `Z` or an offset. A time without one is local to the zone, or UTC.
 fn moment(value: &Value, zone: Option<&str>) -> Value {
     let Some(text) = filled(value) else { return Value::Null };
     let utc: DateTime<Utc> = DateTime::parse_from_rfc3339(text).map_or_else(

@@ -1,8 +1,8 @@
-//! Who the server runs as. PostgreSQL refuses to run as root, so root hands everything that touches
-//! the data to the account `postgres` or `nobody`; other users run it as themselves.
+//! The account of the server. PostgreSQL refuses to run as root, so root runs everything that touches the data as
+//! `postgres` or `nobody`; other users run it as themselves.
 //!
-//! Directories and files of a server are made by commands under that account, never by root and then
-//! given away: root follows no link that another process of the account may have put there.
+//! Directories and files of a server are created by commands under that account, never created by root and then handed
+//! over: root must not follow links that another process of the account may have put there.
 
 use crate::error::{Error, Result};
 use std::{
@@ -17,7 +17,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-/// The uid and gid to take on, or `None` where the present user will do.
+/// The uid and gid to switch to, or `None` if the current user is used.
 fn change_to() -> Result<Option<(u32, u32)>> {
     if !is_root() {
         return Ok(None);
@@ -45,7 +45,7 @@ pub(crate) fn uid() -> Result<u32> {
     Ok(change_to()?.map_or_else(|| rustix::process::geteuid().as_raw(), |(uid, _)| uid))
 }
 
-/// The PATH of a caller who has none.
+/// The PATH if the caller has none.
 const USUAL_PATH: &str = "/usr/bin:/bin:/usr/sbin:/sbin";
 
 /// A command under the account, with a bare environment and a working directory that it can read. It has the caller's
@@ -61,14 +61,14 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Result<Command> {
     Ok(command)
 }
 
-/// Runs a command to its end with no input; an error holds the last lines that it printed.
+/// Runs a command without input until it ends. An error contains the last lines of its output.
 pub(crate) fn run(command: &mut Command) -> Result<String> {
     let name = command.get_program().display().to_string();
     let output = command.stdin(Stdio::null()).output().map_err(|e| Error::io(format!("cannot run {name}"), e))?;
     finished(&name, &output)
 }
 
-/// The standard output of a finished command, or an error with the last lines that it printed.
+/// The standard output of a finished command, or an error with the last lines of its output.
 pub(crate) fn finished(name: &str, output: &Output) -> Result<String> {
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
@@ -97,9 +97,10 @@ pub(crate) fn write_file(path: &Path, contents: &[u8]) -> Result<()> {
     finished("writing a file", &child.wait_with_output().map_err(failed)?).map(|_| ())
 }
 
-/// Makes sure that a directory is there and is the account's own (mode 0700), never somebody else's.
+/// Ensures that a directory exists and belongs to the account alone (mode 0700).
 pub(crate) fn own_dir(dir: &Path) -> Result<()> {
-    // Another process may make it at the same moment, so its failure matters only if it is then still missing.
+    // Another process may create it at the same moment, so a failure matters only if the directory is then still
+    // missing.
     let made = if dir.exists() { Ok(String::new()) } else { run(command("mkdir")?.args(["-m", "700"]).arg(dir)) };
     let Ok(meta) = fs::symlink_metadata(dir) else {
         return made.map(|_| ());
@@ -110,7 +111,7 @@ pub(crate) fn own_dir(dir: &Path) -> Result<()> {
     Err(Error::new(format!("{} is not a private directory of uid {}", dir.display(), uid()?)))
 }
 
-/// Makes a directory that is to stay, parents included, and gives it to the account if it is new.
+/// Creates a permanent directory with its parents, and gives it to the account if it is new.
 pub(crate) fn make_kept_dir(dir: &Path) -> Result<()> {
     if dir.exists() {
         return Ok(());

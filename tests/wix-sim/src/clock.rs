@@ -1,13 +1,13 @@
-//! Instants as whole nanoseconds: reading Wix's dates, writing them, and the simulator's clock.
+//! Instants as whole nanoseconds: parsing and writing Wix's dates, and the simulator's clock.
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
 
 /// Nanoseconds in a millisecond, the precision Wix writes.
 pub(crate) const NANOS_PER_MS: i64 = 1_000_000;
-/// Stands for a record without a readable date; sorts before every date.
+/// The date of a record without a readable one; sorts before every other date.
 pub(crate) const NO_DATE: i64 = i64::MIN;
 
-/// The simulator's clock: the machine's plus an offset, or one fixed moment.
+/// The simulator's clock: the machine's clock plus an offset, or one fixed instant.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Clock {
     pub(crate) offset: TimeDelta,
@@ -23,7 +23,7 @@ impl Clock {
     }
 }
 
-/// Nanoseconds since 1970; dates beyond the range of 64 bits become its ends.
+/// Nanoseconds since 1970; dates beyond 64 bits become the smallest or largest value.
 pub(crate) fn nanos(at: DateTime<Utc>) -> i64 {
     let end = if at.timestamp() < 0 { NO_DATE + 1 } else { i64::MAX };
     at.timestamp_nanos_opt().unwrap_or(end)
@@ -35,7 +35,7 @@ pub(crate) fn parse_instant(text: &str) -> Option<i64> {
     Some(nanos(at.with_timezone(&Utc)))
 }
 
-/// Reads a date of a record: with zone, or else taken as UTC.
+/// Parses a record's date: with a zone, or without one as UTC.
 pub(crate) fn parse_record_date(text: &str) -> i64 {
     parse_instant(text)
         .or_else(|| {
@@ -71,7 +71,7 @@ pub(crate) fn push_local(out: &mut String, at: i64) {
     push_digits(out, in_day % 1000, 3);
 }
 
-/// The same as text of its own.
+/// The same as a new string.
 pub(crate) fn date_text(at: i64) -> String {
     let mut out = String::with_capacity(24);
     push_date(&mut out, at);

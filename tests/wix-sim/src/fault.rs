@@ -1,4 +1,4 @@
-//! Faults: what fails with which request. Built fluently, armed with [`SimHandle::fault`](crate::SimHandle::fault).
+//! Faults: which requests fail, and how. Built fluently, armed with [`SimHandle::fault`](crate::SimHandle::fault).
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::reply::{self, Reply};
 type Condition = Arc<dyn Fn(&Request) -> bool + Send + Sync>;
 type Rewriting = Arc<dyn Fn(&Request, &str) -> String + Send + Sync>;
 
-/// Something that fails. Without a status and a body the true answer is made, and then changed.
+/// A fault. Without a status and a body, the correct response is made and then changed.
 #[derive(Clone)]
 pub struct Fault {
     pub(crate) endpoint: Endpoint,
@@ -21,11 +21,11 @@ pub struct Fault {
     pub(crate) effect: Effect,
 }
 
-/// What a fault does to the answer.
+/// How a fault changes the response.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Effect {
     pub(crate) reply: Option<Reply>,
-    /// Headers set or, with `None`, left out.
+    /// Headers to set or, with `None`, to remove.
     pub(crate) headers: Vec<(String, Option<String>)>,
     pub(crate) delay: Duration,
     pub(crate) manner: Manner,
@@ -36,7 +36,7 @@ pub(crate) struct Effect {
     pub(crate) rewriting: Option<Rewritten>,
 }
 
-/// Makes another body from the true one.
+/// Makes another body from the correct one.
 #[derive(Clone)]
 pub(crate) struct Rewritten(pub(crate) Rewriting);
 
@@ -46,7 +46,7 @@ impl fmt::Debug for Rewritten {
     }
 }
 
-/// How the bytes of the answer are sent.
+/// How the bytes of the response are sent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Manner {
     #[default]
@@ -57,7 +57,7 @@ pub(crate) enum Manner {
     CutChunked,
 }
 
-/// Ways in which a page differs from the right one.
+/// Ways in which a page differs from the correct one.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Tweaks {
     pub(crate) short: Option<usize>,
@@ -99,7 +99,7 @@ impl Fault {
         self
     }
 
-    /// Affects all further requests.
+    /// Affects all later requests.
     pub fn always(mut self) -> Self {
         self.times = None;
         self
@@ -183,34 +183,34 @@ impl Fault {
         self
     }
 
-    /// Leaves a header of the answer out.
+    /// Removes a header of the response.
     pub fn without_header(mut self, name: &str) -> Self {
         self.effect.headers.push((name.to_lowercase(), None));
         self
     }
 
-    /// Sets `Retry-After`, in whatever form.
+    /// Sets `Retry-After` in any format.
     pub fn retry_after(self, value: &str) -> Self {
         self.header("retry-after", value)
     }
 
-    /// Makes the true answer and sends it this much later.
+    /// Sends the correct response this much later.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.effect.delay = delay;
         self
     }
 
-    /// Takes the request and never answers.
+    /// Receives the request and never responds.
     pub fn hang(self) -> Self {
         self.manner(Manner::Hang)
     }
 
-    /// Closes the connection without an answer.
+    /// Closes the connection without a response.
     pub fn close(self) -> Self {
         self.manner(Manner::Close)
     }
 
-    /// Promises the whole body in `Content-Length`, sends half of it and closes the connection.
+    /// Announces the whole body in `Content-Length`, sends half of it and closes the connection.
     pub fn cut_body(self) -> Self {
         self.manner(Manner::Cut)
     }
@@ -220,7 +220,7 @@ impl Fault {
         self.manner(Manner::CutChunked)
     }
 
-    /// Sends this many letters `a` after the body; `usize::MAX` is without end.
+    /// Sends this many letters `a` after the body; `usize::MAX` means without end.
     pub fn padded(mut self, letters: usize) -> Self {
         self.effect.padding = letters;
         self
@@ -244,19 +244,19 @@ impl Fault {
         self
     }
 
-    /// Answers at most this many records, whatever the limit; count and cursor are right.
+    /// Returns at most this many records, whatever the limit is; count and cursor are correct.
     pub fn short_page(mut self, most: usize) -> Self {
         self.effect.tweaks.short = Some(most);
         self
     }
 
-    /// Answers no record, and a next cursor to the current place of the walk.
+    /// Returns no record, and a next cursor to the current position.
     pub fn empty_page(mut self) -> Self {
         self.effect.tweaks.empty = true;
         self
     }
 
-    /// Answers the page before the one asked for, its next cursor included.
+    /// Returns the page before the requested one, with that page's next cursor.
     pub fn repeat_page(mut self) -> Self {
         self.effect.tweaks.repeat = true;
         self
@@ -280,14 +280,14 @@ impl Fault {
         self
     }
 
-    /// Refuses the cursor of the request as expired; a request without one is answered.
+    /// Refuses the cursor of a request as expired. A request without a cursor succeeds.
     pub fn expire_cursors(mut self) -> Self {
         self.effect.tweaks.expire_cursor = true;
         self
     }
 
-    /// Answers from the records as they were at the last [`remember`](crate::SimHandle::remember), like a replica that
-    /// lags behind. Without one, as they are.
+    /// Responds with the records of the last [`remember`](crate::SimHandle::remember), like a replica that lags behind.
+    /// Without one, with the current records.
     pub fn stale(mut self) -> Self {
         self.effect.tweaks.stale = true;
         self
@@ -335,13 +335,13 @@ impl Fault {
         self
     }
 
-    /// Answers another body, made from the request and the true body.
+    /// Returns another body, made from the request and the correct body.
     pub fn rewrite(mut self, rewriting: impl Fn(&Request, &str) -> String + Send + Sync + 'static) -> Self {
         self.effect.rewriting = Some(Rewritten(Arc::new(rewriting)));
         self
     }
 
-    /// Starts a list by cursor again behind its end, with a new cursor each time.
+    /// Restarts a cursor list after its end, with a new cursor each time.
     pub fn endless(mut self) -> Self {
         self.effect.tweaks.endless = true;
         self
@@ -379,7 +379,7 @@ impl fmt::Debug for Fault {
     }
 }
 
-/// A fault waiting for its request.
+/// A fault that waits for its request.
 #[derive(Debug)]
 struct Armed {
     fault: Fault,
@@ -401,7 +401,7 @@ impl Faults {
         self.armed.clear();
     }
 
-    /// The effect on this request: that of the first fault that is due. All matching faults count the request.
+    /// The effect on this request: that of the first due fault. All matching faults count the request.
     pub(crate) fn strike(&mut self, request: &Request) -> Effect {
         let mut effect = None;
         for armed in &mut self.armed {

@@ -1,4 +1,4 @@
-//! The handle that tests use: to look at the site, to change it, and to make the server fail.
+//! The handle for tests: reads and changes the site, and makes the server fail.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use crate::site::Entity;
 use crate::state::{Hook, Shared};
 use crate::store::{OrderStatus, id_key, id_text};
 
-/// A clonable handle on a running simulator; usable from any thread and from hooks.
+/// A clonable handle of a running simulator; usable from any thread and from hooks.
 #[derive(Debug, Clone)]
 pub struct SimHandle {
     pub(crate) shared: Arc<Shared>,
 }
 
 impl SimHandle {
-    /// `http://127.0.0.1:PORT`, to be used in place of Wix's host.
+    /// `http://127.0.0.1:PORT`, which replaces Wix's host.
     pub fn base_url(&self) -> String {
         self.shared.base_url.clone()
     }
@@ -45,7 +45,7 @@ impl SimHandle {
         self.all(Entity::Orders)
     }
 
-    /// The records as the text that is sent, for records that are not proper JSON.
+    /// The records as the text that is sent, for records that are not valid JSON.
     ///
     /// In [`contacts`](Self::contacts) and the like such a record is a `Value::String` of this text.
     pub fn texts(&self, entity: Entity) -> Vec<String> {
@@ -64,7 +64,7 @@ impl SimHandle {
         table.find(id).map(|position| table.value(position))
     }
 
-    /// How many records of a kind there are, hidden orders included.
+    /// Number of records of a kind, hidden orders included.
     pub fn len(&self, entity: Entity) -> usize {
         self.shared.lock().table(entity).records.len()
     }
@@ -105,7 +105,7 @@ impl SimHandle {
         ids.len()
     }
 
-    /// Makes `count` fresh records, created now, and returns their ids. Orders are `APPROVED`.
+    /// Creates `count` records now, and returns their ids. Orders are `APPROVED`.
     pub fn add(&self, entity: Entity, count: usize) -> Vec<String> {
         let mut state = self.shared.lock();
         let now = nanos(state.clock.now());
@@ -113,8 +113,8 @@ impl SimHandle {
         (0..count).map(|_| table.add(now)).collect()
     }
 
-    /// Stores one record as it is: the same bytes are sent. A record with the same id is replaced. The text may hold
-    /// `\u0000`, lone surrogates, odd types, and no id at all.
+    /// Stores one record unchanged: the same bytes are sent. Replaces a record with the same id. The text may contain
+    /// `\u0000`, lone surrogates, wrong types, and no id at all.
     pub fn put_raw(&self, entity: Entity, text: &str) {
         self.shared.lock().table_mut(entity).put_text(text);
     }
@@ -140,7 +140,7 @@ impl SimHandle {
     /// If one of the two does not exist.
     #[track_caller]
     pub fn merge_contacts(&self, source: &str, target: &str) {
-        // All at once: nobody sees the source gone and not merged.
+        // Atomic: no request sees the source deleted but not merged.
         let mut state = self.shared.lock();
         let now = nanos(state.clock.now());
         let table = &mut state.contacts;
@@ -168,7 +168,7 @@ impl SimHandle {
         self.shared.lock().clock.offset = offset;
     }
 
-    /// Stops the simulator's clock at a moment (to which the offset is added), or lets it run again.
+    /// Stops the simulator's clock at an instant (plus the offset), or lets it run again.
     pub fn freeze_clock(&self, at: Option<DateTime<Utc>>) {
         self.shared.lock().clock.frozen = at;
     }
@@ -192,7 +192,7 @@ impl SimHandle {
         self.shared.lock().poisoned.clear();
     }
 
-    /// Keeps the records as they are now, for [`stale`](Fault::stale) answers.
+    /// Stores the current records for [`stale`](Fault::stale) responses.
     pub fn remember(&self) {
         let mut state = self.shared.lock();
         let now = [state.contacts.clone(), state.bookings.clone(), state.orders.clone()];
@@ -213,8 +213,8 @@ impl SimHandle {
         self.shared.lock().hooks.push(Hook { endpoint, skip: nth.saturating_sub(1), after, run });
     }
 
-    /// Installs the app once more, on this site or on another one. Tokens of that installation list the records of this
-    /// simulator, as if they were the other site's; only token-info tells the sites apart.
+    /// Adds another installation of the app, on this site or on another one. Tokens of that installation list the
+    /// records of this simulator as if they were the other site's; only token-info tells the sites apart.
     pub fn install_app(&self, instance_id: &str, site_id: &str) {
         self.shared.lock().tokens.install(instance_id, site_id);
     }

@@ -1,12 +1,12 @@
 //! A simulator of the parts of Wix's REST API that wix-sync reads: contacts, bookings, orders, tokens.
 //!
-//! It serves a generated site over HTTP as Wix would: the same paths, shapes, limits, refusals and
-//! page information. Tests change the site while a client walks it, and make the server fail in the
-//! ways servers do. Records are invented and a pure function of the seed; a site of a million
-//! contacts fits in little memory, and a page costs the same anywhere in a walk.
+//! It serves a generated site over HTTP like Wix: the same paths, formats, limits, refusals and page metadata. Tests
+//! change the site while a client reads it, and make the server fail as real servers do. Records are invented and a
+//! pure function of the seed; a site of a million contacts needs little memory, and every page of a list costs the
+//! same.
 //!
-//! It does not model Wix's internals: where Wix does not document what it does (order among equal dates, nature of
-//! cursors), there is a switch, and tests should pass in every position.
+//! It does not model Wix's internals: where Wix does not document its behavior (order of equal dates, content of
+//! cursors), there is a switch, and tests should pass with every setting.
 //!
 //! ```
 //! use std::io::{Read, Write};

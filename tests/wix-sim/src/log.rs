@@ -9,7 +9,7 @@ use crate::endpoint::Endpoint;
 /// One request the simulator received.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// Where it went.
+    /// The endpoint.
     pub endpoint: Endpoint,
     /// `GET` or `POST`.
     pub method: String,
@@ -19,23 +19,23 @@ pub struct Request {
     pub query: Vec<(String, String)>,
     /// The body, if it was JSON.
     pub body: Option<Value>,
-    /// The `Authorization` header as it came.
+    /// The `Authorization` header, unchanged.
     pub authorization: Option<String>,
     /// The `wix-site-id` header.
     pub site_id: Option<String>,
     /// Every header as it came, names in lower case.
     pub headers: Vec<(String, String)>,
-    /// `None` while it waits, and if it never got an answer.
+    /// `None` while the request waits, and if it had no response.
     pub status: Option<u16>,
-    /// How many records the answer held.
+    /// Number of records in the response.
     pub items: usize,
-    /// When it came.
+    /// When the request arrived.
     pub at: Instant,
     /// Its number among all requests.
     pub(crate) serial: u64,
 }
 
-/// What an `Authorization` header holds.
+/// The content of an `Authorization` header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthorizationKind {
     Missing,

@@ -46,7 +46,7 @@ pub(super) fn query(state: &mut State, ask: &Ask) -> Result<Reply, Reply> {
     page(state, ask, query, &projection)
 }
 
-/// `GET /contacts/v4/contacts/{id}`: a merged id answers with the contact into which it was merged.
+/// `GET /contacts/v4/contacts/{id}`: a merged id returns the contact into which it was merged.
 pub(super) fn get(state: &mut State, ask: &Ask) -> Result<Reply, Reply> {
     let projection = Projection::new(&ask.params("fields"), &ask.params("fieldsets"))?;
     let asked = ask.id.unwrap_or_default();
@@ -94,7 +94,7 @@ fn write(table: &Table, position: usize, projection: &Projection, out: &mut Stri
         Projection::Full => table.write(position, false, out),
         Projection::Basic if unchanged => table.write(position, true, out),
         _ => match table.value(position) {
-            // A text that cannot be read cannot be reduced either.
+            // Text that is not valid JSON cannot be reduced.
             Value::String(text) => out.push_str(&text),
             value => out.push_str(&projection.apply(&value).to_string()),
         },

@@ -1,4 +1,4 @@
-//! The endpoints: from an accepted request to an answer.
+//! The endpoints: from an accepted request to its response.
 
 mod contacts;
 mod contacts_v5;
@@ -18,7 +18,7 @@ use crate::state::{Options, Shared, State};
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
-/// One request as the endpoints see it.
+/// One request, as the endpoints receive it.
 pub(crate) struct Ask<'a> {
     pub(crate) request: &'a Request,
     /// The id in the path.
@@ -29,7 +29,7 @@ pub(crate) struct Ask<'a> {
 }
 
 impl Ask<'_> {
-    /// The JSON body; a body that is not JSON is refused.
+    /// The JSON body. A body that is not JSON is refused.
     fn body(&self) -> Result<&Value, Reply> {
         match &self.request.body {
             Some(body) if body.is_object() => Ok(body),
@@ -44,7 +44,7 @@ impl Ask<'_> {
     }
 }
 
-/// Answers one request, without looking at faults.
+/// Responds to one request, without faults.
 pub(crate) fn answer(shared: &Shared, state: &mut State, ask: &Ask) -> Reply {
     let credentials = &shared.credentials;
     let now = state.clock.now().timestamp();

@@ -1,4 +1,4 @@
-//! One page of a walk: which records it holds, and its cursors.
+//! One page of a list: its records and its cursors.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::site::Entity;
 use crate::state::{CursorStyle, State, TieOrder};
 use crate::store::Table;
 
-/// What a request asks for.
+/// The parameters of a request.
 #[derive(Debug)]
 pub(super) struct Walk {
     pub(super) dialect: Dialect,
@@ -25,11 +25,11 @@ pub(super) struct Walk {
     /// The limit of the page that the cursor came with.
     cursor_limit: Option<usize>,
     pub(super) place: Place,
-    /// True if the answer has cursors and not an offset.
+    /// Whether the response has cursors instead of an offset.
     pub(super) by_cursor: bool,
 }
 
-/// What it gets.
+/// The page that it returns.
 #[derive(Debug)]
 pub(super) struct Page {
     /// Positions in the table.
@@ -43,7 +43,7 @@ pub(super) struct Page {
 
 /// Maximum records of a page of the cursor endpoints.
 pub(super) const MOST_BY_CURSOR: usize = 100;
-/// Maximum contacts (v4) of a page, and how many without a limit.
+/// Maximum contacts (v4) per page, and their number without a limit.
 const MOST_CONTACTS: usize = 1000;
 const DEFAULT_LIMIT: usize = 50;
 
@@ -118,7 +118,7 @@ impl Walk {
         }
     }
 
-    /// How many records the filter lets through.
+    /// Number of records that match the filter.
     pub(super) fn count(&self, state: &mut State) -> Result<usize, Reply> {
         let plan = Plan::new(self.dialect, &self.filter, &self.sort)?;
         let (table, selections) = match self.entity() {
@@ -136,7 +136,7 @@ impl Walk {
         }
     }
 
-    /// The page at which this walk stands, changed as the tweaks say.
+    /// The page at this position, changed by the tweaks.
     pub(super) fn page(&self, state: &mut State, ask: &Ask) -> Result<Page, Reply> {
         let tweaks = &ask.tweaks;
         if tweaks.refuse_sort && !self.sort.is_null() {
@@ -177,7 +177,7 @@ impl Walk {
             end = start;
             start = start.saturating_sub(limit);
             if start == end {
-                // There is no page before the first: the first one comes again.
+                // There is no page before the first: the first one is returned again.
                 end = start.saturating_add(most).min(order.len());
             }
         }
@@ -217,7 +217,7 @@ impl Walk {
             return Ok(page);
         }
         if tweaks.empty {
-            // The same place again, in a cursor that looks new.
+            // The same position again, in a cursor that looks new.
             page.next = Some(cursor(self.place.clone(), ask.serial));
         } else if end < order.len() && end > start {
             let place = if keyset {
@@ -243,7 +243,7 @@ impl Walk {
     }
 }
 
-/// The selected records as a faulty server lists them.
+/// The selected records as a faulty server returns them.
 fn bent(table: &Table, order: &Arc<Vec<u32>>, tweaks: &Tweaks) -> Arc<Vec<u32>> {
     if tweaks.most_records.is_none() && !tweaks.undated_last {
         return Arc::clone(order);
@@ -258,7 +258,7 @@ fn bent(table: &Table, order: &Arc<Vec<u32>>, tweaks: &Tweaks) -> Arc<Vec<u32>> 
 }
 
 impl Page {
-    /// Adds the total to the metadata of a list by cursor, if the fault wants it.
+    /// Adds the total to the metadata of a cursor list, if the fault requires it.
     pub(super) fn add_total(&self, metadata: &mut Value, tweaks: &Tweaks) {
         if tweaks.states_total {
             metadata["total"] = json!(self.total);
@@ -308,7 +308,7 @@ fn limit(dialect: Dialect, value: &Value, usual: usize, most: usize, field: &str
     let field = format!("{field}.limit");
     match whole(value, &field)? {
         None => Ok(usual),
-        // With cursors, a page of nothing would never end: 0 counts as not set.
+        // With cursors, an empty page would never end: 0 counts as not set.
         Some(0) if dialect != Dialect::ContactsV4 => Ok(usual),
         Some(limit) if limit <= most => Ok(limit),
         Some(_) if dialect == Dialect::ContactsV4 => {

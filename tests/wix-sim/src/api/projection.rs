@@ -1,4 +1,4 @@
-//! Field sets of contacts (v4): which fields of a contact an answer has.
+//! Field sets of contacts (v4): the fields of a contact that a response has.
 
 use serde_json::{Map, Value};
 
@@ -28,11 +28,11 @@ const BASIC: [&str; 2] = ["primaryInfo", "info.name"];
 const COMMUNICATION: [&str; 4] = ["info.name", "info.phones", "info.emails", "info.addresses"];
 const EXTENDED: [&str; 3] = ["info.name", "primaryInfo", "info.extendedFields"];
 
-/// What an answer keeps of each contact.
+/// The fields of each contact that a response has.
 #[derive(Debug, PartialEq)]
 pub(super) enum Projection {
     Full,
-    /// Written by the generator as it is.
+    /// The generator's output, unchanged.
     Basic,
     /// Id, revision and these.
     Some(Vec<String>),

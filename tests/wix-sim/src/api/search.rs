@@ -34,7 +34,7 @@ pub(super) fn bookings(state: &mut State, ask: &Ask) -> Result<Reply, Reply> {
             out.push(',');
         }
         state.bookings.write(*position, false, &mut out);
-        // A stored text is answered byte for byte, and takes no extras.
+        // A stored text is returned byte for byte, without additions.
         let unchanged = state.bookings.records[*position].text.is_none();
         if unchanged && !extras.is_empty() && out.ends_with('}') {
             out.pop();

@@ -33,7 +33,7 @@ pub(super) fn write(shape: &Shape, record: &Record, out: &mut String) {
 fn write_minimal(record: &Record, dice: &mut Dice, start: i64, out: &mut String) {
     push_id(out, ",\"totalParticipants\":1,\"bookedEntity\":{\"slot\":{\"serviceId\":", dice.uuid());
     push_id(out, ",\"scheduleId\":", dice.uuid());
-    // Local times without a zone, as some old bookings have.
+    // Local times without a zone, which some old bookings have.
     out.push_str(",\"startDate\":\"");
     push_local(out, start);
     out.push_str("\",\"endDate\":\"");
@@ -77,7 +77,7 @@ fn write_appointment(shape: &Shape, record: &Record, dice: &mut Dice, start: i64
     push_id(out, ",\"serviceId\":", dice.uuid());
     push_id(out, ",\"scheduleId\":", dice.uuid());
     push_id(out, ",\"eventId\":", dice.uuid());
-    // Times come as UTC mostly, sometimes with an offset, sometimes local beside a time zone.
+    // Times are mostly UTC, sometimes with an offset, sometimes local with a time zone.
     let form = dice.below(20);
     out.push_str(",\"startDate\":\"");
     write_slot_time(form, start, out);
@@ -140,7 +140,7 @@ fn write_note(dice: &mut Dice, out: &mut String) {
     push(out, &[",\"value\":\"", dice.pick(&NOTES), "\",\"label\":\"Notes\",\"valueType\":\"LONG_TEXT\"}"]);
 }
 
-/// Mostly an existing contact, sometimes an id nobody has, sometimes no id, sometimes nothing.
+/// Mostly an existing contact, sometimes an unknown id, sometimes no id, sometimes nothing.
 fn write_contact(shape: &Shape, dice: &mut Dice, out: &mut String) {
     let kind = dice.below(100);
     let contacts = shape.sizes.contacts;

@@ -1,7 +1,7 @@
-//! The invented site: every record is a pure function of the seed and its index.
+//! The generated site: every record is a pure function of the seed and its index.
 //!
-//! Nothing here keeps a record in memory. A record is written straight to JSON text when a page asks
-//! for it, so a site of a million contacts costs a few dozen bytes each.
+//! No record is kept in memory. A record is written to JSON text when a page needs it, so a site of a million contacts
+//! takes a few dozen bytes each.
 
 mod booking;
 mod contact;
@@ -22,9 +22,9 @@ const LAST_CREATED_MS: i64 = 1_782_777_600_000;
 /// Generated records are all last updated before this moment: 2026-09-30T00:00:00Z.
 const LAST_UPDATED_MS: i64 = 1_790_726_400_000;
 
-/// In every run of this many records one small group shares a timestamp.
+/// In every block of this many records one small group shares a timestamp.
 const TIE_PERIOD: u64 = 97;
-/// Where in the run the small group starts, and how many follow its first member.
+/// Where in the block the small group starts, and how many records follow its first one.
 const TIE_START: u64 = 50;
 const TIE_FOLLOWERS: u64 = 3;
 
@@ -42,7 +42,7 @@ const fn inverse(odd: u32) -> u32 {
     guess
 }
 
-/// What the generator must know to write any record.
+/// The parameters of the generator.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
     pub(crate) seed: u64,
@@ -60,7 +60,7 @@ impl Shape {
         uuid_v4(raw)
     }
 
-    /// The index with this id, if any record of the generator has it.
+    /// The index of the generated record with this id, if there is one.
     pub(crate) fn index_of(&self, entity: Entity, id: u128) -> Option<u32> {
         let index = ((id as u32) ^ (self.seed as u32)).wrapping_mul(UNSPREAD);
         (self.id(entity, index) == id).then_some(index)

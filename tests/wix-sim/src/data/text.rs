@@ -1,4 +1,4 @@
-//! Writing JSON text quickly: dice, ids, money and strings.
+//! Writes JSON text quickly: random numbers, ids, money and strings.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 pub(super) struct Dice(u64);
 
 impl Dice {
-    /// The same three numbers give the same dice.
+    /// The same three numbers give the same sequence.
     pub(super) fn new(seed: u64, salt: u64, index: u64) -> Self {
         let mut dice = Self(
             seed.wrapping_mul(0xA076_1D64_78BD_642F)
@@ -31,7 +31,7 @@ impl Dice {
         ((u128::from(self.next()) * bound.max(1) as u128) >> 64) as usize
     }
 
-    /// True in `percent` of a hundred throws.
+    /// True with a probability of `percent`.
     pub(super) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }

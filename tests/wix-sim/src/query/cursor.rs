@@ -1,4 +1,4 @@
-//! Opaque cursors: they carry the whole walk, so that the server keeps nothing between pages.
+//! Opaque cursors: they contain the whole state of a pagination, so the server keeps nothing between pages.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::fields::Dialect;
 use super::value::Scalar;
 
-/// What a cursor remembers of its walk.
+/// The state in a cursor.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cursor {
     pub(crate) dialect: Dialect,
@@ -19,7 +19,7 @@ pub(crate) struct Cursor {
     pub(crate) place: Place,
     /// Cursors of an older generation have expired.
     pub(crate) generation: u64,
-    /// Makes two cursors to the same place differ, if that is wanted.
+    /// Makes two cursors to the same position differ, if requested.
     pub(crate) nonce: u64,
 }
 

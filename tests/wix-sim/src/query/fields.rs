@@ -1,4 +1,4 @@
-//! Which fields can be filtered and sorted by, and how: one table per endpoint, as Wix lists them.
+//! Fields that can be filtered and sorted: one table per endpoint, as Wix documents them.
 
 use super::filter::Op;
 use super::filter::Op::{Eq, Exists, Gt, Gte, HasAll, HasSome, In, Lt, Lte, Ne, Nin, StartsWith};

@@ -1,4 +1,4 @@
-//! Reading a filter and testing records against it. A filter that the endpoint does not support is refused.
+//! Parses a filter and evaluates it on records. A filter that the endpoint does not support is refused.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -53,7 +53,7 @@ impl Op {
     }
 }
 
-/// A filter, ready to be tested.
+/// A parsed filter.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Expr {
     All(Vec<Expr>),
@@ -74,7 +74,7 @@ pub(crate) fn parse(dialect: Dialect, filter: &Value) -> Result<Expr, Reply> {
 
 struct Reader {
     dialect: Dialect,
-    /// Fields that were named already; bookings ignore all but the first occurrence.
+    /// Fields that occurred already; bookings ignore all but the first occurrence.
     seen: HashSet<String>,
 }
 
@@ -90,7 +90,7 @@ impl Reader {
             "$and" => Ok(Expr::All(self.list(prefix, value)?)),
             "$or" => Ok(Expr::Any(self.list(prefix, value)?)),
             "$not" => {
-                // Wix writes the inner filter both bare and as a list of one.
+                // Wix writes the inner filter alone or as a list of one.
                 let inner = match value {
                     Value::Array(_) => Expr::All(self.list(prefix, value)?),
                     Value::Object(members) => self.all(prefix, members)?,
