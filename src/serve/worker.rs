@@ -31,6 +31,9 @@ use crate::wix::WixClient;
 const FIRST_DELAY: Duration = Duration::from_secs(1);
 const MAX_DELAY: Duration = Duration::from_secs(60);
 
+/// Maximum delay while another process holds the lock. Checking it costs no request to Wix.
+const MAX_LOCKED_DELAY: Duration = Duration::from_secs(10);
+
 /// Interval at which the queue is checked without a notification, because another server may have died.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -76,6 +79,15 @@ impl From<StoreError> for Later {
     }
 }
 
+impl From<SyncError> for Later {
+    fn from(error: SyncError) -> Later {
+        match error {
+            SyncError::Store(error @ StoreError::Locked { .. }) => Later::Locked(error.to_string()),
+            error => Later::Unreachable(error.to_string()),
+        }
+    }
+}
+
 impl Worker {
     pub(super) fn new(app: Arc<App>, jobs: Jobs) -> Worker {
         let schedule = jobs.every.map(|every| Schedule { every, base: Instant::now(), due: Instant::now() });
@@ -98,11 +110,13 @@ impl Worker {
                     self.schedule.as_ref().map_or(IDLE, |schedule| schedule.wait().min(IDLE))
                 }
                 Err(later) => {
-                    let next = delay.map_or(FIRST_DELAY, |delay: Duration| (delay * 2).min(MAX_DELAY));
-                    delay = Some(next);
+                    let longest = if matches!(later, Later::Locked(_)) { MAX_LOCKED_DELAY } else { MAX_DELAY };
+                    let next = delay.map_or(FIRST_DELAY, |delay: Duration| delay * 2).min(longest);
+                    let is_first = delay.replace(next).is_none();
                     // A run that could be started is not held up by a drain that failed.
                     let scheduled = self.schedule.as_ref().map(Schedule::wait).filter(|wait| !wait.is_zero());
                     match later {
+                        Later::Locked(reason) if !is_first => tracing::debug!("a sync still waits: {reason}"),
                         Later::Locked(reason) => tracing::info!("a sync waits: {reason}"),
                         Later::Unreachable(reason) => tracing::warn!("a sync waits: {reason}"),
                     }
@@ -122,10 +136,14 @@ impl Worker {
 
     /// The schedule has priority, so that triggers cannot delay it; then comes the oldest trigger.
     async fn step(&mut self, stop: &Stop) -> Result<Step, Later> {
-        let store = self.app.pool.get().await?;
-        let oldest = store.queue().await?.into_iter().next();
-        self.app.pool.put(store);
-        let queued = oldest.map(|trigger| (trigger.id, Scope::of_queued(&trigger.sync_type, trigger.date_range)));
+        let oldest = unless_overdue(stop, LAST_PATIENCE, async {
+            let store = self.app.pool.get().await?;
+            let oldest = store.queue().await?.into_iter().next();
+            self.app.pool.put(store);
+            Ok::<_, Later>(oldest)
+        });
+        let queued =
+            oldest.await?.map(|trigger| (trigger.id, Scope::of_queued(&trigger.sync_type, trigger.date_range)));
         let is_due = self.schedule.as_ref().is_some_and(|schedule| schedule.wait().is_zero());
         let (id, scope, is_queued) = match queued {
             Some((id, Ok(scope))) if !is_due || scope.is_all() => (id, scope, true),
@@ -138,7 +156,7 @@ impl Worker {
         };
         let is_all = scope.is_all();
         match self.run(id, scope, stop).await {
-            Err(SyncError::Store(error @ StoreError::Locked { .. })) => return Err(Later::Locked(error.to_string())),
+            Err(error @ SyncError::Store(StoreError::Locked { .. })) => return Err(error.into()),
             // A trigger stays in the queue. A scheduled run is not retried before its next time, as with cron.
             Err(SyncError::Store(error)) if is_queued && error.is_connection_lost() => return Err(error.into()),
             // Another process took the lease and closed this run. If its trigger is still in the queue, it runs again.
@@ -157,9 +175,13 @@ impl Worker {
 
     /// Looks up the records in the inbox. Entries that wait for a retry are checked again soon.
     async fn drain(&self, server_stop: &Stop) -> Result<Step, Later> {
-        let store = self.app.pool.get().await?;
-        let (depth, is_due) = (store.inbox_depth().await?, store.has_due_entries().await?);
-        self.app.pool.put(store);
+        let look = unless_overdue(server_stop, LAST_PATIENCE, async {
+            let store = self.app.pool.get().await?;
+            let look = (store.inbox_depth().await?, store.has_due_entries().await?);
+            self.app.pool.put(store);
+            Ok::<_, Later>(look)
+        });
+        let (depth, is_due) = look.await?;
         if !is_due {
             return Ok(if depth.entries > 0 { Step::Waiting } else { Step::Idle });
         }
@@ -178,7 +200,8 @@ impl Worker {
         let run_id = Uuid::new_v4();
         let run = Run { run_id, plan: &plan, wix: &wix, stop: &stop, stopper: &stopper, reporter: &reporter };
         let work = async {
-            let mut store = self.app.pool.connect().await?;
+            let connected = async { Ok::<_, SyncError>(self.app.pool.connect().await?) };
+            let mut store = unless_overdue(&stop, LAST_PATIENCE, connected).await?;
             drain(&run, &mut store, &self.app.news).await
         };
         let result = tokio::select! {
@@ -205,8 +228,7 @@ impl Worker {
                 Ok(Step::Worked)
             }
             Err(error) if error.stop_reason().is_some() => Ok(Step::Worked),
-            Err(SyncError::Store(error @ StoreError::Locked { .. })) => Err(Later::Locked(error.to_string())),
-            Err(error) => Err(Later::Unreachable(error.to_string())),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use wix_sim::Endpoint;
 
@@ -34,6 +35,34 @@ fn a_stop_ends_the_run_in_hand_and_records_it() {
         assert_eq!(world.value::<String>("select string_agg(id::text, ' ') from sync_queue"), waiting);
         assert!(!world.run(&["status"]).expect_exit(0).stdout.contains("died"));
     }
+}
+
+/// The scheduled look at the queue gets no answer.
+#[test]
+fn a_stop_does_not_wait_for_a_silent_database() {
+    let world = World::new(3, 0, 0).migrated();
+    let served = Served::start(&world, &["--every", "3s"]);
+    wait_until("the first run has ended", || {
+        world.value("select exists (select from sync_logs where status = 'completed')")
+    });
+    let backends: Vec<i32> = world
+        .query("select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()")
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    let send_to_all = |signal: Signal| {
+        for backend in &backends {
+            // One that has ended since is no matter.
+            let _ = kill_process(Pid::from_raw(*backend).expect("a process number"), signal);
+        }
+    };
+    send_to_all(Signal::STOP);
+    std::thread::sleep(Duration::from_secs(5));
+    served.signal(Signal::TERM);
+    let (code, log) = served.wait();
+    send_to_all(Signal::CONT);
+    assert_eq!(code, Some(0), "{log}");
+    assert!(!log.contains("did not answer within"), "{log}");
 }
 
 #[test]
