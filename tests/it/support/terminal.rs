@@ -130,6 +130,14 @@ impl Conversation {
         self.press(&format!("{line}\n"))
     }
 
+    /// Types a line that is not shown. What is typed before the terminal hides it would be discarded.
+    pub(crate) fn answer_secret(&mut self, line: &str) -> &mut Conversation {
+        while self.echoes() {
+            std::thread::yield_now();
+        }
+        self.answer(line)
+    }
+
     pub(crate) fn press(&mut self, keys: &str) -> &mut Conversation {
         self.screen.write_all(keys.as_bytes()).expect("the terminal takes input");
         self
