@@ -2,10 +2,12 @@
 
 /// The help of the program itself.
 pub(super) const PROGRAM: &str = "EXAMPLES
+  wix-sync init           ask for the configuration, and write .env
   wix-sync doctor         check the configuration
   wix-sync migrate        create the tables
   wix-sync sync           sync all tables
   wix-sync status         show tables and last runs
+  wix-sync serve          sync on a schedule, over HTTP and for webhooks
 
 EXIT STATUS
   0    success, nothing left out
@@ -34,6 +36,8 @@ ENVIRONMENT
   WIX_SYNC_RETRY_DELAY_MS   as --retry-delay
   WIX_SYNC_HEALTHCHECK_URL  pinged at start, success and failure of a run
   WIX_API_BASE_URL          default https://www.wixapis.com
+  WIX_SYNC_SERVE_TOKEN, WIX_SYNC_CORS_ORIGIN, WIX_WEBHOOK_PUBLIC_KEY,
+  WIX_SYNC_HINT_TOKEN       for serve: docs/configuration.md
   HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE, NO_COLOR
 
 Variables are also read from .env in the working directory, or from --env-file.
@@ -102,8 +106,8 @@ pub(super) const SERVE: &str = "EXAMPLES
   WIX_SYNC_SERVE_TOKEN=... wix-sync serve --listen 0.0.0.0:8080
   curl -X POST http://127.0.0.1:8080/api/async-sync/trigger
 
-docs/serve.md describes the routes. Runs of the server and runs that others
-start, such as cron, exclude each other.
+docs/serve.md describes the routes, docs/webhooks.md the webhooks. Runs of the
+server and runs that others start, such as cron, exclude each other.
 
 EXIT STATUS
   0  stopped by SIGINT, SIGTERM or SIGHUP: the current run finished its batch
@@ -178,4 +182,4 @@ pub(super) const MAN_FILES: &str = "  .env
 
 pub(super) const MAN_SEE_ALSO: &str = "wix-sync(1), wix-sync-init(1), wix-sync-sync(1), wix-sync-status(1),
 wix-sync-doctor(1), wix-sync-verify(1), wix-sync-errors(1), wix-sync-migrate(1),
-crontab(5), psql(1)";
+wix-sync-serve(1), crontab(5), psql(1)";
