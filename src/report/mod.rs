@@ -226,7 +226,7 @@ fn print(text: &str) -> io::Result<()> {
     print_styled(&visible::lines(text))
 }
 
-/// Like [`print`], for text with colours, whose cells are already escaped.
+/// Like [`print()`], for text with colours, whose cells are already escaped.
 fn print_styled(text: &str) -> io::Result<()> {
     if is_quiet() { Ok(()) } else { write(text) }
 }

@@ -2,7 +2,7 @@
 //!
 //! One request of the list, filtered by ids, reads up to [`MAX_IDS`] records. Records that it does not return are
 //! looked up one by one: they were merged or deleted, or the list does not have them yet. `serve` empties the inbox
-//! continuously ([`super::drain`]), and every normal run empties it too ([`empty_inbox`]).
+//! continuously ([`super::drain()`]), and every normal run empties it too ([`empty_inbox`]).
 
 use std::collections::HashSet;
 
