@@ -131,7 +131,7 @@ fn line_of(summary: &TableSummary) -> String {
     let counts = &summary.counts;
     let mut line = format!("{}: {} synced, {} deleted", summary.table, counts.synced, counts.deleted);
     if counts.errors > 0 {
-        line.push_str(&format!(", {} left out (see `wix-sync errors`)", counts.errors));
+        line.push_str(&format!(", {} rejected (see `wix-sync errors`)", counts.errors));
     }
     for notice in &summary.notices {
         line.push_str(&format!("\n  {}", visible::one_line(notice)));

@@ -95,7 +95,7 @@ fn describe(summary: &TableSummary, kinds: String) -> String {
         parts.push(format!("{} deleted", grouped(counts.deleted)));
     }
     if counts.errors > 0 {
-        parts.push(format!("{} left out (see `wix-sync errors`)", grouped(counts.errors)));
+        parts.push(format!("{} rejected (see `wix-sync errors`)", grouped(counts.errors)));
     }
     if let Some(text) = unreadable_fields(&summary.unreadable_fields) {
         parts.push(format!("{text} (see `wix-sync errors`)"));
@@ -103,8 +103,11 @@ fn describe(summary: &TableSummary, kinds: String) -> String {
     if summary.repaired_characters > 0 {
         parts.push(format!("{} repaired", counted(summary.repaired_characters, "character")));
     }
-    let retries =
-        if summary.retries > 0 { format!(", {} of them again", grouped(summary.retries)) } else { String::new() };
+    let retries = match summary.retries {
+        0 => String::new(),
+        1 => " (1 retry)".to_owned(),
+        retries => format!(" ({} retries)", grouped(retries)),
+    };
     parts.push(format!("{}{retries}", counted(summary.requests, "request")));
     parts.push(duration(Duration::from_millis(summary.duration_ms)));
     parts.join("; ")

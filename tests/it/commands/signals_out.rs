@@ -77,7 +77,7 @@ fn something_left_out_is_a_success_that_says_so_and_a_time_limit_is_neither() {
     world.run(&["sync", "all"]).expect_exit(3);
     let pings = monitor.take();
     let last = pings.last().expect("it was told");
-    assert_eq!((last.signal.as_str(), last.body.contains("1 left out")), ("", true), "{pings:#?}");
+    assert_eq!((last.signal.as_str(), last.body.contains("1 rejected")), ("", true), "{pings:#?}");
     assert!(!pings.iter().any(|ping| ping.body.contains("secret")), "{pings:#?}");
     world.run(&["sync", "all", "--time-limit", "0"]).expect_exit(6);
     assert_eq!(monitor.signals(), ["/start", "/log"]);
