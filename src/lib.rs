@@ -46,6 +46,7 @@ mod installation;
 mod json_time;
 mod lock_owner;
 mod network;
+mod number;
 mod progress;
 mod retry;
 mod run;

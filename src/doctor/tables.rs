@@ -9,6 +9,7 @@ use super::runs::last_runs;
 use super::wix::Answers;
 use crate::checkpoint::TableState;
 use crate::lock_owner::LockOwner;
+use crate::number::grouped;
 use crate::store::status::{RunningState, TableRow};
 use crate::store::{Store, StoreError};
 use crate::table::Table;
@@ -113,7 +114,7 @@ fn freshness(table: &Table, row: &TableRow, now: DateTime<Utc>) -> Outcome {
         return Outcome::warning("never synced to the end", format!("run `wix-sync sync {table}`"));
     };
     let full = row.last_full_sync_at.map_or_else(|| "never".to_owned(), time);
-    let message = format!("{} rows; last success {}, last full sync {full}", row.rows, time(success));
+    let message = format!("{} rows; last success {}, last full sync {full}", grouped(row.rows), time(success));
     // A time in the future counts as late.
     let is_late =
         row.last_full_sync_at.is_none_or(|at| (now - at).to_std().map_or(true, |since| since > LATE_FULL_SYNC));
@@ -137,8 +138,8 @@ fn judge_state(table: &Table, state: &TableState) -> Vec<Outcome> {
         outcomes.push(Outcome::warning(
             format!(
                 "holds {} rows, but the last run left {}: something other than wix-sync removed or added rows",
-                state.holds,
-                state.must_hold.unwrap_or_default()
+                grouped(state.holds),
+                grouped(state.must_hold.unwrap_or_default())
             ),
             format!("run `wix-sync sync {table}`: it reads everything again"),
         ));
@@ -196,7 +197,7 @@ fn rejected_records(rows: &[TableRow]) -> Outcome {
     let parts: Vec<String> = rows
         .iter()
         .filter(|row| row.rejected_records > 0)
-        .map(|row| format!("{} {}", row.table, row.rejected_records))
+        .map(|row| format!("{} {}", row.table, grouped(row.rejected_records)))
         .collect();
     if parts.is_empty() {
         return Outcome::ok("none");
@@ -216,7 +217,8 @@ async fn pending_deletions(store: &mut Store) -> Result<Vec<Outcome>, StoreError
             outcomes.push(Outcome::problem(
                 format!(
                     "deletions are blocked by the safety limit: {} of {} rows of {table} are not in Wix's list",
-                    count.missing, count.live
+                    grouped(count.missing),
+                    grouped(count.live)
                 ),
                 format!(
                     "check the permissions of the credentials; if the deletions are real: `wix-sync sync {table} \
@@ -224,7 +226,7 @@ async fn pending_deletions(store: &mut Store) -> Result<Vec<Outcome>, StoreError
                 ),
             ));
         } else if count.missing + pending.placeholders > 0 {
-            waiting.push(format!("{table} {}", count.missing + pending.placeholders));
+            waiting.push(format!("{table} {}", grouped(count.missing + pending.placeholders)));
         }
     }
     if !waiting.is_empty() {

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::Purpose;
 use super::grid::{Cell, Colour, Style, grid, left, right};
-use super::text::{counted, grouped, unreadable_fields};
+use super::text::{counted, unreadable_fields};
 use crate::diff::TableDiff;
+use crate::number::grouped;
 use crate::run::PassKind;
 use crate::visible::one_line;
 

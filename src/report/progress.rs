@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
-use super::text::{age, broken, columns, duration, grouped, short_outcome};
+use super::text::{age, broken, columns, duration, short_outcome};
 use super::wait::{describe_wait, seconds_left};
 use super::{describe_left_out, name_rejected};
 use crate::event::{Event, Reporter, Wait};
+use crate::number::grouped;
 use crate::run::{RunSummary, Status, TableSummary};
 use crate::table::Table;
 use crate::visible;

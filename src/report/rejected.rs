@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::grid::{Cell, Style, left, right, wrapped_grid};
-use super::text::{counted, grouped, minute};
+use super::text::{counted, minute};
+use crate::number::grouped;
 use crate::store::dead_letters::{ErrorList, ErrorRow};
 use crate::visible::one_line;
 

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 
 use super::grid::{Cell, Colour, Column, Style, grid, left, right};
 use super::status::{run_duration, status_colour};
-use super::text::{counted, duration, grouped, time};
+use super::text::{counted, duration, time};
+use crate::number::grouped;
 use crate::store::status::RunRow;
 use crate::visible::one_line;
 

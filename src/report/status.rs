@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 
 use super::Status;
 use super::grid::{Cell, Colour, Style, grid, left, right};
-use super::text::{age, counted, duration, grouped, minute, time};
+use super::text::{age, counted, duration, minute, time};
+use crate::number::grouped;
 use crate::progress::TableProgress;
 use crate::run::PassKind;
 use crate::store::migrate::MigrationReport;

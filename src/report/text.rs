@@ -5,20 +5,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use console::Term;
 
+use crate::number::grouped;
 use crate::run::{TableSummary, UnreadableFields};
-
-/// `12,345`.
-pub(super) fn grouped(number: impl TryInto<u64>) -> String {
-    let digits = number.try_into().unwrap_or_default().to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
 
 /// `1 request`, `2,000 requests`.
 pub(super) fn counted(number: impl TryInto<u64>, noun: &str) -> String {

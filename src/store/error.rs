@@ -7,6 +7,7 @@ use tokio_postgres::error::{DbError, Severity, SqlState};
 use uuid::Uuid;
 
 use super::blocker::Blocker;
+use crate::number::grouped;
 use crate::stop::StopReason;
 use crate::visible::one_line;
 
@@ -90,7 +91,7 @@ pub enum StoreError {
     )]
     Behind { table: &'static str },
     #[error(
-        "{table} holds {holds} rows, but should hold {must_hold}: something other than wix-sync removed or added rows"
+        "{table} holds {} rows, but should hold {}: something other than wix-sync removed or added rows", grouped(*holds), grouped(*must_hold)
     )]
     RowsDiffer { table: &'static str, must_hold: i64, holds: i64 },
     /// Another session holds a lock that a statement needs.

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::by_id::{Lookups, Resolved, needs_confirmation};
 use super::context::{Pass, Run, SyncError};
+use crate::number::grouped;
 use crate::store::Store;
 use crate::store::missing::{MissingCount, Scope};
 use crate::table::Table;
@@ -25,7 +26,8 @@ pub(super) fn refuse_mass_deletion(run: &Run<'_>, table: &'static Table, count: 
         format!(
             "deletions are blocked by the safety limit: {} of {} rows are pending deletion, which is more than 10 %; \
              if the deletions are real, run {how_often} with --allow-mass-delete",
-            count.missing, count.live
+            grouped(count.missing),
+            grouped(count.live)
         )
     })
 }
@@ -51,8 +53,9 @@ fn describe_waiting(table: &'static Table, count: u64) -> String {
     let (are, they_are) = if count == 1 { ("is", "it is") } else { ("are", "they are") };
     let noun = if count == 1 { table.name.trim_end_matches('s') } else { table.name };
     format!(
-        "{count} {noun} {are} no longer returned by Wix; {they_are} marked as deleted if that is still so in a day \
-         (Wix's lookup by id reads the same index as its list, which may have a hole)"
+        "{} {noun} {are} no longer returned by Wix; {they_are} marked as deleted if that is still so in a day \
+         (Wix's lookup by id reads the same index as its list, which may have a hole)",
+        grouped(count)
     )
 }
 
@@ -78,8 +81,9 @@ async fn resolve_due(pass: &mut Pass<'_>, listed_id: Option<&str>) -> Result<(),
     let mut lookups = Lookups::beside(listed_id).expecting(Some(count));
     if let Some(why) = lookups.why_unreadable(pass).await? {
         pass.warn_incomplete(format!(
-            "{count} rows are pending deletion, but a record that Wix has cannot be looked up by id either: \
-             nothing was deleted ({why})"
+            "{} rows are pending deletion, but a record that Wix has cannot be looked up by id either: \
+             nothing was deleted ({why})",
+            grouped(count)
         ));
         return Ok(());
     }

@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::context::{Pass, SyncError};
 use crate::checkpoint::Drift;
+use crate::number::grouped;
 
 /// Minimum time between two full syncs that a difference starts.
 const FULL_SYNC_PAUSE: TimeDelta = TimeDelta::days(1);
@@ -26,8 +27,11 @@ pub(super) async fn check_drift(
     let has = pass.store.retry(async |store| store.count_of_wix(table).await).await?;
     let (drift, needs_full_sync) = judge(known.as_ref(), count - has, now);
     pass.store.retry(async |store| store.save_drift(table, &drift).await).await?;
-    let text =
-        format!("Wix counts {count} {table} and the table has {has}, in two checks in a row: a full sync follows");
+    let text = format!(
+        "Wix counts {} {table} and the table has {}, in two checks in a row: a full sync follows",
+        grouped(count),
+        grouped(has)
+    );
     *known = Some(drift);
     Ok(needs_full_sync.then_some(text))
 }

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 
 use super::batch::Batch;
 use super::context::{Pass, SyncError};
+use crate::number::grouped;
 use crate::store::Store;
 use crate::store::held::Loss;
 use crate::store::missing::MissingCount;
@@ -41,15 +42,16 @@ pub(super) async fn resolve_losses(pass: &mut Pass<'_>) -> Result<(), SyncError>
     }
     if !blocked.is_empty() {
         let mut named: Vec<String> =
-            blocked.iter().take(NAMED).map(|loss| format!("{} ({} rows)", loss.part, loss.rows)).collect();
+            blocked.iter().take(NAMED).map(|loss| format!("{} ({} rows)", loss.part, grouped(loss.rows))).collect();
         if blocked.len() > NAMED {
             named.push(format!("{} more parts", blocked.len() - NAMED));
         }
         let text = format!(
-            "{} of {live} rows of {table} would lose parts of their records, which is more than 10 %: nothing of that was \
+            "{} of {} rows of {table} would lose parts of their records, which is more than 10 %: nothing of that was \
              written. Lost would be: {}. Check the permissions of the credentials; if the change is real, run once \
              with --allow-mass-changes",
-            blocked.iter().map(|loss| loss.rows).max().unwrap_or_default(),
+            grouped(blocked.iter().map(|loss| loss.rows).max().unwrap_or_default()),
+            grouped(live),
             named.join(", ")
         );
         pass.warn_incomplete(text);

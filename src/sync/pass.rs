@@ -24,6 +24,7 @@ use super::warnings::{
 };
 use crate::checkpoint::{Checkpoint, KnownStatuses, TableState};
 use crate::event::{Event, Reporter};
+use crate::number::grouped;
 use crate::run::{PassKind, TableSummary};
 use crate::store::Store;
 use crate::store::state::FinishedPass;
@@ -72,8 +73,8 @@ async fn warn_of_other_rows(pass: &mut Pass<'_>, state: &TableState) -> Result<(
     let table = pass.table;
     let text = format!(
         "{table} holds {} rows, but the last run left {}: something other than wix-sync removed or added rows",
-        state.holds,
-        state.must_hold.unwrap_or_default()
+        grouped(state.holds),
+        grouped(state.must_hold.unwrap_or_default())
     );
     if matches!(pass.summary.pass, PassKind::Full | PassKind::Incremental) {
         pass.store.retry(async |store| store.accept_rows(table).await).await?;

@@ -6,6 +6,7 @@ use super::context::{Pass, SyncError};
 use super::deletions::resolve_deletions;
 use super::warnings::{describe_empty_listing, describe_shortfall};
 use crate::diff::TableDiff;
+use crate::number::grouped;
 
 /// Fetches missing and different records, and looks up rows that Wix did not list, as a full sync does at its end.
 pub(super) async fn repair(pass: &mut Pass<'_>, diff: &TableDiff) -> Result<(), SyncError> {
@@ -40,7 +41,8 @@ pub(super) async fn repair(pass: &mut Pass<'_>, diff: &TableDiff) -> Result<(), 
     }
     let known = diff.rejected - diff.new_rejected;
     if known > 0 {
-        let text = format!("{known} rejected records remain in sync_errors: `wix-sync errors retry` retries them");
+        let text =
+            format!("{} rejected records remain in sync_errors: `wix-sync errors retry` retries them", grouped(known));
         pass.warn_rejected(text);
     }
     if diff.new_rejected > 0 {

@@ -2,6 +2,7 @@
 
 use super::context::{Pass, Run};
 use crate::event::{Event, Reporter};
+use crate::number::grouped;
 use crate::run::{LeftOut, TableSummary};
 use crate::table::Table;
 use crate::wix::WixError;
@@ -52,6 +53,7 @@ pub(super) fn describe_empty_listing(table: &'static Table) -> String {
 
 /// The warning that fewer records came than Wix announced.
 pub(super) fn describe_shortfall(table: &'static Table, shortfall: u64) -> String {
+    let shortfall = grouped(shortfall);
     format!("Wix announced {shortfall} more {table} than it returned, also when requested again: they may be missing")
 }
 
