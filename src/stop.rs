@@ -15,7 +15,7 @@ pub enum StopReason {
     /// SIGHUP: the terminal was closed.
     #[error("stopped by SIGHUP")]
     HangUp,
-    #[error("stopped at --time-limit; the next run goes on from there")]
+    #[error("stopped at --time-limit; the next run continues")]
     TimeLimit,
     /// Another run took the lease.
     #[error("another run took the lock, because this run did not renew it in time")]

@@ -219,7 +219,7 @@ pub(super) fn render_migration(report: &MigrationReport, is_dry_run: bool) -> St
     for (table, rows) in &report.adopted {
         let _ = writeln!(
             out,
-            "Took over {schema}.{table} with its {}; their ids and notes stay.",
+            "Adopted {schema}.{table} with its {}; their ids and notes stay.",
             counted(rows.unsigned_abs(), "row")
         );
     }
