@@ -30,6 +30,18 @@ pub(crate) fn run_on_terminal_of(columns: u16, arguments: &[&str], command: Comm
     watch_on_terminal(arguments, command, columns, |_, _| {}).0
 }
 
+/// Opens a terminal. Returns the side of the test and that of the program.
+fn open_terminal(rows: u16, columns: u16) -> (File, File) {
+    // Neither end may become the test's controlling terminal, or be inherited by child processes of other tests.
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let master = openpt(flags).expect("a pseudo-terminal is made");
+    unlockpt(&master).expect("it is unlocked");
+    let terminal = File::from(ioctl_tiocgptpeer(&master, flags).expect("it is opened"));
+    let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(&terminal, size).expect("it has a size");
+    (File::from(master), terminal)
+}
+
 /// Runs a command on a terminal with this width. `watch` receives the screen and the process after each output. Also
 /// returns the last screen.
 pub(crate) fn watch_on_terminal(
@@ -38,20 +50,13 @@ pub(crate) fn watch_on_terminal(
     width: u16,
     mut watch: impl FnMut(&Screen, &Child),
 ) -> (Finished, String) {
-    // Neither end may become the test's controlling terminal, or be inherited by child processes of other tests.
-    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-    let master = openpt(flags).expect("a pseudo-terminal is made");
-    unlockpt(&master).expect("it is unlocked");
-    let terminal = File::from(ioctl_tiocgptpeer(&master, flags).expect("it is opened"));
-    let size = Winsize { ws_row: HEIGHT, ws_col: width, ws_xpixel: 0, ws_ypixel: 0 };
-    tcsetwinsize(&terminal, size).expect("it has a size");
-
+    let (mut master, terminal) = open_terminal(HEIGHT, width);
     let copy = || terminal.try_clone().expect("it is opened again");
     let mut child = command.stdin(copy()).stdout(copy()).stderr(copy()).spawn().expect("the binary starts");
     // The output ends when neither the command nor this function holds the terminal open.
     drop((command, terminal));
     let [rows, columns] = [HEIGHT, width].map(|size| NonZero::new(size).expect("a terminal has a size"));
-    let (mut master, mut stdout, mut parser) = (File::from(master), Vec::new(), Parser::new(rows, columns, 0));
+    let (mut stdout, mut parser) = (Vec::new(), Parser::new(rows, columns, 0));
     let deadline = Instant::now() + PATIENCE;
     while let Some(written) = read(&mut master) {
         stdout.extend_from_slice(&written);
@@ -80,12 +85,7 @@ pub(crate) struct Conversation {
 impl Conversation {
     /// The terminal is the one that controls the command, so that Ctrl-C reaches it.
     pub(crate) fn start(command: &Command) -> Conversation {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let screen = openpt(flags).expect("a pseudo-terminal is made");
-        unlockpt(&screen).expect("it is unlocked");
-        let terminal = File::from(ioctl_tiocgptpeer(&screen, flags).expect("it is opened"));
-        let size = Winsize { ws_row: 40, ws_col: 140, ws_xpixel: 0, ws_ypixel: 0 };
-        tcsetwinsize(&terminal, size).expect("it has a size");
+        let (screen, terminal) = open_terminal(40, 140);
         let mut session = Command::new("setsid");
         session.arg("--ctty").arg(command.get_program()).args(command.get_args()).env_clear();
         session.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
@@ -95,7 +95,6 @@ impl Conversation {
         let copy = || terminal.try_clone().expect("it is opened again");
         let child = session.stdin(copy()).stdout(copy()).stderr(copy()).spawn().expect("setsid starts the binary");
         drop((session, terminal));
-        let screen = File::from(screen);
         let (sender, output) = channel();
         let mut reader = screen.try_clone().expect("it is opened again");
         std::thread::spawn(move || {
