@@ -5,14 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use super::inbox::Inbox;
 use super::pool::Pool;
-use super::proof::Proof;
+use super::proof::{Proof, Token};
 use crate::event::{Event, Reporter};
 use crate::progress::{RunProgress, Tracker};
 use crate::secret::Secret;
@@ -49,7 +47,7 @@ pub(super) struct App {
     pub(super) pool: Pool,
     pub(super) schema: String,
     pub(super) every: Option<Duration>,
-    token: Option<[u8; 32]>,
+    token: Option<Token>,
     pub(super) proof: Proof,
     pub(super) inbox: Inbox,
     /// Wakes the worker for triggers.
@@ -85,7 +83,7 @@ impl App {
             proof,
             inbox,
             every,
-            token: token.map(|token| Sha256::digest(token.reveal()).into()),
+            token: token.map(Token::new),
             wake: Notify::new(),
             current: Mutex::default(),
             started: watch::Sender::new(None),
@@ -101,11 +99,9 @@ impl App {
         }
     }
 
-    /// Whether this is the token, compared in constant time. If no token is configured, every request is allowed.
+    /// Whether a request with this token is allowed. If no token is configured, all requests are.
     pub(super) fn admits(&self, offered: Option<&str>) -> bool {
-        let Some(token) = &self.token else { return true };
-        // The digests have the same length, whatever was sent.
-        offered.is_some_and(|offered| bool::from(Sha256::digest(offered).as_slice().ct_eq(token)))
+        self.token.as_ref().is_none_or(|token| offered.is_some_and(|offered| token.is(offered)))
     }
 
     pub(super) fn set_current(&self, run: Option<(Uuid, Arc<Tracker>)>) {

@@ -26,7 +26,21 @@ pub struct WebhookSettings {
 pub(super) struct Proof {
     pub(super) public_key: Option<PublicKey>,
     pub(super) instance_id: Option<String>,
-    hint_token: Option<[u8; 32]>,
+    pub(super) hint_token: Option<Token>,
+}
+
+/// The digest of a token that requests must have.
+pub(super) struct Token([u8; 32]);
+
+impl Token {
+    pub(super) fn new(token: &Secret) -> Token {
+        Token(Sha256::digest(token.reveal()).into())
+    }
+
+    /// Whether this is the token, compared in constant time: the digests have the same length, whatever was sent.
+    pub(super) fn is(&self, offered: &str) -> bool {
+        Sha256::digest(offered).as_slice().ct_eq(&self.0).into()
+    }
 }
 
 impl Proof {
@@ -38,14 +52,8 @@ impl Proof {
         Ok(Proof {
             public_key: public_key.as_deref().map(PublicKey::parse).transpose()?,
             instance_id: instance_id.map(normal_id),
-            hint_token: hint_token.map(|token| Sha256::digest(token.reveal()).into()),
+            hint_token: hint_token.as_ref().map(Token::new),
         })
-    }
-
-    /// Whether this is the token for hints, compared in constant time.
-    pub(super) fn admits_hint(&self, offered: &str) -> bool {
-        // The digests have the same length, whatever was sent.
-        self.hint_token.is_some_and(|token| bool::from(Sha256::digest(offered).as_slice().ct_eq(&token)))
     }
 }
 

@@ -76,8 +76,9 @@ async fn hint(State(app): State<Arc<App>>, RawQuery(query): RawQuery, headers: H
     let in_body = parsed.as_ref().and_then(|body| body["token"].as_str().or(body["data"]["token"].as_str()));
     let in_header = headers.get("x-webhook-secret").and_then(|value| value.to_str().ok());
     let offered = [query.get("token").map(String::as_str), in_body, in_header];
-    let is_proven = offered.into_iter().flatten().any(|token| app.proof.admits_hint(token))
-        || offered_token(&headers).is_some_and(|token| app.proof.admits_hint(&token));
+    let is_token = |offered: &str| app.proof.hint_token.as_ref().is_some_and(|token| token.is(offered));
+    let is_proven =
+        offered.into_iter().flatten().any(is_token) || offered_token(&headers).is_some_and(|token| is_token(&token));
     if !is_proven {
         count(&app, Outcome::Refused);
         return error(StatusCode::UNAUTHORIZED, "Needs the token of WIX_SYNC_HINT_TOKEN");
