@@ -107,12 +107,8 @@ pub struct SyncArgs {
     /// Full sync: read all records, not only changed ones
     #[arg(long, conflicts_with_all = ["start", "end"])]
     pub full: bool,
-    /// Start a full sync if the last one is older than this; 0 means never
-    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = parse_duration)]
-    pub full_every: Duration,
-    /// Minimum time between two drift checks, which compare Wix's count with the table and start a full sync if they keep differing; 0 means never
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
-    pub check_every: Duration,
+    #[command(flatten)]
+    pub full_sync: FullSyncArgs,
     /// Show what a sync would write, and write nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -252,6 +248,18 @@ pub struct DoctorArgs {
     pub json: bool,
 }
 
+/// When full syncs start. `sync` and `serve` have these flags.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub struct FullSyncArgs {
+    /// Start a full sync if the last one is older than this; 0 means never
+    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = parse_duration)]
+    pub full_every: Duration,
+    /// Minimum time between two drift checks, which compare Wix's count with the table and start a full sync if they
+    /// keep differing; 0 means never
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
+    pub check_every: Duration,
+}
+
 /// Arguments of `serve`.
 #[derive(Debug, ClapArgs)]
 pub struct ServeArgs {
@@ -261,12 +269,8 @@ pub struct ServeArgs {
     /// Sync all tables at this interval, the first time at once [default: only when triggered]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub every: Option<Duration>,
-    /// Start a full sync if the last one is older than this; 0 means never
-    #[arg(long, value_name = "DURATION", default_value = "7d", value_parser = parse_duration)]
-    pub full_every: Duration,
-    /// Minimum time between two drift checks, which compare Wix's count with the table; 0 means never
-    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
-    pub check_every: Duration,
+    #[command(flatten)]
+    pub full_sync: FullSyncArgs,
     /// Delete finished runs from sync_logs after this time, except the last success of each type; 0 means never
     #[arg(long, value_name = "DURATION", default_value = "90d", value_parser = parse_duration)]
     pub keep_logs: Duration,

@@ -1,13 +1,12 @@
 //! The time range of `sync`: `--start` and `--end`.
 
-use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 
 use super::args::SyncArgs;
 use super::values::Target;
 use crate::config::ConfigError;
-use crate::sync::Range;
+use crate::sync::{Bound, Range};
 use crate::table::timestamp::{self, Timestamp};
-use crate::wix::query::Until;
 
 /// The time range, if the arguments give one.
 pub(super) fn parse(args: &SyncArgs) -> Result<Option<Range>, ConfigError> {
@@ -27,27 +26,9 @@ pub(super) fn parse(args: &SyncArgs) -> Result<Option<Range>, ConfigError> {
         let message = format!("--start and --end are for appointments, not for {}", Target::sync_type(&args.targets));
         return Err(ConfigError { message, hint: None });
     }
-    let from = from.map(Bound::begin);
-    let until = until.map(Bound::end);
-    let empty = match (from, until) {
-        (Some(from), Some(Until::Including(until))) => until < from,
-        (Some(from), Some(Until::Before(until))) => until <= from,
-        _ => false,
-    };
-    if empty {
-        return Err(ConfigError { message: "--end is before --start".to_owned(), hint: None });
-    }
-    Ok(Some(Range { from, until }))
+    let is_empty = || ConfigError { message: "--end is before --start".to_owned(), hint: None };
+    Range::between(from, until).map(Some).ok_or_else(is_empty)
 }
-
-#[derive(Clone, Copy)]
-enum Bound {
-    Day(NaiveDate),
-    Instant(DateTime<Utc>),
-}
-
-/// The last year that RFC 3339 supports.
-const MAX_YEAR: i32 = 9999;
 
 /// Parses a date, a time (UTC if it has no time zone), or a duration before now, such as `7d`.
 fn bound(text: &str, now: DateTime<Utc>) -> Option<Bound> {
@@ -55,34 +36,13 @@ fn bound(text: &str, now: DateTime<Utc>) -> Option<Bound> {
         let time = now.checked_sub_signed(TimeDelta::from_std(duration).ok()?)?;
         return (time.year() >= 0).then_some(Bound::Instant(time));
     }
-    if let Ok(day) = NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d") {
-        return (0..=MAX_YEAR).contains(&day.year()).then_some(Bound::Day(day));
+    if let Some(day) = Bound::parse_day(text) {
+        return Some(day);
     }
     Some(Bound::Instant(match timestamp::parse(text)? {
         Timestamp::Instant(instant) => instant,
         Timestamp::Local(local) => local.and_utc(),
     }))
-}
-
-impl Bound {
-    fn begin(self) -> DateTime<Utc> {
-        match self {
-            Bound::Day(day) => day.and_time(chrono::NaiveTime::MIN).and_utc(),
-            Bound::Instant(instant) => instant,
-        }
-    }
-
-    /// As the end of a range, a date includes that day.
-    fn end(self) -> Until {
-        match self {
-            // RFC 3339 supports no later year.
-            Bound::Day(day) if day.year() == MAX_YEAR => {
-                Until::Including(self.begin() + TimeDelta::days(1) - TimeDelta::milliseconds(1))
-            }
-            Bound::Day(_) => Until::Before(self.begin() + TimeDelta::days(1)),
-            Bound::Instant(instant) => Until::Including(instant),
-        }
-    }
 }
 
 #[cfg(test)]

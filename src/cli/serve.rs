@@ -12,7 +12,7 @@ use super::connect::database;
 use super::failure::Failure;
 use super::session::Invocation;
 use super::signals;
-use super::sync::positive;
+use super::sync::{full_policy, positive};
 use crate::config::{ConfigError, SyncConfig, SyncFlags};
 use crate::exit::Exit;
 use crate::notify::Notifier;
@@ -21,7 +21,6 @@ use crate::secret::Secret;
 use crate::serve::{Jobs, ServeError, ServeSettings, WebhookSettings, serve};
 use crate::stop::stop_pair;
 use crate::sync::SyncError;
-use crate::sync::plan::FullPolicy;
 use crate::wix::WixClient;
 
 /// Minimum interval of scheduled runs.
@@ -44,7 +43,7 @@ pub(super) async fn run(invocation: &Invocation<'_>, args: &ServeArgs) -> Result
     let (stopper, stop) = stop_pair();
     signals::listen(stopper)?;
     let wix = WixClient::new(config.wix, stop.clone(), Arc::new(Tracker::new(Vec::new()))).map_err(SyncError::from)?;
-    let full = FullPolicy { now: false, every: positive(args.full_every), check_every: positive(args.check_every) };
+    let full = full_policy(args.full_sync, false);
     let settings = ServeSettings {
         target,
         schema,

@@ -67,15 +67,7 @@ impl<'a> Session<'a> {
 
     /// A plan for this work, with all safety limits on.
     pub(super) fn plan(&self, targets: &[Target], work: Work) -> Plan {
-        Plan {
-            sync_type: Target::sync_type(targets),
-            tables: Target::tables(targets),
-            work,
-            batch_size: self.batch_size,
-            allow_mass_delete: false,
-            allow_mass_changes: false,
-            keep_logs: None,
-        }
+        Plan::new(Target::sync_type(targets), Target::tables(targets), work, self.batch_size)
     }
 
     fn context_of<'b>(&'b self, run_id: Uuid, plan: &'b Plan) -> Run<'b> {

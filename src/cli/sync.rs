@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::args::SyncArgs;
+use super::args::{FullSyncArgs, SyncArgs};
 use super::failure::Failure;
 use super::range;
 use super::session::{Invocation, Session};
@@ -46,7 +46,7 @@ fn prepare<'a>(
     notifier: Option<&Arc<Notifier>>,
 ) -> Result<(Session<'a>, Plan), Failure> {
     let range = range::parse(args)?;
-    let full = FullPolicy { now: args.full, every: positive(args.full_every), check_every: positive(args.check_every) };
+    let full = full_policy(args.full_sync, args.full);
     let flags = SyncFlags {
         batch_size: args.batch_size,
         max_retries: args.max_retries,
@@ -61,6 +61,11 @@ fn prepare<'a>(
         ..session.plan(&args.targets, Work::Sync { full, range })
     };
     Ok((session, plan))
+}
+
+/// `now`: a full sync starts at once.
+pub(super) fn full_policy(args: FullSyncArgs, now: bool) -> FullPolicy {
+    FullPolicy { now, every: positive(args.full_every), check_every: positive(args.check_every) }
 }
 
 /// `None` for 0, which means never.

@@ -1,14 +1,12 @@
 //! The content of a trigger: tables and time range.
 
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::sync::Range;
+use crate::sync::{Bound, Range};
 use crate::table::Table;
 use crate::table::timestamp::{self, Timestamp};
-use crate::wix::query::Until;
 
 /// The body of a trigger, in the format of AsyncSyncAgent. Other fields are ignored.
 #[derive(Debug, Default, Deserialize)]
@@ -86,36 +84,25 @@ fn scope(sync_type: &str, range: Option<&DateRange>) -> Result<Scope, String> {
         None => return Err(format!("Unknown table: {sync_type}")),
     };
     let DateRange { start, end } = range.cloned().unwrap_or_default();
-    let from = start.map(|text| bound("start", &text)).transpose()?.map(|(from, _)| from);
-    let until = end.map(|text| bound("end", &text)).transpose()?.map(|(_, until)| until);
+    let from = start.map(|text| bound("start", &text)).transpose()?;
+    let until = end.map(|text| bound("end", &text)).transpose()?;
     if from.is_none() && until.is_none() {
         return Ok(scope);
     }
     if scope.tables.iter().all(|table| table.range_field.is_none()) {
         return Err(format!("dateRange is for appointments, not for {sync_type}"));
     }
-    let is_empty = match (from, until) {
-        (Some(from), Some(Until::Including(until))) => until < from,
-        (Some(from), Some(Until::Before(until))) => until <= from,
-        _ => false,
-    };
-    if is_empty {
-        return Err("dateRange: end is before start".to_owned());
-    }
-    Ok(Scope { range: Some(Range { from, until }), ..scope })
+    let range = Range::between(from, until).ok_or("dateRange: end is before start")?;
+    Ok(Scope { range: Some(range), ..scope })
 }
 
-/// A time as the start and as the end of a range. As an end, a date includes that day.
-fn bound(name: &str, text: &str) -> Result<(DateTime<Utc>, Until), String> {
-    let text = text.trim();
-    if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-        let begin = day.and_time(NaiveTime::MIN).and_utc();
-        if let Some(end) = begin.checked_add_signed(TimeDelta::days(1)) {
-            return Ok((begin, Until::Before(end)));
-        }
+/// Parses a date, or a time with a time zone.
+fn bound(name: &str, text: &str) -> Result<Bound, String> {
+    if let Some(day) = Bound::parse_day(text) {
+        return Ok(day);
     }
-    match timestamp::parse(text) {
-        Some(Timestamp::Instant(instant)) => Ok((instant, Until::Including(instant))),
+    match timestamp::parse(text.trim()) {
+        Some(Timestamp::Instant(instant)) => Ok(Bound::Instant(instant)),
         _ => Err(format!("dateRange.{name}: not a time (use 2026-01-31 or 2026-01-31T10:00:00Z)")),
     }
 }

@@ -20,8 +20,8 @@ use crate::progress::Tracker;
 use crate::report;
 use crate::run::RecordCounts;
 use crate::stop::{Stop, stop_pair};
-use crate::store::StoreError;
 use crate::store::retry::LAST_PATIENCE;
+use crate::store::{Store, StoreError};
 use crate::sync::plan::FullPolicy;
 use crate::sync::{self, Drained, Plan, Run, RunOutcome, SyncError, Work, drain, unless_overdue};
 use crate::table::Table;
@@ -185,33 +185,10 @@ impl Worker {
         if !is_due {
             return Ok(if depth.entries > 0 { Step::Waiting } else { Step::Idle });
         }
-        let (stopper, stop) = stop_pair();
         let reporter = Arc::new(Tracker::new(vec![report::lines(), self.app.clone()]));
-        let wix = self.jobs.wix.for_run(stop.clone(), reporter.clone());
-        let plan = Plan {
-            sync_type: "all".to_owned(),
-            tables: Table::ALL.to_vec(),
-            work: Work::Errors,
-            batch_size: self.jobs.batch_size,
-            allow_mass_delete: false,
-            allow_mass_changes: false,
-            keep_logs: None,
-        };
-        let run_id = Uuid::new_v4();
-        let run = Run { run_id, plan: &plan, wix: &wix, stop: &stop, stopper: &stopper, reporter: &reporter };
-        let work = async {
-            let connected = async { Ok::<_, SyncError>(self.app.pool.connect().await?) };
-            let mut store = unless_overdue(&stop, LAST_PATIENCE, connected).await?;
-            drain(&run, &mut store, &self.app.news).await
-        };
-        let result = tokio::select! {
-            biased;
-            result = work => result,
-            result = async {
-                stopper.stop(server_stop.wait().await);
-                std::future::pending().await
-            } => result,
-        };
+        let plan = Plan::new("all".to_owned(), Table::ALL.to_vec(), Work::Errors, self.jobs.batch_size);
+        let work = async |run: &Run<'_>, store: &mut Store| drain(run, store, &self.app.news).await;
+        let result = self.with_run(Uuid::new_v4(), &plan, &reporter, server_stop, work).await;
         match result {
             Ok(Drained { entries, counts, requests }) => {
                 self.app.looked_up.fetch_add(entries, Ordering::Relaxed);
@@ -239,7 +216,37 @@ impl Worker {
         Ok(())
     }
 
-    /// One run, as `wix-sync sync` does it. It has its own stop: losing the lease ends only the run.
+    /// Works on a connection of its own, until the server's stop. The run has its own stop, because losing the lease ends
+    /// only the run.
+    async fn with_run<T>(
+        &self,
+        run_id: Uuid,
+        plan: &Plan,
+        reporter: &Arc<Tracker>,
+        server_stop: &Stop,
+        work: impl AsyncFnOnce(&Run<'_>, &mut Store) -> Result<T, SyncError>,
+    ) -> Result<T, SyncError> {
+        let (stopper, stop) = stop_pair();
+        let wix = self.jobs.wix.for_run(stop.clone(), reporter.clone());
+        let run = Run { run_id, plan, wix: &wix, stop: &stop, stopper: &stopper, reporter };
+        // Boxed, since the compiler limits how deep futures may nest.
+        let work = Box::pin(async {
+            let connect = async { Ok::<_, SyncError>(self.app.pool.connect().await?) };
+            let mut store = unless_overdue(&stop, LAST_PATIENCE, connect).await?;
+            work(&run, &mut store).await
+        });
+        let pass_on_stop = async {
+            stopper.stop(server_stop.wait().await);
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            result = work => result,
+            result = pass_on_stop => result,
+        }
+    }
+
+    /// One run, as `wix-sync sync` does it.
     ///
     /// # Errors
     ///
@@ -250,37 +257,17 @@ impl Worker {
             .inspect_err(|error| tracing::warn!("{error}"))
             .ok()
             .map(Arc::new);
-        let (stopper, stop) = stop_pair();
         let mut reporters: Vec<Arc<dyn Reporter>> = vec![report::lines(), self.app.clone()];
         reporters.extend(notifier.clone().map(|notifier| notifier as Arc<dyn Reporter>));
         let reporter = Arc::new(Tracker::new(reporters));
-        let wix = self.jobs.wix.for_run(stop.clone(), reporter.clone());
+        let work = Work::Sync { full: self.jobs.full, range: scope.range };
         let plan = Plan {
-            sync_type: scope.sync_type.to_owned(),
-            tables: scope.tables,
-            work: Work::Sync { full: self.jobs.full, range: scope.range },
-            batch_size: self.jobs.batch_size,
-            allow_mass_delete: false,
-            allow_mass_changes: false,
             keep_logs: self.jobs.keep_logs,
-        };
-        let run = Run { run_id, plan: &plan, wix: &wix, stop: &stop, stopper: &stopper, reporter: &reporter };
-        let work = async {
-            let mut store =
-                unless_overdue(&stop, LAST_PATIENCE, async { Ok::<_, SyncError>(self.app.pool.connect().await?) })
-                    .await?;
-            sync::run(&run, &mut store).await
-        };
-        let pass_on_stop = async {
-            stopper.stop(server_stop.wait().await);
-            std::future::pending().await
+            ..Plan::new(scope.sync_type.to_owned(), scope.tables, work, self.jobs.batch_size)
         };
         self.app.set_current(Some((run_id, reporter.clone())));
-        let result: Result<RunOutcome, SyncError> = tokio::select! {
-            biased;
-            result = work => result,
-            result = pass_on_stop => result,
-        };
+        let sync = async |run: &Run<'_>, store: &mut Store| sync::run(run, store).await;
+        let result = self.with_run(run_id, &plan, &reporter, server_stop, sync).await;
         self.app.set_current(None);
         let (exit, error) = match &result {
             Ok(RunOutcome { summary, error }) => {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use uuid::Uuid;
 
 use super::pagination::PaginationError;
 use super::plan::FullPolicy;
+use super::range::Range;
 use crate::checkpoint::Checkpoint;
 use crate::diff::TableDiff;
 use crate::installation::WrongInstallation;
@@ -16,7 +17,6 @@ use crate::run::{PassKind, TableSummary};
 use crate::stop::{Stop, StopReason, Stopper};
 use crate::store::{Store, StoreError};
 use crate::table::Table;
-use crate::wix::query::Until;
 use crate::wix::{RequestCounter, Selection, WixClient, WixError};
 
 /// The resources of a run.
@@ -70,13 +70,20 @@ pub struct Uncompared {
     pub hint: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Range {
-    pub from: Option<DateTime<Utc>>,
-    pub until: Option<Until>,
-}
-
 impl Plan {
+    /// A plan with all safety limits on, which deletes no old runs from `sync_logs`.
+    pub fn new(sync_type: String, tables: Vec<&'static Table>, work: Work, batch_size: usize) -> Plan {
+        Plan {
+            sync_type,
+            tables,
+            work,
+            batch_size,
+            allow_mass_delete: false,
+            allow_mass_changes: false,
+            keep_logs: None,
+        }
+    }
+
     /// When to start full syncs. Never for work that reads no list.
     pub(super) fn full_policy(&self) -> FullPolicy {
         match self.work {

@@ -17,6 +17,7 @@ mod pagination;
 mod pass;
 mod placeholders;
 pub mod plan;
+mod range;
 mod reader;
 mod repair;
 mod room;
@@ -25,7 +26,8 @@ mod site;
 mod statuses;
 mod warnings;
 
-pub use self::context::{Plan, Range, Run, SyncError, Uncompared, Work};
+pub use self::context::{Plan, Run, SyncError, Uncompared, Work};
 pub use self::drain::{Drained, drain};
+pub use self::range::{Bound, Range};
 pub use self::run::{RunOutcome, run, unless_overdue};
 pub use self::site::check_site;
