@@ -53,7 +53,7 @@ pub struct TableState {
     pub has_unresolved_errors: bool,
     /// Whether the table has pending deletions.
     pub has_missing: bool,
-    /// Whether copies that lose a part of the record are held back.
+    /// Whether copies that lose a part of the record are blocked.
     pub has_held: bool,
     pub has_unreadable: bool,
     /// Whether the inbox names records of the table.

@@ -206,7 +206,7 @@ impl TableSummary {
         }
     }
 
-    /// True if every record is in the table and no copy is held back.
+    /// True if every record is in the table and no copy is blocked.
     pub fn is_complete(&self) -> bool {
         self.status == Status::Completed && self.counts.errors == 0 && !self.incomplete
     }
